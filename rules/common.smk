@@ -1,0 +1,187 @@
+# Lookups in the config and helpers for paths. No rules here.
+import subprocess
+
+import yaml
+from snakemake.exceptions import WorkflowError
+
+from pipeline.config import ConfigError, Settings
+from pipeline.provenance import code_fingerprint
+
+try:
+    settings = Settings.from_config(config, Path(workflow.basedir))
+except ConfigError as error:
+    raise WorkflowError(str(error)) from None
+
+RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}
+RUN_NAMES = sorted({run.name for run in settings.runs})
+TRAINED = [run for run in settings.runs if run.method != "sft"]
+DATASETS, MODELS, SEEDS, SPLIT = settings.datasets, settings.models, settings.seeds, settings.split
+REWARD_MODELS = sorted({settings.reward_model_name(dataset) for dataset in DATASETS})
+JUDGES = sorted({settings.judge_name(dataset) for dataset in DATASETS})
+
+
+def one_of(names):
+    """A wildcard constraint: one of the names, literally."""
+    return "|".join(map(re.escape, names)) or "(?!)"
+
+
+wildcard_constraints:
+    dataset=one_of(DATASETS),
+    model=one_of(settings.entries["models"]),
+    run=one_of(RUN_NAMES),
+    baseline=one_of(["chosen", *RUN_NAMES]),
+    reward_model=one_of(REWARD_MODELS),
+    judge=one_of(JUDGES),
+    seed=r"\d+",
+    split="train|selection|eval",
+
+
+def code(script):
+    """Fingerprint of what a script and the modules it imports compute: a rule is stale when it changes."""
+    return code_fingerprint(script)
+
+
+def as_yaml(spec):
+    """A spec as YAML text."""
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=120)
+
+
+def trained_reward_model(name):
+    """Whether a rule trains the reward model (else it is a checkpoint from the hub or from disk)."""
+    return "train" in settings.entries["reward_models"][name]
+
+
+def reward_model_files(wildcards, reward_model=None):
+    """Inputs of a rule that scores: the trained reward model's files; none for a checkpoint from elsewhere."""
+    name = reward_model or getattr(wildcards, "reward_model", settings.reward_model_name(wildcards.dataset))
+    if not trained_reward_model(name):
+        return {}
+    folder = f"results/reward_models/{wildcards.dataset}/{name}"
+    return {"reward_model": ancient(f"{folder}/model"), "reward_manifest": f"{folder}/manifest.json"}
+
+
+def reward_model_path(wildcards, reward_model=None):
+    """Folder of a trained reward model, or the path of its entry."""
+    name = reward_model or getattr(wildcards, "reward_model", settings.reward_model_name(wildcards.dataset))
+    if trained_reward_model(name):
+        return f"results/reward_models/{wildcards.dataset}/{name}/model"
+    return settings.entries["reward_models"][name]["path"]
+
+
+def reward_spec_file(wildcards):
+    """Spec of the dataset's reward model."""
+    return f"results/specs/reward/{settings.reward_model_name(wildcards.dataset)}.yaml"
+
+
+def sft_folder(wildcards):
+    return f"results/sft/{wildcards.dataset}/{wildcards.model}"
+
+
+def policy_folder(wildcards):
+    """Folder of a run's policy; the run `sft` is the SFT model itself."""
+    if RUNS[wildcards.dataset, wildcards.model, wildcards.run].method == "sft":
+        return sft_folder(wildcards)
+    return f"results/policies/{wildcards.dataset}/{wildcards.model}/{wildcards.run}/seed{wildcards.seed}"
+
+
+def needs_reward(wildcards):
+    """Whether rewards label rows of a run (g > 0)."""
+    return bool(RUNS[wildcards.dataset, wildcards.model, wildcards.run].hyperparameters.get("g"))
+
+
+def baselines(run):
+    """What a run's responses are judged against: the dataset's chosen responses, and the baseline run."""
+    other = settings.baseline_run(run.dataset, run.model)
+    return ["chosen"] if run.name == other else ["chosen", other]
+
+
+def run_files(run, seed):
+    """Files of one run and seed that the tables are made from, by kind."""
+    place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
+    files = {
+        "responses": f"results/responses/{place}/{SPLIT}.parquet",
+        "scores": f"results/scores/{place}/{SPLIT}.parquet",
+        "evaluation": f"results/evaluations/{place}/{SPLIT}.parquet",
+        "verdicts": {name: f"results/verdicts/{place}/{SPLIT}-vs-{name}.parquet" for name in baselines(run)},
+    }
+    if run.method != "sft":
+        files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
+    return files
+
+
+RECORDS = {"cost": "json", "metrics": "parquet"}
+
+
+def files_of(kind, runs=None):
+    """That kind of file, of all runs and seeds."""
+    found = [run_files(run, seed).get(kind, {}) for run in runs or settings.runs for seed in SEEDS]
+    return [path for files in found for path in (files.values() if isinstance(files, dict) else [files])]
+
+
+def run_table():
+    """The table of runs that the aggregating scripts read."""
+    rows = [
+        {
+            "dataset": run.dataset,
+            "model": run.model,
+            "run": run.name,
+            "method": run.method,
+            "hyperparameters": run.hyperparameters,
+            "baselines": baselines(run),
+            "seeds": {seed: run_files(run, seed) for seed in SEEDS},
+        }
+        for run in settings.runs
+    ]
+    baseline = settings.baseline_run(DATASETS[0], MODELS[0])
+    return {"tag": settings.tag, "split": SPLIT, "baseline": baseline, "seeds": SEEDS, "runs": rows}
+
+
+def bt_splits():
+    """The Bradley-Terry-scored splits of every dataset."""
+    return [
+        f"results/bt/{dataset}/{settings.reward_model_name(dataset)}/{split}.parquet"
+        for dataset in DATASETS
+        for split in ("train", SPLIT)
+    ]
+
+
+def require_device():
+    """Stop before any job where the config's device is not there.
+
+    Jobs of a cluster run elsewhere, so only local execution is checked.
+    """
+    if settings.device_entry()["accelerator"] != "cuda" or not workflow.is_main_process or not workflow.local_exec:
+        return
+    probe = [sys.executable, "-c", "import torch; raise SystemExit(not torch.cuda.is_available())"]
+    if subprocess.run(probe, check=False).returncode:
+        raise WorkflowError(
+            f"the device {settings.device} needs CUDA, and torch sees no CUDA device on this machine. "
+            "What runs here: `snakemake` (the embedded default, on CPU); `snakemake -n` with the same arguments prints the plan."
+        )
+
+
+def reward_base(wildcards):
+    """The model entry whose SFT model a trained reward model starts from."""
+    return settings.entries["reward_models"][wildcards.reward_model]["train"]["model"]
+
+
+def judge_kind(wildcards):
+    return settings.judge_spec(settings.judge_name(wildcards.dataset))["kind"]
+
+
+def judge_reward_model(wildcards):
+    """The reward model of a judge of kind reward: its own, else the dataset's; None for other kinds."""
+    spec = settings.judge_spec(settings.judge_name(wildcards.dataset))
+    if spec["kind"] != "reward":
+        return None
+    return spec.get("reward_model") or settings.reward_model_name(wildcards.dataset)
+
+
+def judge_reward_files(wildcards):
+    name = judge_reward_model(wildcards)
+    return name and {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(wildcards, name) or {}
+
+
+def judge_reward_arguments(wildcards, input):
+    name = judge_reward_model(wildcards)
+    return name and f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(wildcards, name)}" or ""

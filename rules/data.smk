@@ -1,0 +1,22 @@
+# Source -> train, selection and eval pairs.
+
+
+rule prepare_data:
+    input:
+        spec="results/specs/data/{dataset}.yaml",
+    output:
+        train="results/data/{dataset}/train.parquet",
+        selection="results/data/{dataset}/selection.parquet",
+        eval="results/data/{dataset}/eval.parquet",
+        card="results/data/{dataset}/card.json",
+    params:
+        code=code("prepare_data.py"),
+        folder=subpath(output.card, parent=True),
+    log:
+        "results/logs/prepare_data/{dataset}.log",
+    benchmark:
+        "results/benchmarks/prepare_data/{dataset}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder} > {log} 2>&1"

@@ -1,0 +1,97 @@
+# Costs, figures, the HTML report.
+
+
+rule compute_cost:
+    input:
+        files_of("cost"),
+        runs="results/specs/runs.yaml",
+    output:
+        report(
+            "results/cost.csv",
+            caption="captions/cost_table.rst",
+            category="Cost",
+            labels={"what": "training cost", "form": "table"},
+        ),
+    params:
+        code=code("compute_cost.py"),
+    log:
+        "results/logs/compute_cost.log",
+    benchmark:
+        "results/benchmarks/compute_cost.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python scripts/compute_cost.py --runs {input.runs} --output {output} > {log} 2>&1"
+
+
+rule plot_figures:
+    input:
+        files_of("metrics"),
+        runs="results/specs/runs.yaml",
+        winrate="results/winrate.csv",
+    output:
+        report(
+            "results/figures/winrate.svg",
+            caption="captions/winrate.rst",
+            category="Win rates",
+            labels={"what": "win rates", "form": "figure"},
+        ),
+        report(
+            "results/figures/winrate_vs_kl.svg",
+            caption="captions/winrate_vs_kl.rst",
+            category="Win rates",
+            labels={"what": "win rate against KL", "form": "figure"},
+        ),
+        report(
+            "results/figures/reward.svg",
+            caption="captions/reward.rst",
+            category="Rewards",
+            labels={"what": "mean reward", "form": "figure"},
+        ),
+        report(
+            "results/figures/learning_curves.svg",
+            caption="captions/learning_curves.rst",
+            category="Training",
+            labels={"what": "learning curves", "form": "figure"},
+        ),
+        "results/figures/winrate.png",
+    params:
+        code=code("plot_figures.py"),
+        folder=subpath(output[0], parent=True),
+    log:
+        "results/logs/plot_figures.log",
+    benchmark:
+        "results/benchmarks/plot_figures.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python scripts/plot_figures.py --runs {input.runs} --winrate {input.winrate} --output-dir {params.folder}"
+        " > {log} 2>&1"
+
+
+rule render_report:
+    input:
+        files_of("responses"),
+        "results/figures/winrate.svg",
+        "results/figures/winrate_vs_kl.svg",
+        "results/figures/reward.svg",
+        figures="results/figures/learning_curves.svg",
+        runs="results/specs/runs.yaml",
+        winrate="results/winrate.csv",
+        cost="results/cost.csv",
+        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+        page=["scripts/pipeline/report/report.html.jinja", "scripts/pipeline/report/report.css"],
+    output:
+        "results/report.html",
+    params:
+        code=code("render_report.py"),
+        folder=subpath(input.figures, parent=True),
+    log:
+        "results/logs/render_report.log",
+    benchmark:
+        "results/benchmarks/render_report.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    shell:
+        "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
+        " --figures {params.folder} --cards {input.cards} --output {output} > {log} 2>&1"

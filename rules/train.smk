@@ -1,0 +1,118 @@
+# SFT, reward model, reference log-probabilities, policies. A trained folder is known by its manifest, written last:
+# what depends on the model depends on the manifest's content, not on dates.
+
+
+rule train_sft:
+    input:
+        spec="results/specs/sft/{dataset}/{model}.yaml",
+        data="results/data/{dataset}/train.parquet",
+    output:
+        model=directory("results/sft/{dataset}/{model}/model"),
+        manifest="results/sft/{dataset}/{model}/manifest.json",
+        metrics="results/sft/{dataset}/{model}/metrics.parquet",
+        cost="results/sft/{dataset}/{model}/cost.json",
+    params:
+        code=code("train_sft.py"),
+        folder=subpath(output.manifest, parent=True),
+    log:
+        "results/logs/train_sft/{dataset}/{model}.log",
+    benchmark:
+        "results/benchmarks/train_sft/{dataset}/{model}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    threads: 2
+    resources:
+        gpu=1,
+        device=settings.device,
+    shell:
+        "python scripts/train_sft.py --spec {input.spec} --data {input.data} --output-dir {params.folder}"
+        " --device {resources.device} --threads 2 > {log} 2>&1"
+
+
+rule train_reward:
+    input:
+        spec="results/specs/reward/{reward_model}.yaml",
+        data="results/data/{dataset}/train.parquet",
+        sft=lambda w: ancient(f"results/sft/{w.dataset}/{reward_base(w)}/model"),
+        sft_manifest=lambda w: f"results/sft/{w.dataset}/{reward_base(w)}/manifest.json",
+    output:
+        model=directory("results/reward_models/{dataset}/{reward_model}/model"),
+        manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
+        metrics="results/reward_models/{dataset}/{reward_model}/metrics.parquet",
+        cost="results/reward_models/{dataset}/{reward_model}/cost.json",
+    params:
+        code=code("train_reward.py"),
+        folder=subpath(output.manifest, parent=True),
+    log:
+        "results/logs/train_reward/{dataset}/{reward_model}.log",
+    benchmark:
+        "results/benchmarks/train_reward/{dataset}/{reward_model}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    priority: 10
+    resources:
+        gpu=1,
+        device=settings.device,
+    shell:
+        "python scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
+
+
+rule compute_reference:
+    input:
+        spec="results/specs/reference/{dataset}/{model}.yaml",
+        data="results/data/{dataset}/{split}.parquet",
+        sft=ancient("results/sft/{dataset}/{model}/model"),
+        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
+    output:
+        "results/reference/{dataset}/{model}/{split}.parquet",
+    params:
+        code=code("compute_reference.py"),
+    log:
+        "results/logs/compute_reference/{dataset}/{model}/{split}.log",
+    benchmark:
+        "results/benchmarks/compute_reference/{dataset}/{model}/{split}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    priority: 20
+    resources:
+        gpu=1,
+        device=settings.device,
+    shell:
+        "python scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
+
+
+rule train_policy:
+    input:
+        unpack(lambda w: reward_model_files(w) if needs_reward(w) else {}),
+        spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
+        reward_spec=lambda w: reward_spec_file(w) if needs_reward(w) else [],
+        data="results/data/{dataset}/train.parquet",
+        reference="results/reference/{dataset}/{model}/train.parquet",
+        sft=ancient("results/sft/{dataset}/{model}/model"),
+        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
+    output:
+        model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
+        manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
+        metrics="results/policies/{dataset}/{model}/{run}/seed{seed}/metrics.parquet",
+        cost="results/policies/{dataset}/{model}/{run}/seed{seed}/cost.json",
+    params:
+        code=code("train_policy.py"),
+        folder=subpath(output.manifest, parent=True),
+        reward=lambda w, input: (
+            f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
+        ),
+    log:
+        "results/logs/train_policy/{dataset}/{model}/{run}/seed{seed}.log",
+    benchmark:
+        "results/benchmarks/train_policy/{dataset}/{model}/{run}/seed{seed}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        gpu=1,
+        device=settings.device,
+    shell:
+        "python scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
+        " --reference {input.reference} --model {input.sft} {params.reward}"
+        " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"

@@ -1,0 +1,23 @@
+"""Aggregate what each training took into the cost table.
+
+Reads the run table and the cost files that it names; writes one CSV row per trained run. The columns are described in
+`pipeline.tables.cost_table`.
+"""
+
+import argparse
+
+from pipeline.io import run, write_csv
+from pipeline.run_table import read_run_table
+from pipeline.tables import cost_table
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", required=True, help="run table (YAML)")
+    parser.add_argument("--output", required=True, help="cost table to write (CSV)")
+    arguments = parser.parse_args(argv)
+    write_csv(cost_table(read_run_table(arguments.runs)), arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

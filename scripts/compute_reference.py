@@ -1,0 +1,37 @@
+"""Compute the reference log-probabilities of a dataset's pairs, once per SFT model and split.
+
+Reads the reference spec (YAML), the SFT model and a split; writes parquet with the columns row (position in the split),
+prompt_id, ref_chosen_logps and ref_rejected_logps (nats, summed over the response's tokens). Pairs whose prompt alone
+fills max_length have no row.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from pipeline.devices import add_device_arguments, device_from_arguments
+from pipeline.io import read_parquet, read_yaml, run, write_parquet
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=Path, required=True, help="reference spec, YAML")
+    parser.add_argument("--data", type=Path, required=True, help="split, parquet")
+    parser.add_argument("--model", required=True, help="SFT model, folder")
+    parser.add_argument("--output", type=Path, required=True, help="parquet to write")
+    add_device_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    spec = read_yaml(arguments.spec)
+    frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
+
+    from pipeline.reference import reference_logps
+
+    device = device_from_arguments(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        result = reference_logps(spec, frame, arguments.model, device, scratch)
+    write_parquet(result, arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,1 @@
+"""Preference datasets: reading sources, turning their rows into pairs, filtering, splitting."""

@@ -1,0 +1,109 @@
+"""What a device entry means for torch: device, precision, attention and batch sizes.
+
+A device entry says machine matters only (see config/devices.yaml): nothing in it makes a result stale.
+"""
+
+import argparse
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pipeline.entries import read_entries
+from pipeline.io import InputError
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A resolved device.
+
+    Attributes:
+        name: the entry's name.
+        type: "cpu" or "cuda".
+        dtype: of the weights outside training and of autocast in training.
+        attention: transformers' attn_implementation.
+        batch_sizes: rows per device and step, by stage.
+        description: for records, such as the GPU's own name.
+    """
+
+    name: str
+    type: str
+    dtype: torch.dtype
+    attention: str
+    batch_sizes: dict[str, int]
+    description: str
+
+    def model_kwargs(self) -> dict:
+        """For from_pretrained of a model that is only read."""
+        return {"dtype": self.dtype, "attn_implementation": self.attention}
+
+    def training_kwargs(self, stage: str, global_batch_size: int, processes: int = 1) -> dict:
+        """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
+
+        Raises:
+            InputError: the global batch is no multiple of the per-device batch times processes.
+        """
+        per_device = min(self.batch_sizes[stage], global_batch_size)
+        accumulation, rest = divmod(global_batch_size, per_device * processes)
+        if rest or not accumulation:
+            fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % (n * processes) == 0]
+            raise InputError(
+                f"device {self.name}: a global batch of {global_batch_size} is not a multiple of {per_device} rows per "
+                f"device × {processes} processes; per_device_batch_size.{stage} could be one of {fits}"
+            )
+        return {
+            "per_device_train_batch_size": per_device,
+            "gradient_accumulation_steps": accumulation,
+            "bf16": self.type == "cuda" and self.dtype == torch.bfloat16,
+            "fp16": self.type == "cuda" and self.dtype == torch.float16,
+            "use_cpu": self.type == "cpu",
+        }
+
+
+def resolve_device(name: str, entry: dict) -> Device:
+    """The device that an entry names, on this machine.
+
+    Precision `auto` is float32 on a CPU, bfloat16 on a GPU of compute capability 8.0 and above, else float16.
+
+    Raises:
+        InputError: the entry wants CUDA, a precision or an attention that this machine does not have.
+    """
+    has_cuda = torch.cuda.is_available()
+    if entry["accelerator"] == "cuda" and not has_cuda:
+        raise InputError(f"device {name}: it needs a CUDA device and torch sees none; use the device auto or cpu")
+    kind = "cuda" if has_cuda and entry["accelerator"] != "cpu" else "cpu"
+    capability = torch.cuda.get_device_capability() if kind == "cuda" else None
+    precision = entry["precision"]
+    if precision == "auto":
+        precision = "fp32" if kind == "cpu" else "bf16" if capability >= (8, 0) else "fp16"
+    if kind == "cuda" and precision == "bf16" and capability < (8, 0):
+        raise InputError(f"device {name}: compute capability {capability} has no bf16; use precision fp16 or auto")
+    attention = "sdpa" if entry["attention"] == "auto" else entry["attention"]
+    if attention == "flash_attention_2" and (capability is None or capability < (8, 0)):
+        raise InputError(f"device {name}: FlashAttention-2 needs compute capability 8.0 or above; use attention sdpa")
+    return Device(
+        name=name,
+        type=kind,
+        dtype={"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision],
+        attention=attention,
+        batch_sizes=dict(entry["per_device_batch_size"]),
+        description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
+    )
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every script that runs a model: --device and --threads."""
+    parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch; all when left out")
+
+
+def device_from_arguments(arguments: argparse.Namespace) -> Device:
+    """The device that the arguments name, and torch set to the number of threads that they ask for."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    entries = read_entries("devices", {}, ROOT, "config/devices.yaml")
+    if arguments.device not in entries:
+        raise InputError(f"--device {arguments.device}: config/devices.yaml has {', '.join(entries)}")
+    return resolve_device(arguments.device, entries[arguments.device])

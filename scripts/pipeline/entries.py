@@ -1,0 +1,85 @@
+"""The named entries that a config refers to: datasets, models, reward models, devices and judges."""
+
+from pathlib import Path
+
+from pipeline.config_errors import ConfigError, Problem
+from pipeline.io import read_yaml
+from pipeline.schema import fill, load_schema, validate
+
+
+def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:
+    """The entries of config/<kind>.yaml and those that a config defines itself, which come first.
+
+    Args:
+        kind: datasets, models, reward_models or devices.
+        definitions: the config's own entries, validated and with defaults.
+        root: folder that holds config/.
+        source: file that the config is from, for messages.
+
+    Returns:
+        {name: entry with defaults}.
+
+    Raises:
+        ConfigError: an entry is wrong, whether the config uses it or not.
+    """
+    file = f"config/{kind}.yaml"
+    shipped = fill(validate(read_yaml(root / file), kind, file), load_schema(kind))
+    for name, entry in shipped.items():
+        _check_entry(kind, (name,), entry, file, shipped)
+    for name, entry in definitions.items():
+        _check_entry(kind, ("definitions", kind, name), entry, source, {"definitions": {kind: definitions}})
+    return {**shipped, **definitions}
+
+
+def read_judge(name: str, root: Path) -> dict:
+    """A judge's entry from config/judges/<name>, with defaults; kind openai with `prompt`, the text of prompt.txt.
+
+    Raises:
+        ConfigError: judge.yaml is wrong, or prompt.txt is missing or lacks a place that is to be filled in.
+    """
+    folder = root / "config" / "judges" / name
+    file = f"config/judges/{name}/judge.yaml"
+    entry = fill(validate(read_yaml(folder / "judge.yaml"), "judges", file), load_schema("judges"))
+    if entry["kind"] == "openai":
+        lowest, highest = entry["scale"]
+        if lowest >= highest:
+            raise Problem(("scale",), f"{entry['scale']}; the lowest score comes first", [1, 10]).error(file, entry)
+        entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
+    return entry
+
+
+def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict) -> None:
+    """Raise what a schema cannot say of an entry; drop what it does not use."""
+    if kind == "models" and entry["adapter"] == "none":
+        entry.pop("lora", None)
+    shape = entry.get("architecture")
+    if shape and shape["hidden_size"] % shape["num_attention_heads"]:
+        text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
+        right = max(n for n in range(1, shape["num_attention_heads"]) if shape["hidden_size"] % n == 0)
+        raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
+    if kind == "datasets" and entry["source"] == "world":
+        if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
+            text = (
+                f"{entry['size']}, but eval_size {entry['eval_size']} and selection_size {entry['selection_size']} "
+                "are taken from it, which leaves nothing to train on"
+            )
+            right = {"size": 4320, "eval_size": 512, "selection_size": 384}
+            raise Problem((*path, "size"), text, {"source": "world", **right}, path).error(source, content)
+    elif kind == "datasets" and ("eval" in entry["splits"]) == ("eval_share" in entry):
+        both = "eval_share" in entry
+        text = f"{'unused' if both else 'missing'}; either splits.eval names splits, or eval_share holds out prompts"
+        right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
+        right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
+        raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _judge_prompt(path: Path, judge: str, mode: str) -> str:
+    """The text of a judge's prompt.txt, which must have a place for the prompt and for each answer."""
+    file = f"config/judges/{judge}/prompt.txt"
+    places = ("{prompt}", "{answer_a}", "{answer_b}") if mode == "pairwise" else ("{prompt}", "{answer}")
+    if not path.is_file():
+        raise ConfigError(f"{file}: there is no such file; a judge of kind openai needs one with {', '.join(places)}")
+    text = path.read_text(encoding="utf-8")
+    if missing := [place for place in places if place not in text]:
+        raise ConfigError(f"{file}: no {missing[0]} in it; a {mode} prompt has the places {', '.join(places)}")
+    return text

@@ -1,0 +1,54 @@
+"""Responses of a policy to the prompts of a split."""
+
+import pandas as pd
+import torch
+
+from pipeline.devices import Device
+from pipeline.models import load_policy, load_tokenizer
+from pipeline.templates import as_text, prompt_token_ids
+from sail.rollouts import sample_responses
+
+
+def generate_responses(
+    spec: dict, entry: dict, frame: pd.DataFrame, model_path: str, seed: int, device: Device
+) -> pd.DataFrame:
+    """One response per prompt.
+
+    Args:
+        spec: a decoding: do_sample, temperature, top_p, max_new_tokens.
+        entry: the model entry.
+        frame: prompt_id, prompt of a split.
+        model_path: the policy's folder.
+        seed: of the sampling.
+
+    Returns:
+        prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
+        included), response_tokens (int64, its length), finished (bool, whether it ended before max_new_tokens).
+    """
+    tokenizer = load_tokenizer(model_path, entry)
+    model = load_policy(model_path, entry, **device.model_kwargs()).to(device.type).eval()
+    prompts = [prompt_token_ids(as_text(prompt), tokenizer, entry) for prompt in frame["prompt"]]
+    ends = model.generation_config.eos_token_id
+    eos_token_ids = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+    torch.manual_seed(seed)
+    responses = sample_responses(
+        model,
+        prompts,
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_ids=eos_token_ids,
+        max_new_tokens=spec["max_new_tokens"],
+        temperature=spec["temperature"],
+        top_p=spec["top_p"],
+        batch_size=device.batch_sizes["generate"],
+        do_sample=spec["do_sample"],
+    )
+    return pd.DataFrame(
+        {
+            "prompt_id": frame["prompt_id"],
+            "prompt": frame["prompt"],
+            "response": [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in responses],
+            "response_ids": responses,
+            "response_tokens": [len(ids) for ids in responses],
+            "finished": [ids[-1] in eos_token_ids for ids in responses],
+        }
+    )

@@ -1,0 +1,21 @@
+"""A reward model as a judge."""
+
+from pathlib import Path
+
+from pipeline.devices import ROOT, resolve_device
+from pipeline.entries import read_entries
+from pipeline.io import InputError, read_yaml
+from pipeline.rewards import RewardModel
+
+
+def reward_scorer(spec: Path | None, path: str | None, device_name: str):
+    """The scores of a reward model, (prompts, responses) -> list of floats, higher is better.
+
+    Raises:
+        InputError: the spec or the path is missing.
+    """
+    if not spec or not path:
+        raise InputError("a judge of kind reward needs --reward-spec and --reward-model")
+    entries = read_entries("devices", {}, ROOT, "config/devices.yaml")
+    device = resolve_device(device_name, entries[device_name])
+    return RewardModel(path, read_yaml(spec), device.type, device.dtype, device.batch_sizes["score"]).score

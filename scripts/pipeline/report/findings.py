@@ -1,0 +1,173 @@
+"""The answer in words: which runs are better than the baseline, by how much, and how sure that is."""
+
+import math
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.run_table import CHOSEN, RunTable
+
+BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What the table says about one run: a verdict (one of the four above) and the sentences behind it."""
+
+    run: str
+    verdict: str
+    text: str
+
+
+@dataclass(frozen=True)
+class GroupFindings:
+    """What the table says about one (dataset, model)."""
+
+    dataset: str
+    model: str
+    headline: str
+    runs: list[Finding]
+
+
+def group_findings(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> GroupFindings:
+    """Headline and a finding per run of one (dataset, model).
+
+    A run is called better (worse) only where the 95% interval of its win rate against the baseline run excludes 50%
+    or, without direct comparisons, where that of the difference against the chosen responses excludes 0.
+
+    Args:
+        winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
+    """
+    rows = winrate[(winrate["dataset"] == group[0]) & (winrate["model"] == group[1])]
+    by_run = {name: part.set_index("baseline").to_dict("index") for name, part in rows.groupby("run", sort=False)}
+    findings, trained = [], []
+    for run in table.runs_of(group):
+        opponents = by_run.get(run.run, {})
+        if run.run == table.baseline:
+            findings.append(_baseline_finding(run.run, opponents))
+            continue
+        finding = _finding(run.run, table.baseline, opponents)
+        findings.append(finding)
+        if run.method != "sft":
+            trained.append((finding, opponents))
+    return GroupFindings(*group, _headline(table.baseline, trained), findings)
+
+
+def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
+    """What a reader should know before believing the numbers, as far as the table shows it."""
+    notes = []
+    seeds = {len(run.seeds) for run in table.runs}
+    if min(seeds) == 1:
+        notes.append("Some runs have a single seed: their intervals say nothing about another training seed.")
+    elif min(seeds) < 5:
+        notes.append(
+            f"Only {min(seeds)} seeds: where training seeds differ much, the intervals are too narrow; the standard "
+            "deviation over seeds stands beside the win rates."
+        )
+    compared = sum(run.run != table.baseline for run in table.runs)
+    if compared > 5:
+        notes.append(
+            f"{compared} runs are compared and the intervals are not corrected for that: where nothing differs, "
+            "about one in twenty excludes 50% by chance."
+        )
+    unparsed, parsed = int(winrate["unparsed"].sum()), int(winrate["n"].sum())
+    if unparsed:
+        notes.append(
+            f"{unparsed} of {unparsed + parsed} verdicts were not parsed. They are counted, and stay out of the rates."
+        )
+    return notes
+
+
+def _headline(baseline: str, trained: list[tuple[Finding, dict]]) -> str:
+    if not trained:
+        return f"No other trained run is compared with {baseline}."
+    verdicts = [finding.verdict for finding, _ in trained]
+    better = [(finding, opponents) for finding, opponents in trained if finding.verdict == BETTER]
+    if len(trained) == 1:
+        return trained[0][0].text
+    if not better:
+        start = f"None of the {len(trained)} runs is clearly better than the baseline {baseline}"
+    elif len(better) == 1:
+        start = f"Of {len(trained)} runs only {better[0][0].run} is clearly better than the baseline {baseline}"
+    else:
+        start = f"{len(better)} of {len(trained)} runs are clearly better than the baseline {baseline}"
+    others = [
+        (verdicts.count(UNCLEAR), "no clear difference from it"),
+        (verdicts.count(WORSE), "a clearly lower win rate"),
+        (verdicts.count(UNKNOWN), "no comparison with it"),
+    ]
+    parts = [f"{count} {'shows' if count == 1 else 'show'} {what}" for count, what in others if count]
+    sentence = start + ("; " + ", ".join(parts) if parts else "") + "."
+    if better:
+        best, _ = max(better, key=lambda item: _rate(item[1], baseline))
+        sentence += f" {best.text}" if len(better) == 1 else f" The highest win rate against it: {best.text}"
+    return sentence
+
+
+def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
+    direct, chosen = opponents.get(baseline), opponents.get(CHOSEN)
+    sentences, verdict = [], UNKNOWN
+    if direct is not None and _known(direct, "win_rate"):
+        verdict = _verdict(direct, "win_rate", 50)
+        start = {
+            BETTER: f"{run} beats {baseline}",
+            WORSE: f"{run} loses to {baseline}",
+            UNCLEAR: f"No clear difference between {run} and {baseline}",
+        }[verdict]
+        sentences.append(f"{start}: it wins {_percent(direct, 'win_rate')} of the direct comparisons.")
+    if chosen is not None and _known(chosen, "difference"):
+        against_chosen = _verdict(chosen, "difference", 0)
+        signed = _signed(chosen["difference"])
+        points = f"{abs(chosen['difference']):.1f} percentage points"
+        place = {
+            BETTER: f"{points} above that of {baseline}",
+            WORSE: f"{points} below that of {baseline}",
+            UNCLEAR: f"not clearly different from that of {baseline}: {signed} percentage points",
+        }[against_chosen]
+        subject = "its win rate" if sentences else f"the win rate of {run}"
+        sentences.append(
+            f"Against the dataset's chosen responses {subject} is {chosen['win_rate']:.1f}%, {place}"
+            f"{_interval(chosen, 'difference', ' (95% interval {} to {})')}."
+        )
+        if verdict == UNKNOWN:
+            verdict = against_chosen
+        elif {verdict, against_chosen} == {BETTER, WORSE}:
+            sentences.append("The two comparisons contradict each other.")
+    return Finding(run, verdict, " ".join(sentences) or f"{run} was not compared with {baseline}.")
+
+
+def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:
+    chosen = opponents.get(CHOSEN)
+    text = f"{run} is the baseline."
+    if chosen is not None and _known(chosen, "win_rate"):
+        text += f" It wins {_percent(chosen, 'win_rate')} against the dataset's chosen responses."
+    return Finding(run, "the baseline", text)
+
+
+def _verdict(row: dict, column: str, even: float) -> str:
+    if row[f"{column}_low"] > even:
+        return BETTER
+    return WORSE if row[f"{column}_high"] < even else UNCLEAR
+
+
+def _rate(opponents: dict[str, dict], baseline: str) -> float:
+    rate = opponents.get(baseline, {}).get("win_rate", math.nan)
+    return -math.inf if math.isnan(rate) else rate
+
+
+def _known(row: dict, column: str) -> bool:
+    return not math.isnan(row[column])
+
+
+def _percent(row: dict, column: str) -> str:
+    return f"{row[column]:.1f}%{_interval(row, column, ' (95% interval {}% to {}%)')}"
+
+
+def _interval(row: dict, column: str, form: str) -> str:
+    if not _known(row, f"{column}_low"):
+        return " (too few prompts for an interval)"
+    return form.format(*(f"{row[f'{column}_{end}']:.1f}".replace("-", "−") for end in ("low", "high")))
+
+
+def _signed(value: float) -> str:
+    return f"{value:+.1f}".replace("-", "−")

@@ -1,0 +1,156 @@
+"""What the training scripts share: datasets in a model's format, trainer arguments, progress, records."""
+
+import resource
+import sys
+import time
+from pathlib import Path
+
+import pandas as pd
+import torch
+from datasets import Dataset
+from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
+
+from pipeline.devices import Device
+from pipeline.io import InputError, write_json, write_parquet
+from pipeline.models import save_checkpoint, write_manifest
+from pipeline.templates import as_text, format_prompt, format_response
+
+# What a checkpoint folder needs besides the trained model is not kept: no optimizer state, no pickled arguments.
+LOGGING_STEPS = 10
+
+
+class Progress(TrainerCallback):
+    """One line per logging interval: step, loss, seconds spent and about how many are left."""
+
+    def on_train_begin(self, args, state, control, **kwargs):
+        self.started = time.perf_counter()
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" in (logs or {}):
+            spent = time.perf_counter() - self.started
+            left = spent / max(state.global_step, 1) * (state.max_steps - state.global_step)
+            print(
+                f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}  "
+                f"{spent:.0f} s, about {left:.0f} s left",
+                flush=True,
+            )
+
+
+def preference_dataset(
+    frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, entry: dict, reference: pd.DataFrame | None = None
+) -> Dataset:
+    """Preference pairs as DPOTrainer and RewardTrainer take them.
+
+    Args:
+        frame: prompt, chosen, rejected: text or messages.
+        tokenizer, entry: of the model that is trained; they decide the format.
+        reference: row, ref_chosen_logps, ref_rejected_logps; `row` is the position in the frame. Pairs without a row
+            in it (too long for the model) are left out.
+
+    Returns:
+        prompt, chosen, rejected, source_prompt (as in the frame), row; with a reference also its two columns.
+    """
+    columns = {"prompt": [], "chosen": [], "rejected": [], "source_prompt": [], "row": list(range(len(frame)))}
+    for prompt, chosen, rejected in zip(*(map(as_text, frame[name]) for name in ("prompt", "chosen", "rejected"))):  # noqa: B905
+        columns["prompt"].append(format_prompt(prompt, tokenizer, entry))
+        columns["chosen"].append(format_response(chosen, tokenizer, entry))
+        columns["rejected"].append(format_response(rejected, tokenizer, entry))
+        columns["source_prompt"].append(prompt)
+    dataset = Dataset.from_dict(columns)
+    if reference is None:
+        return dataset
+    rows = reference["row"].tolist()
+    if rows and max(rows) >= len(frame):
+        raise InputError(
+            f"the reference has row {max(rows)}, the data only {len(frame)} rows; they do not belong together"
+        )
+    dataset = dataset.select(rows)
+    for name in ("ref_chosen_logps", "ref_rejected_logps"):
+        dataset = dataset.add_column(name, reference[name].tolist())
+    return dataset
+
+
+def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:
+    """Arguments that every TRL trainer here is given, from a spec's hyperparameters."""
+    given = hyperparameters
+    steps = given.get("max_steps")
+    return {
+        "output_dir": str(folder),
+        "seed": seed,
+        "learning_rate": given["learning_rate"],
+        "num_train_epochs": given["epochs"],
+        "max_steps": steps if steps else -1,
+        "warmup_steps": given["warmup_steps"],
+        "lr_scheduler_type": given["lr_scheduler"],
+        "optim": given["optimizer"],
+        "weight_decay": given["weight_decay"],
+        "max_grad_norm": given.get("max_grad_norm", 1.0),
+        "max_length": given["max_length"],
+        "gradient_checkpointing": device.type == "cuda",
+        "logging_steps": LOGGING_STEPS,
+        "save_strategy": "no",
+        "report_to": [],
+        "disable_tqdm": True,
+        "dataset_num_proc": None,
+        **device.training_kwargs(stage, given["global_batch_size"]),
+    }
+
+
+def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> None:
+    """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
+
+    Args:
+        trainer: a TRL trainer, not yet trained.
+        save: called with (model, tokenizer, folder).
+
+    Raises:
+        InputError: the loss ended as not a number.
+    """
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(Progress())
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+    started = time.perf_counter()
+    trainer.train()
+    seconds = time.perf_counter() - started
+    curve = learning_curve(trainer.state.log_history)
+    losses = curve.loc[curve["metric"] == "loss", "value"]
+    if losses.isna().any():
+        step = curve.loc[losses.index[losses.isna()][0], "step"]
+        raise InputError(f"the loss is not a number from step {step} on; a lower learning_rate may be right")
+    write_parquet(curve, output_dir / "metrics.parquet")
+    cost = {
+        "seconds": seconds,
+        "rollout_seconds": getattr(trainer, "rollout_seconds", 0.0),
+        "steps": trainer.state.global_step,
+        "peak_memory_mib": peak_memory_mib(device),
+        "device": device.description,
+    }
+    write_json(cost, output_dir / "cost.json")
+    save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model")
+    write_manifest(output_dir / "model", output_dir / "manifest.json")
+
+
+# Timings and counters of the Trainer that differ between two runs of the same training.
+VOLATILE = ("epoch", "total_flos", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss")
+
+
+def learning_curve(log_history: list[dict]) -> pd.DataFrame:
+    """The trainer's log in long form: step (int64), metric (str), value (float64). Timings are left out."""
+    rows = [
+        (entry["step"], metric, float(value))
+        for entry in log_history
+        if "train_runtime" not in entry
+        for metric, value in entry.items()
+        if metric not in ("step", *VOLATILE)
+    ]
+    frame = pd.DataFrame(rows, columns=["step", "metric", "value"])
+    return frame.astype({"step": "int64", "metric": "str", "value": "float64"})
+
+
+def peak_memory_mib(device: Device) -> float:
+    """Largest memory in MiB so far: of the GPU as torch allocated it, else of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated() / 2**20
+    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10

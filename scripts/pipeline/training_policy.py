@@ -1,0 +1,58 @@
+"""Training of a policy: DPO by TRL's own trainer, the SAIL variants by the plugin."""
+
+import pandas as pd
+from trl import DPOConfig
+
+from pipeline.devices import Device
+from pipeline.models import load_policy, load_tokenizer
+from pipeline.training import preference_dataset, trainer_arguments
+from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
+
+# Hyperparameters of a spec that the trainers take by the same name.
+DPO_ARGUMENTS = ("beta", "label_smoothing")
+SAIL_ARGUMENTS = (
+    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "variance_baseline", "label_draw", "max_age"),
+    *("rollout_temperature", "rollout_max_new_tokens", "rollout_prompts"),
+)
+
+
+def policy_trainer(
+    spec: dict,
+    frame: pd.DataFrame,
+    reference: pd.DataFrame,
+    model_path: str,
+    seed: int,
+    device: Device,
+    scratch: str,
+    reward_function=None,
+) -> ReferenceColumnsDPOTrainer:
+    """The trainer of a policy spec.
+
+    Args:
+        spec: {dataset, model: entry, run, method, hyperparameters}.
+        frame: prompt, chosen, rejected of the train split.
+        reference: row, ref_chosen_logps, ref_rejected_logps of the SFT model on that split.
+        model_path: the SFT model's folder, where the policy starts and which stays its reference.
+        seed: of data order, routing and rollouts.
+        scratch: folder that the trainer may write to.
+        reward_function: for g > 0, see `sail.SAILTrainer`.
+    """
+    entry, given = spec["model"], spec["hyperparameters"]
+    tokenizer = load_tokenizer(model_path, entry)
+    kwargs = {"dtype": "float32", "attn_implementation": device.attention}
+    model = load_policy(model_path, entry, trainable=True, **kwargs)
+    dataset = preference_dataset(frame, tokenizer, entry, reference)
+    arguments = trainer_arguments(given, device, "policy", scratch, seed)
+    arguments |= {name: given[name] for name in DPO_ARGUMENTS} | {"loss_type": [given["loss_type"]]}
+    if spec["method"] == "dpo":
+        args = DPOConfig(**arguments, precompute_ref_log_probs=True)
+        return ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
+    sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
+    sail["rollout_batch_size"] = device.batch_sizes["generate"]
+    return SAILTrainer(
+        model,
+        args=SAILConfig(**arguments, **sail),
+        train_dataset=dataset,
+        processing_class=tokenizer,
+        reward_funcs=reward_function,
+    )

@@ -1,0 +1,25 @@
+"""Draw the figures of the report: win rates, win rate against KL, learning curves, rewards.
+
+Reads the run table, the files that it names and the win-rate table; writes four SVG files into the output folder, and
+the win rates also as a small PNG.
+"""
+
+import argparse
+
+from pipeline.figures import write_figures
+from pipeline.io import run
+from pipeline.run_table import read_run_table
+from pipeline.tables import read_table
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--runs", required=True, help="run table (YAML)")
+    parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
+    parser.add_argument("--output-dir", required=True, help="folder for the figures")
+    arguments = parser.parse_args(argv)
+    write_figures(read_run_table(arguments.runs), read_table(arguments.winrate), arguments.output_dir)
+
+
+if __name__ == "__main__":
+    run(main)

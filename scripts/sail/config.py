@@ -1,0 +1,100 @@
+"""`SAILConfig`: the parent's arguments and what SAIL adds to them."""
+
+from dataclasses import dataclass, field
+
+from trl import DPOConfig
+
+ESTIMATORS = ("exact", "upstream")
+VARIANCE_BASELINES = ("none", "mean", "leave_one_out")
+LABEL_DRAWS = ("hard", "bernoulli")
+
+
+@dataclass
+class SAILConfig(DPOConfig):
+    """Arguments of `SAILTrainer`. The only change from `trl.DPOConfig` is the fields below.
+
+    Each row of a training batch is routed on its own: to DDP with probability r, to DPP with p, to DPR with g; else it
+    stays an offline DPO row. With r = p = g = 0 the trainer is `trl.DPOTrainer`.
+
+    So that the offline data is seen as often as plain DPO sees it, the number of epochs is divided by 1 − r − p − g.
+
+    Raises:
+        ValueError: a value out of its range, r + p + g > 1 or = 1 without max_steps, or a setting of the parent for
+            which the extra terms are not defined. The message says what to set.
+    """
+
+    r: float = field(default=0.0, metadata={"help": "Share of rows labelled by the policy (DDP)."})
+    rho: float = field(default=0.2, metadata={"help": "Weight of the extra gradient on DDP rows; 1 is exact."})
+    p: float = field(default=0.0, metadata={"help": "Share of rows answered and labelled by the policy (DPP)."})
+    pi: float = field(default=0.2, metadata={"help": "Weight of the extra gradient on DPP rows; 1 is exact."})
+    g: float = field(default=0.0, metadata={"help": "Share of rows answered by the policy, labelled by reward (DPR)."})
+    gamma: float = field(default=0.3, metadata={"help": "Weight of the extra gradient on DPR rows; 1 is exact."})
+    estimator: str = field(default="exact", metadata={"help": f"Gradient estimator, one of {ESTIMATORS}."})
+    variance_baseline: str = field(
+        default="mean",
+        metadata={"help": f"Baseline of the response part (exact estimator), one of {VARIANCE_BASELINES}."},
+    )
+    revkl: float = field(default=0.0, metadata={"help": "Weight λ of KL(π_θ ‖ π_ref), estimated on policy responses."})
+    label_draw: str = field(
+        default="hard",
+        metadata={"help": "DPR label: hard (higher reward wins) or bernoulli (drawn from σ of the difference)."},
+    )
+    reverse: bool = field(default=False, metadata={"help": "The reward is a cost: lower is better."})
+    rollout_temperature: float = field(default=1.0, metadata={"help": "Sampling temperature; 1 is exact."})
+    rollout_top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling mass; 1 is exact."})
+    rollout_max_new_tokens: int = field(default=256, metadata={"help": "Longest sampled response, in tokens."})
+    rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill of the rollout pool."})
+    rollout_batch_size: int = field(default=128, metadata={"help": "Responses generated side by side."})
+    max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
+
+    def __post_init__(self):
+        super().__post_init__()
+        for name in ("r", "p", "g", "rho", "pi", "gamma"):
+            value = getattr(self, name)
+            if not 0 <= value <= 1:
+                raise ValueError(f"{name} must be between 0 and 1, not {value}")
+        for name, choices in (
+            ("estimator", ESTIMATORS),
+            ("variance_baseline", VARIANCE_BASELINES),
+            ("label_draw", LABEL_DRAWS),
+        ):
+            if getattr(self, name) not in choices:
+                raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
+        for name, least in (("rollout_max_new_tokens", 1), ("rollout_prompts", 1), ("rollout_batch_size", 1)):
+            if getattr(self, name) < least:
+                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
+        if self.revkl < 0 or self.max_age < 0:
+            raise ValueError(f"revkl and max_age must not be negative, not {self.revkl} and {self.max_age}")
+        if self.rollout_temperature <= 0 or not 0 < self.rollout_top_p <= 1:
+            raise ValueError(
+                f"rollout_temperature must be > 0 and rollout_top_p in (0, 1], "
+                f"not {self.rollout_temperature} and {self.rollout_top_p}"
+            )
+        if self.online_share > 1:
+            raise ValueError(f"r + p + g must be at most 1, not {self.online_share:g}: lower one of them")
+        if self.online_share == 1 and self.max_steps <= 0:
+            raise ValueError("r + p + g = 1 leaves no offline row to count epochs by: set max_steps")
+        if self.revkl > 0 and self.p + self.g == 0:
+            raise ValueError("revkl is estimated on policy responses: set p or g above 0, or revkl to 0")
+        if self.online_share > 0:
+            self._check_parent_settings()
+
+    @property
+    def online_share(self) -> float:
+        """r + p + g, rounded to absorb the error of summing decimal fractions."""
+        return round(self.r + self.p + self.g, 12)
+
+    def _check_parent_settings(self):
+        if self.loss_type != ["sigmoid"]:
+            raise ValueError(
+                f"the extra gradients are defined for loss_type=['sigmoid'], not {self.loss_type}: "
+                "set loss_type='sigmoid', or r = p = g = 0"
+            )
+        if self.f_divergence_type != "reverse_kl":
+            raise ValueError(
+                f"the extra gradients are defined for f_divergence_type='reverse_kl', not {self.f_divergence_type!r}: "
+                "set it so, or r = p = g = 0"
+            )
+        for name in ("use_weighting", "ld_alpha", "sync_ref_model"):
+            if getattr(self, name):
+                raise ValueError(f"{name} changes the objective that the extra gradients belong to: leave it unset")

@@ -1,0 +1,179 @@
+"""Pairs of responses sampled from the policy: generation, rewards, and the pool that they wait in.
+
+Token ids all the way: a response is the list of ids that the policy sampled, its end-of-sequence token included, or
+cut at the length limit without one. Text exists for reward functions only.
+"""
+
+import random
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+
+import torch
+
+from sail.objective import DPR
+
+RewardFunction = Callable[..., list[float]]
+
+# Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
+NEUTRAL_DECODING = {
+    "repetition_penalty": 1.0,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    **dict.fromkeys(("min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff", "guidance_scale", "penalty_alpha")),
+    **dict.fromkeys(("min_length", "min_new_tokens", "exponential_decay_length_penalty", "no_repeat_ngram_size")),
+    **dict.fromkeys(("bad_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens")),
+    **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "watermarking_config", "stop_strings")),
+}
+
+
+@dataclass
+class RolloutPair:
+    """Two responses of the policy to one prompt.
+
+    Attributes:
+        prompt_ids: the prompt's token ids.
+        response_ids: the two responses' token ids.
+        ref_logps: the reference's summed log-probabilities of the two, in nats.
+        rewards: the two rewards (higher is better), None where no reward function is at hand.
+        preferred: which of the two the reward prefers (0 or 1), ties by a fair coin; None without rewards.
+        step: the optimizer step whose policy sampled them.
+    """
+
+    prompt_ids: list[int]
+    response_ids: tuple[list[int], list[int]]
+    step: int
+    ref_logps: tuple[float, float] = (0.0, 0.0)
+    rewards: tuple[float, float] | None = None
+    preferred: int | None = None
+
+    @property
+    def identical(self) -> bool:
+        return self.response_ids[0] == self.response_ids[1]
+
+    @property
+    def tied(self) -> bool:
+        return self.rewards is not None and self.rewards[0] == self.rewards[1]
+
+    def as_example(self, route: int) -> dict:
+        """The pair as a tokenised row of DPOTrainer: chosen is the preferred response on DPR rows, else the first."""
+        chosen = self.preferred if route == DPR else 0
+        return {
+            "prompt_ids": self.prompt_ids,
+            "chosen_ids": self.response_ids[chosen],
+            "rejected_ids": self.response_ids[1 - chosen],
+            "ref_chosen_logps": self.ref_logps[chosen],
+            "ref_rejected_logps": self.ref_logps[1 - chosen],
+        }
+
+
+def prompt_order(size: int, seed: int, rank: int, processes: int) -> Iterator[int]:
+    """Row numbers of the dataset, without end: each process walks its own share in a new seeded order per pass."""
+    rows = list(range(rank, size, processes)) or list(range(size))
+    passes = 0
+    while True:
+        order = rows.copy()
+        random.Random(f"{seed}:{rank}:{passes}").shuffle(order)
+        yield from order
+        passes += 1
+
+
+def sample_responses(
+    model,
+    prompts: list[list[int]],
+    *,
+    pad_token_id: int,
+    eos_token_ids: list[int],
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    batch_size: int,
+    do_sample: bool = True,
+) -> list[list[int]]:
+    """One response per prompt, as token ids: sampled, or greedy with `do_sample=False`.
+
+    Args:
+        model: a causal language model in eval mode.
+        prompts: token ids, of any lengths; padded on the left.
+        batch_size: prompts generated side by side; similar lengths go together.
+
+    Returns:
+        A response per prompt, in the prompts' order: ids up to and with the first end of sequence, or max_new_tokens.
+    """
+    responses: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    device = next(model.parameters()).device
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        width = max(len(prompts[row]) for row in rows)
+        input_ids = torch.full((len(rows), width), pad_token_id)
+        attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for i, row in enumerate(rows):
+            input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
+            attention_mask[i, width - len(prompts[row]) :] = 1
+        with torch.no_grad():
+            output = model.generate(
+                input_ids=input_ids.to(device),
+                attention_mask=attention_mask.to(device),
+                do_sample=do_sample,
+                **({"temperature": temperature, "top_p": top_p, "top_k": 0} if do_sample else {}),
+                **NEUTRAL_DECODING,
+                max_new_tokens=max_new_tokens,
+                pad_token_id=pad_token_id,
+                eos_token_id=eos_token_ids,
+            )
+        for row, ids in zip(rows, output[:, width:].tolist(), strict=True):
+            responses[row] = cut_at_end(ids, eos_token_ids)
+    return responses
+
+
+def cut_at_end(ids: list[int], eos_token_ids: list[int]) -> list[int]:
+    """The ids up to and with the first end-of-sequence token; all of them where there is none."""
+    end = next((i for i, token in enumerate(ids) if token in eos_token_ids), len(ids))
+    return ids[: end + 1]
+
+
+def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> None:
+    """Set `preferred` of each pair from its rewards.
+
+    Args:
+        pairs: with rewards.
+        draw: "hard": the higher reward wins, a tie is a fair coin; "bernoulli": the first wins with probability
+            σ(difference).
+        rng: of the coin.
+    """
+    for pair in pairs:
+        difference = pair.rewards[0] - pair.rewards[1]
+        coin = rng.random()
+        if draw == "hard" and difference != 0:
+            pair.preferred = 0 if difference > 0 else 1
+        else:
+            first_wins = 0.5 if draw == "hard" else torch.sigmoid(torch.tensor(difference, dtype=torch.float64)).item()
+            pair.preferred = 0 if coin < first_wins else 1
+
+
+class RolloutPool:
+    """Sampled pairs in the order in which they were made; too old ones are thrown away, never used."""
+
+    def __init__(self, max_age: int):
+        self.max_age = max_age
+        self.pairs: deque[RolloutPair] = deque()
+
+    def drop_stale(self, step: int) -> int:
+        """Remove the pairs made more than `max_age` optimizer steps before `step`; returns how many."""
+        dropped = 0
+        while self.pairs and step - self.pairs[0].step > self.max_age:
+            self.pairs.popleft()
+            dropped += 1
+        return dropped
+
+    def __len__(self) -> int:
+        return len(self.pairs)
+
+    def take(self) -> RolloutPair:
+        """Remove and return the oldest pair."""
+        return self.pairs.popleft()
+
+    def extend(self, pairs: list[RolloutPair]) -> None:
+        """Add pairs behind those that wait."""
+        self.pairs.extend(pairs)

@@ -1,0 +1,326 @@
+"""`SAILTrainer`: TRL's DPOTrainer with online rows."""
+
+import contextlib
+import copy
+import logging
+import random
+import time
+from collections.abc import Iterator
+
+import torch
+from trl import DPOTrainer
+from trl.models.utils import unwrap_model_for_generation
+
+from sail import objective
+from sail.config import SAILConfig
+from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
+from sail.rollouts import (
+    RewardFunction,
+    RolloutPair,
+    RolloutPool,
+    label_by_reward,
+    prompt_order,
+    sample_responses,
+)
+
+logger = logging.getLogger(__name__)
+
+# Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
+TOKEN_COLUMNS = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
+REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
+
+
+def brings_reference(dataset) -> bool:
+    """Whether a dataset has the reference's log-probabilities as columns."""
+    return set(REFERENCE_COLUMNS) <= set(getattr(dataset, "column_names", None) or [])
+
+
+class ReferenceColumnsDPOTrainer(DPOTrainer):
+    """DPO on a dataset that brings the reference's log-probabilities.
+
+    The only change from DPOTrainer is that with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
+    `ref_rejected_logps` of a dataset that has them are used as they are; no reference model is loaded.
+    """
+
+    def _precompute_ref_logps(self, dataset, name, batch_size):
+        if brings_reference(dataset):
+            return dataset
+        return super()._precompute_ref_logps(dataset, name, batch_size)
+
+
+class _Recorder:
+    """Stands for the policy in the parent's loss and keeps the per-token log-probabilities that it returned."""
+
+    def __init__(self, model):
+        self.model = model
+        self.log_probs = None
+
+    def __call__(self, *args, **kwargs):
+        outputs = self.model(*args, **kwargs)
+        self.log_probs = outputs.log_probs
+        return outputs
+
+
+class SAILTrainer(ReferenceColumnsDPOTrainer):
+    """Online DPO (SAIL, arXiv 2406.15567): DDP, DPP, DPR and any mix of them with offline rows.
+
+    The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
+    offline pair), DPP (the policy answers and labels) or DPR (the policy answers, a reward labels), see `SAILConfig`.
+    Routed rows get the extra gradient of `sail.objective`; the loss of TRL stays as it is and a delta is added. With
+    r = p = g = 0 nothing is added, drawn or replaced.
+
+    Args:
+        reward_funcs: for DPR, a callable in TRL's convention: `reward(prompts=…, completions=…, **columns)` gives a
+            list of floats; prompts and completions are texts, or lists of messages if the dataset is conversational,
+            and columns are the dataset's other columns.
+        Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
+            reference log-probabilities taken from there.
+
+    Raises:
+        ValueError: g > 0 without `reward_funcs`.
+    """
+
+    _tag_names = ["trl", "dpo", "sail"]  # noqa: RUF012
+    _name = "SAIL"
+
+    def __init__(self, model, ref_model=None, args: SAILConfig | None = None, *, reward_funcs=None, **kwargs):
+        args = SAILConfig("SAIL") if args is None else copy.copy(args)
+        if args.g > 0 and reward_funcs is None:
+            raise ValueError("g > 0 (DPR) needs a reward: pass reward_funcs, or set g=0")
+        if args.max_steps <= 0:
+            args.num_train_epochs = args.num_train_epochs / (1 - args.online_share)
+        self._samples = args.p + args.g > 0
+        columns = brings_reference(kwargs.get("train_dataset"))
+        if columns:
+            # The parent keeps a reference model only without its flag, and rollouts need one.
+            args.precompute_ref_log_probs = not self._samples
+        super().__init__(model, ref_model, args, **kwargs)
+        if columns:
+            self.precompute_ref_logps = True
+        self.reward_function: RewardFunction | None = reward_funcs
+        if self._samples:
+            rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+            self.pool = RolloutPool(args.max_age)
+            self._prompt_rows = prompt_order(len(self.train_dataset), args.seed, rank, processes)
+            self._rollout_rng = random.Random(f"{args.seed}:{rank}:rollouts")
+            self._warn_if_approximate()
+        self.rollout_seconds = 0.0
+        self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
+        # At the start the policy is the reference, Δ = 0 and ℓ = log 2 on every row.
+        self._mean_loss = {route: torch.tensor(2.0).log().item() for route in (DPP, DPR)}
+
+    def _warn_if_approximate(self):
+        reasons = []
+        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
+            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
+        if self.args.max_age > 0:
+            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
+        if self.args.estimator == "exact" and reasons:
+            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
+
+    def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        if not self.model.training or self.args.online_share == 0:
+            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not self.precompute_ref_logps:
+            inputs |= dict(zip(REFERENCE_COLUMNS, self._reference_logps(inputs), strict=True))
+        routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
+        inputs, routes = self._replace_rows(inputs, routes)
+        recorder = _Recorder(model)
+        with self._reference_in_batch():
+            loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
+        seq_len = inputs["completion_mask"].size(1) - 1
+        chosen_logps, rejected_logps = recorder.log_probs[:, -seq_len:].sum(dim=1).chunk(2)
+        terms = self._online_terms(inputs, routes.to(chosen_logps.device), chosen_logps, rejected_logps)
+        return loss + terms.mean()
+
+    def _reference_logps(self, inputs):
+        return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
+
+    @contextlib.contextmanager
+    def _reference_in_batch(self) -> Iterator[None]:
+        """The parent's loss reads the reference log-probabilities from the batch."""
+        before, self.precompute_ref_logps = self.precompute_ref_logps, True
+        try:
+            yield
+        finally:
+            self.precompute_ref_logps = before
+
+    def _draw_routes(self, size: int) -> torch.Tensor:
+        """A route per row of the batch, shape (size,)."""
+        r, p, g = self.args.r, self.args.p, self.args.g
+        draws = torch.rand(size, generator=self._routing, dtype=torch.float64)
+        edges = torch.tensor([r, r + p, r + p + g], dtype=torch.float64)
+        return torch.tensor([DDP, DPP, DPR, OFFLINE])[torch.bucketize(draws, edges, right=True)]
+
+    def _replace_rows(self, inputs: dict, routes: torch.Tensor) -> tuple[dict, torch.Tensor]:
+        """Put sampled pairs in the place of the rows routed to DPP and DPR.
+
+        A row for which the pool has no usable pair stays the offline row that it was, route OFFLINE.
+        """
+        wanted = [row for row, route in enumerate(routes.tolist()) if route in (DPP, DPR)]
+        if not wanted:
+            return inputs, routes
+        routes, replacements, ages = routes.clone(), {}, []
+        self._log("sail/stale_pairs", self.pool.drop_stale(self.state.global_step))
+        for row in wanted:
+            pair = self._next_pair(routes[row].item())
+            if pair is None:
+                routes[row] = OFFLINE
+                continue
+            ages.append(self.state.global_step - pair.step)
+            replacements[row] = pair.as_example(routes[row].item())
+        if not replacements:
+            return inputs, routes
+        self._log("sail/age", sum(ages) / len(ages))
+        examples = [replacements.get(row) or example for row, example in enumerate(self._examples(inputs))]
+        batch = self.data_collator(examples)
+        return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes
+
+    def _next_pair(self, route: int) -> RolloutPair | None:
+        """The oldest usable pair, after a refill if the pool is empty; None if the refill brought none."""
+        refilled = False
+        while True:
+            if not len(self.pool):
+                if refilled:
+                    return None
+                self._refill()
+                refilled = True
+            pair = self.pool.take()
+            # The published code drops pairs that carry no preference; the exact gradient needs them.
+            if self.args.estimator == "exact" or not (pair.identical or (route == DPR and pair.tied)):
+                return pair
+
+    def _examples(self, inputs: dict) -> list[dict]:
+        """The rows of a collated batch as the tokenised examples that they were, cut to max_length."""
+        examples = []
+        size = len(inputs["ref_chosen_logps"])
+        attended, completion = inputs["attention_mask"].bool(), inputs["completion_mask"].bool()
+        for row in range(size):
+            example = {
+                "prompt_ids": inputs["input_ids"][row][attended[row] & ~completion[row]].tolist(),
+                "chosen_ids": inputs["input_ids"][row][completion[row]].tolist(),
+                "rejected_ids": inputs["input_ids"][row + size][completion[row + size]].tolist(),
+            }
+            examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS})
+        return examples
+
+    def _online_terms(self, inputs, routes, chosen_logps, rejected_logps) -> torch.Tensor:
+        """What the routed rows add to their DPO losses, shape (B,)."""
+        args = self.args
+        reference = [inputs[name] for name in REFERENCE_COLUMNS]
+        margin = objective.preference_margin(chosen_logps, rejected_logps, *reference, args.beta)
+        weights = {"rho": args.rho, "pi": args.pi, "gamma": args.gamma}
+        if args.estimator == "exact":
+            baseline = self._variance_baseline(margin.detach(), routes)
+            terms = objective.exact_terms(margin, chosen_logps, rejected_logps, routes, baseline=baseline, **weights)
+        else:
+            draws = torch.rand(len(margin), generator=self._routing, dtype=torch.float64).to(margin.device)
+            flipped = (draws > torch.sigmoid(margin)) & ((routes == DDP) | (routes == DPP))
+            terms = objective.upstream_terms(margin, chosen_logps, rejected_logps, routes, flipped, **weights)
+            self._log("sail/label_flips", flipped.sum().item())
+        if args.revkl > 0:
+            on_policy = (routes == DPP) | (routes == DPR)
+            penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)
+            terms = terms + args.revkl / (args.p + args.g) * penalty
+        for route, name in ROUTES.items():
+            self._log(f"sail/rows_{name}", (routes == route).sum().item())
+        self._log("sail/extra_loss", terms.detach().mean().item())
+        return terms
+
+    def _variance_baseline(self, margin: torch.Tensor, routes: torch.Tensor) -> torch.Tensor:
+        """b of each row, shape (B,): nothing of a row's own pair is in it. Updates the running means afterwards."""
+        baseline = torch.zeros_like(margin)
+        losses = {DPP: objective.label_entropy(margin), DPR: objective.pair_loss(margin)}
+        for route, loss in losses.items():
+            rows = routes == route
+            count = rows.sum()
+            if self.args.variance_baseline == "none" or not count:
+                continue
+            baseline[rows] = self._mean_loss[route]
+            if self.args.variance_baseline == "leave_one_out" and count > 1:
+                baseline[rows] = (loss[rows].sum() - loss[rows]) / (count - 1)
+            self._mean_loss[route] = 0.95 * self._mean_loss[route] + 0.05 * loss[rows].mean().item()
+        return baseline
+
+    def _refill(self):
+        """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
+        started = time.perf_counter()
+        rows = [self.train_dataset[next(self._prompt_rows)] for _ in range(self.args.rollout_prompts)]
+        prompts = [row["prompt_ids"] for row in rows]
+        responses = self._generate([ids for ids in prompts for _ in range(2)])
+        pairs = [
+            RolloutPair(ids, (responses[2 * i], responses[2 * i + 1]), self.state.global_step)
+            for i, ids in enumerate(prompts)
+        ]
+        self._add_reference_logps(pairs)
+        if self.reward_function is not None and self.args.g > 0:
+            self._add_rewards(pairs, rows)
+            label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
+            self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
+            self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
+        self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
+        self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
+        self.pool.extend(pairs)
+        self.rollout_seconds += time.perf_counter() - started
+
+    def _generate(self, prompts: list[list[int]]) -> list[list[int]]:
+        """A response per prompt; the model's mode and the global random state are afterwards as before."""
+        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
+        eos_token_ids = {self._tokenizer.eos_token_id}
+        configured = self.model.generation_config.eos_token_id
+        eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
+        with (
+            torch.random.fork_rng(devices=devices),
+            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            self.accelerator.autocast(),
+        ):
+            torch.manual_seed(self._rollout_rng.getrandbits(63))
+            training = model.training
+            model.eval()
+            try:
+                return sample_responses(
+                    model,
+                    prompts,
+                    pad_token_id=self._tokenizer.pad_token_id,
+                    eos_token_ids=sorted(eos_token_ids),
+                    max_new_tokens=self.args.rollout_max_new_tokens,
+                    temperature=self.args.rollout_temperature,
+                    top_p=self.args.rollout_top_p,
+                    batch_size=self.args.rollout_batch_size,
+                )
+            finally:
+                model.train(training)
+
+    def _add_reference_logps(self, pairs: list[RolloutPair]):
+        size = self.args.rollout_batch_size // 2 or 1
+        # Log-probabilities do not depend on what else is in the batch; similar lengths together save padding.
+        order = sorted(pairs, key=lambda pair: len(pair.prompt_ids) + max(map(len, pair.response_ids)))
+        for start in range(0, len(order), size):
+            some = order[start : start + size]
+            examples = [
+                {"prompt_ids": p.prompt_ids, "chosen_ids": p.response_ids[0], "rejected_ids": p.response_ids[1]}
+                for p in some
+            ]
+            batch = {key: value.to(self.accelerator.device) for key, value in self.data_collator(examples).items()}
+            for pair, first, second in zip(some, *self._reference_logps(batch), strict=True):
+                pair.ref_logps = (first.item(), second.item())
+
+    def _add_rewards(self, pairs: list[RolloutPair], rows: list[dict]):
+        conversational = not isinstance(rows[0]["prompt"], str)
+        completions = []
+        for pair in pairs:
+            for ids in pair.response_ids:
+                text = self._tokenizer.decode(ids, skip_special_tokens=True)
+                completions.append([{"role": "assistant", "content": text}] if conversational else text)
+        columns = {name: [row[name] for row in rows for _ in range(2)] for name in rows[0] if name not in TOKEN_COLUMNS}
+        sign = -1.0 if self.args.reverse else 1.0
+        rewards = self.reward_function(
+            prompts=[row["prompt"] for row in rows for _ in range(2)], completions=completions, **columns
+        )
+        if len(rewards) != len(completions):
+            raise ValueError(f"the reward function gave {len(rewards)} rewards for {len(completions)} completions")
+        for i, pair in enumerate(pairs):
+            pair.rewards = (sign * float(rewards[2 * i]), sign * float(rewards[2 * i + 1]))
+
+    def _log(self, name: str, value: float):
+        self._metrics["train"][name].append(value)

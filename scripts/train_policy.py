@@ -1,0 +1,53 @@
+"""Train a policy from the SFT model: DPO with TRL's trainer, DDP, DPP, DPR and mixes with the SAIL plugin.
+
+Reads the policy spec (YAML), the train split, the reference log-probabilities and the SFT model; writes model/,
+metrics.parquet, cost.json and manifest.json into the output folder.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from pipeline.devices import add_device_arguments, device_from_arguments
+from pipeline.io import InputError, read_parquet, read_yaml, run
+from pipeline.provenance import write_provenance
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=Path, required=True, help="policy spec, YAML")
+    parser.add_argument("--seed", type=int, required=True, help="seed of data order, routing and rollouts")
+    parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
+    parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
+    parser.add_argument("--model", required=True, help="SFT model, folder")
+    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
+    parser.add_argument("--reward-model", help="reward model, hub id or folder")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    add_device_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    spec = read_yaml(arguments.spec)
+    frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
+    reference = read_parquet(arguments.reference, ["row", "ref_chosen_logps", "ref_rejected_logps"])
+    if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
+        raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
+
+    from pipeline.training import train_and_save
+    from pipeline.training_policy import policy_trainer
+
+    device = device_from_arguments(arguments)
+    reward = None
+    if spec.get("reward_model"):
+        from pipeline.rewards import RewardModel
+
+        entry = read_yaml(arguments.reward_spec)
+        reward = RewardModel(arguments.reward_model, entry, device.type, device.dtype, device.batch_sizes["score"])
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
+        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
+    inputs = [arguments.spec, arguments.data, arguments.reference]
+    write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)
+
+
+if __name__ == "__main__":
+    run(main)

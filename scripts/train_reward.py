@@ -1,0 +1,40 @@
+"""Train a Bradley-Terry reward model on a dataset's train pairs, with TRL's RewardTrainer.
+
+Reads the reward model's spec (YAML), the train split and the SFT model that it starts from; writes model/ (in
+safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json into the output folder.
+"""
+
+import argparse
+import tempfile
+from pathlib import Path
+
+from pipeline.devices import add_device_arguments, device_from_arguments
+from pipeline.io import read_parquet, read_yaml, run
+from pipeline.provenance import write_provenance
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--spec", type=Path, required=True, help="reward model spec, YAML")
+    parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
+    parser.add_argument("--model", required=True, help="SFT model that it starts from, folder")
+    parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    add_device_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    spec = read_yaml(arguments.spec)
+    frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
+
+    from pipeline.rewards import save_score_model
+    from pipeline.training import train_and_save
+    from pipeline.training_reward import reward_trainer
+
+    device = device_from_arguments(arguments)
+    with tempfile.TemporaryDirectory() as scratch:
+        trainer = reward_trainer(spec, frame, arguments.model, device, scratch)
+        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save_score_model)
+    write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+
+
+if __name__ == "__main__":
+    run(main)

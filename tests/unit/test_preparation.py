@@ -1,0 +1,304 @@
+import gzip
+import json
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+from pipeline.data.loading import read_batches, split_files
+from pipeline.data.preparation import REASONS, prepare, prompt_id
+from pipeline.io import InputError
+
+
+def row(number, prompt=None):
+    return {"prompt": prompt or f"prompt {number}", "chosen": f"good {number}", "rejected": f"bad {number}"}
+
+
+def write_jsonl(path, rows):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
+    return path
+
+
+def plain(path, **keys):
+    spec = {"name": "mine", "source": "plain", "path": str(path), "splits": {"train": "train", "eval": None}}
+    return {**spec, "eval_share": 0.2, "selection_share": 0.1, **keys}
+
+
+def prepare_rows(folder, rows, **keys):
+    return prepare(plain(write_jsonl(folder / "rows.jsonl", rows), **keys))
+
+
+def read(path, split="train", **keys):
+    spec = plain(path, **keys)
+    return [row for batch in read_batches(spec, split, ["prompt"]) for row in batch.table["prompt"].to_pylist()]
+
+
+def ids(table):
+    return table["prompt_id"].to_pylist()
+
+
+# Filtering
+
+
+def test_every_row_is_in_a_split_or_counted(tmp_path):
+    rows = [row(number) for number in range(50)]
+    rows += [row(0), row(1)]
+    rows += [row(60, prompt=" \n"), {"prompt": "p", "chosen": "", "rejected": "r"}]
+    rows += [{"prompt": "p", "chosen": "same", "rejected": "same"}]
+    splits, card = prepare_rows(tmp_path, rows)
+    assert card["dropped"] == dict.fromkeys(REASONS, 0) | {"duplicate": 2, "empty": 2, "equal_responses": 1}
+    assert (card["rows_in"], card["rows_out"]) == (55, 50)
+    assert card["splits"] == {"train": 36, "selection": 4, "eval": 10}
+    assert {name: len(table) for name, table in splits.items()} == card["splits"]
+
+
+def test_an_empty_message_counts_as_empty(tmp_path):
+    def messages(text):
+        return [{"role": "user", "content": text}]
+
+    rows = [{"prompt": messages(f"p{i}"), "chosen": messages("c"), "rejected": messages("r")} for i in range(10)]
+    rows += [rows[0] | {"rejected": messages(" ")}, rows[0] | {"chosen": []}, rows[0]]
+    splits, card = prepare_rows(tmp_path, rows)
+    assert (card["dropped"]["empty"], card["dropped"]["duplicate"]) == (2, 1)
+    assert card["format"] == "messages"
+    assert splits["train"]["chosen"][0].as_py() == messages("c")
+
+
+def test_text_and_messages_do_not_mix(tmp_path):
+    write_jsonl(tmp_path / "a.jsonl", [row(1)])
+    write_jsonl(tmp_path / "b.jsonl", [{"prompt": [{"role": "user", "content": "p"}], "chosen": "c", "rejected": "r"}])
+    with pytest.raises(InputError, match=r"b\.jsonl: some prompts are text and some are messages"):
+        prepare(plain(tmp_path))
+
+
+@pytest.mark.parametrize("suffix", ["jsonl", "parquet"])
+def test_a_null_names_file_column_and_row(tmp_path, suffix):
+    rows = [row(number) for number in range(5000)]
+    rows[4321]["chosen"] = None
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    if suffix == "parquet":
+        path = tmp_path / "rows.parquet"
+        pq.write_table(pa.Table.from_pylist(rows), path)
+    with pytest.raises(InputError, match=rf"rows\.{suffix}: column 'chosen': row 4321"):
+        prepare(plain(path))
+
+
+# Splits
+
+
+def test_no_prompt_is_in_two_splits_and_held_out_prompts_have_one_pair(tmp_path):
+    rows = [row(number, prompt=f"prompt {number % 40}") for number in range(400)]
+    splits, card = prepare_rows(tmp_path, rows)
+    train, selection, held_out = (set(ids(splits[name])) for name in ("train", "selection", "eval"))
+    assert not train & selection and not train & held_out and not selection & held_out
+    assert card["prompts"] == {"train": 29, "selection": 3, "eval": 8}
+    assert card["splits"] == {"train": 290, "selection": 3, "eval": 8}
+    assert card["dropped"]["repeated_prompt"] == 11 * 9
+
+
+def test_prompts_that_differ_in_white_space_alone_stay_together(tmp_path):
+    rows = [row(number, prompt=("a  b" if number % 2 else "a b") + f" {number // 2}") for number in range(40)]
+    _, card = prepare_rows(tmp_path, rows)
+    assert sum(card["prompts"].values()) == 20
+
+
+def test_prompt_ids_are_stable():
+    # sha256 of "What is it?" and of the JSON text [["user", "What is it?"]].
+    assert prompt_id("What is it?") == prompt_id(" What\nis   it? ") == "bbff7b98d6da7061"
+    assert prompt_id([{"role": "user", "content": "What is it?"}]) == "b6ff6dfc754d5bf9"
+    assert prompt_id("caf\u00e9") == prompt_id("cafe\u0301") != prompt_id("Caf\u00e9")
+
+
+def test_limit_samples_after_filtering(tmp_path):
+    rows = [{"prompt": "p", "chosen": "", "rejected": "r"}] * 50 + [row(number) for number in range(100)]
+    splits, card = prepare_rows(tmp_path, rows, limit=40)
+    assert card["rows_out"] == 40
+    assert card["dropped"]["not_sampled"] == 60
+    assert max(int(prompt.split()[1]) for prompt in splits["train"]["prompt"].to_pylist()) > 60
+
+
+def test_the_seed_decides_and_the_same_seed_gives_the_same(tmp_path):
+    rows = [row(number) for number in range(60)]
+    one, two, other = (prepare_rows(tmp_path, rows, limit=50, seed=seed) for seed in (1, 1, 2))
+    assert one[1] == two[1] and one[1] != other[1]
+    assert all(one[0][name].equals(two[0][name]) for name in one[0])
+    assert set(ids(one[0]["eval"])) != set(ids(other[0]["eval"]))
+
+
+def test_more_rows_move_few_prompts(tmp_path):
+    before, _ = prepare_rows(tmp_path, [row(number) for number in range(1000)])
+    after, _ = prepare_rows(tmp_path, [row(number) for number in range(1010)])
+    assert len(set(ids(before["eval"])) & set(ids(after["train"]))) <= 5
+
+
+def test_absolute_sizes(tmp_path):
+    sizes = {"eval_share": None, "selection_share": None, "eval_size": 7, "selection_size": 0}
+    splits, card = prepare_rows(tmp_path, [row(number) for number in range(30)], **sizes)
+    assert card["splits"] == {"train": 23, "selection": 0, "eval": 7}
+    assert splits["selection"].schema == splits["train"].schema
+
+
+def test_the_sources_own_eval_split_stays_whole_and_its_prompts_leave_train(tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", [row(number) for number in range(40)])
+    write_jsonl(tmp_path / "test.jsonl", [row(number) for number in range(30, 50)])
+    splits, card = prepare(plain(tmp_path, splits={"train": "train", "eval": "test"}, eval_share=None))
+    assert card["splits"] == {"train": 27, "selection": 3, "eval": 20}
+    assert card["dropped"]["prompt_in_eval"] == 10
+    assert not set(ids(splits["train"])) & set(ids(splits["eval"]))
+
+    _, card = prepare(
+        plain(tmp_path, splits={"train": "train", "eval": "test"}, eval_share=None, eval_size=5, limit=20)
+    )
+    assert card["splits"] == {"train": 18, "selection": 2, "eval": 5}
+    assert card["rows_in"] == card["rows_out"] + sum(card["dropped"].values()) == 60
+
+
+@pytest.mark.parametrize(
+    ("rows", "keys", "message"),
+    [
+        ([row(1)] * 3, {}, "dataset mine: the train split would be empty: 1 prompts are left .*duplicate 2"),
+        ([row(1, prompt=" ")], {}, "the train split would be empty: 0 prompts are left after filtering; .*empty 1"),
+        ([row(1), row(2)], {"eval_share": None, "eval_size": 2}, "train split would be empty: .*2 for eval"),
+        ([row(1), row(2)], {"eval_share": None}, "dataset mine: it needs eval_share, eval_size, or splits.eval"),
+        ([], {}, "dataset mine: the source's split 'train' has no rows"),
+    ],
+)
+def test_an_empty_split_is_refused_with_the_counts(tmp_path, rows, keys, message):
+    with pytest.raises(InputError, match=message):
+        prepare_rows(tmp_path, rows, **keys)
+
+
+def test_an_empty_eval_split_of_the_source_is_refused(tmp_path):
+    write_jsonl(tmp_path / "train.jsonl", [row(number) for number in range(9)])
+    write_jsonl(tmp_path / "test.jsonl", [row(1) | {"chosen": " "}])
+    with pytest.raises(InputError, match=r"the eval split would be empty: .*empty 1"):
+        prepare(plain(tmp_path, splits={"train": "train", "eval": "test"}))
+
+
+# Card
+
+
+def test_the_card_describes_responses_and_shows_five_rows(tmp_path):
+    rows = [row(number) | {"chosen": "x" * (number + 1), "rejected": "é"} for number in range(100)]
+    _, card = prepare_rows(tmp_path, rows)
+    assert card["response_characters"]["chosen"] == pytest.approx(
+        {"mean": 50.5, "p5": 6.0, "p50": 50.5, "p95": 95.0}, abs=0.11
+    )
+    assert card["response_characters"]["rejected"] == {"mean": 1.0, "p5": 1.0, "p50": 1.0, "p95": 1.0}
+    assert len({sample["prompt_id"] for sample in card["samples"]}) == 5
+    assert (card["dataset"], card["source"], card["format"]) == ("mine", "plain", "text")
+
+
+# Sources
+
+
+def test_a_folder_is_read_by_the_hubs_names(tmp_path):
+    write_jsonl(tmp_path / "harmless-base" / "train.jsonl.gz", [row(0)])
+    write_jsonl(tmp_path / "helpful-base" / "train.jsonl.gz", [row(1)])
+    write_jsonl(tmp_path / "helpful-base" / "test.jsonl.gz", [row(2)])
+    for shard in range(2):
+        pq.write_table(pa.Table.from_pylist([row(3 + shard)]), tmp_path / f"train-0000{shard}-of-00002.parquet")
+    write_jsonl(tmp_path / "validation" / "part.jsonl", [row(5)])
+    write_jsonl(tmp_path / ".cache" / "train.jsonl", [row(6)])
+    (tmp_path / "README.md").write_text("read me")
+    assert read(tmp_path) == ["prompt 0", "prompt 1", "prompt 3", "prompt 4"]
+    assert read(tmp_path, "test") == ["prompt 2"]
+    assert read(tmp_path, "validation") == ["prompt 5"]
+    assert read(tmp_path, config_name="helpful-base") == ["prompt 1"]
+    with pytest.raises(InputError, match="there is no split 'dev'; the files in it name test, train, validation"):
+        split_files(tmp_path, "dev")
+
+
+def test_a_folder_whose_files_name_no_split_is_the_train_split(tmp_path):
+    write_jsonl(tmp_path / "flan.jsonl", [row(0)])
+    write_jsonl(tmp_path / "sharegpt.jsonl", [row(1)])
+    assert read(tmp_path) == ["prompt 0", "prompt 1"]
+    assert read(tmp_path, "flan") == ["prompt 0"]
+
+
+def test_a_single_file_has_no_eval_split(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [row(0)])
+    with pytest.raises(InputError, match=r"rows\.jsonl: it holds one split: set splits\.eval to null"):
+        read(path, splits={"train": "train", "eval": "test"})
+
+
+def test_a_saved_dataset_is_read(tmp_path):
+    train = datasets.Dataset.from_list([row(number) for number in range(3)])
+    datasets.DatasetDict({"train": train, "test": train.select([2])}).save_to_disk(tmp_path / "splits")
+    train.save_to_disk(tmp_path / "one")
+    assert read(tmp_path / "splits", "test") == ["prompt 2"]
+    assert read(tmp_path / "one") == ["prompt 0", "prompt 1", "prompt 2"]
+    with pytest.raises(InputError, match="there is no split 'dev'; it has train, test"):
+        read(tmp_path / "splits", "dev")
+    with pytest.raises(InputError, match="no column 'chosen'"):
+        list(read_batches(plain(_without_chosen(tmp_path)), "train", ["prompt", "chosen"]))
+
+
+def _without_chosen(folder):
+    datasets.Dataset.from_list([{"prompt": "p"}]).save_to_disk(folder / "narrow")
+    return folder / "narrow"
+
+
+def test_a_hub_dataset_is_asked_for_by_name_split_and_revision(monkeypatch):
+    asked = []
+
+    def load_dataset(path, name, split, revision):
+        asked.append((path, name, split, revision))
+        if revision is None:
+            raise RuntimeError("Dataset scripts are no longer supported, but found summarize_from_feedback.py")
+        return datasets.Dataset.from_list([row(0)])
+
+    monkeypatch.setattr(datasets, "load_dataset", load_dataset)
+    assert read("owner/name", config_name="comparisons", revision="v1") == ["prompt 0"]
+    assert read("owner/name", config_name="comparisons") == ["prompt 0"]
+    assert asked == [
+        ("owner/name", "comparisons", "train", "v1"),
+        ("owner/name", "comparisons", "train", None),
+        ("owner/name", "comparisons", "train", "refs/convert/parquet"),
+    ]
+
+
+def test_a_hub_dataset_that_cannot_be_had_is_named():
+    with pytest.raises(
+        InputError, match=r"owner/no-such-dataset, split 'train': there is no such local file or folder"
+    ):
+        read("owner/no-such-dataset")
+
+
+@pytest.mark.parametrize("path", ["no/such/folder", "./owner/name", "/no/such", "data/rows.parquet", "rows"])
+def test_a_path_that_does_not_exist_is_named(path):
+    with pytest.raises(InputError, match="there is no such file or folder, and it is no hub id"):
+        read(path)
+
+
+def _truncated_gzip(path):
+    write_jsonl(path, [row(number) for number in range(1000)])
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+def _truncated_parquet(path):
+    pq.write_table(pa.Table.from_pylist([row(number) for number in range(1000)]), path)
+    path.write_bytes(path.read_bytes()[:-40])
+
+
+@pytest.mark.parametrize(
+    ("name", "make", "message"),
+    [
+        ("rows.parquet", lambda path: path.write_text("text"), r"rows\.parquet: not a readable parquet file"),
+        ("rows.parquet", _truncated_parquet, r"rows\.parquet: not a readable parquet file"),
+        ("rows.jsonl.gz", _truncated_gzip, r"rows\.jsonl\.gz: cannot be read after line \d+"),
+        ("rows.jsonl.gz", lambda path: path.write_text("text"), r"rows\.jsonl\.gz: cannot be read after line 0"),
+        ("rows.jsonl", lambda path: path.write_text('{"prompt": "p"}\n{"prompt": \n'), "line 2 is not JSON"),
+        ("rows.jsonl", lambda path: path.write_text("[1]\n"), "line 1 is no JSON object but list"),
+        ("rows.jsonl", lambda path: path.write_bytes(b'{"prompt": "\xff"}\n'), r"rows\.jsonl: cannot be read"),
+        ("rows.jsonl", lambda path: path.write_text('{"prompt": 1}\n{"prompt": "a"}\n'), "'prompt', rows 0 to 1"),
+        ("rows.csv", lambda path: path.write_text("prompt\n"), r"rows\.csv: not a data file by its name"),
+    ],
+)
+def test_a_broken_file_is_named(tmp_path, name, make, message):
+    make(tmp_path / name)
+    with pytest.raises(InputError, match=message):
+        read(tmp_path / name)
