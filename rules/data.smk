@@ -9,14 +9,14 @@ rule prepare_data:
         selection="results/data/{dataset}/selection.parquet",
         eval="results/data/{dataset}/eval.parquet",
         card="results/data/{dataset}/card.json",
-    params:
-        code=code("prepare_data.py"),
-        folder=subpath(output.card, parent=True),
     log:
         "results/logs/prepare_data/{dataset}.log",
     benchmark:
         "results/benchmarks/prepare_data/{dataset}.tsv"
     conda:
         "../envs/pipeline.yaml"
+    params:
+        code=code("prepare_data.py"),
+        folder=subpath(output.card, parent=True),
     shell:
         "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder} > {log} 2>&1"

@@ -13,9 +13,6 @@ rule judge_responses:
         ),
     output:
         "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.parquet",
-    params:
-        code=code("judge_responses.py"),
-        reward=judge_reward_arguments,
     log:
         "results/logs/judge_responses/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.log",
     benchmark:
@@ -25,6 +22,9 @@ rule judge_responses:
     resources:
         gpu=lambda w: int(judge_kind(w) == "reward"),
         device=settings.device,
+    params:
+        code=code("judge_responses.py"),
+        reward=judge_reward_arguments,
     shell:
         "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
         " --seed {wildcards.seed} --baseline {wildcards.baseline} --baseline-responses {input.baseline}"
@@ -45,13 +45,13 @@ rule compute_winrate:
             category="Win rates",
             labels={"what": "win rates", "form": "table"},
         ),
-    params:
-        code=code("compute_winrate.py"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:
         "results/benchmarks/compute_winrate.tsv"
     conda:
         "../envs/pipeline.yaml"
+    params:
+        code=code("compute_winrate.py"),
     shell:
         "python scripts/compute_winrate.py --runs {input.runs} --output {output} > {log} 2>&1"

@@ -12,14 +12,14 @@ rule compute_cost:
             category="Cost",
             labels={"what": "training cost", "form": "table"},
         ),
-    params:
-        code=code("compute_cost.py"),
     log:
         "results/logs/compute_cost.log",
     benchmark:
         "results/benchmarks/compute_cost.tsv"
     conda:
         "../envs/pipeline.yaml"
+    params:
+        code=code("compute_cost.py"),
     shell:
         "python scripts/compute_cost.py --runs {input.runs} --output {output} > {log} 2>&1"
 
@@ -55,15 +55,15 @@ rule plot_figures:
             labels={"what": "learning curves", "form": "figure"},
         ),
         "results/figures/winrate.png",
-    params:
-        code=code("plot_figures.py"),
-        folder=subpath(output[0], parent=True),
     log:
         "results/logs/plot_figures.log",
     benchmark:
         "results/benchmarks/plot_figures.tsv"
     conda:
         "../envs/pipeline.yaml"
+    params:
+        code=code("plot_figures.py"),
+        folder=subpath(output[0], parent=True),
     shell:
         "python scripts/plot_figures.py --runs {input.runs} --winrate {input.winrate} --output-dir {params.folder}"
         " > {log} 2>&1"
@@ -83,15 +83,15 @@ rule render_report:
         page=["scripts/pipeline/report/report.html.jinja", "scripts/pipeline/report/report.css"],
     output:
         "results/report.html",
-    params:
-        code=code("render_report.py"),
-        folder=subpath(input.figures, parent=True),
     log:
         "results/logs/render_report.log",
     benchmark:
         "results/benchmarks/render_report.tsv"
     conda:
         "../envs/pipeline.yaml"
+    params:
+        code=code("render_report.py"),
+        folder=subpath(input.figures, parent=True),
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
         " --figures {params.folder} --cards {input.cards} --output {output} > {log} 2>&1"

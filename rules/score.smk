@@ -8,9 +8,6 @@ rule score_responses:
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
     output:
         "results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
-    params:
-        code=code("score_responses.py"),
-        reward_model=reward_model_path,
     log:
         "results/logs/score_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
     benchmark:
@@ -20,6 +17,9 @@ rule score_responses:
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("score_responses.py"),
+        reward_model=reward_model_path,
     shell:
         "python scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
         " --reward-model {params.reward_model} --output {output}"
@@ -33,11 +33,6 @@ rule score_bt:
         data="results/data/{dataset}/{split}.parquet",
     output:
         "results/bt/{dataset}/{reward_model}/{split}.parquet",
-    params:
-        code=code("score_bt.py"),
-        reward_model=reward_model_path,
-        dataset=subpath(input.data, parent=True),
-        folder=subpath(output[0], parent=True),
     log:
         "results/logs/score_bt/{dataset}/{reward_model}/{split}.log",
     benchmark:
@@ -47,6 +42,11 @@ rule score_bt:
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("score_bt.py"),
+        reward_model=reward_model_path,
+        dataset=subpath(input.data, parent=True),
+        folder=subpath(output[0], parent=True),
     shell:
         "python scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
         " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"

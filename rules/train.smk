@@ -11,9 +11,6 @@ rule train_sft:
         manifest="results/sft/{dataset}/{model}/manifest.json",
         metrics="results/sft/{dataset}/{model}/metrics.parquet",
         cost="results/sft/{dataset}/{model}/cost.json",
-    params:
-        code=code("train_sft.py"),
-        folder=subpath(output.manifest, parent=True),
     log:
         "results/logs/train_sft/{dataset}/{model}.log",
     benchmark:
@@ -24,6 +21,9 @@ rule train_sft:
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("train_sft.py"),
+        folder=subpath(output.manifest, parent=True),
     shell:
         "python scripts/train_sft.py --spec {input.spec} --data {input.data} --output-dir {params.folder}"
         " --device {resources.device} --threads 2 > {log} 2>&1"
@@ -40,19 +40,19 @@ rule train_reward:
         manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
         metrics="results/reward_models/{dataset}/{reward_model}/metrics.parquet",
         cost="results/reward_models/{dataset}/{reward_model}/cost.json",
-    params:
-        code=code("train_reward.py"),
-        folder=subpath(output.manifest, parent=True),
     log:
         "results/logs/train_reward/{dataset}/{reward_model}.log",
     benchmark:
         "results/benchmarks/train_reward/{dataset}/{reward_model}.tsv"
+    priority: 10
     conda:
         "../envs/pipeline.yaml"
-    priority: 10
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("train_reward.py"),
+        folder=subpath(output.manifest, parent=True),
     shell:
         "python scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
@@ -66,18 +66,18 @@ rule compute_reference:
         sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         "results/reference/{dataset}/{model}/{split}.parquet",
-    params:
-        code=code("compute_reference.py"),
     log:
         "results/logs/compute_reference/{dataset}/{model}/{split}.log",
     benchmark:
         "results/benchmarks/compute_reference/{dataset}/{model}/{split}.tsv"
+    priority: 20
     conda:
         "../envs/pipeline.yaml"
-    priority: 20
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("compute_reference.py"),
     shell:
         "python scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
@@ -97,12 +97,6 @@ rule train_policy:
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
         metrics="results/policies/{dataset}/{model}/{run}/seed{seed}/metrics.parquet",
         cost="results/policies/{dataset}/{model}/{run}/seed{seed}/cost.json",
-    params:
-        code=code("train_policy.py"),
-        folder=subpath(output.manifest, parent=True),
-        reward=lambda w, input: (
-            f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
-        ),
     log:
         "results/logs/train_policy/{dataset}/{model}/{run}/seed{seed}.log",
     benchmark:
@@ -112,6 +106,12 @@ rule train_policy:
     resources:
         gpu=1,
         device=settings.device,
+    params:
+        code=code("train_policy.py"),
+        folder=subpath(output.manifest, parent=True),
+        reward=lambda w, input: (
+            f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
+        ),
     shell:
         "python scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"

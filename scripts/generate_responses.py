@@ -1,7 +1,8 @@
-"""Generate one response per prompt of a split with a policy.
+"""Generate one response per prompt of a split with a policy, and compute the log-probabilities that describe it.
 
-Reads the generation spec (YAML: model entry and decoding), the split and the policy; writes parquet with the columns
-prompt_id, prompt, response, response_ids, response_tokens and finished.
+Reads the generation spec (YAML: model entry and decoding), the split, its reference log-probabilities, the policy and
+the SFT model. Writes the responses (parquet: prompt_id, prompt, response, response_ids, response_tokens, finished) and
+the log-probabilities behind implicit rewards and KL (parquet, columns as `pipeline.evaluation.evaluate_policy` says).
 """
 
 import argparse
@@ -15,22 +16,34 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=Path, required=True, help="generation spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="split, parquet")
+    parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
     parser.add_argument("--model", required=True, help="policy, folder")
+    parser.add_argument("--reference-model", required=True, help="SFT model, folder")
     parser.add_argument("--seed", type=int, required=True, help="seed of the sampling")
-    parser.add_argument("--output", type=Path, required=True, help="parquet to write")
+    parser.add_argument("--responses", type=Path, required=True, help="responses to write, parquet")
+    parser.add_argument("--evaluation", type=Path, required=True, help="log-probabilities to write, parquet")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt_id", "prompt"])
+    frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
+    reference = read_parquet(arguments.reference, ["prompt_id", "ref_chosen_logps", "ref_rejected_logps"])
 
+    from pipeline.evaluation import evaluate_policy
     from pipeline.generation import generate_responses
+    from pipeline.models import load_policy, load_tokenizer
 
     device = device_from_arguments(arguments)
-    result = generate_responses(spec["decoding"], spec["model"], frame, arguments.model, arguments.seed, device)
-    write_parquet(result, arguments.output)
-    length, ended = result["response_tokens"].mean(), result["finished"].mean()
-    print(f"{len(result)} responses of {length:.1f} tokens on average, {ended:.1%} ended by themselves")
+    entry = spec["model"]
+    tokenizer = load_tokenizer(arguments.model, entry)
+    policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
+    responses = generate_responses(spec["decoding"], entry, frame, policy, tokenizer, arguments.seed, device)
+    base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
+    evaluation = evaluate_policy(entry, frame, reference, responses, policy, base, tokenizer, device)
+    write_parquet(responses, arguments.responses)
+    write_parquet(evaluation, arguments.evaluation)
+    length, ended = responses["response_tokens"].mean(), responses["finished"].mean()
+    print(f"{len(responses)} responses of {length:.1f} tokens on average, {ended:.1%} ended by themselves")
 
 
 if __name__ == "__main__":

@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.config_errors import ConfigError, Problem, unknown_name
-from pipeline.entries import read_entries, read_judge
+from pipeline.entries import judge_names, read_entries, read_judge, why_not_judge
 from pipeline.schema import fill, load_schema, validate
 from pipeline.sweep import METHODS, TaskRun, Value, expand
 
@@ -123,15 +123,18 @@ class Settings:
         Raises:
             ConfigError: two runs have different ones.
         """
-        lengths = {run.hyperparameters["max_length"]: run for run in self.task_runs.values() if run.hyperparameters}
+        lengths: dict[int, TaskRun] = {}
+        for run in (run for run in self.task_runs.values() if run.method != "sft"):
+            lengths.setdefault(run.hyperparameters["max_length"], run)
         if len(lengths) > 1:
-            first, second = list(lengths.values())[:2]
+            (own, run), (other, second) = list(lengths.items())[1::-1]
+            if "max_length" not in self.config["tasks"][run.task]:  # then the task of the other run sets it
+                own, run, other, second = other, second, own, run
             text = (
-                f"{second.name} and {first.name} differ in max_length ({', '.join(map(str, lengths))}), but the runs "
-                "share their reference log-probabilities; set it once, in policy"
+                f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
+                "log-probabilities, so all have one max_length: set it once, in policy"
             )
-            problem = Problem(("tasks", second.task, "max_length"), text, first.hyperparameters["max_length"])
-            raise self._error(problem)
+            raise self._error(Problem(("tasks", run.task, "max_length"), text, other))
         return next(iter(lengths), self.config["sft"]["max_length"])
 
     @cached_property
@@ -219,11 +222,9 @@ class Settings:
 
         A judge of kind reward that names no reward_model uses the dataset's.
         """
-        entry = read_judge(judge, self.root)
-        if entry.get("reward_model") not in (None, *self.entries["reward_models"]):
-            problem = unknown_name(
-                ("reward_model",), "reward model", entry["reward_model"], list(self.entries["reward_models"])
-            )
+        entry, known = read_judge(judge, self.root), list(self.entries["reward_models"])
+        if entry.get("reward_model") not in (None, *known):
+            problem = unknown_name(("reward_model",), "reward model", entry["reward_model"], known)
             raise problem.error(f"config/judges/{judge}/judge.yaml", entry)
         return self._named(judge, entry)
 
@@ -243,46 +244,56 @@ class Settings:
                 self._require((kind, index), ENTRIES[kind], name, self.entries[kind])
         self._require(("device",), "device", self.device, self.devices)
         self._require(("decoding",), "decoding", self.config["decoding"], self.config["decodings"])
-        judges = {path.parent.name: None for path in sorted(self.root.glob("config/judges/*/judge.yaml"))}
+        judges = judge_names(self.root)
         for dataset in self.datasets:
-            self._check_use(dataset, "reward_model", "reward model", self.entries["reward_models"])
+            self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))
             self._check_use(dataset, "judge", "judge", judges)
             entry = self.entries["datasets"][dataset]
             share = "selection_size" if entry["source"] == "world" else "selection_share"
             if self.split == "selection" and not entry[share]:
                 text = f"selection, but the dataset {dataset} has {share} 0, so no prompts in that split"
                 raise self._error(Problem(("split",), text, "eval"))
-            judge = self.judge_spec(self.judge_name(dataset))
-            if judge["kind"] == "gold" and entry["source"] != "world":
-                text = f"{judge['name']} knows the embedded world alone and cannot judge the dataset {dataset}"
-                raise self._error(Problem(("judge",), text, "reward"))
+            self._check_judge(dataset, entry["source"])
             self._check_reward_model(self.reward_model_name(dataset))
         self.baseline_run(self.datasets[0], self.models[0])
         self.max_length  # noqa: B018
+
+    def _check_judge(self, dataset: str, source: str) -> None:
+        """A dataset's judge can be run, and on this dataset."""
+        judge = self.judge_spec(self.judge_name(dataset))
+        if text := why_not_judge(judge, dataset, source):
+            path, file, content = self._place_of_use(dataset, "judge")
+            raise Problem(path, text, "reward").error(file, content)
+        if "reward_model" in judge:
+            self._check_reward_model(judge["reward_model"])
 
     def _check_reward_model(self, name: str) -> None:
         """A trained reward model starts from a model that there is."""
         train = self.entries["reward_models"][name].get("train")
         if train and train["model"] not in self.entries["models"]:
-            own = name in self.config["definitions"].get("reward_models", {})
-            path = (("definitions", "reward_models") if own else ()) + (name, "train", "model")
-            problem = unknown_name(path, "model", train["model"], list(self.entries["models"]))
-            raise problem.error(self.source if own else "config/reward_models.yaml", self.config if own else {})
+            path, file, content = self._place("reward_models", name, "train", "model")
+            raise unknown_name(path, "model", train["model"], list(self.entries["models"])).error(file, content)
 
     def _require(self, path: tuple, kind: str, name: str, known: dict) -> None:
         if name not in known:
             raise self._error(unknown_name(path, kind, name, list(known)))
 
-    def _check_use(self, dataset: str, key: str, kind: str, known: dict) -> None:
+    def _check_use(self, dataset: str, key: str, kind: str, known: list[str]) -> None:
         """A dataset's reward model or judge is given, by the config or by the dataset, and exists."""
-        if key in self.config:
-            return self._require((key,), kind, self.config[key], known)
-        name = self.entries["datasets"][dataset].get(key)
-        own = dataset in self.config["definitions"].get("datasets", {})
+        name = self.config.get(key, self.entries["datasets"][dataset].get(key))
         if name is None:
             text = f"missing; the dataset {dataset} names no {kind} of its own; there are: {', '.join(known)}"
             raise self._error(Problem((key,), text, next(iter(known), None)))
         if name not in known:
-            path = (("definitions", "datasets") if own else ()) + (dataset, key)
-            problem = unknown_name(path, kind, name, list(known))
-            raise problem.error(self.source if own else "config/datasets.yaml", self.config if own else {})
+            path, file, content = self._place_of_use(dataset, key)
+            raise unknown_name(path, kind, name, known).error(file, content)
+
+    def _place_of_use(self, dataset: str, key: str) -> tuple[tuple, str, dict]:
+        """Where the reward model or judge of a dataset is set: path, file, content of the file for messages."""
+        return ((key,), self.source, self.config) if key in self.config else self._place("datasets", dataset, key)
+
+    def _place(self, kind: str, name: str, *keys: str) -> tuple[tuple, str, dict]:
+        """Where a key of an entry is: in the config's definitions, or in the file of that kind."""
+        if name in self.config["definitions"].get(kind, {}):
+            return ("definitions", kind, name, *keys), self.source, self.config
+        return (name, *keys), f"config/{kind}.yaml", {}

@@ -6,6 +6,8 @@ from pipeline.config_errors import ConfigError, Problem
 from pipeline.io import read_yaml
 from pipeline.schema import fill, load_schema, validate
 
+RUNNABLE_JUDGES = ("gold", "reward")  # kinds; others are validated, but refused where they are used
+
 
 def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:
     """The entries of config/<kind>.yaml and those that a config defines itself, which come first.
@@ -29,6 +31,23 @@ def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: st
     for name, entry in definitions.items():
         _check_entry(kind, ("definitions", kind, name), entry, source, {"definitions": {kind: definitions}})
     return {**shipped, **definitions}
+
+
+def judge_names(root: Path) -> list[str]:
+    """Names of the judges in config/judges; `reward` first, as every dataset can have it, those with a prompt last."""
+    names = sorted(path.parent.name for path in root.glob("config/judges/*/judge.yaml"))
+    return sorted(names, key=lambda name: (name != "reward", (root / "config/judges" / name / "prompt.txt").exists()))
+
+
+def why_not_judge(judge: dict, dataset: str, source: str) -> str | None:
+    """Why a judge cannot be run on a dataset of that source, None where it can."""
+    name, kind = judge["name"], judge["kind"]
+    if kind not in RUNNABLE_JUDGES:
+        kinds = ", ".join(RUNNABLE_JUDGES)
+        return f"{name} is of kind {kind}; judges of that kind cannot be run by this version, available kinds: {kinds}"
+    if kind == "gold" and source != "world":
+        return f"{name} knows the embedded world alone and cannot judge the dataset {dataset}"
+    return None
 
 
 def read_judge(name: str, root: Path) -> dict:

@@ -4,13 +4,12 @@ import pandas as pd
 import torch
 
 from pipeline.devices import Device
-from pipeline.models import load_policy, load_tokenizer
 from pipeline.templates import as_text, prompt_token_ids
 from sail.rollouts import sample_responses
 
 
 def generate_responses(
-    spec: dict, entry: dict, frame: pd.DataFrame, model_path: str, seed: int, device: Device
+    spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer, seed: int, device: Device
 ) -> pd.DataFrame:
     """One response per prompt.
 
@@ -18,15 +17,13 @@ def generate_responses(
         spec: a decoding: do_sample, temperature, top_p, max_new_tokens.
         entry: the model entry.
         frame: prompt_id, prompt of a split.
-        model_path: the policy's folder.
+        model, tokenizer: the policy, in eval mode, and its tokenizer.
         seed: of the sampling.
 
     Returns:
         prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
         included), response_tokens (int64, its length), finished (bool, whether it ended before max_new_tokens).
     """
-    tokenizer = load_tokenizer(model_path, entry)
-    model = load_policy(model_path, entry, **device.model_kwargs()).to(device.type).eval()
     prompts = [prompt_token_ids(as_text(prompt), tokenizer, entry) for prompt in frame["prompt"]]
     ends = model.generation_config.eos_token_id
     eos_token_ids = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})

@@ -52,8 +52,8 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
         source: file that they are from, or "config", for messages.
 
     Raises:
-        ConfigError: r + p + g exceeds 1, or is 1 without max_steps; a loss lacks what it needs; two runs of different
-            names are the same; a name is too long.
+        ConfigError: r + p + g exceeds 1, or is 1 without max_steps; a loss lacks what it needs; revkl is above 0
+            without responses of the policy; two runs of different names are the same; a name is too long.
     """
     content = {"tasks": tasks, "policy": policy}
     runs: dict[str, TaskRun] = {}
@@ -128,6 +128,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         wrong = ("label_smoothing", "the loss exo_pair needs it to be above 0", 0.001)
     elif weights and values["loss_type"] != "sigmoid":
         wrong = ("loss_type", "the extra gradient parts of SAIL are defined for sigmoid alone", "sigmoid")
+    elif values.get("revkl") and not (values.get("p") or values.get("g")):
+        wrong = ("revkl", "it is estimated on the policy's responses, so p or g must be above 0", 0.0)
     if wrong:
         key, text, right = wrong
         path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)

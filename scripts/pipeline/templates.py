@@ -4,7 +4,12 @@ The template belongs to the model. A policy with a chat template gets messages; 
 `plain_template` filled in.
 """
 
-from transformers import PreTrainedTokenizerBase
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerBase
 
 Text = str | list[dict]
 

@@ -11,8 +11,8 @@ from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 # Hyperparameters of a spec that the trainers take by the same name.
 DPO_ARGUMENTS = ("beta", "label_smoothing")
 SAIL_ARGUMENTS = (
-    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "variance_baseline", "label_draw", "max_age"),
-    *("rollout_temperature", "rollout_max_new_tokens", "rollout_prompts"),
+    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "variance_baseline", "revkl", "label_draw", "max_age"),
+    *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts"),
 )
 
 

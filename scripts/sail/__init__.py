@@ -3,7 +3,7 @@
 from importlib import import_module
 
 _EXPORTS = {
-    "ReferenceColumnsDPOTrainer": "sail.trainer",
+    "ReferenceColumnsDPOTrainer": "sail.reference",
     "SAILConfig": "sail.config",
     "SAILTrainer": "sail.trainer",
 }

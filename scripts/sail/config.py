@@ -63,7 +63,7 @@ class SAILConfig(DPOConfig):
         for name, least in (("rollout_max_new_tokens", 1), ("rollout_prompts", 1), ("rollout_batch_size", 1)):
             if getattr(self, name) < least:
                 raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if self.revkl < 0 or self.max_age < 0:
+        if not self.revkl >= 0 or self.max_age < 0:
             raise ValueError(f"revkl and max_age must not be negative, not {self.revkl} and {self.max_age}")
         if self.rollout_temperature <= 0 or not 0 < self.rollout_top_p <= 1:
             raise ValueError(
@@ -95,6 +95,12 @@ class SAILConfig(DPOConfig):
                 f"the extra gradients are defined for f_divergence_type='reverse_kl', not {self.f_divergence_type!r}: "
                 "set it so, or r = p = g = 0"
             )
-        for name in ("use_weighting", "ld_alpha", "sync_ref_model"):
-            if getattr(self, name):
+        changed = {
+            "use_weighting": self.use_weighting,
+            "sync_ref_model": self.sync_ref_model,
+            "ld_alpha": self.ld_alpha is not None,
+            "loss_weights": self.loss_weights not in (None, [1]),
+        }
+        for name, is_set in changed.items():
+            if is_set:
                 raise ValueError(f"{name} changes the objective that the extra gradients belong to: leave it unset")

@@ -4,6 +4,7 @@ Token ids all the way: a response is the list of ids that the policy sampled, it
 cut at the length limit without one. Text exists for reward functions only.
 """
 
+import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -14,6 +15,10 @@ import torch
 from sail.objective import DPR
 
 RewardFunction = Callable[..., list[float]]
+
+# Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
+TRAINING_COLUMNS = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
+TRAINING_COLUMNS += ("ref_chosen_logps", "ref_rejected_logps")
 
 # Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
 NEUTRAL_DECODING = {
@@ -131,6 +136,40 @@ def cut_at_end(ids: list[int], eos_token_ids: list[int]) -> list[int]:
     """The ids up to and with the first end-of-sequence token; all of them where there is none."""
     end = next((i for i, token in enumerate(ids) if token in eos_token_ids), len(ids))
     return ids[: end + 1]
+
+
+def add_rewards(
+    pairs: list[RolloutPair], rows: list[dict], tokenizer, reward_function: RewardFunction, reverse: bool
+) -> None:
+    """Set `rewards` of each pair.
+
+    Args:
+        pairs: one for each row.
+        rows: the dataset's rows that the pairs answer, with `prompt` (text, or messages) and any other columns.
+        tokenizer: decodes the responses.
+        reward_function: see `sail.SAILTrainer`.
+        reverse: its values are costs, lower is better.
+
+    Raises:
+        ValueError: the function does not give one finite number for each completion.
+    """
+    conversational = not isinstance(rows[0]["prompt"], str)
+    completions = []
+    for pair in pairs:
+        for ids in pair.response_ids:
+            text = tokenizer.decode(ids, skip_special_tokens=True)
+            completions.append([{"role": "assistant", "content": text}] if conversational else text)
+    columns = {name: [row[name] for row in rows for _ in range(2)] for name in rows[0] if name not in TRAINING_COLUMNS}
+    prompts = [row["prompt"] for row in rows for _ in range(2)]
+    rewards = reward_function(prompts=prompts, completions=completions, **columns)
+    if len(rewards) != len(completions):
+        raise ValueError(f"the reward function gave {len(rewards)} rewards for {len(completions)} completions")
+    for reward, prompt, completion in zip(rewards, prompts, completions, strict=True):
+        if reward is None or not math.isfinite(reward):
+            raise ValueError(f"the reward function gave {reward} for the completion {completion!r} of {prompt!r}")
+    sign = -1.0 if reverse else 1.0
+    for i, pair in enumerate(pairs):
+        pair.rewards = (sign * float(rewards[2 * i]), sign * float(rewards[2 * i + 1]))
 
 
 def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> None:

@@ -8,57 +8,23 @@ import time
 from collections.abc import Iterator
 
 import torch
-from trl import DPOTrainer
-from trl.models.utils import unwrap_model_for_generation
+from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail import objective
 from sail.config import SAILConfig
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
+from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
 from sail.rollouts import (
     RewardFunction,
     RolloutPair,
     RolloutPool,
+    add_rewards,
     label_by_reward,
     prompt_order,
     sample_responses,
 )
 
 logger = logging.getLogger(__name__)
-
-# Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
-TOKEN_COLUMNS = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
-REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
-
-
-def brings_reference(dataset) -> bool:
-    """Whether a dataset has the reference's log-probabilities as columns."""
-    return set(REFERENCE_COLUMNS) <= set(getattr(dataset, "column_names", None) or [])
-
-
-class ReferenceColumnsDPOTrainer(DPOTrainer):
-    """DPO on a dataset that brings the reference's log-probabilities.
-
-    The only change from DPOTrainer is that with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
-    `ref_rejected_logps` of a dataset that has them are used as they are; no reference model is loaded.
-    """
-
-    def _precompute_ref_logps(self, dataset, name, batch_size):
-        if brings_reference(dataset):
-            return dataset
-        return super()._precompute_ref_logps(dataset, name, batch_size)
-
-
-class _Recorder:
-    """Stands for the policy in the parent's loss and keeps the per-token log-probabilities that it returned."""
-
-    def __init__(self, model):
-        self.model = model
-        self.log_probs = None
-
-    def __call__(self, *args, **kwargs):
-        outputs = self.model(*args, **kwargs)
-        self.log_probs = outputs.log_probs
-        return outputs
 
 
 class SAILTrainer(ReferenceColumnsDPOTrainer):
@@ -90,13 +56,12 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         if args.max_steps <= 0:
             args.num_train_epochs = args.num_train_epochs / (1 - args.online_share)
         self._samples = args.p + args.g > 0
-        columns = brings_reference(kwargs.get("train_dataset"))
-        if columns:
+        if self._samples:
             # The parent keeps a reference model only without its flag, and rollouts need one.
-            args.precompute_ref_log_probs = not self._samples
+            args.precompute_ref_log_probs = False
+        elif brings_reference(kwargs.get("train_dataset")):
+            args.precompute_ref_log_probs = True
         super().__init__(model, ref_model, args, **kwargs)
-        if columns:
-            self.precompute_ref_logps = True
         self.reward_function: RewardFunction | None = reward_funcs
         if self._samples:
             rank, processes = self.accelerator.process_index, self.accelerator.num_processes
@@ -119,14 +84,16 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
             logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+        has_reference = set(REFERENCE_COLUMNS) <= set(inputs)
         if not self.model.training or self.args.online_share == 0:
-            return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
-        if not self.precompute_ref_logps:
+            with self._reference_in_batch(has_reference):
+                return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        if not has_reference:
             inputs |= dict(zip(REFERENCE_COLUMNS, self._reference_logps(inputs), strict=True))
         routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
         inputs, routes = self._replace_rows(inputs, routes)
-        recorder = _Recorder(model)
-        with self._reference_in_batch():
+        recorder = Recorder(model)
+        with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         seq_len = inputs["completion_mask"].size(1) - 1
         chosen_logps, rejected_logps = recorder.log_probs[:, -seq_len:].sum(dim=1).chunk(2)
@@ -137,9 +104,9 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
 
     @contextlib.contextmanager
-    def _reference_in_batch(self) -> Iterator[None]:
-        """The parent's loss reads the reference log-probabilities from the batch."""
-        before, self.precompute_ref_logps = self.precompute_ref_logps, True
+    def _reference_in_batch(self, is_there: bool) -> Iterator[None]:
+        """The parent's loss reads the reference log-probabilities from the batch if they are there."""
+        before, self.precompute_ref_logps = self.precompute_ref_logps, is_there
         try:
             yield
         finally:
@@ -196,8 +163,10 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         size = len(inputs["ref_chosen_logps"])
         attended, completion = inputs["attention_mask"].bool(), inputs["completion_mask"].bool()
         for row in range(size):
+            prompts = [inputs["input_ids"][i][attended[i] & ~completion[i]].tolist() for i in (row, row + size)]
             example = {
-                "prompt_ids": inputs["input_ids"][row][attended[row] & ~completion[row]].tolist(),
+                # Cut at the beginning, a prompt is longer beside the shorter response; cut again, it gives both.
+                "prompt_ids": max(prompts, key=len),
                 "chosen_ids": inputs["input_ids"][row][completion[row]].tolist(),
                 "rejected_ids": inputs["input_ids"][row + size][completion[row + size]].tolist(),
             }
@@ -254,7 +223,7 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         ]
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
-            self._add_rewards(pairs, rows)
+            add_rewards(pairs, rows, self._tokenizer, self.reward_function, self.args.reverse)
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
             self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
             self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
@@ -271,6 +240,8 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
         with (
             torch.random.fork_rng(devices=devices),
+            # The next one does so too, but does not undo it after an exception.
+            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
             unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
             self.accelerator.autocast(),
         ):
@@ -304,23 +275,6 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
             batch = {key: value.to(self.accelerator.device) for key, value in self.data_collator(examples).items()}
             for pair, first, second in zip(some, *self._reference_logps(batch), strict=True):
                 pair.ref_logps = (first.item(), second.item())
-
-    def _add_rewards(self, pairs: list[RolloutPair], rows: list[dict]):
-        conversational = not isinstance(rows[0]["prompt"], str)
-        completions = []
-        for pair in pairs:
-            for ids in pair.response_ids:
-                text = self._tokenizer.decode(ids, skip_special_tokens=True)
-                completions.append([{"role": "assistant", "content": text}] if conversational else text)
-        columns = {name: [row[name] for row in rows for _ in range(2)] for name in rows[0] if name not in TOKEN_COLUMNS}
-        sign = -1.0 if self.args.reverse else 1.0
-        rewards = self.reward_function(
-            prompts=[row["prompt"] for row in rows for _ in range(2)], completions=completions, **columns
-        )
-        if len(rewards) != len(completions):
-            raise ValueError(f"the reward function gave {len(rewards)} rewards for {len(completions)} completions")
-        for i, pair in enumerate(pairs):
-            pair.rewards = (sign * float(rewards[2 * i]), sign * float(rewards[2 * i + 1]))
 
     def _log(self, name: str, value: float):
         self._metrics["train"][name].append(value)

@@ -75,7 +75,8 @@ def test_shipped_configs_expand_to_specs(path):
             shipped.policy_spec(run.dataset, run.model, run.name),
             shipped.reward_spec(run.dataset, shipped.reward_model_name(run.dataset)),
             shipped.judge_spec(shipped.judge_name(run.dataset)),
-            shipped.generation_spec(),
+            shipped.reference_spec(run.dataset, run.model),
+            shipped.generation_spec(run.model),
         ]
         assert all(json.loads(json.dumps(spec)) == spec == yaml.safe_load(yaml.safe_dump(spec)) for spec in specs)
 
@@ -108,12 +109,13 @@ def test_every_published_key_is_there_and_usable():
     models = [f"Q{size}" for size in ("0.5B", "1.8B", "4B", "7B", "c0.5B", "c1.8B", "c4B", "c7B")]
     models += [f"Py{size}" for size in ("70M", "160M", "410M", "1B", "1.4B", "2.8B", "6.9B")]
     models += ["Ph1.5B", "Ph2B", "Pm3B", "G2B", "G7B", "M7B", "L8B"]
-    everything = settings(datasets=datasets, models=models)
+    everything = settings(datasets=datasets, models=models, judge="reward")
     assert len(everything.runs) == len(datasets) * len(models) * 3
     for prefix, reward_model in {"PP": "beaver-reward", "PM": "beaver-cost", "U": "eurus"}.items():
         for size in ("10", "30", "0"):
             assert everything.reward_model_name(prefix + size) == reward_model
-            assert everything.judge_name(prefix + size) == prefix
+            assert everything.entries["datasets"][prefix + size]["judge"] == prefix
+            assert everything.judge_spec(prefix)["kind"] == "openai"
     assert everything.reward_spec("PM10", "beaver-cost")["reverse"] is True
     assert everything.reward_spec("PP10", "beaver-reward")["reverse"] is False
     assert everything.data_spec("OS0")["splits"] == {"train": "train", "eval": "validation"}
@@ -216,9 +218,13 @@ MISSPELT = {
         {"definitions": {"reward_models": {"mine": {"path": "x", "reversed": True}}}},
         "definitions.reward_models.mine.reversed: unknown key (did you mean 'reverse'?)",
     ),
-    "device": (
-        {"definitions": {"devices": {"mine": {"per_device_batch_size": {"train": 1}}}}},
-        "definitions.devices.mine.per_device_batch_size.train: unknown key",
+    "trained reward model": (
+        {"definitions": {"reward_models": {"mine": {"train": {"model": "W1M", "batch_size": 8}}}}},
+        "definitions.reward_models.mine.train.batch_size: unknown key (did you mean 'global_batch_size'?)",
+    ),
+    "devices in definitions": (
+        {"definitions": {"devices": {"mine": {"accelerator": "cpu"}}}},
+        "definitions.devices: unknown key; keys are: datasets, models, reward_models",
     ),
 }
 
@@ -247,7 +253,7 @@ def test_a_misspelt_key_that_is_needed_is_one_problem_and_keeps_its_value():
         ("datasets.yaml", lambda c: c["PP0"].pop("preference"), "PP0.preference: missing"),
         ("datasets.yaml", lambda c: c["U10"].pop("eval_share"), "U10.eval_share: missing"),
         ("datasets.yaml", lambda c: c["PP0"].update(eval_share=0.1), "PP0.eval_share: unused"),
-        ("datasets.yaml", lambda c: c["world"].update(eval_size=4320), "world.size: 4320, but eval_size 4320"),
+        ("datasets.yaml", lambda c: c["world"].update(size=900, eval_size=900), "world.size: 900, but eval_size 900"),
         ("datasets.yaml", lambda c: c["AH0"].update(source="hh"), "AH0.source: it must be one of pku,"),
         ("models.yaml", lambda c: c["W1M"]["architecture"].update(layers=3), "W1M.architecture.layers: unknown key"),
         ("models.yaml", lambda c: c["W1M"].pop("architecture"), "W1M: it must have exactly one of path, architecture"),
@@ -266,8 +272,29 @@ def test_a_misspelt_key_that_is_needed_is_one_problem_and_keeps_its_value():
         ),
         (
             "reward_models.yaml",
-            lambda c: c["world"]["train"]["architecture"].update(hidden=1),
-            "world.train.architecture.hidden: unknown key",
+            lambda c: c["world"]["train"].update(architecture={"hidden_size": 64}),
+            "world.train.architecture: unknown key; keys are: model, learning_rate",
+        ),
+        ("reward_models.yaml", lambda c: c["world"]["train"].pop("model"), "world.train.model: missing; model entry"),
+        (
+            "reward_models.yaml",
+            lambda c: c["world"].update(text_format="beaver"),
+            "world.text_format: it must be one of chat_template, not 'beaver'",
+        ),
+        (
+            "reward_models.yaml",
+            lambda c: c["world"].update(path="x"),
+            "world: it must have exactly one of path, train; it has path, train",
+        ),
+        (
+            "reward_models.yaml",
+            lambda c: c["eurus"].update(text_format="pair"),
+            "eurus.text_format: it must be one of beaver, eurus, ultrarm, chat_template, text_pair, plain, not 'pair'",
+        ),
+        (
+            "devices.yaml",
+            lambda c: c["t4"]["per_device_batch_size"].update(train=1),
+            "t4.per_device_batch_size.train: unknown key",
         ),
         ("devices.yaml", lambda c: c["t4"].update(precision="fp8"), "t4.precision: it must be one of auto, fp32,"),
         ("judges/gold/judge.yaml", lambda c: c.update(model="x"), "model: unknown key; with kind gold"),
@@ -298,6 +325,17 @@ def test_entries_files_are_validated_and_named_used_or_not(root, file, change, m
         ({"method": "sft", "beta": 0.1}, "tasks[2].beta: unknown key; with method sft the keys are: method"),
         ({"method": "dpo", "gamma": 0.1}, "tasks[2].gamma: unknown key; with method dpo the keys are: method, beta"),
         ({"method": "ddp", "max_age": 2}, "tasks[2].max_age: unknown key; with method ddp"),
+        ({"method": "ddp", "revkl": 0.1}, "tasks[2].revkl: unknown key; with method ddp"),
+        ({"method": "dpo", "rollout_top_p": 0.9}, "tasks[2].rollout_top_p: unknown key; with method dpo"),
+        ({"method": "dpp", "revkl": -0.1}, "tasks[2].revkl: it must be a number at least 0, not -0.1"),
+        (
+            {"method": "dpp", "rollout_top_p": [0.9, 0]},
+            "tasks[2].rollout_top_p[1]: it must be a number greater than 0 and at most 1, not 0.0",
+        ),
+        (
+            {"method": "mix", "rollout_top_p": 1.1},
+            "tasks[2].rollout_top_p: it must be a number greater than 0 and at most 1, not 1.1",
+        ),
     ],
 )
 def test_wrong_values_are_refused_with_path_and_value(task, message):
@@ -325,7 +363,7 @@ def test_the_first_problem_by_path_is_told_and_the_others_counted():
     [
         ({"datasets": ["world", "U11"]}, "datasets[1]: there is no dataset 'U11' (did you mean 'U10'?)", "PP10, PP30"),
         ({"models": ["Q0.6B"]}, "models[0]: there is no model 'Q0.6B' (did you mean 'Q0.5B'?)", "Pm3B"),
-        ({"judge": "gould"}, "judge: there is no judge 'gould' (did you mean 'gold'?)", "PM, PP, U, gold, reward"),
+        ({"judge": "gould"}, "judge: there is no judge 'gould' (did you mean 'gold'?)", "reward, gold, PM, PP, U"),
         ({"reward_model": "beaver"}, "reward_model: there is no reward model 'beaver'", "beaver-reward, beaver-cost"),
         ({"device": "h100"}, "device: there is no device 'h100'", "auto, cpu, t4"),
         ({"decoding": "beam"}, "decoding: there is no decoding 'beam'", "greedy, sample"),
@@ -346,7 +384,45 @@ def test_names_in_entries_must_exist_too(root):
     mine = {**PLAIN, "judge": "nobody"}
     text = refusal(datasets=["mine"], definitions={"datasets": {"mine": mine}})
     assert text.startswith("config: definitions.datasets.mine.judge: there is no judge 'nobody'")
-    assert shown(text) == {"definitions": {"datasets": {"mine": {"source": "plain", "judge": "PM"}}}}
+    right = {"definitions": {"datasets": {"mine": {"source": "plain", "judge": "reward"}}}}
+    assert shown(text) == right
+    settings(datasets=["mine"], definitions={"datasets": {"mine": mine | right["definitions"]["datasets"]["mine"]}})
+
+
+def test_a_trained_reward_model_starts_from_a_model_that_there_is(root):
+    edit(root, "reward_models.yaml", lambda c: c["world"]["train"].update(model="W2M"))
+    with pytest.raises(ConfigError) as caught:
+        Settings.from_config(MINIMAL, root)
+    where = "config/reward_models.yaml: world.train.model: there is no model 'W2M' (did you mean 'W1M'?)"
+    assert str(caught.value).startswith(where)
+    assert shown(str(caught.value)) == {"world": {"train": {"model": "W1M"}}}
+
+    trained = {"reward_models": {"mine": {"train": {"model": "tiny"}}}}
+    text = refusal(reward_model="mine", definitions=trained)
+    assert text.startswith("config: definitions.reward_models.mine.train.model: there is no model 'tiny'")
+    assert set(shown(text)["definitions"]["reward_models"]["mine"]["train"]) == {"model"}
+    made = settings(reward_model="mine", definitions={**trained, "models": {"tiny": {"path": "models/tiny"}}})
+    assert made.reward_spec("world", "mine")["train"]["model"] == "tiny"
+
+
+def test_the_reward_model_of_a_judge_is_checked_too(root):
+    edit(root, "reward_models.yaml", lambda c: c.update(mine={"train": {"model": "W2M"}}))
+    Settings.from_config(MINIMAL, root)
+    edit(root, "judges/reward/judge.yaml", lambda c: c.update(reward_model="mine"))
+    with pytest.raises(ConfigError, match=r"config/reward_models.yaml: mine.train.model: there is no model 'W2M'"):
+        Settings.from_config({**MINIMAL, "judge": "reward"}, root)
+    edit(root, "judges/reward/judge.yaml", lambda c: c.update(reward_model="beaver"))
+    with pytest.raises(ConfigError, match=r"config/judges/reward/judge.yaml: reward_model: there is no reward model"):
+        Settings.from_config({**MINIMAL, "judge": "reward"}, root)
+
+
+def test_heads_that_do_not_divide_the_width_are_refused_in_definitions_too():
+    shape = {"model_type": "llama", "hidden_size": 96, "num_hidden_layers": 1, "num_attention_heads": 7}
+    shape |= {"intermediate_size": 64, "max_position_embeddings": 64}
+    text = refusal(definitions={"models": {"mine": {"architecture": shape}}})
+    where = "definitions.models.mine.architecture.num_attention_heads"
+    assert text.startswith(f"config: {where}: 7 does not divide hidden_size 96")
+    assert shown(text) == {"definitions": {"models": {"mine": {"architecture": {"num_attention_heads": 6}}}}}
 
 
 def test_a_dataset_without_reward_model_needs_the_configs(root):
@@ -361,6 +437,67 @@ def test_a_dataset_without_reward_model_needs_the_configs(root):
 def test_the_gold_judge_is_for_the_embedded_world_alone():
     assert refusal(datasets=["world", "U10"], judge="gold").startswith("config: judge: gold knows the embedded world")
     assert settings(datasets=["world", "U10"], judge="reward").judge_spec("reward")["kind"] == "reward"
+
+    mine = {**PLAIN, "judge": "gold"}
+    text = refusal(datasets=["mine"], definitions={"datasets": {"mine": mine}})
+    assert text.startswith("config: definitions.datasets.mine.judge: gold knows the embedded world")
+
+
+def test_judges_of_kind_openai_are_refused_where_they_are_set():
+    refused = "is of kind openai; judges of that kind cannot be run by this version, available kinds: gold, reward"
+    text = refusal(judge="PM")
+    assert text.startswith(f"config: judge: PM {refused}\n")
+    assert shown(text) == {"judge": "reward"}
+    text = refusal(datasets=["world", "U10"])
+    assert text.startswith(f"config/datasets.yaml: U10.judge: U {refused}\n")
+    assert shown(text) == {"U10": {"judge": "reward"}}
+    definitions = {"datasets": {"mine": {**PLAIN, "judge": "PP"}}}
+    text = refusal(datasets=["mine"], definitions=definitions)
+    assert text.startswith(f"config: definitions.datasets.mine.judge: PP {refused}\n")
+    assert shown(text) == {"definitions": {"datasets": {"mine": {"source": "plain", "judge": "reward"}}}}
+    # the config's judge comes before a dataset's own, and entries that no run uses may have any judge
+    assert settings(datasets=["mine", "U10"], definitions=definitions, judge="reward").judge_name("mine") == "reward"
+    assert settings(definitions=definitions).judge_name("world") == "gold"
+
+
+@pytest.mark.parametrize(
+    ("tasks", "policy", "problem", "right"),
+    [
+        (
+            [{"method": "dpo"}, {"method": "dpr", "max_length": 512}],
+            {},
+            "tasks[1].max_length: 512 in run dpr-max_length512, but 1024 in run dpo",
+            {"method": "dpr", "max_length": 1024},
+        ),
+        (  # the task that sets it is named, not the one that has the default
+            [{"method": "sft"}, {"method": "dpo", "max_length": 512}, {"method": "dpr"}],
+            {},
+            "tasks[1].max_length: 512 in run dpo-max_length512, but 1024 in run dpr",
+            {"method": "dpo", "max_length": 1024},
+        ),
+        (
+            [{"method": "dpo"}, {"method": "dpp", "max_length": [256, 128]}],
+            {"max_length": 256},
+            "tasks[1].max_length: 128 in run dpp-max_length128, but 256 in run dpo",
+            {"method": "dpp", "max_length": 256},
+        ),
+    ],
+)
+def test_all_runs_share_one_max_length(tasks, policy, problem, right):
+    text = refusal(tasks=tasks, policy=policy)
+    assert text.startswith(f"config: {problem}; the runs share their reference log-probabilities")
+    assert "set it once, in policy" in text
+    assert shown(text) == {"tasks": [right]}
+    repaired = [right if task["method"] == right["method"] else task for task in tasks]
+    assert settings(tasks=repaired, policy=policy).max_length == right["max_length"]
+
+
+def test_the_max_length_is_that_of_the_runs_and_without_any_that_of_sft():
+    assert settings().max_length == 1024
+    assert settings(policy={"max_length": 256}).max_length == 256
+    tasks = [{"method": "dpo", "max_length": 128}, {"method": "dpr", "max_length": [128]}]
+    assert settings(tasks=tasks, policy={"max_length": 256}, baseline="dpo").max_length == 128
+    assert settings(tasks=[{"method": "sft"}], baseline="sft", sft={"max_length": 64}).max_length == 64
 
 
 def test_a_prompt_must_have_its_places(root):
@@ -414,7 +551,7 @@ def test_equal_configs_written_differently_give_equal_specs():
     sweep = {"method": "dpo", "beta": [0.5]}
     one = settings(tasks=[sweep], sft={"epochs": 2, "learning_rate": 1e-3}, decodings={"sample": {"top_p": 1}})
     other = settings(tasks=[sweep], sft={"learning_rate": "1e-3", "epochs": 2.0}, decodings={})
-    for spec in (lambda s: s.sft_spec("world", "W1M"), lambda s: s.generation_spec()):
+    for spec in (lambda s: s.sft_spec("world", "W1M"), lambda s: s.generation_spec("W1M")):
         assert json.dumps(spec(one)) == json.dumps(spec(other))
 
 
@@ -424,23 +561,22 @@ def test_a_config_is_not_changed_and_specs_are_copies():
     assert config == MINIMAL
     made.sft_spec("world", "W1M")["model"]["architecture"]["hidden_size"] = 7
     made.policy_spec("world", "W1M", "dpo")["hyperparameters"]["beta"] = 7
+    made.reference_spec("world", "W1M")["model"]["vocab_size"] = 7
+    made.generation_spec("W1M")["decoding"]["top_p"] = 7
     made.device_entry()["processes"] = 7
     assert made.sft_spec("world", "W1M")["model"]["architecture"]["hidden_size"] == 128
     assert made.policy_spec("world", "W1M", "dpo")["hyperparameters"]["beta"] == 0.1
+    assert made.reference_spec("world", "W1M")["model"]["vocab_size"] == 512
+    assert made.generation_spec("W1M")["decoding"]["top_p"] == 1
     assert made.device_entry()["processes"] == 1
 
 
 def test_decodings_are_added_to_those_that_exist():
-    assert settings().generation_spec()["do_sample"] is True
-    assert settings(decoding="greedy").generation_spec()["do_sample"] is False
+    assert settings().generation_spec("W1M")["decoding"]["do_sample"] is True
+    assert settings(decoding="greedy").generation_spec("W1M")["decoding"]["do_sample"] is False
     mine = settings(decoding="mine", decodings={"mine": {"temperature": 0.7}})
-    assert mine.generation_spec() == {
-        "name": "mine",
-        "do_sample": True,
-        "temperature": 0.7,
-        "top_p": 1.0,
-        "max_new_tokens": 512,
-    }
+    decoding = {"name": "mine", "do_sample": True, "temperature": 0.7, "top_p": 1.0, "max_new_tokens": 512}
+    assert mine.generation_spec("Q0.5B") == {"model": mine.sft_spec("world", "Q0.5B")["model"], "decoding": decoding}
     assert list(mine.config["decodings"]) == ["greedy", "sample", "mine"]
 
 
@@ -479,9 +615,23 @@ def test_a_reward_model_is_in_the_spec_only_where_it_labels():
     assert settings(reward_model="eurus").policy_spec("world", "W1M", "dpr-g0.3-gamma0.3")["reward_model"] == "eurus"
 
 
+def test_a_reference_spec_has_no_more_than_the_reference_depends_on():
+    made = settings(policy={"max_length": 256, "beta": 0.5})
+    model = made.sft_spec("world", "W1M")["model"]
+    assert made.reference_spec("world", "W1M") == {"dataset": "world", "model": model, "max_length": 256}
+
+
+@pytest.fixture
+def base_root(root):
+    """config/ with judges that can be run for all datasets of BASE, and one more of them."""
+    edit(root, "datasets.yaml", lambda c: c["U10"].update(judge="reward"))
+    shutil.copytree(root / "config/judges/reward", root / "config/judges/other")
+    return root
+
+
 def specs(made):
     """Every spec of every stage, as the text that a file would hold."""
-    stages = {("generation",): made.generation_spec()}
+    stages = {("generation", model): made.generation_spec(model) for model in made.models}
     for dataset in made.datasets:
         reward_model = made.reward_model_name(dataset)
         stages["data", dataset] = made.data_spec(dataset)
@@ -489,6 +639,7 @@ def specs(made):
         stages["judge", dataset] = made.judge_spec(made.judge_name(dataset))
         for model in made.models:
             stages["sft", dataset, model] = made.sft_spec(dataset, model)
+            stages["reference", dataset, model] = made.reference_spec(dataset, model)
     for run in made.runs:
         stages["policy", run.dataset, run.model, run.name] = made.policy_spec(run.dataset, run.model, run.name)
     return {key: yaml.safe_dump(spec, sort_keys=False) for key, spec in stages.items()}
@@ -499,6 +650,7 @@ def changed(before, after):
 
 
 BASE = {**MINIMAL, "datasets": ["world", "U10"], "models": ["W1M", "Q0.5B"]}
+REFERENCES = {("reference", d, m) for d in BASE["datasets"] for m in BASE["models"]}
 POLICIES = {
     ("policy", d, m, r) for d in BASE["datasets"] for m in BASE["models"] for r in ("sft", "dpo", "dpr-g0.3-gamma0.3")
 }
@@ -509,10 +661,12 @@ POLICIES = {
     [
         ({"tag": "other", "seeds": [1, 2, 3], "device": "cpu", "split": "selection", "baseline": "dpr"}, set()),
         ({"decodings": {"mine": {"top_p": 0.5}}}, set()),
-        ({"decodings": {"sample": {"top_p": 0.5}}}, {("generation",)}),
+        ({"decodings": {"sample": {"top_p": 0.5}}}, {("generation", m) for m in BASE["models"]}),
         ({"sft": {"epochs": 1}}, {("sft", d, m) for d in BASE["datasets"] for m in BASE["models"]}),
         ({"policy": {"rollout_prompts": 8}}, {key for key in POLICIES if key[3].startswith("dpr")}),
+        ({"policy": {"revkl": 0.1}}, {key for key in POLICIES if key[3].startswith("dpr")}),
         ({"policy": {"epochs": 8}}, {key for key in POLICIES if key[3] != "sft"}),
+        ({"policy": {"max_length": 256}}, {key for key in POLICIES if key[3] != "sft"} | REFERENCES),
         (
             {"tasks": [*MINIMAL["tasks"], {"method": "dpp"}]},
             {("policy", d, m, "dpp") for d in BASE["datasets"] for m in BASE["models"]},
@@ -523,8 +677,8 @@ POLICIES = {
         ),
     ],
 )
-def test_a_change_of_the_config_changes_only_the_specs_that_depend_on_it(change, expected):
-    before, after = specs(Settings.from_config(BASE)), specs(Settings.from_config({**BASE, **change}))
+def test_a_change_of_the_config_changes_only_the_specs_that_depend_on_it(base_root, change, expected):
+    before, after = (specs(Settings.from_config(config, base_root)) for config in (BASE, {**BASE, **change}))
     assert changed(before, after) == expected
 
 
@@ -533,29 +687,36 @@ def test_a_change_of_the_config_changes_only_the_specs_that_depend_on_it(change,
     [
         ("datasets.yaml", lambda c: c["PP10"].update(limit=5), set()),
         ("datasets.yaml", lambda c: c["U10"].update(limit=5), {("data", "U10")}),
-        ("datasets.yaml", lambda c: c["U10"].update(judge="PP"), {("judge", "U10")}),
+        ("datasets.yaml", lambda c: c["U10"].update(judge="other"), {("judge", "U10")}),
         ("models.yaml", lambda c: c.pop("L8B"), set()),
         (
             "models.yaml",
             lambda c: c["Q0.5B"].update(lora={"r": 8}),
-            {("sft", d, "Q0.5B") for d in BASE["datasets"]} | {key for key in POLICIES if key[2] == "Q0.5B"},
+            {("sft", d, "Q0.5B") for d in BASE["datasets"]}
+            | {key for key in POLICIES | REFERENCES if key[2] == "Q0.5B"}
+            | {("generation", "Q0.5B")},
         ),
         ("reward_models.yaml", lambda c: c["world"]["train"].update(epochs=1), {("reward", "world", "world")}),
         ("devices.yaml", lambda c: c["auto"].update(precision="fp32"), set()),
         ("judges/gold/judge.yaml", lambda c: c.update(kind="reward"), {("judge", "world")}),
+        ("judges/reward/judge.yaml", lambda c: c.update(reward_model="deberta"), {("judge", "U10")}),
     ],
 )
-def test_a_changed_entry_changes_only_the_specs_that_depend_on_it(root, file, change, expected):
-    before = specs(Settings.from_config(BASE, root))
-    edit(root, file, change)
-    assert changed(before, specs(Settings.from_config(BASE, root))) == expected
+def test_a_changed_entry_changes_only_the_specs_that_depend_on_it(base_root, file, change, expected):
+    before = specs(Settings.from_config(BASE, base_root))
+    edit(base_root, file, change)
+    assert changed(before, specs(Settings.from_config(BASE, base_root))) == expected
 
 
-def test_a_judges_prompt_is_part_of_its_spec(root):
-    before = specs(Settings.from_config(BASE, root))
-    path = root / "config/judges/U/prompt.txt"
+def test_a_judges_prompt_is_part_of_its_spec_alone(base_root):
+    def everything():
+        made = Settings.from_config(BASE, base_root)
+        return {**specs(made), **{("judge", name): json.dumps(made.judge_spec(name)) for name in ("U", "PP", "PM")}}
+
+    before = everything()
+    path = base_root / "config/judges/U/prompt.txt"
     path.write_text(path.read_text() + "\n")
-    assert changed(before, specs(Settings.from_config(BASE, root))) == {("judge", "U10")}
+    assert changed(before, everything()) == {("judge", "U")}
 
 
 def test_reading_a_config_imports_no_torch():

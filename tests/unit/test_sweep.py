@@ -71,15 +71,21 @@ def test_published_weights_are_the_defaults_and_mix_starts_from_none():
     assert values({"method": "sft"}) == {}
     assert values({"method": "dpo"})["learning_rate"] == 1e-5
     assert values({"method": "dpp"})["rollout_temperature"] == 0.9
+    for method in ("dpp", "dpr", "mix"):
+        assert {key: values({"method": method})[key] for key in ("revkl", "rollout_top_p")} == {
+            "revkl": 0.0,
+            "rollout_top_p": 1.0,
+        }
 
 
 def test_each_method_takes_only_what_concerns_it():
     keys = {method: set(method_defaults(method)) for method in METHODS}
     assert keys["sft"] == set()
     assert keys["ddp"] - keys["dpo"] == {"estimator", "r", "rho"}
-    rollout = {"estimator", "variance_baseline", "rollout_temperature", "rollout_max_new_tokens", "rollout_prompts"}
-    assert keys["dpp"] - keys["dpo"] == rollout | {"max_age", "p", "pi"}
-    assert keys["dpr"] - keys["dpo"] == rollout | {"max_age", "label_draw", "g", "gamma"}
+    online = {"estimator", "variance_baseline", "revkl", "max_age"}
+    online |= {f"rollout_{key}" for key in ("temperature", "top_p", "max_new_tokens", "prompts")}
+    assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
+    assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "g", "gamma"}
     assert keys["mix"] == keys["ddp"] | keys["dpp"] | keys["dpr"]
 
 
@@ -127,6 +133,30 @@ def test_losses_that_a_run_cannot_have_are_refused_where_they_are_set():
     with pytest.raises(ConfigError, match=r"tasks\[0\]\.label_smoothing: .*exo_pair"):
         names({"method": "dpo", "loss_type": "exo_pair"})
     assert names({"method": "dpo", "loss_type": "exo_pair", "label_smoothing": 0.001}, {"method": "dpo"})
+
+
+def test_a_reverse_kl_needs_responses_of_the_policy():
+    with pytest.raises(ConfigError) as caught:
+        names({"method": "dpo"}, {"method": "mix", "r": 0.2, "revkl": [0.0, 0.1]})
+    text = str(caught.value)
+    assert text.startswith("config: tasks[1].revkl: 0.1 in run mix-revkl0.1-r0.2; it is estimated on the policy's")
+    assert "{method: mix, revkl: 0.0}" in text
+    with pytest.raises(ConfigError, match=r"tasks\[0\]\.revkl: 0.1 in run dpp-revkl0.1-p0;"):
+        names({"method": "dpp", "p": 0, "revkl": 0.1})
+    with pytest.raises(ConfigError, match=r"policy\.revkl: 0.1 in run dpr-g0;"):
+        names({"method": "dpr", "g": 0}, policy={"revkl": 0.1})
+    for task in ({"method": "dpp"}, {"method": "dpr"}, {"method": "mix", "p": 0.1}, {"method": "mix", "g": 0.1}):
+        assert values({**task, "revkl": 0.1})["revkl"] == 0.1
+    assert names({"method": "ddp"}, policy={"revkl": 0.1, "rollout_top_p": 0.9}) == ["ddp"]
+    assert values({"method": "mix", "r": 0.2}, {"revkl": 0.0})["revkl"] == 0
+
+
+def test_rollouts_by_the_most_likely_tokens_are_runs_of_their_own():
+    task = {"method": "dpr", "rollout_top_p": [0.9, 1.0], "revkl": 0.01, "rollout_temperature": 0.7}
+    assert names(task) == [
+        "dpr-revkl0.01-rollout_temperature0.7-rollout_top_p0.9",
+        "dpr-revkl0.01-rollout_temperature0.7-rollout_top_p1",
+    ]
 
 
 def test_a_name_too_long_for_a_file_is_refused():

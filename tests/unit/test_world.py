@@ -1,8 +1,10 @@
+import json
 import math
 import random
 
 import pytest
 
+from pipeline.config import ROOT
 from pipeline.world import (
     ATTRIBUTES,
     OBJECTS,
@@ -221,3 +223,8 @@ def test_less_noise_means_more_agreement_with_the_gold_score():
 def test_impossible_worlds_are_refused(size, noise, message):
     with pytest.raises(ValueError, match=message):
         preference_rows(size, 0, noise)
+
+
+def test_the_config_allows_as_many_prompts_as_there_are():
+    schema = json.loads((ROOT / "config" / "schemas" / "datasets.schema.json").read_text())
+    assert schema["$defs"]["world"]["properties"]["size"]["maximum"] == len(all_prompts())

@@ -1,0 +1,24 @@
+# Two commands set everything up: `make run` and `make test`. Neither needs more than python3 (3.11+), its venv and pip.
+PYTHON ?= python3
+LOCK := envs/requirements.lock
+BIN := .venv/bin
+
+.PHONY: run test test-slow environment
+
+run: environment
+	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+
+test: environment
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "not slow"
+
+test-slow: environment
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m slow
+
+# Installs only where the lock file differs from the one that .venv was installed from.
+environment:
+	@if ! cmp -s $(LOCK) .venv/requirements.lock; then \
+		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)' && \
+		{ [ -x $(BIN)/python ] || $(PYTHON) -m venv .venv; } && \
+		$(BIN)/python -m pip install --disable-pip-version-check -r $(LOCK) && \
+		cp $(LOCK) .venv/requirements.lock; \
+	fi

@@ -1,0 +1,36 @@
+"""The reference's log-probabilities: from the dataset's columns where it has them."""
+
+from trl import DPOTrainer
+
+REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
+
+
+def brings_reference(dataset) -> bool:
+    """Whether a dataset has the reference's log-probabilities as columns."""
+    return set(REFERENCE_COLUMNS) <= set(getattr(dataset, "column_names", None) or [])
+
+
+class ReferenceColumnsDPOTrainer(DPOTrainer):
+    """DPO on a dataset that brings the reference's log-probabilities.
+
+    The only change from DPOTrainer is that with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
+    `ref_rejected_logps` of a dataset that has them are used as they are; no reference model is loaded.
+    """
+
+    def _precompute_ref_logps(self, dataset, name, batch_size):
+        if brings_reference(dataset):
+            return dataset
+        return super()._precompute_ref_logps(dataset, name, batch_size)
+
+
+class Recorder:
+    """Stands for the policy in the parent's loss and keeps the per-token log-probabilities that it returned."""
+
+    def __init__(self, model):
+        self.model = model
+        self.log_probs = None
+
+    def __call__(self, *args, **kwargs):
+        outputs = self.model(*args, **kwargs)
+        self.log_probs = outputs.log_probs
+        return outputs

@@ -1,0 +1,137 @@
+"""Who may import whom, read from the syntax trees: imports inside functions count too."""
+
+import ast
+import sys
+from importlib.metadata import packages_distributions
+from pathlib import Path
+
+import pytest
+
+SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
+MODULES = sorted(SCRIPTS.rglob("*.py"))
+ENTRIES = sorted(SCRIPTS.glob("*.py"))
+LINES = 300
+
+# Modules of the pipeline that train, sample or score with the trainers' own code.
+MAY_IMPORT = {
+    "trl": {"pipeline.training_sft", "pipeline.training_reward", "pipeline.training_policy", "pipeline.reference"},
+    "sail": {"pipeline.training_policy", "pipeline.generation"},
+}
+# Entry scripts whose whole work needs no neural network.
+WITHOUT_TORCH = {"compute_cost", "compute_winrate", "plot_figures", "prepare_data", "render_report"}
+HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}
+
+
+def name_of(path: Path) -> str:
+    parts = path.relative_to(SCRIPTS).with_suffix("").parts
+    return ".".join(parts[:-1] if parts[-1] == "__init__" else parts)
+
+
+def imports(tree: ast.AST, module: str, is_package: bool = False) -> set[str]:
+    """Dotted names that a module imports, its `from a import b` as both a and a.b, and import_module of a text."""
+    package = module.split(".") if is_package else module.split(".")[:-1]
+    found = set()
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom):
+            above = package[: len(package) - node.level + 1] if node.level else []
+            base = ".".join([*above, *([node.module] if node.module else [])])
+            found |= {base} | {f"{base}.{alias.name}" for alias in node.names}
+        elif isinstance(node, ast.Call) and getattr(node.func, "attr", getattr(node.func, "id", "")) in (
+            "import_module",
+            "__import__",
+        ):
+            found |= {text.value for text in node.args if isinstance(text, ast.Constant)}
+    return found
+
+
+def imports_of(path: Path) -> set[str]:
+    return imports(ast.parse(path.read_text(encoding="utf-8")), name_of(path), path.name == "__init__.py")
+
+
+def roots(names: set[str]) -> set[str]:
+    return {name.split(".")[0] for name in names}
+
+
+def of_package(package: str) -> list[Path]:
+    return [path for path in MODULES if name_of(path).split(".")[0] == package]
+
+
+@pytest.mark.parametrize(
+    ("code", "found"),
+    [
+        ("import a.b as c, d", {"a.b", "d"}),
+        ("from a.b import c", {"a.b", "a.b.c"}),
+        ("def f():\n    from trl import DPOTrainer", {"trl", "trl.DPOTrainer"}),
+        ("from . import x", {"pipeline.data", "pipeline.data.x"}),
+        ("from ..io import run", {"pipeline.io", "pipeline.io.run"}),
+        ("import importlib\nimportlib.import_module('snakemake')", {"importlib", "snakemake"}),
+        ("x = 'import snakemake'", set()),
+    ],
+)
+def test_imports_are_read_from_code(code, found):
+    assert imports(ast.parse(code), "pipeline.data.loading") == found
+
+
+def test_there_is_something_to_look_at():
+    assert {"prepare_data", "train_policy"} <= {path.stem for path in ENTRIES}
+    assert len(of_package("sail")) >= 5 and len(of_package("pipeline")) >= 20
+
+
+@pytest.mark.parametrize("path", of_package("sail"), ids=name_of)
+def test_sail_imports_neither_the_pipeline_nor_snakemake(path):
+    entries = {entry.stem for entry in ENTRIES}
+    assert not roots(imports_of(path)) & ({"pipeline", "snakemake"} | entries)
+
+
+@pytest.mark.parametrize("path", of_package("pipeline"), ids=name_of)
+def test_the_pipeline_imports_no_entry_script_nor_snakemake(path):
+    found = roots(imports_of(path))
+    assert not found & ({"snakemake"} | {entry.stem for entry in ENTRIES})
+    for library, allowed in MAY_IMPORT.items():
+        assert library not in found or name_of(path) in allowed, f"{name_of(path)} imports {library}"
+
+
+@pytest.mark.parametrize("path", ENTRIES, ids=name_of)
+def test_entry_scripts_import_neither_each_other_nor_snakemake(path):
+    assert not roots(imports_of(path)) & ({"snakemake"} | {entry.stem for entry in ENTRIES})
+
+
+@pytest.mark.parametrize("script", sorted(WITHOUT_TORCH))
+def test_scripts_that_need_no_torch_import_none(script):
+    """At module level and inside functions, directly or through the pipeline."""
+    paths = {name_of(path): path for path in MODULES}
+    seen, waiting = set(), [script]
+    while waiting:
+        module = waiting.pop()
+        if module in seen:
+            continue
+        seen.add(module)
+        for name in imports_of(paths[module]):
+            parts = name.split(".")
+            waiting += [known for known in (".".join(parts[: i + 1]) for i in range(len(parts))) if known in paths]
+            # Hub data sets are read with their library, inside the function that needs it.
+            if parts[0] != "datasets" or module != "pipeline.data.loading":
+                assert parts[0] not in HEAVY, f"{script} imports {parts[0]} through {module}"
+
+
+def test_scripts_is_no_package_and_nobody_imports_it_as_one():
+    assert not (SCRIPTS / "__init__.py").exists()
+    tests = Path(__file__).resolve().parents[1].rglob("*.py")
+    for path in [*MODULES, *tests]:
+        tree = ast.parse(path.read_text(encoding="utf-8"))
+        assert "scripts" not in roots(imports(tree, path.stem)), path
+
+
+def test_no_entry_script_is_named_after_a_library():
+    """scripts/ comes first on its scripts' path, so such a name would hide the library from all of them."""
+    libraries = set(packages_distributions()) | sys.stdlib_module_names
+    assert {"trl", "datasets", "json"} <= libraries
+    assert not {path.stem for path in ENTRIES} & libraries
+
+
+@pytest.mark.parametrize("path", MODULES, ids=name_of)
+def test_modules_stay_short(path):
+    lines = len(path.read_text(encoding="utf-8").splitlines())
+    assert lines <= LINES, f"{path.relative_to(SCRIPTS.parent)} has {lines} lines: split it"
