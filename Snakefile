@@ -8,8 +8,12 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+# Jobs use the Python that runs Snakemake, whether or not its environment is active; conda environments bring their own.
+if not workflow.deployment_settings.deployment_method:
+    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+
 # A config file on the command line, or in a profile, stands alone: nothing of the default leaks in.
-if "tasks" not in config:
+if "tasks" not in config and not workflow.overwrite_configfiles:
 
     configfile: "config/config.yaml"
 

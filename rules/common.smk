@@ -37,7 +37,7 @@ wildcard_constraints:
 
 
 def code(script):
-    """Fingerprint of what a script and the modules it imports compute: a rule is stale when it changes."""
+    """Fingerprint of what a script and the modules it imports compute: its jobs are stale when it changes."""
     return code_fingerprint(script)
 
 
@@ -47,12 +47,12 @@ def as_yaml(spec):
 
 
 def trained_reward_model(name):
-    """Whether a rule trains the reward model (else it is a checkpoint from the hub or from disk)."""
+    """Whether the workflow trains the reward model (else it is a checkpoint from the hub or from disk)."""
     return "train" in settings.entries["reward_models"][name]
 
 
 def reward_model_files(wildcards, reward_model=None):
-    """Inputs of a rule that scores: the trained reward model's files; none for a checkpoint from elsewhere."""
+    """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
     name = reward_model or getattr(wildcards, "reward_model", settings.reward_model_name(wildcards.dataset))
     if not trained_reward_model(name):
         return {}

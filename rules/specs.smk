@@ -18,6 +18,8 @@ rule write_data_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/data/{dataset}.yaml",
+    log:
+        "results/logs/write_data_spec/{dataset}.log",
     params:
         spec=lambda w: as_yaml(settings.data_spec(w.dataset)),
     template_engine:
@@ -29,6 +31,8 @@ rule write_sft_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/sft/{dataset}/{model}.yaml",
+    log:
+        "results/logs/write_sft_spec/{dataset}/{model}.log",
     params:
         spec=lambda w: as_yaml(settings.sft_spec(w.dataset, w.model)),
     template_engine:
@@ -40,6 +44,8 @@ rule write_reference_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/reference/{dataset}/{model}.yaml",
+    log:
+        "results/logs/write_reference_spec/{dataset}/{model}.log",
     params:
         spec=lambda w: as_yaml(settings.reference_spec(w.dataset, w.model)),
     template_engine:
@@ -51,6 +57,8 @@ rule write_reward_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/reward/{reward_model}.yaml",
+    log:
+        "results/logs/write_reward_spec/{reward_model}.log",
     params:
         spec=lambda w: as_yaml(settings.reward_spec(DATASETS[0], w.reward_model)),
     template_engine:
@@ -62,6 +70,8 @@ rule write_policy_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/policy/{dataset}/{model}/{run}.yaml",
+    log:
+        "results/logs/write_policy_spec/{dataset}/{model}/{run}.log",
     params:
         spec=lambda w: as_yaml(settings.policy_spec(w.dataset, w.model, w.run)),
     template_engine:
@@ -73,6 +83,8 @@ rule write_generation_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/generation/{model}.yaml",
+    log:
+        "results/logs/write_generation_spec/{model}.log",
     params:
         spec=lambda w: as_yaml(settings.generation_spec(w.model)),
     template_engine:
@@ -84,6 +96,8 @@ rule write_judge_spec:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/judge/{judge}.yaml",
+    log:
+        "results/logs/write_judge_spec/{judge}.log",
     params:
         spec=lambda w: as_yaml(settings.judge_spec(w.judge)),
     template_engine:
@@ -95,6 +109,8 @@ rule write_run_table:
         "rules/templates/spec.yaml.jinja",
     output:
         "results/specs/runs.yaml",
+    log:
+        "results/logs/write_run_table.log",
     params:
         spec=as_yaml(run_table()),
     template_engine:

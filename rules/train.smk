@@ -25,7 +25,8 @@ rule train_sft:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
-        "python scripts/train_sft.py --spec {input.spec} --data {input.data} --output-dir {params.folder}"
+        "OMP_WAIT_POLICY=passive python scripts/train_sft.py"
+        " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
         " --device {resources.device} --threads 2 > {log} 2>&1"
 
 

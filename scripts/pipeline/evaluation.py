@@ -1,5 +1,7 @@
 """Log-probabilities of eval pairs and of generated responses under a policy and its reference."""
 
+from itertools import takewhile
+
 import pandas as pd
 
 from pipeline.devices import Device
@@ -33,38 +35,50 @@ def evaluate_policy(
         ref_rejected_logps (float64, nats, summed over the response's tokens); response_tokens (int64).
 
     Raises:
-        InputError: a prompt of the responses is not in the split.
+        InputError: a prompt of the responses is not in the split, or is there twice.
     """
+    repeated = responses["prompt_id"][responses["prompt_id"].duplicated()]
+    if len(repeated):
+        raise InputError(f"the responses have prompt {repeated.iloc[0]} twice")
     table = responses[["prompt_id", "response_ids"]].merge(frame, on="prompt_id", validate="one_to_one")
     if len(table) < len(responses):
         raise InputError(f"{len(responses) - len(table)} of the responses are to prompts that the split does not have")
     texts = [as_text(prompt) for prompt in table["prompt"]]
     prompts = [prompt_token_ids(prompt, tokenizer, entry) for prompt in texts]
 
-    def logps(model, completions: list[list[int]]) -> list[float]:
-        return response_logps(model, prompts, completions, tokenizer.pad_token_id, device.batch_sizes["reference"])
+    def logps(model, starts: list[list[int]], completions: list[list[int]]) -> list[float]:
+        return response_logps(model, starts, completions, tokenizer.pad_token_id, device.batch_sizes["reference"])
 
     generated = [list(map(int, ids)) for ids in table["response_ids"]]
     result = table[["prompt_id"]].copy()
-    for name in ("chosen", "rejected"):
-        written = [
-            completion_token_ids(prompt, as_text(response), len(ids), tokenizer, entry)
-            for prompt, response, ids in zip(texts, table[name], prompts, strict=True)
+    written = {
+        name: [
+            whole_token_ids(prompt, as_text(response), tokenizer, entry)
+            for prompt, response in zip(texts, table[name], strict=True)
         ]
-        result[f"{name}_logps"] = logps(policy, written)
-    result["response_logps"] = logps(policy, generated)
-    result["ref_response_logps"] = logps(base, generated)
+        for name in ("chosen", "rejected")
+    }
+    # As in DPOTrainer, completions begin where the prompt's tokens end or, if tokens merge across it, differ.
+    starts = [common_start(sequences) for sequences in zip(prompts, *written.values(), strict=True)]
+    for name, wholes in written.items():
+        completions = [ids[len(start) :] for ids, start in zip(wholes, starts, strict=True)]
+        result[f"{name}_logps"] = logps(policy, starts, completions)
+    result["response_logps"] = logps(policy, prompts, generated)
+    result["ref_response_logps"] = logps(base, prompts, generated)
     result["response_tokens"] = [len(ids) for ids in generated]
     known = reference[["prompt_id", "ref_chosen_logps", "ref_rejected_logps"]]
     return result.merge(known, on="prompt_id", how="left", validate="one_to_one")
 
 
-def completion_token_ids(prompt: Text, response: Text, prompt_tokens: int, tokenizer, entry: dict) -> list[int]:
-    """Token ids of a written response with its end of sequence, cut out of the whole as DPOTrainer does."""
+def whole_token_ids(prompt: Text, response: Text, tokenizer, entry: dict) -> list[int]:
+    """Token ids of a prompt and a written response with its end of sequence, as DPOTrainer makes them."""
     formatted = format_response(response, tokenizer, entry)
     if isinstance(formatted, str):
-        whole = tokenizer(format_prompt(prompt, tokenizer, entry) + formatted + tokenizer.eos_token)["input_ids"]
-    else:
-        messages = [*conversation(prompt), *formatted]
-        whole = tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
-    return whole[prompt_tokens:]
+        end = "" if formatted.endswith(tokenizer.eos_token) else tokenizer.eos_token
+        return tokenizer(format_prompt(prompt, tokenizer, entry) + formatted + end)["input_ids"]
+    return tokenizer.apply_chat_template([*conversation(prompt), *formatted], return_dict=True)["input_ids"]
+
+
+def common_start(sequences: tuple[list[int], ...]) -> list[int]:
+    """The longest list that all of the sequences begin with."""
+    return [tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*sequences, strict=False))]

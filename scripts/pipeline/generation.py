@@ -1,5 +1,6 @@
 """Responses of a policy to the prompts of a split."""
 
+import numpy as np
 import pandas as pd
 import torch
 
@@ -44,7 +45,7 @@ def generate_responses(
             "prompt_id": frame["prompt_id"],
             "prompt": frame["prompt"],
             "response": [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in responses],
-            "response_ids": responses,
+            "response_ids": [np.array(ids, dtype="int32") for ids in responses],
             "response_tokens": [len(ids) for ids in responses],
             "finished": [ids[-1] in eos_token_ids for ids in responses],
         }

@@ -18,6 +18,7 @@ from transformers import (
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
 from pipeline.io import InputError, atomic_folder, write_json
 
@@ -50,8 +51,11 @@ def train_tokenizer(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFas
 
 
 def architecture_config(architecture: dict, tokenizer: PreTrainedTokenizerBase):
-    """A transformers config of the given architecture (its `model_type` and any of that type's fields)."""
-    fields = dict(architecture)
+    """A transformers config of the given architecture (its `model_type` and any of that type's fields).
+
+    There are as many key and value heads as attention heads where the architecture does not say.
+    """
+    fields = {"num_key_value_heads": architecture["num_attention_heads"], **architecture}
     model_type = fields.pop("model_type")
     return AutoConfig.for_model(
         model_type,
@@ -71,10 +75,37 @@ def new_policy(entry: dict, texts: list[str], seed: int) -> tuple[PreTrainedMode
     return AutoModelForCausalLM.from_config(architecture_config(entry["architecture"], tokenizer)), tokenizer
 
 
+def local_folder(path: str) -> Path | None:
+    """The folder of a local checkpoint; None where the path can only be a hub id.
+
+    Raises:
+        InputError: there is no such folder, or no checkpoint in it.
+    """
+    folder = Path(path)
+    if folder.is_dir():
+        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+            raise InputError(
+                f"{path}: neither config.json nor adapter_config.json is there; it must be a checkpoint folder"
+            )
+        return folder
+    if folder.is_absolute() or len(folder.parts) > 2:
+        raise InputError(f"{path}: there is no such folder, and no hub id looks like this")
+    return None
+
+
 def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint; one without a pad token pads with its end of sequence."""
+    """The tokenizer of a checkpoint; one without a pad token pads with its end of sequence.
+
+    Raises:
+        InputError: a local path that is no checkpoint.
+    """
     entry = entry or {}
-    tokenizer = AutoTokenizer.from_pretrained(
+    local_folder(path)
+    saved_class = get_tokenizer_config(path, revision=entry.get("revision")).get("tokenizer_class")
+    # A plain tokenizer.json is to be read as it is: for some architectures AutoTokenizer would take their own class
+    # instead, with another normalisation and tokens that the model does not have.
+    loader = PreTrainedTokenizerFast if saved_class == PreTrainedTokenizerFast.__name__ else AutoTokenizer
+    tokenizer = loader.from_pretrained(
         path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
     )
     if tokenizer.pad_token is None:
@@ -97,12 +128,8 @@ def load_policy(path: str, entry: dict | None = None, trainable: bool = False, *
     """
     entry = entry or {}
     kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
-    folder = Path(path)
-    if folder.is_dir() and not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
-        raise InputError(
-            f"{path}: neither config.json nor adapter_config.json is there; it must be a checkpoint folder"
-        )
-    if (folder / "adapter_config.json").is_file():
+    folder = local_folder(path)
+    if folder and (folder / "adapter_config.json").is_file():
         from peft import AutoPeftModelForCausalLM
 
         return AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **kwargs)
@@ -122,6 +149,7 @@ def peft_config(entry: dict):
         lora_dropout=lora["dropout"],
         target_modules=lora["target_modules"],
         task_type="CAUSAL_LM",
+        revision=entry.get("revision"),  # of the base model, which the adapter's own config then names
     )
 
 

@@ -216,12 +216,18 @@ def test_two_runs_are_equal_and_the_seed_matters(sail_trainer):
     assert one[1] != other[1]
 
 
-def test_dpr_on_its_own_samples_raises_the_reward(sail_trainer):
-    """Every row is sampled and labelled by the reward: a reward for long responses must make them longer."""
-    trainer = sail_trainer(g=1.0, gamma=1.0, max_steps=25, learning_rate=3e-3, max_age=0, rollout_prompts=8, beta=0.3)
-    trainer.train()
-    rewards = logged(trainer, "sail/reward")
-    assert sum(rewards[-5:]) / 5 > 1.1 * sum(rewards[:5]) / 5
+def test_dpr_on_its_own_samples_follows_the_reward(sail_trainer):
+    """Every row is sampled and labelled by the length of its text: as a reward it grows, as a cost it does not.
+
+    Seeds 0 to 4 end with 9.3 to 10.4 characters against 6.6 to 7.5.
+    """
+    settings = {"max_steps": 25, "learning_rate": 3e-3, "beta": 0.3, "max_age": 0, "rollout_prompts": 8}
+    ends = []
+    for reverse in (False, True):
+        trainer = sail_trainer(g=1.0, reverse=reverse, **settings)
+        trainer.train()
+        ends.append(abs(sum(logged(trainer, "sail/reward")[-5:]) / 5))
+    assert ends[0] > 1.15 * ends[1]
 
 
 # routes
@@ -242,7 +248,11 @@ def test_a_share_of_one_routes_every_row(sail_trainer):
 
 def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_trainer, tokenizer, monkeypatch):
     """The sampled ids spell out the prompt that they answer, so that any shift of prompts would show."""
-    asked, scored = [], []
+    asked, scored, trained_on = [], [], []
+
+    def parent_loss(trainer, model, inputs, *args):
+        trained_on.append(inputs)
+        return DPOTrainer.compute_loss(trainer, model, inputs, *args)
 
     def answers(model, prompts, **settings):
         asked.extend(tuple(ids) for ids in prompts)
@@ -254,6 +264,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
         return [1.0 if "".join(completion.split()) else 0.0 for completion in completions]
 
     monkeypatch.setattr(sail.trainer, "sample_responses", answers)
+    monkeypatch.setattr(ReferenceColumnsDPOTrainer, "compute_loss", parent_loss, raising=False)
     data = Dataset.from_list([row | {"note": f"note on {row['prompt']}"} for row in rows(64)])
     trainer = sail_trainer(data, r=0.2, p=0.3, g=0.3, reward_funcs=score, max_age=0)
     seen = spy_on_batches(trainer)
@@ -261,6 +272,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
     trainer.train()
 
     counts = defaultdict(int)
+    assert len(trained_on) == len(seen) and all(a is b.after for a, b in zip(trained_on, seen, strict=True))
     for batch in seen:
         assert torch.equal(batch.drawn, batch.routes)
         for row, route in enumerate(batch.routes.tolist()):
@@ -556,6 +568,22 @@ def test_the_trainer_s_terms_have_the_objective_s_gradient_in_expectation(mixtur
     (got,) = torch.autograd.grad((probability * (loss + terms)).sum(), theta)
     (right,) = torch.autograd.grad(tabular.enumerated_objective(theta, reference, mixture), theta)
     assert (got - right).norm() <= 1e-6 * right.norm()
+
+
+def test_upstream_labels_are_flipped_as_often_as_the_policy_disagrees():
+    """At Δ = log 9 the policy keeps a label with probability 9/10; DPR and offline rows are not its to label."""
+    size, log = 4000, {}
+    for route, share in ((DDP, 0.1), (DPP, 0.1), (DPR, 0.0), (OFFLINE, 0.0)):
+        trainer = SimpleNamespace(
+            args=SimpleNamespace(rho=0.2, pi=0.2, gamma=0.3, beta=0.5, estimator="upstream", revkl=0.0),
+            _log=log.__setitem__,
+            _routing=torch.Generator().manual_seed(0),
+        )
+        inputs = dict(zip(COLUMNS, torch.tensor([[-5 - 2 * math.log(9)], [-5.0]]).expand(2, size), strict=True))
+        logps = torch.full((size,), -5.0)
+        SAILTrainer._online_terms(trainer, inputs, torch.full((size,), route), logps, logps)
+        error = math.sqrt(share * (1 - share) * size)
+        assert log["sail/label_flips"] == pytest.approx(share * size, abs=3.5 * error), route
 
 
 @pytest.mark.parametrize("kind", ["none", "mean", "leave_one_out"])

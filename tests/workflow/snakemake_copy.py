@@ -1,0 +1,137 @@
+"""A copy of the workflow in a folder of its own, and what Snakemake says that it would do there."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import yaml
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")
+SMALL = REPOSITORY / "tests" / "data" / "small.yaml"
+MINUTES = 60
+
+
+@dataclass(frozen=True)
+class Job:
+    """A planned job: its rule, the values of its wildcards in the order of its output's path, its resources."""
+
+    rule: str
+    wildcards: tuple[str, ...]
+    resources: dict[str, str] = field(default_factory=dict, compare=False)
+
+
+@dataclass(frozen=True)
+class Workflow:
+    """A copy of the repository's workflow, without its git history and its results, with a config of the tests."""
+
+    folder: Path
+
+    @classmethod
+    def new(cls, folder: Path) -> "Workflow":
+        """Copy the workflow into a folder that is made."""
+        folder.mkdir()
+        for part in PARTS:
+            source = REPOSITORY / part
+            if source.is_dir():
+                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+            else:
+                shutil.copy2(source, folder / part)
+        (folder / "results").mkdir()
+        shutil.copy2(REPOSITORY / "results" / ".gitkeep", folder / "results")
+        shutil.copy2(SMALL, folder / "small.yaml")
+        return cls(folder)
+
+    def copy(self, folder: Path) -> "Workflow":
+        """Copy it as it stands, results and modification times included."""
+        shutil.copytree(self.folder, folder, symlinks=True)
+        return Workflow(folder)
+
+    def snakemake(self, *arguments: str, code: int = 0, config: str | None = "small.yaml") -> str:
+        """Run Snakemake in the folder.
+
+        Args:
+            code: exit code that is right.
+            config: config file; None for what the profile or the Snakefile takes.
+
+        Returns:
+            What it printed, errors included.
+        """
+        command = [sys.executable, "-m", "snakemake", *arguments, *(["--configfile", config] if config else [])]
+        environment = {
+            **os.environ,
+            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
+            "HF_HUB_OFFLINE": "1",
+            "WANDB_MODE": "offline",
+        }
+        environment.pop("SNAKEMAKE_PROFILE", None)
+        environment.pop("PYTHONPATH", None)
+        result = subprocess.run(
+            command,
+            cwd=self.folder,
+            env=environment,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            timeout=30 * MINUTES,
+            check=False,
+        )
+        if result.returncode != code:
+            told = f"{result.stdout[-6000:]}\n{self._failed(result)}"
+            raise AssertionError(f"snakemake ended with {result.returncode}, not {code}:\n{told}")
+        return result.stdout
+
+    def plan(self, *arguments: str, config: str | None = "small.yaml") -> set[Job]:
+        """The jobs of a dry run."""
+        return read_plan(self.snakemake("--dry-run", *arguments, config=config))
+
+    def edit(self, path: str, old: str, new: str) -> None:
+        """Replace a text that a file has exactly once."""
+        text = (self.folder / path).read_text(encoding="utf-8")
+        assert text.count(old) == 1, f"{path} has {text.count(old)} times {old!r}"
+        (self.folder / path).write_text(text.replace(old, new), encoding="utf-8")
+
+    def configure(self, change: Callable[[dict], object], file: str = "small.yaml") -> None:
+        """Change the content of the config, or of another YAML file, in place."""
+        path = self.folder / file
+        content = yaml.safe_load(path.read_text(encoding="utf-8"))
+        change(content)
+        path.write_text(yaml.safe_dump(content, sort_keys=False), encoding="utf-8")
+
+    def files(self, under: str = ".") -> set[str]:
+        """Paths of all files below a folder, relative to it."""
+        top = self.folder / under
+        return {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
+
+    def _failed(self, result: subprocess.CompletedProcess) -> str:
+        logs = sorted(set(re.findall(r"^ +log: (\S+)", result.stdout, re.MULTILINE)))
+        found = [log for log in logs if (self.folder / log).is_file() and "Error in rule" in result.stdout]
+        return "\n".join(f"--- {log}\n{(self.folder / log).read_text()[-3000:]}" for log in found[-5:])
+
+
+def read_plan(output: str) -> set[Job]:
+    """The jobs that a dry run printed; their number is held against that of its table.
+
+    Raises:
+        AssertionError: the output is not understood.
+    """
+    if "Nothing to be done" in output:
+        return set()
+    jobs = []
+    for block in re.split(r"^(?=(?:local)?(?:rule|checkpoint) \w+:$)", output, flags=re.MULTILINE)[1:]:
+        rule = re.match(r"\w+ (\w+):", block)[1]
+        fields = dict(re.findall(r"^    (\w+): (.*)$", block, re.MULTILINE))
+        jobs.append(Job(rule, tuple(_pairs(fields.get("wildcards", "")).values()), _pairs(fields.get("resources", ""))))
+    total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
+    assert total, f"no table of jobs in:\n{output[-3000:]}"
+    assert len(jobs) == len(set(jobs)) == int(total[1]), f"{len(jobs)} jobs found, {total[1]} in the table:\n{output}"
+    return set(jobs)
+
+
+def _pairs(text: str) -> dict[str, str]:
+    return dict(pair.split("=", 1) for pair in text.split(", ") if pair)

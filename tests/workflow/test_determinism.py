@@ -1,0 +1,30 @@
+"""The same config from scratch on the same machine gives the same bytes."""
+
+import pytest
+
+from workflow.snakemake_copy import Workflow
+
+# Where times, memory or the place of the run stand.
+MAY_DIFFER = ("logs/", "benchmarks/", "cost.csv", "report.html")
+RECORDS = ("/cost.json", "/provenance.json", "/.snakemake_timestamp")
+
+
+def results(workflow):
+    files = workflow.files("results")
+    return {path for path in files if not path.startswith(MAY_DIFFER) and not path.endswith(RECORDS)}
+
+
+@pytest.mark.slow
+def test_two_runs_from_scratch_give_the_same_bytes(finished, tmp_path):
+    again = Workflow.new(tmp_path / "again")
+    again.snakemake()
+    assert finished.files("results") == again.files("results")
+    compared = results(finished)
+    assert len([path for path in compared if path.endswith("model.safetensors")]) == 7
+    assert "winrate.csv" in compared and len([path for path in compared if path.endswith(".parquet")]) > 40
+    different = {
+        path
+        for path in compared
+        if (finished.folder / "results" / path).read_bytes() != (again.folder / "results" / path).read_bytes()
+    }
+    assert not different

@@ -1,0 +1,145 @@
+"""The small config, from nothing to the report."""
+
+import base64
+import json
+import re
+
+import pandas as pd
+import pytest
+
+from pipeline.io import read_json
+from pipeline.tables import COST_COLUMNS, WINRATE_LEFT, WINRATE_RIGHT
+
+BASELINE = "dpo-beta0.1"
+TRAINED = [
+    BASELINE,
+    "ddp-beta0.1-r0.4-rho0.2",
+    "dpp-beta0.1-p0.3-pi0.2",
+    "dpr-beta0.1-g0.3-gamma0.3",
+    "mix-r0.2-p0.2-g0.2",
+]
+FIGURES = ["winrate", "winrate_vs_kl", "reward", "learning_curves"]
+
+
+def test_the_win_rate_table_has_a_row_per_run_and_baseline(finished):
+    table = pd.read_csv(finished.folder / "results/winrate.csv")
+    opponents = [(run, name) for run in ["sft", *TRAINED] for name in ("chosen", BASELINE) if run != name]
+    assert list(zip(table["run"], table["baseline"], strict=True)) == opponents
+    assert set(table["dataset"]) == {"small"} and set(table["model"]) == {"tiny"}
+    columns = list(table.columns)
+    assert columns[: len(WINRATE_LEFT)] == WINRATE_LEFT and columns[-len(WINRATE_RIGHT) :] == WINRATE_RIGHT
+    hyperparameters = columns[len(WINRATE_LEFT) : -len(WINRATE_RIGHT)]
+    assert {"beta", "learning_rate", "max_steps", "r", "rho", "p", "pi", "g", "gamma"} <= set(hyperparameters)
+    assert (table["seeds"] == 1).all() and (table["n"] == 32).all() and (table["unparsed"] == 0).all()
+    assert table["win_rate"].between(table["win_rate_low"], table["win_rate_high"]).all()
+    assert table["mean_reward"].between(table["mean_reward_low"], table["mean_reward_high"]).all()
+    assert table["kl"].notna().all() and (table["mean_response_length"] > 0).all()
+    trained = table[table["method"] != "sft"]
+    assert trained["reward_accuracy"].between(0, 1).all() and trained["reward_margin"].notna().all()
+    assert (trained["kl"] != 0).all(), "a policy did not move from the SFT model"
+
+
+def test_the_cost_table_has_a_row_per_trained_run(finished):
+    table = pd.read_csv(finished.folder / "results/cost.csv")
+    assert list(table.columns) == COST_COLUMNS
+    assert list(table["run"]) == TRAINED
+    assert (
+        (table["steps"] == 3).all() and (table["training_seconds"] > 0).all() and (table["peak_memory_mib"] > 0).all()
+    )
+    assert table.loc[0, "seconds_ratio_to_baseline"] == 1
+    sampling = table["method"].isin(["dpp", "dpr", "mix"])
+    assert (table.loc[sampling, "rollout_seconds"] > 0).all() and (table.loc[~sampling, "rollout_seconds"] == 0).all()
+
+
+def test_the_report_answers_the_question(finished):
+    page = (finished.folder / "results/report.html").read_text(encoding="utf-8")
+    answer = page.split('id="answer"')[1].split("</section>")[0]
+    assert all(run in answer for run in TRAINED)
+    assert "interval" in answer and "seed" in answer
+    assert page.count("<svg") == len(FIGURES)
+    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page), "the page points outside itself"
+
+
+def test_the_other_results_are_there(finished):
+    files = finished.files("results")
+    assert {f"figures/{name}.svg" for name in FIGURES} | {"figures/winrate.png"} <= files
+    for split, rows in {"train": 112, "eval": 32}.items():
+        frame = pd.read_parquet(finished.folder / f"results/bt/small/tiny/{split}.parquet")
+        assert list(frame.columns[-3:]) == ["chosen_score", "rejected_score", "bt_prob"]
+        assert len(frame) == rows and frame["bt_prob"].between(0, 1).all()
+
+
+def test_every_trained_model_has_its_records(finished):
+    results = finished.folder / "results"
+    policies = [f"policies/small/tiny/{run}/seed1" for run in TRAINED]
+    folders = ["sft/small/tiny", "reward_models/small/tiny", *policies]
+    assert sorted(
+        path.parent.parent.relative_to(results).as_posix() for path in results.rglob("*.safetensors")
+    ) == sorted(folders)
+    for folder in folders:
+        record = read_json(results / folder / "provenance.json")
+        assert record["device"]["type"] == "cpu" and record["packages"]["torch"] and record["finished"]
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in record["inputs"].values())
+        assert "results/data/small/train.parquet" in record["inputs"]
+        metrics = pd.read_parquet(results / folder / "metrics.parquet")
+        assert list(metrics.columns) == ["step", "metric", "value"] and "loss" in set(metrics["metric"])
+        assert read_json(results / folder / "cost.json")["seconds"] > 0
+        manifest = read_json(results / folder / "manifest.json")
+        assert "model.safetensors" in json.dumps(manifest)
+    assert [read_json(results / folder / "provenance.json")["spec"]["run"] for folder in policies] == TRAINED
+
+
+def test_nothing_is_left_over(finished):
+    assert {path.name for path in finished.folder.iterdir()} == {
+        *("Snakefile", "rules", "scripts", "config", "envs", "profiles", "results", "small.yaml", ".snakemake")
+    }
+    results = finished.files("results") - {".gitkeep"}
+    hidden = {path for path in results if path.rsplit("/", 1)[-1].startswith(".")}
+    assert all(path.endswith("/model/.snakemake_timestamp") for path in hidden)
+    assert not [path for path in results if path.endswith((".tmp", ".bin", ".pt", ".pth"))]
+    kinds = {path.split("/")[0] for path in results}
+    assert kinds == {
+        *("specs", "data", "sft", "reward_models", "reference", "policies", "responses", "evaluations", "scores", "bt"),
+        *("verdicts", "figures", "winrate.csv", "cost.csv", "report.html", "logs", "benchmarks"),
+    }
+    assert not finished.files(".snakemake/locks") and not finished.files(".snakemake/incomplete")
+
+
+def test_each_job_has_a_log_and_a_benchmark(finished):
+    logs = {path.removesuffix(".log") for path in finished.files("results/logs")}
+    benchmarks = {path.removesuffix(".tsv") for path in finished.files("results/benchmarks")}
+    assert {path for path in logs if not path.startswith("write_")} == benchmarks
+    assert f"train_policy/small/tiny/{BASELINE}/seed1" in logs
+
+
+def test_a_second_run_has_nothing_to_do(finished):
+    assert finished.plan() == set()
+    assert "Nothing to be done" in finished.snakemake()
+
+
+@pytest.fixture(scope="module")
+def snakemake_report(finished, tmp_path_factory):
+    workflow = finished.copy(tmp_path_factory.mktemp("report") / "copied")
+    workflow.snakemake("--report", "report.html")
+    return (workflow.folder / "report.html").read_text(encoding="utf-8")
+
+
+def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snakemake_report):
+    results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    tables = ["results/winrate.csv", "results/cost.csv"]
+    assert set(results) == {*tables, *(f"results/figures/{name}.svg" for name in FIGURES)}
+    for path, entry in results.items():
+        assert set(entry["labels"]) == {"what", "form"}, path
+        assert entry["labels"]["form"] == ("table" if path in tables else "figure")
+        assert "Config <strong>small</strong>" in entry["caption"] and len(entry["caption"]) > 200
+        content = base64.b64decode(entry["data_uri"].split("base64,")[1])
+        assert content == (finished.folder / path).read_bytes()
+    assert "opponent" in results["results/winrate.csv"]["caption"]
+    categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
+    assert members == {
+        "Win rates": {"results/winrate.csv", "results/figures/winrate.svg", "results/figures/winrate_vs_kl.svg"},
+        "Cost": {"results/cost.csv"},
+        "Rewards": {"results/figures/reward.svg"},
+        "Training": {"results/figures/learning_curves.svg"},
+    }
