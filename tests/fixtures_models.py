@@ -41,7 +41,7 @@ def chat_tokenizer() -> PreTrainedTokenizerFast:
     return train_tokenizer(TEXTS, 320)
 
 
-def llama_tokenizer(pad_token: str | None = None) -> PreTrainedTokenizerFast:
+def llama_tokenizer(pad_token: str | None = None, **fields) -> PreTrainedTokenizerFast:
     """Like Llama's: no chat template, BOS put in front of every text, words with their space, EOS not added."""
     tokenizer = Tokenizer(BPE(unk_token="<unk>", byte_fallback=True))
     tokenizer.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="first")
@@ -53,7 +53,7 @@ def llama_tokenizer(pad_token: str | None = None) -> PreTrainedTokenizerFast:
         single="<s> $A", pair="<s> $A </s> $B:1", special_tokens=[("<s>", 1), ("</s>", 2)]
     )
     tokens = {"unk_token": "<unk>", "bos_token": "<s>", "eos_token": "</s>", "pad_token": pad_token}
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens)
+    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, **tokens, **fields)
 
 
 def neox_tokenizer() -> PreTrainedTokenizerFast:

@@ -47,6 +47,11 @@ class Device:
         """
         per_device = min(self.batch_sizes[stage], global_batch_size)
         accumulation, rest = divmod(global_batch_size, per_device * processes)
+        if global_batch_size % processes:
+            raise InputError(
+                f"device {self.name}: a global batch of {global_batch_size} is not a multiple of "
+                f"{processes} processes; a global batch of {-(-global_batch_size // processes) * processes} would be"
+            )
         if rest or not accumulation:
             fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % (n * processes) == 0]
             raise InputError(
@@ -103,7 +108,16 @@ def device_from_arguments(arguments: argparse.Namespace) -> Device:
     """The device that the arguments name, and torch set to the number of threads that they ask for."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
+    return named_device(arguments.device)
+
+
+def named_device(name: str) -> Device:
+    """The device of an entry of config/devices.yaml.
+
+    Raises:
+        InputError: there is no such entry, or this machine is no such device.
+    """
     entries = read_entries("devices", {}, ROOT, "config/devices.yaml")
-    if arguments.device not in entries:
-        raise InputError(f"--device {arguments.device}: config/devices.yaml has {', '.join(entries)}")
-    return resolve_device(arguments.device, entries[arguments.device])
+    if name not in entries:
+        raise InputError(f"--device {name}: config/devices.yaml has {', '.join(entries)}")
+    return resolve_device(name, entries[name])

@@ -1,5 +1,6 @@
 """Verdicts: a run's responses against a baseline's, prompt by prompt."""
 
+import numpy as np
 import pandas as pd
 
 from pipeline.io import InputError
@@ -17,7 +18,7 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
 
     Args:
         table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages.
-        scorer: (prompts, responses) -> scores, higher is better.
+        scorer: (prompts, responses) -> scores, higher is better. One that is not finite makes the verdict failed.
         judge, judge_model: recorded as they are.
 
     Returns:
@@ -31,10 +32,12 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
     verdicts["score_run"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
     verdicts["score_baseline"] = pd.Series(scorer(prompts, others), dtype="float64", index=table.index)
     difference = verdicts["score_run"] - verdicts["score_baseline"]
-    verdicts["preference"] = (difference > 0) + 0.5 * (difference == 0)
+    judged = np.isfinite(difference)
+    verdicts["preference"] = ((difference > 0) + 0.5 * (difference == 0)).where(judged)
     verdicts["len_run"] = [len(text) for text in responses]
     verdicts["len_baseline"] = [len(text) for text in others]
-    verdicts = verdicts.assign(judge=judge, judge_model=judge_model, request_key="", status="parsed")
+    verdicts = verdicts.assign(judge=judge, judge_model=judge_model, request_key="")
+    verdicts["status"] = np.where(judged, "parsed", "failed")
     return verdicts[VERDICT_COLUMNS]
 
 
@@ -46,7 +49,7 @@ def gold_scores(prompts: list[Text], responses: list[str]) -> list[float]:
     """
     try:
         return [gold_score(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-    except (ValueError, AttributeError) as error:
+    except (ValueError, AttributeError, TypeError) as error:
         raise InputError(f"the gold judge knows the embedded world alone: {error}") from error
 
 
@@ -58,12 +61,12 @@ def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFr
         baseline: prompt_id, baseline_response.
 
     Raises:
-        InputError: a prompt of the run is missing in the baseline, or one is there twice.
+        InputError: a prompt of the run is missing in the baseline, or one of either is there twice.
     """
-    if baseline["prompt_id"].duplicated().any():
-        raise InputError(
-            f"the baseline has prompt {baseline['prompt_id'][baseline['prompt_id'].duplicated()].iloc[0]} twice"
-        )
+    for name, frame in (("run", responses), ("baseline", baseline)):
+        repeated = frame["prompt_id"][frame["prompt_id"].duplicated()]
+        if len(repeated):
+            raise InputError(f"the {name} has prompt {repeated.iloc[0]} twice")
     table = responses.merge(baseline, on="prompt_id", how="left", validate="one_to_one", indicator=True)
     absent = table.loc[table["_merge"] != "both", "prompt_id"]
     if len(absent):

@@ -2,8 +2,7 @@
 
 from pathlib import Path
 
-from pipeline.devices import ROOT, resolve_device
-from pipeline.entries import read_entries
+from pipeline.devices import named_device
 from pipeline.io import InputError, read_yaml
 from pipeline.rewards import RewardModel
 
@@ -16,6 +15,5 @@ def reward_scorer(spec: Path | None, path: str | None, device_name: str):
     """
     if not spec or not path:
         raise InputError("a judge of kind reward needs --reward-spec and --reward-model")
-    entries = read_entries("devices", {}, ROOT, "config/devices.yaml")
-    device = resolve_device(device_name, entries[device_name])
+    device = named_device(device_name)
     return RewardModel(path, read_yaml(spec), device.type, device.dtype, device.batch_sizes["score"]).score

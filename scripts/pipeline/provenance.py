@@ -80,11 +80,14 @@ def _imports(path: Path) -> tuple[Path, ...]:
     names = set()
     for node in ast.walk(_tree(path)):
         if isinstance(node, ast.Import):
-            names |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom) and node.module and not node.level:
-            names |= {node.module} | {f"{node.module}.{alias.name}" for alias in node.names}
-        elif isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value.startswith("sail."):
-            names.add(node.value)  # modules that sail/__init__.py imports on first use
+            for alias in node.names:
+                names |= {alias.name, *_exports(alias.name).values()}
+        elif isinstance(node, ast.ImportFrom):
+            above = path.relative_to(SCRIPTS).parts[: -node.level] if node.level else ()
+            module = ".".join([*above, *([node.module] if node.module else [])])
+            exports = _exports(module)
+            names |= {module} | {exports.get(alias.name, f"{module}.{alias.name}") for alias in node.names}
+            names |= set(exports.values()) if any(alias.name == "*" for alias in node.names) else set()
     files = []
     for name in names:
         parts = name.split(".")
@@ -92,6 +95,20 @@ def _imports(path: Path) -> tuple[Path, ...]:
             stem = SCRIPTS.joinpath(*parts[:length])
             files += [file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()]
     return tuple(files)
+
+
+@cache
+def _exports(package: str) -> dict[str, str]:
+    """What a package imports on first use, so that the importer of a name is known to need its module alone.
+
+    Returns:
+        {name: module}, as the package's `_EXPORTS` has it; empty for other modules.
+    """
+    path = SCRIPTS.joinpath(*package.split("."), "__init__.py")
+    for node in _tree(path).body if path.is_file() else []:
+        if isinstance(node, ast.Assign) and ast.unparse(node.targets[0]) == "_EXPORTS":
+            return ast.literal_eval(node.value)
+    return {}
 
 
 @cache

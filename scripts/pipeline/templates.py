@@ -72,12 +72,15 @@ REWARD_FORMATS = {
 }
 
 
-def reward_token_ids(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase, text_format: str) -> list[int]:
-    """Token ids of a prompt and its response as a reward model expects them, the end of sequence included.
+def reward_inputs(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase, text_format: str) -> dict:
+    """A prompt and its response as a reward model expects them, the end of sequence included.
 
     Args:
         text_format: "chat_template": the tokenizer's; "text_pair": two segments, for encoders such as DeBERTa; or
             one of REWARD_FORMATS. The turns of a dialogue are joined by blank lines, except in a chat template.
+
+    Returns:
+        input_ids: list of int; and token_type_ids where a text pair's tokenizer tells the two segments apart.
 
     Raises:
         ValueError: an unknown format.
@@ -85,12 +88,13 @@ def reward_token_ids(prompt: Text, response: Text, tokenizer: PreTrainedTokenize
     question = "\n\n".join(turn["content"] for turn in conversation(prompt))
     answer = response_text(response)
     if text_format == "text_pair":
-        return tokenizer(question, answer)["input_ids"]
+        encoding = tokenizer(question, answer)
+        return {name: encoding[name] for name in ("input_ids", "token_type_ids") if name in encoding}
     if text_format == "chat_template":
         messages = [*conversation(prompt), {"role": "assistant", "content": answer}]
-        return tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]
+        return {"input_ids": tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]}
     if text_format not in REWARD_FORMATS:
         known = ", ".join(["chat_template", "text_pair", *REWARD_FORMATS])
         raise ValueError(f"text_format must be one of {known}, not {text_format!r}")
     ids = tokenizer(REWARD_FORMATS[text_format].format(prompt=question, response=answer))["input_ids"]
-    return ids if ids[-1:] == [tokenizer.eos_token_id] else [*ids, tokenizer.eos_token_id]
+    return {"input_ids": ids if ids[-1:] == [tokenizer.eos_token_id] else [*ids, tokenizer.eos_token_id]}

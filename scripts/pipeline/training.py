@@ -20,10 +20,14 @@ LOGGING_STEPS = 10
 
 
 class Progress(TrainerCallback):
-    """One line per logging interval: step, loss, seconds spent and about how many are left."""
+    """One line per logging interval, the last steps' too: step, loss, seconds spent and about how many are left."""
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.started = time.perf_counter()
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if state.global_step == state.max_steps:
+            control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in (logs or {}):
@@ -88,6 +92,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "max_length": given["max_length"],
         "gradient_checkpointing": device.type == "cuda",
         "logging_steps": LOGGING_STEPS,
+        "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen, not replaced by the one before
         "save_strategy": "no",
         "report_to": [],
         "disable_tqdm": True,

@@ -16,7 +16,7 @@ from transformers import (
 
 from pipeline.io import InputError
 from pipeline.rewards import RewardModel, ScoreModel, save_score_model, score_pairs
-from pipeline.templates import reward_token_ids
+from pipeline.templates import reward_inputs
 
 PROMPTS = ["Why?", "Which colour has a lemon, please? " * 4, "And a cat?", "What is red?\n\nAnd old?", "[INST]"]
 RESPONSES = ["So.", "It is yellow.", "", "A lemon is yellow. " * 6, "Thank you for asking! <b>"]
@@ -49,6 +49,10 @@ def load(folder, batch_size: int = 3, **entry) -> RewardModel:
     return RewardModel(str(folder), entry, "cpu", torch.float32, batch_size)
 
 
+def token_ids(prompt, response, tokenizer, text_format) -> list[int]:
+    return reward_inputs(prompt, response, tokenizer, text_format)["input_ids"]
+
+
 def scores_in_batches(folder, **entry) -> list[float]:
     """The scores at batch size one, after other batch sizes and orders have given the same ones."""
     alone = load(folder, 1, **entry).score(PROMPTS, RESPONSES)
@@ -70,7 +74,7 @@ def test_a_headed_score_is_the_heads_at_the_last_token(name, pad_token, tmp_path
     trunk, weight, bias = save_headed(tmp_path, architecture, kind, tokenizer, **options)
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
-        ids = reward_token_ids(prompt, response, tokenizer, FORMATS.get(architecture, "beaver"))
+        ids = token_ids(prompt, response, tokenizer, FORMATS.get(architecture, "beaver"))
         with torch.no_grad():
             last = trunk(torch.tensor([ids])).last_hidden_state[0, -1]
         score = (weight[0] @ last).item() + (0 if bias is None else bias.item())
@@ -94,7 +98,7 @@ def test_the_head_stays_in_float32(tmp_path):
     save_headed(tmp_path, "LlamaForScore", "llama", llama_tokenizer(), bias=True, mean=1.0, var=2.0)
     model = ScoreModel.from_folder(tmp_path, torch.bfloat16)
     assert {parameter.dtype for parameter in model.model.parameters()} == {torch.bfloat16}
-    assert model.head.weight.dtype == model.normalizer_var.dtype == torch.float32
+    assert model.score_head.weight.dtype == model.normalizer.var.dtype == torch.float32
     ids = torch.tensor([[1, 5, 6]])
     assert model(ids, torch.ones_like(ids)).dtype == torch.float32
 
@@ -182,14 +186,14 @@ def test_a_classifiers_score_is_its_logit(pad, tmp_path):
         tokenizer.pad_token = tokenizer.eos_token
     model = save_classifier(tmp_path, "qwen2", tokenizer, **fields)
     texts = [
-        reward_token_ids(prompt, response, tokenizer, "chat_template")
+        token_ids(prompt, response, tokenizer, "chat_template")
         for prompt, response in zip(PROMPTS, RESPONSES, strict=True)
     ]
     assert scores_in_batches(tmp_path) == pytest.approx([logits_of_one(model, ids) for ids in texts], abs=1e-5)
 
 
 def test_an_encoder_gets_two_segments(tmp_path):
-    tokenizer = llama_tokenizer("<pad>")
+    tokenizer = llama_tokenizer("<pad>", model_input_names=["input_ids", "token_type_ids", "attention_mask"])
     model = save_classifier(tmp_path, "bert", tokenizer)
     expected = []
     for prompt, response in zip(PROMPTS, RESPONSES, strict=True):
@@ -257,7 +261,7 @@ def test_a_trained_classifier_keeps_its_scores_as_a_score_model(kind, tie, tmp_p
     save_score_model(classifier, tokenizer, tmp_path / "model")
     assert json.loads((tmp_path / "model" / "config.json").read_text())["architectures"] == ["LlamaForScore"]
     texts = [
-        reward_token_ids(prompt, response, tokenizer, "chat_template")
+        token_ids(prompt, response, tokenizer, "chat_template")
         for prompt, response in zip(PROMPTS, RESPONSES, strict=True)
     ]
     expected = [logits_of_one(classifier, ids) for ids in texts]
@@ -267,7 +271,7 @@ def test_a_trained_classifier_keeps_its_scores_as_a_score_model(kind, tie, tmp_p
 
 def test_other_classifiers_cannot_be_saved_as_a_score_model(tmp_path):
     classifier = AutoModelForSequenceClassification.from_config(trunk_config("mistral", chat_tokenizer(), num_labels=1))
-    with pytest.raises(InputError, match="a mistral reward model cannot be written .* llama or qwen2"):
+    with pytest.raises(InputError, match=r"a mistral reward model cannot be written .* llama or qwen2"):
         save_score_model(classifier, chat_tokenizer(), tmp_path / "model")
     assert not (tmp_path / "model").exists()
 
@@ -318,11 +322,9 @@ def test_pairs_get_exactly_three_columns(folder):
     pd.testing.assert_frame_equal(scored[list(frame.columns)], frame)
     assert list(scored.columns) == [*frame.columns, "chosen_score", "rejected_score", "bt_prob"]
     assert scored.dtypes[["chosen_score", "rejected_score", "bt_prob"]].eq("float64").all()
-    assert scored["chosen_score"].tolist() == load(folder, 5).score(PROMPTS, RESPONSES)
+    assert scored["chosen_score"].tolist() == pytest.approx(load(folder, 5).score(PROMPTS, RESPONSES), abs=1e-5)
     margin = scored["chosen_score"] - scored["rejected_score"]
-    assert scored["bt_prob"].tolist() == (1 / (1 + np.exp(-margin))).tolist() or np.allclose(
-        scored["bt_prob"], 1 / (1 + np.exp(-margin)), rtol=0, atol=1e-15
-    )
+    assert np.allclose(scored["bt_prob"], 1 / (1 + np.exp(-margin)), rtol=0, atol=1e-15)
 
 
 def test_a_table_without_rows_gets_the_columns_too(folder):

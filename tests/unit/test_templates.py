@@ -12,7 +12,7 @@ from pipeline.templates import (
     format_response,
     prompt_token_ids,
     response_text,
-    reward_token_ids,
+    reward_inputs,
 )
 
 TOKENIZERS = {"chat": chat_tokenizer(), "llama": llama_tokenizer(), "neox": neox_tokenizer()}
@@ -75,12 +75,17 @@ def test_cells_of_a_parquet_file_are_text_or_messages():
     assert response_text("text") == "text" and response_text(DIALOGUE[:2]) == "Yellow."
 
 
+def reward_token_ids(prompt, response, tokenizer, text_format):
+    return reward_inputs(prompt, response, tokenizer, text_format)["input_ids"]
+
+
 @pytest.mark.parametrize("text_format", sorted(REWARD_FORMATS))
 @pytest.mark.parametrize("name", TOKENIZERS)
 def test_reward_texts_have_bos_and_eos_once(name, text_format):
     tokenizer = TOKENIZERS[name]
     for prompt in PROMPTS:
         for response in RESPONSES:
+            assert set(reward_inputs(prompt, response, tokenizer, text_format)) == {"input_ids"}
             ids = reward_token_ids(prompt, response, tokenizer, text_format)
             assert ids[-1] == tokenizer.eos_token_id and ids.count(tokenizer.eos_token_id) == 1
             if name == "llama":
@@ -110,11 +115,9 @@ def test_a_dialogue_in_a_format_without_turns_is_joined_by_blank_lines():
     assert reward_token_ids(DIALOGUE, "Yes.", tokenizer, "eurus") == expected
 
 
-def test_a_tokenizer_that_adds_eos_itself_is_not_given_a_second():
-    tokenizer = llama_tokenizer()
-    tokenizer.add_eos_token = True
-    ids = reward_token_ids("Why?", "So.</s>", TOKENIZERS["llama"], "beaver")
-    assert ids.count(tokenizer.eos_token_id) == 1
+def test_a_text_that_ends_with_eos_is_not_given_a_second():
+    tokenizer = TOKENIZERS["llama"]
+    assert reward_token_ids("Why?", "So.</s>", tokenizer, "beaver").count(tokenizer.eos_token_id) == 1
 
 
 def test_a_chat_template_of_a_reward_model_has_its_own_bos_and_eos():
@@ -132,6 +135,9 @@ def test_a_text_pair_is_two_segments():
     ids = reward_token_ids("Why?", "So.", tokenizer, "text_pair")
     assert ids == tokenizer("Why?", "So.")["input_ids"] and ids.count(tokenizer.bos_token_id) == 1
     assert ids == reward_token_ids(conversation("Why?"), "So.", tokenizer, "text_pair")
+    tokenizer = llama_tokenizer(model_input_names=["input_ids", "token_type_ids", "attention_mask"])
+    inputs = reward_inputs("Why?", "So.", tokenizer, "text_pair")
+    assert set(inputs) == {"input_ids", "token_type_ids"} and set(inputs["token_type_ids"]) == {0, 1}
 
 
 def test_an_unknown_format_is_refused_with_those_that_there_are():

@@ -1,0 +1,144 @@
+"""Devices: the global batch is met or refused with what would fit, machines that are not here are refused."""
+
+import argparse
+
+import pytest
+import torch
+from fixtures_models import STAGES, cpu_device
+
+from pipeline.devices import ROOT, Device, add_device_arguments, device_from_arguments, resolve_device
+from pipeline.entries import read_entries
+from pipeline.io import InputError
+from pipeline.judging_reward import reward_scorer
+
+ENTRIES = read_entries("devices", {}, ROOT, "config/devices.yaml")
+CUDA = {"accelerator": "cuda"}
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    """Make torch report a GPU of a compute capability, or none."""
+
+    def machine(capability=None):
+        monkeypatch.setattr(torch.cuda, "is_available", lambda: capability is not None)
+        monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
+        monkeypatch.setattr(torch.cuda, "get_device_name", lambda: "A GPU")
+
+    return machine
+
+
+@pytest.mark.parametrize(
+    ("per_device", "total", "processes", "rows", "steps"),
+    [(4, 32, 1, 4, 8), (32, 32, 1, 32, 1), (64, 32, 1, 32, 1), (4, 32, 4, 4, 2), (8, 32, 4, 8, 1), (1, 3, 3, 1, 1)],
+)
+def test_the_global_batch_is_met(per_device, total, processes, rows, steps):
+    kwargs = cpu_device(per_device).training_kwargs("policy", total, processes)
+    assert (kwargs["per_device_train_batch_size"], kwargs["gradient_accumulation_steps"]) == (rows, steps)
+    assert rows * steps * processes == total
+    assert (kwargs["bf16"], kwargs["fp16"], kwargs["use_cpu"]) == (False, False, True)
+
+
+def test_a_stage_has_a_batch_of_its_own():
+    device = Device("d", "cpu", torch.float32, "sdpa", {"sft": 2, "policy": 4}, "cpu")
+    assert device.training_kwargs("sft", 8)["per_device_train_batch_size"] == 2
+    assert device.training_kwargs("policy", 8)["gradient_accumulation_steps"] == 2
+
+
+@pytest.mark.parametrize(
+    ("per_device", "total", "processes", "fits"),
+    [(5, 32, 1, "[1, 2, 4, 8, 16, 32]"), (3, 32, 4, "[1, 2, 4, 8]"), (16, 32, 4, "[1, 2, 4, 8]")],
+)
+def test_what_does_not_divide_is_refused_with_what_would(per_device, total, processes, fits):
+    with pytest.raises(InputError) as error:
+        cpu_device(per_device).training_kwargs("policy", total, processes)
+    assert f"global batch of {total} is not a multiple of {per_device} rows" in str(error.value)
+    assert f"per_device_batch_size.policy could be one of {fits}" in str(error.value)
+    for rows in map(int, fits.strip("[]").split(",")):
+        kwargs = cpu_device(rows).training_kwargs("policy", total, processes)
+        assert kwargs["per_device_train_batch_size"] * kwargs["gradient_accumulation_steps"] * processes == total
+
+
+def test_more_processes_than_divide_the_batch_are_refused():
+    with pytest.raises(InputError, match="32 is not a multiple of 3 processes; a global batch of 33 would be"):
+        cpu_device(4).training_kwargs("policy", 32, 3)
+    with pytest.raises(InputError, match="2 is not a multiple of 4 processes; a global batch of 4 would be"):
+        cpu_device(4).training_kwargs("policy", 2, 4)
+
+
+@pytest.mark.parametrize("name", ENTRIES)
+@pytest.mark.parametrize("capability", [None, (7, 5), (8, 0)])
+def test_every_shipped_device_resolves_or_says_why_not(name, capability, machine):
+    machine(capability)
+    entry = ENTRIES[name]
+    assert set(entry["per_device_batch_size"]) == set(STAGES)
+    try:
+        device = resolve_device(name, entry)
+    except InputError as error:
+        assert str(error).startswith(f"device {name}: ") and "; use " in str(error)
+        assert (entry["accelerator"] == "cuda" and capability is None) or entry["precision"] == "bf16"
+        return
+    assert device.name == name and device.type == ("cpu" if capability is None or name == "cpu" else "cuda")
+    assert device.batch_sizes == entry["per_device_batch_size"]
+    for stage, total in (("sft", 160), ("policy", 32), ("reward", 32)):  # the published global batches
+        device.training_kwargs(stage, total, entry["processes"])
+
+
+def test_a_gpu_that_is_not_here_is_refused(machine):
+    machine(None)
+    with pytest.raises(InputError, match="device t4: it needs a CUDA device and torch sees none; use the device auto"):
+        resolve_device("t4", ENTRIES["t4"])
+
+
+@pytest.mark.parametrize(
+    ("changes", "capability", "dtype", "flags"),
+    [
+        ({}, None, torch.float32, (False, False)),
+        ({}, (8, 0), torch.bfloat16, (True, False)),
+        ({}, (9, 0), torch.bfloat16, (True, False)),
+        ({}, (7, 5), torch.float16, (False, True)),
+        ({"precision": "fp32"}, (9, 0), torch.float32, (False, False)),
+        ({"precision": "bf16", "accelerator": "cpu"}, (9, 0), torch.bfloat16, (False, False)),
+    ],
+)
+def test_precision_is_what_the_machine_has(changes, capability, dtype, flags, machine):
+    machine(capability)
+    device = resolve_device("auto", ENTRIES["auto"] | changes)
+    assert device.dtype == dtype and device.model_kwargs() == {"dtype": dtype, "attn_implementation": "sdpa"}
+    kwargs = device.training_kwargs("policy", 32)
+    assert (kwargs["bf16"], kwargs["fp16"]) == flags and kwargs["use_cpu"] == (device.type == "cpu")
+
+
+@pytest.mark.parametrize(
+    ("changes", "capability", "message"),
+    [
+        (CUDA | {"precision": "bf16"}, (7, 5), r"compute capability \(7, 5\) has no bf16; use precision fp16 or auto"),
+        ({"attention": "flash_attention_2"}, (7, 5), "FlashAttention-2 needs compute capability 8.0 .*; use attention"),
+        ({"attention": "flash_attention_2"}, None, "FlashAttention-2 needs compute capability 8.0 .*; use attention"),
+    ],
+)
+def test_what_the_machine_does_not_have_is_refused(changes, capability, message, machine):
+    machine(capability)
+    with pytest.raises(InputError, match=f"device auto: {message}"):
+        resolve_device("auto", ENTRIES["auto"] | changes)
+
+
+def test_the_arguments_name_a_device_and_set_the_threads():
+    parser = argparse.ArgumentParser()
+    add_device_arguments(parser)
+    before = torch.get_num_threads()
+    try:
+        assert device_from_arguments(parser.parse_args(["--device", "cpu", "--threads", "1"])).name == "cpu"
+        assert torch.get_num_threads() == 1
+    finally:
+        torch.set_num_threads(before)
+    assert device_from_arguments(parser.parse_args([])).name == "auto"
+
+
+def test_an_unknown_device_is_refused_with_those_that_there_are(tmp_path):
+    parser = argparse.ArgumentParser()
+    add_device_arguments(parser)
+    message = "--device gpu: config/devices.yaml has auto, cpu, t4"
+    with pytest.raises(InputError, match=message):
+        device_from_arguments(parser.parse_args(["--device", "gpu"]))
+    with pytest.raises(InputError, match=message):
+        reward_scorer(tmp_path / "spec.yaml", "model", "gpu")

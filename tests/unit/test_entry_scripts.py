@@ -1,0 +1,385 @@
+"""The entry scripts one after the other on a tiny world: files, columns, changed weights, the same bytes twice."""
+
+import json
+import os
+import subprocess
+import sys
+from importlib import import_module
+from pathlib import Path
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+import torch
+from datasets import disable_progress_bars
+from fixtures_scripts import SCRIPTS, fresh_modules
+from safetensors.torch import load_file
+from transformers.utils import logging
+
+import generate_responses
+import score_bt
+import train_policy
+from pipeline.config import Settings
+from pipeline.io import InputError, read_json, read_parquet, read_yaml, write_parquet, write_yaml
+from pipeline.provenance import _imported_files
+from pipeline.world import gold_score
+
+CONFIG = {
+    "tag": "tiny",
+    "datasets": ["tiny"],
+    "models": ["tiny"],
+    "seeds": [1],
+    "device": "cpu",
+    "tasks": [{"method": "dpo", "beta": [0.1]}, {"method": "dpr", "beta": [0.1], "g": [0.5], "gamma": [0.3]}],
+    "baseline": "dpo",
+    "sft": {"learning_rate": 5e-3, "epochs": 1, "global_batch_size": 8, "warmup_steps": 0, "max_length": 128},
+    "policy": {
+        "learning_rate": 1e-2,
+        "max_steps": 3,
+        "warmup_steps": 0,
+        "global_batch_size": 8,
+        "max_length": 128,
+        "rollout_max_new_tokens": 6,
+        "rollout_prompts": 8,
+    },
+    "decoding": "short",
+    "decodings": {"short": {"max_new_tokens": 8}},
+    "definitions": {
+        "datasets": {
+            "tiny": {
+                **{"source": "world", "size": 64, "eval_size": 12, "selection_size": 8},
+                **{"reward_model": "tiny", "judge": "gold"},
+            }
+        },
+        "models": {
+            "tiny": {
+                "architecture": {
+                    **{"model_type": "qwen2", "hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1},
+                    **{"num_attention_heads": 2, "max_position_embeddings": 128},
+                },
+                "vocab_size": 300,
+            }
+        },
+        "reward_models": {
+            "tiny": {"train": {"model": "tiny", "learning_rate": 1e-2, "epochs": 1, "global_batch_size": 16}}
+        },
+    },
+}
+DPO, DPR = "dpo-beta0.1", "dpr-beta0.1-g0.5-gamma0.3"
+CHECKPOINT = {"model", "manifest.json", "metrics.parquet", "cost.json", "provenance.json"}
+DEVICE = ["--device", "cpu", "--threads", "1"]
+
+
+def arguments_of(options: dict) -> list[str]:
+    """{name: value} as command-line arguments."""
+    return [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+
+
+def call(script: str, device=DEVICE, **options) -> None:
+    import_module(script).main([*arguments_of(options), *device])
+
+
+def chain(root: Path, call=call) -> SimpleNamespace:
+    """Run every stage below `root`; the places of what it wrote."""
+    settings = Settings.from_config(CONFIG)
+    specs = {
+        "data": settings.data_spec("tiny"),
+        "sft": settings.sft_spec("tiny", "tiny"),
+        "reference": settings.reference_spec("tiny", "tiny"),
+        "reward": settings.reward_spec("tiny", "tiny"),
+        "generation": settings.generation_spec("tiny"),
+        "judge": settings.judge_spec("gold"),
+        **{run: settings.policy_spec("tiny", "tiny", run) for run in (DPO, DPR)},
+    }
+    for name, spec in specs.items():
+        write_yaml(spec, root / "specs" / f"{name}.yaml")
+    at = SimpleNamespace(**{name: root / name for name in ("specs", "data", "sft", "reward", "bt", "dpo", "dpr")})
+    at.root, at.sft_model, at.reward_model = root, at.sft / "model", at.reward / "model"
+    at.train, at.eval = at.data / "train.parquet", at.data / "eval.parquet"
+
+    def spec(name):
+        return at.specs / f"{name}.yaml"
+
+    call("prepare_data", device=[], spec=spec("data"), output_dir=at.data)
+    call("train_sft", spec=spec("sft"), data=at.train, output_dir=at.sft)
+    call("train_reward", spec=spec("reward"), data=at.train, model=at.sft_model, output_dir=at.reward)
+    at.reference = {split: root / f"reference-{split}.parquet" for split in ("train", "eval")}
+    for split, output in at.reference.items():
+        call(
+            "compute_reference",
+            **{"spec": spec("reference"), "data": at.data / f"{split}.parquet"},
+            **{"model": at.sft_model, "output": output},
+        )
+    policy = {"seed": 1, "data": at.train, "reference": at.reference["train"], "model": at.sft_model}
+    call("train_policy", spec=spec(DPO), output_dir=at.dpo, **policy)
+    reward = {"reward_spec": spec("reward"), "reward_model": at.reward_model}
+    call("train_policy", spec=spec(DPR), output_dir=at.dpr, **policy, **reward)
+    at.responses, at.evaluations, at.scores = {}, {}, {}
+    for run, model in (("sft", at.sft), ("dpr", at.dpr)):
+        at.responses[run] = root / f"{run}-responses.parquet"
+        at.evaluations[run], at.scores[run] = root / f"{run}-evaluation.parquet", root / f"{run}-scores.parquet"
+        call(
+            "generate_responses",
+            **{"spec": spec("generation"), "data": at.eval, "reference": at.reference["eval"]},
+            **{"model": model / "model", "reference_model": at.sft_model, "seed": 1},
+            **{"responses": at.responses[run], "evaluation": at.evaluations[run]},
+        )
+    responses = at.responses["dpr"]
+    call(
+        "score_responses",
+        spec=spec("reward"),
+        responses=responses,
+        reward_model=at.reward_model,
+        output=at.scores["dpr"],
+    )
+    at.verdicts = {name: root / f"verdicts-{name}.parquet" for name in ("chosen", "sft")}
+    for baseline, other in (("chosen", at.eval), ("sft", at.responses["sft"])):
+        call(
+            "judge_responses",
+            device=["--device", "cpu"],
+            **{"spec": spec("judge"), "responses": responses, "run": DPR, "seed": 1},
+            **{"baseline": baseline, "baseline_responses": other, "output": at.verdicts[baseline]},
+        )
+    at.score_bt = ["--dataset", str(at.data), "--score_model_id", str(at.reward_model), "--spec", str(spec("reward"))]
+    call("score_bt", [*at.score_bt, "--process_all_splits", *DEVICE], output=at.bt)
+    return at
+
+
+@pytest.fixture(scope="module")
+def quiet():
+    disable_progress_bars()
+    logging.disable_progress_bar()
+
+
+@pytest.fixture(scope="module")
+def used():
+    """Files of scripts/ that each script had imported when it ended."""
+    return {}
+
+
+@pytest.fixture(scope="module")
+def at(tmp_path_factory, used, quiet):
+    """Places of the first run of the chain."""
+
+    def call_anew(script, device=DEVICE, **options):
+        with fresh_modules() as imported:
+            call(script, device, **options)
+            used.setdefault(script, set()).update(imported())
+
+    return chain(tmp_path_factory.mktemp("chain"), call_anew)
+
+
+def weights(folder: Path) -> dict[str, torch.Tensor]:
+    return load_file(folder / "model.safetensors")
+
+
+def assert_weights_changed(before: Path, after: Path) -> None:
+    one, other = weights(before), weights(after)
+    assert one.keys() == other.keys()
+    for name, value in one.items():
+        assert torch.isfinite(other[name]).all() and not torch.equal(value, other[name]), name
+
+
+def test_every_training_leaves_its_records(at):
+    for folder, steps in ((at.sft, 6), (at.reward, 3), (at.dpo, 3), (at.dpr, 3)):
+        assert set(os.listdir(folder)) == CHECKPOINT
+        files = {path.name for path in (folder / "model").iterdir()}
+        assert {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json"} <= files
+        assert not [name for name in files if name.endswith((".bin", ".pt", ".pth"))]
+        assert set(read_json(folder / "manifest.json")["files"]) == files
+        cost = read_json(folder / "cost.json")
+        assert set(cost) == {"seconds", "rollout_seconds", "steps", "peak_memory_mib", "device"}
+        assert cost["steps"] == steps and cost["seconds"] > 0 and cost["peak_memory_mib"] > 10
+        assert (cost["rollout_seconds"] > 0) == (folder == at.dpr) and cost["device"] == "cpu"
+        curve = read_parquet(folder / "metrics.parquet")
+        assert curve.dtypes.astype(str).to_dict() == {"step": "int64", "metric": "str", "value": "float64"}
+        assert curve.loc[curve["metric"] == "loss", "step"].max() == steps  # the last step is logged too
+        assert np.isfinite(curve["value"]).all()
+        record = read_json(folder / "provenance.json")
+        assert list(record["inputs"])[1] == str(at.train) and record["device"]["name"] == "cpu"
+
+
+def test_the_curves_have_the_trainers_metrics(at):
+    metrics = {name: set(read_parquet(getattr(at, name) / "metrics.parquet")["metric"]) for name in ("dpo", "dpr")}
+    assert {"loss", "learning_rate", "rewards/accuracies", "rewards/margins", "logps/chosen"} <= metrics["dpo"]
+    assert {"sail/rows_dpr", "sail/reward", "sail/age"} <= metrics["dpr"]
+    assert not [name for name in metrics["dpo"] if name.startswith("sail/") or "runtime" in name]
+
+
+def test_weights_changed(at):
+    for run in (at.dpo, at.dpr):
+        assert_weights_changed(at.sft_model, run / "model")
+    dpo, dpr = weights(at.dpo / "model"), weights(at.dpr / "model")
+    assert not all(torch.equal(dpo[name], dpr[name]) for name in dpo)
+    trunk, reward = weights(at.sft_model), weights(at.reward_model)
+    assert reward["score_head.weight"].shape == (1, 16)
+    assert not torch.equal(trunk["model.layers.0.mlp.up_proj.weight"], reward["model.layers.0.mlp.up_proj.weight"])
+
+
+def test_references_are_those_of_the_split(at):
+    for split, path in at.reference.items():
+        frame, data = read_parquet(path), read_parquet(at.data / f"{split}.parquet")
+        assert list(frame.columns) == ["row", "prompt_id", "ref_chosen_logps", "ref_rejected_logps"]
+        assert frame["prompt_id"].tolist() == data["prompt_id"].tolist()
+        assert frame["row"].tolist() == list(range(len(data))) and (frame["ref_chosen_logps"] < 0).all()
+
+
+def test_responses_and_evaluations_have_their_columns(at):
+    data = read_parquet(at.eval)
+    for run, path in at.responses.items():
+        responses, evaluation = read_parquet(path), read_parquet(at.evaluations[run])
+        assert list(responses.columns) == [
+            *("prompt_id", "prompt", "response", "response_ids", "response_tokens", "finished"),
+        ]
+        assert responses["prompt_id"].tolist() == data["prompt_id"].tolist() == evaluation["prompt_id"].tolist()
+        assert responses["prompt"].tolist() == data["prompt"].tolist()
+        assert responses["response_tokens"].between(1, 8).all()
+        logps = [column for column in evaluation if column.endswith("logps")]
+        assert len(logps) == 6 and evaluation[logps].dtypes.eq("float64").all() and (evaluation[logps] < 0).all(None)
+        assert evaluation["response_tokens"].tolist() == responses["response_tokens"].tolist()
+    sft, dpr = (read_parquet(at.evaluations[run]) for run in ("sft", "dpr"))
+    assert np.allclose(sft["chosen_logps"], sft["ref_chosen_logps"], atol=1e-4)
+    assert np.allclose(sft["response_logps"], sft["ref_response_logps"], atol=1e-4)
+    assert not np.allclose(dpr["chosen_logps"], dpr["ref_chosen_logps"], atol=1e-2)
+    assert not np.allclose(dpr["response_logps"], dpr["ref_response_logps"], atol=1e-2)
+
+
+def test_scores_and_verdicts_have_their_columns(at):
+    responses, scores = read_parquet(at.responses["dpr"]), read_parquet(at.scores["dpr"])
+    assert list(scores.columns) == ["prompt_id", "response_score"] and scores["response_score"].dtype == "float64"
+    assert scores["prompt_id"].tolist() == responses["prompt_id"].tolist()
+    assert scores["response_score"].nunique() > 3
+    for baseline, texts in (("chosen", read_parquet(at.eval)["chosen"]), ("sft", None)):
+        texts = read_parquet(at.responses["sft"])["response"] if texts is None else texts
+        verdicts = read_parquet(at.verdicts[baseline])
+        assert verdicts["len_baseline"].tolist() == texts.map(len).tolist()
+        own = [gold_score(row.prompt, row.response) for row in responses.itertuples()]
+        other = [gold_score(prompt, text) for prompt, text in zip(responses["prompt"], texts, strict=True)]
+        assert verdicts["score_run"].tolist() == own and verdicts["score_baseline"].tolist() == other
+        assert verdicts["preference"].tolist() == [(a > b) + 0.5 * (a == b) for a, b in zip(own, other, strict=True)]
+
+
+def test_every_split_is_scored(at):
+    assert sorted(os.listdir(at.bt)) == ["eval.parquet", "selection.parquet", "train.parquet"]
+    for name in os.listdir(at.bt):
+        data, scored = read_parquet(at.data / name), read_parquet(at.bt / name)
+        pd.testing.assert_frame_equal(scored[list(data.columns)], data)
+        assert list(scored.columns) == [*data.columns, "chosen_score", "rejected_score", "bt_prob"]
+        margin = scored["chosen_score"] - scored["rejected_score"]
+        assert np.allclose(scored["bt_prob"], 1 / (1 + np.exp(-margin)), atol=1e-12, rtol=0)
+
+
+def test_one_split_is_scored_the_same_below_a_tag(at, tmp_path):
+    arguments = [*at.score_bt, "--split", "eval", "--tag", "mine", "--output", str(tmp_path), *DEVICE]
+    score_bt.main([*arguments, "--per_device_evalreward_batch_size", "5"])
+    assert [path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*.parquet")] == ["mine/eval.parquet"]
+    one, all_splits = read_parquet(tmp_path / "mine" / "eval.parquet"), read_parquet(at.bt / "eval.parquet")
+    pd.testing.assert_frame_equal(one, all_splits, rtol=0, atol=1e-5)
+
+
+def test_a_split_that_is_not_there_is_refused_with_those_that_are(at, tmp_path):
+    with pytest.raises(InputError, match=r"no split 'test'; there are eval, selection, train$"):
+        score_bt.main([*at.score_bt, "--split", "test", "--output", str(tmp_path / "bt"), *DEVICE])
+    assert not (tmp_path / "bt").exists()
+
+
+def test_the_same_seed_gives_the_same_bytes(at, tmp_path):
+    again = chain(tmp_path / "again")
+    files = {path.relative_to(at.root) for path in at.root.rglob("*") if path.is_file()}
+    assert files == {path.relative_to(again.root) for path in again.root.rglob("*") if path.is_file()}
+    measured = {file for file in files if file.name in ("cost.json", "provenance.json")}
+    assert len([file for file in files if file.suffix in (".safetensors", ".parquet")]) == 23
+    for file in sorted(files - measured):
+        assert (at.root / file).read_bytes() == (again.root / file).read_bytes(), file
+
+
+def test_another_seed_gives_other_weights_and_responses(at, tmp_path):
+    policy = {"data": at.train, "reference": at.reference["train"], "model": at.sft_model}
+    call("train_policy", spec=at.specs / f"{DPO}.yaml", seed=2, output_dir=tmp_path / "dpo", **policy)
+    assert_weights_changed(at.dpo / "model", tmp_path / "dpo" / "model")
+    spec = read_yaml(at.specs / "generation.yaml")
+    assert spec["decoding"]["do_sample"]
+    generation = {"spec": at.specs / "generation.yaml", "data": at.eval, "reference": at.reference["eval"]}
+    generation |= {"responses": tmp_path / "r.parquet", "evaluation": tmp_path / "e.parquet"}
+    call("generate_responses", model=at.sft_model, reference_model=at.sft_model, seed=2, **generation)
+    responses = read_parquet(tmp_path / "r.parquet")["response"].tolist()
+    assert responses != read_parquet(at.responses["sft"])["response"].tolist()
+
+
+def test_rewards_need_a_reward_model(at, tmp_path):
+    options = {"spec": at.specs / f"{DPR}.yaml", "seed": 1, "data": at.train, "model": at.sft_model}
+    options |= {"reference": at.reference["train"], "output_dir": tmp_path / "policy"}
+    with pytest.raises(InputError, match="g > 0 needs a reward model; give --reward-model and --reward-spec"):
+        train_policy.main([*arguments_of(options), *DEVICE])
+    assert not (tmp_path / "policy").exists()
+
+
+def test_a_reference_of_other_data_is_refused(at, tmp_path):
+    options = {"spec": at.specs / f"{DPO}.yaml", "seed": 1, "data": at.eval, "model": at.sft_model}
+    options |= {"reference": at.reference["train"], "output_dir": tmp_path / "policy"}
+    with pytest.raises(InputError, match="the reference has row 43, the data only 12 rows"):
+        train_policy.main([*arguments_of(options), *DEVICE])
+
+
+def test_a_folder_without_a_checkpoint_is_refused(at, tmp_path):
+    options = {"spec": at.specs / "generation.yaml", "data": at.eval, "reference": at.reference["eval"]}
+    options |= {"model": tmp_path, "reference_model": at.sft_model, "seed": 1}
+    options |= {"responses": tmp_path / "r.parquet", "evaluation": tmp_path / "e.parquet"}
+    with pytest.raises(InputError, match=f"{tmp_path}: neither config.json nor adapter_config.json"):
+        generate_responses.main([*arguments_of(options), *DEVICE])
+
+
+def test_missing_columns_are_named_before_anything_is_loaded(at, tmp_path):
+    write_parquet(read_parquet(at.train).drop(columns="chosen"), tmp_path / "train.parquet")
+    options = {"spec": at.specs / f"{DPO}.yaml", "seed": 1, "data": tmp_path / "train.parquet", "model": "no/model"}
+    options |= {"reference": at.reference["train"], "output_dir": tmp_path / "policy"}
+    with pytest.raises(InputError, match=r"train\.parquet: no column 'chosen'"):
+        train_policy.main([*arguments_of(options), *DEVICE])
+
+
+def test_fingerprints_cover_what_ran(at, used):
+    assert len(used) == 9
+    for script, files in used.items():
+        known = {path.relative_to(SCRIPTS).as_posix() for path in _imported_files(SCRIPTS / f"{script}.py")}
+        assert f"{script}.py" in files and files <= known, script
+    assert {"sail/objective.py", "sail/trainer.py", "pipeline/rewards.py"} <= used["train_policy"]
+
+
+# scripts that need no neural network, in a process of their own
+
+WITHOUT_TORCH = """
+import json, sys
+from fixtures_results import build_results
+from pathlib import Path
+import compute_cost, compute_winrate, judge_responses, plot_figures, prepare_data, render_report
+root = Path(sys.argv[1])
+heavy, imported = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}, {}
+def run(script, *arguments):
+    script.main([str(argument) for argument in arguments])
+    imported[script.__name__] = sorted(heavy & set(sys.modules))
+run(prepare_data, "--spec", root / "specs/data.yaml", "--output-dir", root / "again")
+run(judge_responses, "--spec", root / "specs/judge.yaml", "--responses", root / "dpr-responses.parquet", "--run", "r",
+    "--seed", "1", "--baseline", "chosen", "--baseline-responses", root / "again/eval.parquet",
+    "--output", root / "again/verdicts.parquet")
+out = root / "report"
+table = build_results(out, seeds=(1,), prompts=6)
+run(compute_winrate, "--runs", table, "--output", out / "winrate.csv", "--resamples", "20")
+run(compute_cost, "--runs", table, "--output", out / "cost.csv")
+run(plot_figures, "--runs", table, "--winrate", out / "winrate.csv", "--output-dir", out / "figures")
+run(render_report, "--runs", table, "--winrate", out / "winrate.csv", "--cost", out / "cost.csv",
+    "--figures", out / "figures", "--cards", root / "again/card.json", "--output", out / "report.html")
+print(json.dumps(imported))
+"""
+
+
+def test_scripts_without_a_network_import_no_torch(at, tmp_path):
+    for name in ("specs", "dpr-responses.parquet"):
+        (tmp_path / name).symlink_to(at.root / name)
+    places = os.pathsep.join([str(SCRIPTS), str(SCRIPTS.parent / "tests")])
+    command = [sys.executable, "-c", WITHOUT_TORCH, str(tmp_path)]
+    ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": places}, capture_output=True, text=True)
+    assert ended.returncode == 0, ended.stderr
+    imported = json.loads(ended.stdout.splitlines()[-1])
+    assert len(imported) == 6 and not any(imported.values()), imported
+    assert (tmp_path / "again" / "eval.parquet").read_bytes() == at.eval.read_bytes()
