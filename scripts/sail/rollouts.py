@@ -12,8 +12,6 @@ from dataclasses import dataclass
 
 import torch
 
-from sail.objective import DPR
-
 RewardFunction = Callable[..., list[float]]
 
 # Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
@@ -60,9 +58,9 @@ class RolloutPair:
     def tied(self) -> bool:
         return self.rewards is not None and self.rewards[0] == self.rewards[1]
 
-    def as_example(self, route: int) -> dict:
-        """The pair as a tokenised row of DPOTrainer: chosen is the preferred response on DPR rows, else the first."""
-        chosen = self.preferred if route == DPR else 0
+    def as_example(self, by_reward: bool) -> dict:
+        """The pair as a tokenised row of DPOTrainer; chosen is the response that the reward prefers, else the first."""
+        chosen = self.preferred if by_reward else 0
         return {
             "prompt_ids": self.prompt_ids,
             "chosen_ids": self.response_ids[chosen],

@@ -135,7 +135,7 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
                 routes[row] = OFFLINE
                 continue
             ages.append(self.state.global_step - pair.step)
-            replacements[row] = pair.as_example(routes[row].item())
+            replacements[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         if not replacements:
             return inputs, routes
         self._log("sail/age", sum(ages) / len(ages))

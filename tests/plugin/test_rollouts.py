@@ -7,7 +7,6 @@ import pytest
 import torch
 
 from plugin.tiny import WORDS, new_model
-from sail.objective import DPP, DPR
 from sail.rollouts import RolloutPair, RolloutPool, cut_at_end, label_by_reward, prompt_order, sample_responses
 
 END = 1
@@ -136,9 +135,11 @@ def test_the_coin_of_one_pair_does_not_depend_on_the_rewards_of_another():
     assert tied[0] == tied[1]
 
 
-@pytest.mark.parametrize(("route", "preferred", "chosen"), [(DPP, None, 0), (DPP, 1, 0), (DPR, 0, 0), (DPR, 1, 1)])
-def test_an_example_has_the_preferred_response_and_its_reference_as_chosen(route, preferred, chosen):
-    example = pair(ref_logps=(-1.0, -2.0), preferred=preferred).as_example(route)
+@pytest.mark.parametrize(
+    ("by_reward", "preferred", "chosen"), [(False, None, 0), (False, 1, 0), (True, 0, 0), (True, 1, 1)]
+)
+def test_an_example_has_the_preferred_response_and_its_reference_as_chosen(by_reward, preferred, chosen):
+    example = pair(ref_logps=(-1.0, -2.0), preferred=preferred).as_example(by_reward)
     assert example == {
         "prompt_ids": [2, 3],
         "chosen_ids": [5 + chosen, END],

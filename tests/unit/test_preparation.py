@@ -46,13 +46,29 @@ def ids(table):
 def test_every_row_is_in_a_split_or_counted(tmp_path):
     rows = [row(number) for number in range(50)]
     rows += [row(0), row(1)]
-    rows += [row(60, prompt=" \n"), {"prompt": "p", "chosen": "", "rejected": "r"}]
     rows += [{"prompt": "p", "chosen": "same", "rejected": "same"}]
     splits, card = prepare_rows(tmp_path, rows)
-    assert card["dropped"] == dict.fromkeys(REASONS, 0) | {"duplicate": 2, "empty": 2, "equal_responses": 1}
-    assert (card["rows_in"], card["rows_out"]) == (55, 50)
+    assert card["dropped"] == dict.fromkeys(REASONS, 0) | {"duplicate": 2, "equal_responses": 1}
+    assert (card["rows_in"], card["rows_out"]) == (53, 50)
     assert card["splits"] == {"train": 36, "selection": 4, "eval": 10}
     assert {name: len(table) for name, table in splits.items()} == card["splits"]
+
+
+@pytest.mark.parametrize(("column", "value"), [("prompt", " \n"), ("chosen", ""), ("rejected", "\t"), ("chosen", "  ")])
+def test_an_empty_text_in_a_plain_table_is_refused_by_file_column_and_row(tmp_path, column, value):
+    rows = [row(number) for number in range(20)]
+    rows[7][column] = value
+    with pytest.raises(InputError, match=rf"rows\.jsonl: column '{column}': row 7 \(the first is 0\) is empty"):
+        prepare_rows(tmp_path, rows)
+
+
+def test_an_empty_text_in_a_published_dataset_is_dropped_and_counted(tmp_path):
+    rows = [{"prompt": f"p{i}", "response_0": "a", "response_1": "b", "better_response_id": 0} for i in range(20)]
+    rows[3]["response_1"] = " "
+    rows[5]["prompt"] = ""
+    path = write_jsonl(tmp_path / "rows.jsonl", rows)
+    _, card = prepare(plain(path, source="pku", preference="helpful"))
+    assert card["dropped"] == dict.fromkeys(REASONS, 0) | {"empty": 2}
 
 
 def test_an_empty_message_counts_as_empty(tmp_path):
@@ -60,9 +76,9 @@ def test_an_empty_message_counts_as_empty(tmp_path):
         return [{"role": "user", "content": text}]
 
     rows = [{"prompt": messages(f"p{i}"), "chosen": messages("c"), "rejected": messages("r")} for i in range(10)]
-    rows += [rows[0] | {"rejected": messages(" ")}, rows[0] | {"chosen": []}, rows[0]]
+    rows += [rows[0] | {"rejected": messages(" ")}, rows[0]]
     splits, card = prepare_rows(tmp_path, rows)
-    assert (card["dropped"]["empty"], card["dropped"]["duplicate"]) == (2, 1)
+    assert (card["dropped"]["empty"], card["dropped"]["duplicate"]) == (1, 1)
     assert card["format"] == "messages"
     assert splits["train"]["chosen"][0].as_py() == messages("c")
 
@@ -113,7 +129,7 @@ def test_prompt_ids_are_stable():
 
 
 def test_limit_samples_after_filtering(tmp_path):
-    rows = [{"prompt": "p", "chosen": "", "rejected": "r"}] * 50 + [row(number) for number in range(100)]
+    rows = [{"prompt": "p", "chosen": "r", "rejected": "r"}] * 50 + [row(number) for number in range(100)]
     splits, card = prepare_rows(tmp_path, rows, limit=40)
     assert card["rows_out"] == 40
     assert card["dropped"]["not_sampled"] == 60
@@ -160,7 +176,11 @@ def test_the_sources_own_eval_split_stays_whole_and_its_prompts_leave_train(tmp_
     ("rows", "keys", "message"),
     [
         ([row(1)] * 3, {}, "dataset mine: the train split would be empty: 1 prompts are left .*duplicate 2"),
-        ([row(1, prompt=" ")], {}, "the train split would be empty: 0 prompts are left after filtering; .*empty 1"),
+        (
+            [row(1, chosen="same", rejected="same")],
+            {},
+            "train split would be empty: 0 prompts are left .*equal_responses 1",
+        ),
         ([row(1), row(2)], {"eval_share": None, "eval_size": 2}, "train split would be empty: .*2 for eval"),
         ([row(1), row(2)], {"eval_share": None}, "dataset mine: it needs eval_share, eval_size, or splits.eval"),
         ([], {}, "dataset mine: the source's split 'train' has no rows"),
@@ -173,8 +193,8 @@ def test_an_empty_split_is_refused_with_the_counts(tmp_path, rows, keys, message
 
 def test_an_empty_eval_split_of_the_source_is_refused(tmp_path):
     write_jsonl(tmp_path / "train.jsonl", [row(number) for number in range(9)])
-    write_jsonl(tmp_path / "test.jsonl", [row(1) | {"chosen": " "}])
-    with pytest.raises(InputError, match=r"the eval split would be empty: .*empty 1"):
+    write_jsonl(tmp_path / "test.jsonl", [row(1) | {"chosen": "same", "rejected": "same"}])
+    with pytest.raises(InputError, match=r"the eval split would be empty: .*equal_responses 1"):
         prepare(plain(tmp_path, splits={"train": "train", "eval": "test"}))
 
 

@@ -4,7 +4,6 @@ import re
 
 import pandas as pd
 import pytest
-import yaml
 
 
 def add(**task):
@@ -107,7 +106,7 @@ def test_bad_data_ends_its_preparation(fresh, bad_data):
     assert kinds == {".gitkeep", "logs", "specs"}
 
 
-def test_a_single_empty_response_is_dropped_and_counted(fresh, tmp_path):
+def test_a_single_empty_response_is_refused_by_file_column_and_row(fresh, tmp_path):
     table = pd.DataFrame(rows())
     table.loc[3, "chosen"] = "  "
     table.to_parquet(tmp_path / "rows.parquet")
@@ -117,9 +116,10 @@ def test_a_single_empty_response_is_dropped_and_counted(fresh, tmp_path):
         config["definitions"]["datasets"] = {"mine": plain(tmp_path / "rows.parquet")}
 
     fresh.configure(change)
-    fresh.snakemake("results/data/mine/card.json")
-    card = yaml.safe_load((fresh.folder / "results/data/mine/card.json").read_text(encoding="utf-8"))
-    assert (card["rows_in"], card["rows_out"], card["dropped"]["empty"]) == (20, 19, 1)
+    fresh.snakemake("results/data/mine/card.json", code=1)
+    log = (fresh.folder / "results/logs/prepare_data/mine.log").read_text(encoding="utf-8")
+    assert "rows.parquet: column 'chosen': row 3 (the first is 0) is empty" in log
+    assert not fresh.files("results/data/mine")
 
 
 def test_a_result_that_was_spoilt_ends_the_stage_that_reads_it(copied):

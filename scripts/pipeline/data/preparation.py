@@ -94,6 +94,8 @@ def collect(spec: dict, split: str, dropped: Counter) -> tuple[pa.Table, int]:
     adapter = adapter_for(spec["source"], spec.get("preference"))
     kept, seen, rows_in = [], set(), 0
     for batch in read_batches(spec, split, adapter.columns):
+        if spec["source"] == "plain":
+            _refuse_blank(batch)
         pairs = _filtered(_adapted(batch, adapter, dropped), seen, dropped)
         if kept and pairs.schema != kept[0].schema:
             raise InputError(f"{batch.location}: some prompts are text and some are messages; they must be of one kind")
@@ -133,6 +135,17 @@ def _adapted(batch: Batch, adapter: Adapter, dropped: Counter) -> pa.Table:
         return adapter.convert(batch.table, dropped)
     except InputError as error:
         raise InputError(f"{batch.location}: {error}") from error
+
+
+def _refuse_blank(batch: Batch) -> None:
+    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some."""
+    for column in ("prompt", "chosen", "rejected"):
+        for row, value in enumerate(batch.table[column].to_pylist()):
+            if (isinstance(value, str) and not value.strip()) or value == []:
+                raise InputError(
+                    f"{batch.location}: column {column!r}: row {batch.first_row + row} (the first is 0) is empty; "
+                    "fill or drop it"
+                )
 
 
 def _filtered(pairs: pa.Table, seen: set[bytes], dropped: Counter) -> pa.Table:
