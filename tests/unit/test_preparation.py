@@ -177,7 +177,7 @@ def test_the_sources_own_eval_split_stays_whole_and_its_prompts_leave_train(tmp_
     [
         ([row(1)] * 3, {}, "dataset mine: the train split would be empty: 1 prompts are left .*duplicate 2"),
         (
-            [row(1, chosen="same", rejected="same")],
+            [row(1) | {"chosen": "same", "rejected": "same"}],
             {},
             "train split would be empty: 0 prompts are left .*equal_responses 1",
         ),
