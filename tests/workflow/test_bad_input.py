@@ -78,7 +78,7 @@ def bad_data(tmp_path_factory):
         "null-response": (plain(folder / "null.parquet"), ["null.parquet", "column 'rejected'", "row 7"]),
         "blank-responses": (
             plain(folder / "blank.parquet"),
-            ["blank-responses", "train split would be empty", "empty 20"],
+            ["blank.parquet", "column 'chosen'", "row 0", "is empty"],
         ),
         "empty-split": (plain(folder / "split", **own_eval), ["empty-split", "split 'test' has no rows"]),
         "no-file": (plain(folder / "nowhere.parquet"), ["nowhere.parquet", "there is no such file"]),
