@@ -14,7 +14,6 @@ except ConfigError as error:
 
 RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}
 RUN_NAMES = sorted({run.name for run in settings.runs})
-TRAINED = [run for run in settings.runs if run.method != "sft"]
 DATASETS, MODELS, SEEDS, SPLIT = settings.datasets, settings.models, settings.seeds, settings.split
 REWARD_MODELS = sorted({settings.reward_model_name(dataset) for dataset in DATASETS})
 JUDGES = sorted({settings.judge_name(dataset) for dataset in DATASETS})
@@ -112,9 +111,9 @@ def run_files(run, seed):
 RECORDS = {"cost": "json", "metrics": "parquet"}
 
 
-def files_of(kind, runs=None):
+def files_of(kind):
     """That kind of file, of all runs and seeds."""
-    found = [run_files(run, seed).get(kind, {}) for run in runs or settings.runs for seed in SEEDS]
+    found = [run_files(run, seed).get(kind, {}) for run in settings.runs for seed in SEEDS]
     return [path for files in found for path in (files.values() if isinstance(files, dict) else [files])]
 
 

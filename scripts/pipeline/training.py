@@ -15,7 +15,6 @@ from pipeline.io import InputError, write_json, write_parquet
 from pipeline.models import save_checkpoint, write_manifest
 from pipeline.templates import as_text, format_prompt, format_response
 
-# What a checkpoint folder needs besides the trained model is not kept: no optimizer state, no pickled arguments.
 LOGGING_STEPS = 10
 
 
@@ -136,18 +135,17 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     write_manifest(output_dir / "model", output_dir / "manifest.json")
 
 
-# Timings and counters of the Trainer that differ between two runs of the same training.
-VOLATILE = ("epoch", "total_flos", "train_runtime", "train_samples_per_second", "train_steps_per_second", "train_loss")
-
-
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:
-    """The trainer's log in long form: step (int64), metric (str), value (float64). Timings are left out."""
+    """The trainer's log in long form: step (int64), metric (str), value (float64).
+
+    The closing summary is left out, as its timings differ between two runs of the same training.
+    """
     rows = [
         (entry["step"], metric, float(value))
         for entry in log_history
         if "train_runtime" not in entry
         for metric, value in entry.items()
-        if metric not in ("step", *VOLATILE)
+        if metric not in ("step", "epoch")
     ]
     frame = pd.DataFrame(rows, columns=["step", "metric", "value"])
     return frame.astype({"step": "int64", "metric": "str", "value": "float64"})
