@@ -3,6 +3,7 @@
 Reads the generation spec (YAML: model entry and decoding), the split, its reference log-probabilities, the policy and
 the SFT model. Writes the responses (parquet: prompt_id, prompt, response, response_ids, response_tokens, finished) and
 the log-probabilities behind implicit rewards and KL (parquet, columns as `pipeline.evaluation.evaluate_policy` says).
+KL is an expectation over the policy's own samples: where the decoding is another, it gets a sample of its own.
 """
 
 import argparse
@@ -30,16 +31,23 @@ def main(argv: list[str] | None = None) -> None:
     reference = read_parquet(arguments.reference, ["prompt_id", "ref_chosen_logps", "ref_rejected_logps"])
 
     from pipeline.evaluation import evaluate_policy
-    from pipeline.generation import generate_responses
+    from pipeline.generation import PLAIN_SAMPLING, generate_responses
     from pipeline.models import load_policy, load_tokenizer
 
     device = device_from_arguments(arguments)
     entry = spec["model"]
     tokenizer = load_tokenizer(arguments.model, entry)
     policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
-    responses = generate_responses(spec["decoding"], entry, frame, policy, tokenizer, arguments.seed, device)
+    decoding = spec["decoding"]
+    responses = generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device)
+    plain = decoding | PLAIN_SAMPLING
+    sample = (
+        responses
+        if decoding == plain
+        else generate_responses(plain, entry, frame, policy, tokenizer, arguments.seed, device)
+    )
     base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
-    evaluation = evaluate_policy(entry, frame, reference, responses, policy, base, tokenizer, device)
+    evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device)
     write_parquet(responses, arguments.responses)
     write_parquet(evaluation, arguments.evaluation)
     length, ended = responses["response_tokens"].mean(), responses["finished"].mean()

@@ -26,7 +26,7 @@ def evaluate_policy(
         entry: the model entry.
         frame: prompt_id, prompt, chosen, rejected of the split; one pair per prompt.
         reference: prompt_id, ref_chosen_logps, ref_rejected_logps of the split.
-        responses: prompt_id, response_ids of the policy.
+        responses: prompt_id, response_ids: a plain sample of the policy, for KL.
         policy, base: the policy and the SFT model, in eval mode.
         tokenizer: of both.
 

@@ -8,6 +8,9 @@ from pipeline.devices import Device
 from pipeline.templates import as_text, prompt_token_ids
 from sail.rollouts import sample_responses
 
+# The decoding whose responses follow the policy's own distribution.
+PLAIN_SAMPLING = {"do_sample": True, "temperature": 1.0, "top_p": 1.0}
+
 
 def generate_responses(
     spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer, seed: int, device: Device

@@ -13,7 +13,7 @@ METHODS = ("sft", "dpo", "ddp", "dpp", "dpr", "mix")
 WEIGHTS = ("r", "p", "g")  # shares of the rows that become DDP, DPP and DPR rows
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 
-Value = str | float | int | None
+Value = str | float | int | bool | None
 
 
 @dataclass(frozen=True)
@@ -81,6 +81,8 @@ def format_value(value: Value) -> str:
     """A value in a run's name: a number in its shortest exact form ("0.1", "1", "1e-5"), a text after "_"."""
     if value is None:
         return "_none"
+    if isinstance(value, bool):
+        return "_true" if value else "_false"
     if isinstance(value, str):
         return f"_{value}"
     mantissa, _, exponent = repr(value).partition("e")

@@ -3,6 +3,7 @@
 import resource
 import sys
 import time
+from itertools import repeat
 from pathlib import Path
 
 import pandas as pd
@@ -76,7 +77,7 @@ def preference_dataset(
 def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:
     """Arguments that every TRL trainer here is given, from a spec's hyperparameters."""
     given = hyperparameters
-    steps = given.get("max_steps")
+    steps, grouped = given.get("max_steps"), given.get("group_by_length", False)
     return {
         "output_dir": str(folder),
         "seed": seed,
@@ -87,6 +88,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "lr_scheduler_type": given["lr_scheduler"],
         "optim": given["optimizer"],
         "weight_decay": given["weight_decay"],
+        "adam_beta2": given.get("adam_beta2", 0.999),
         "max_grad_norm": given.get("max_grad_norm", 1.0),
         "max_length": given["max_length"],
         "gradient_checkpointing": device.type == "cuda",
@@ -96,8 +98,17 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "report_to": [],
         "disable_tqdm": True,
         "dataset_num_proc": None,
+        "train_sampling_strategy": "group_by_length" if grouped else "random",
+        "remove_unused_columns": not grouped,  # the sampler reads the column `length`
         **device.training_kwargs(stage, given["global_batch_size"]),
     }
+
+
+def add_lengths(dataset: Dataset) -> Dataset:
+    """Tokenised preference pairs with the column `length`: tokens of the longer sequence, which a batch is padded to."""
+    prompts = map(len, dataset["prompt_ids"]) if "prompt_ids" in dataset.column_names else repeat(0)
+    sequences = zip(prompts, map(len, dataset["chosen_ids"]), map(len, dataset["rejected_ids"]), strict=False)
+    return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
 
 
 def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> None:

@@ -5,7 +5,7 @@ from trl import DPOConfig
 
 from pipeline.devices import Device
 from pipeline.models import load_policy, load_tokenizer
-from pipeline.training import preference_dataset, trainer_arguments
+from pipeline.training import add_lengths, preference_dataset, trainer_arguments
 from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 
 # Hyperparameters of a spec that the trainers take by the same name.
@@ -46,13 +46,17 @@ def policy_trainer(
     arguments |= {name: given[name] for name in DPO_ARGUMENTS} | {"loss_type": [given["loss_type"]]}
     if spec["method"] == "dpo":
         args = DPOConfig(**arguments, precompute_ref_log_probs=True)
-        return ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
+        trainer = ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
+        trainer.train_dataset = add_lengths(trainer.train_dataset)
+        return trainer
     sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
     sail["rollout_batch_size"] = device.batch_sizes["generate"]
-    return SAILTrainer(
+    trainer = SAILTrainer(
         model,
         args=SAILConfig(**arguments, **sail),
         train_dataset=dataset,
         processing_class=tokenizer,
         reward_funcs=reward_function,
     )
+    trainer.train_dataset = add_lengths(trainer.train_dataset)
+    return trainer

@@ -10,7 +10,7 @@ from pipeline.devices import Device
 from pipeline.io import InputError
 from pipeline.models import load_tokenizer
 from pipeline.rewards import check_score_trunk
-from pipeline.training import preference_dataset, trainer_arguments
+from pipeline.training import add_lengths, preference_dataset, trainer_arguments
 
 
 def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Device, scratch: str) -> RewardTrainer:
@@ -36,9 +36,11 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
     model = AutoModelForSequenceClassification.from_pretrained(
         model_path, num_labels=1, dtype="float32", attn_implementation=device.attention
     )
-    return RewardTrainer(
+    trainer = RewardTrainer(
         model,
         args=RewardConfig(**trainer_arguments(given, device, "reward", scratch, given["seed"])),
         train_dataset=preference_dataset(frame, tokenizer, {}).select_columns(["prompt", "chosen", "rejected"]),
         processing_class=tokenizer,
     )
+    trainer.train_dataset = add_lengths(trainer.train_dataset)
+    return trainer

@@ -29,6 +29,9 @@ NEUTRAL_DECODING = {
     **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "watermarking_config", "stop_strings")),
 }
 
+# Tokens after which ended sequences leave the batch.
+TOKENS_PER_CALL = 8
+
 
 @dataclass
 class RolloutPair:
@@ -106,6 +109,13 @@ def sample_responses(
     responses: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     device = next(model.parameters()).device
+    decoding = {
+        "do_sample": do_sample,
+        **({"temperature": temperature, "top_p": top_p, "top_k": 0} if do_sample else {}),
+        **NEUTRAL_DECODING,
+        "pad_token_id": pad_token_id,
+        "eos_token_id": eos_token_ids,
+    }
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         width = max(len(prompts[row]) for row in rows)
@@ -114,19 +124,57 @@ def sample_responses(
         for i, row in enumerate(rows):
             input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
             attention_mask[i, width - len(prompts[row]) :] = 1
-        with torch.no_grad():
-            output = model.generate(
-                input_ids=input_ids.to(device),
-                attention_mask=attention_mask.to(device),
-                do_sample=do_sample,
-                **({"temperature": temperature, "top_p": top_p, "top_k": 0} if do_sample else {}),
-                **NEUTRAL_DECODING,
-                max_new_tokens=max_new_tokens,
-                pad_token_id=pad_token_id,
-                eos_token_id=eos_token_ids,
-            )
-        for row, ids in zip(rows, output[:, width:].tolist(), strict=True):
-            responses[row] = cut_at_end(ids, eos_token_ids)
+        batch = _generate(model, input_ids.to(device), attention_mask.to(device), max_new_tokens, eos_token_ids, decoding)
+        for row, ids in zip(rows, batch, strict=True):
+            responses[row] = ids
+    return responses
+
+
+@torch.no_grad()
+def _generate(
+    model,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    max_new_tokens: int,
+    eos_token_ids: list[int],
+    decoding: dict,
+) -> list[list[int]]:
+    """The responses of one batch; sequences that have ended leave it, with their part of the key-value cache.
+
+    `generate` alone carries every ended sequence along until the longest has ended too. Here it is called for
+    TOKENS_PER_CALL tokens at a time and goes on from its own cache with the rows that have not ended.
+
+    Args:
+        input_ids, attention_mask: (batch, width), padded on the left.
+        decoding: further arguments of `generate`.
+    """
+    responses: list[list[int]] = [[] for _ in range(len(input_ids))]
+    open_rows = list(range(len(input_ids)))
+    cache, made = None, 0
+    while open_rows and made < max_new_tokens:
+        tokens = min(TOKENS_PER_CALL, max_new_tokens - made)
+        output = model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            max_new_tokens=tokens,
+            return_dict_in_generate=True,
+            **decoding,
+        )
+        fresh = output.sequences[:, input_ids.shape[1] :]
+        made += tokens
+        kept = []
+        for i, (row, ids) in enumerate(zip(open_rows, fresh.tolist(), strict=True)):
+            responses[row] += cut_at_end(ids, eos_token_ids)
+            if responses[row][-1] not in eos_token_ids:
+                kept.append(i)
+        open_rows = [open_rows[i] for i in kept]
+        cache = output.past_key_values
+        input_ids, attention_mask = output.sequences, torch.cat([attention_mask, torch.ones_like(fresh)], dim=1)
+        if open_rows and len(kept) < len(input_ids):
+            index = torch.tensor(kept, device=input_ids.device)
+            input_ids, attention_mask = input_ids[index], attention_mask[index]
+            cache.batch_select_indices(index)
     return responses
 
 

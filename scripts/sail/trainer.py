@@ -263,7 +263,7 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
                 model.train(training)
 
     def _add_reference_logps(self, pairs: list[RolloutPair]):
-        size = self.args.rollout_batch_size // 2 or 1
+        size = self.args.per_device_train_batch_size
         # Log-probabilities do not depend on what else is in the batch; similar lengths together save padding.
         order = sorted(pairs, key=lambda pair: len(pair.prompt_ids) + max(map(len, pair.response_ids)))
         for start in range(0, len(order), size):

@@ -7,6 +7,7 @@ import pytest
 import torch
 
 from plugin.tiny import WORDS, new_model
+from sail import rollouts
 from sail.rollouts import RolloutPair, RolloutPool, cut_at_end, label_by_reward, prompt_order, sample_responses
 
 END = 1
@@ -194,7 +195,7 @@ class Rigged:
             prompt = ids[mask.bool()]
             answer = prompt[0] + len(prompt)
             answers.append(torch.tensor([answer, answer, END, 9, self.pad]))
-        return torch.cat([input_ids, torch.stack(answers)], dim=1)
+        return SimpleNamespace(sequences=torch.cat([input_ids, torch.stack(answers)], dim=1), past_key_values=None)
 
 
 def test_responses_stand_in_the_order_of_their_prompts():
@@ -240,9 +241,9 @@ def with_logits(model):
     kept = []
 
     def generate(**settings):
-        output = model.generate(**settings, return_dict_in_generate=True, output_logits=True)
+        output = model.generate(**settings, output_logits=True)
         kept.append(torch.stack(output.logits, dim=1))
-        return output.sequences
+        return output
 
     return SimpleNamespace(generate=generate, parameters=model.parameters), kept
 
@@ -257,6 +258,20 @@ def test_padding_and_company_change_neither_logits_nor_greedy_responses(model, t
         tokens = own[0].size(1)
         torch.testing.assert_close(logits[0][place, :tokens], own[0][0], rtol=1e-4, atol=1e-5)
     assert len({tuple(response) for response in responses}) == len(prompts), "the answers must depend on the prompts"
+
+
+@pytest.mark.parametrize("tokens", [1, 2, 5])
+def test_ended_sequences_leave_the_batch_and_the_others_go_on_as_they_were(model, tokenizer, prompts, monkeypatch, tokens):
+    ends = [tokenizer.eos_token_id, *range(40, 80)]
+    kept = {"eos_token_ids": ends, "do_sample": False, "max_new_tokens": 9, "batch_size": len(prompts)}
+    monkeypatch.setattr(rollouts, "TOKENS_PER_CALL", 9)
+    whole = sample(model, prompts, tokenizer, **kept)
+    assert len({len(response) for response in whole}) > 2, "the responses must end at different places"
+    monkeypatch.setattr(rollouts, "TOKENS_PER_CALL", tokens)
+    together, logits = with_logits(model)
+    assert sample(together, prompts, tokenizer, **kept) == whole
+    still_open = [sum(len(response) > made for response in whole) for made in range(0, 9, tokens)]
+    assert [len(call) for call in logits] == [count for count in still_open if count]
 
 
 def test_almost_cold_sampling_is_greedy(model, tokenizer, prompts):

@@ -28,6 +28,8 @@ def values(task, policy=None):
         (32, "32"),
         ("upstream", "_upstream"),
         (None, "_none"),
+        (True, "_true"),
+        (False, "_false"),
     ],
 )
 def test_values_in_names_are_short_and_exact(value, text):
@@ -94,7 +96,7 @@ def test_numbers_of_defaults_have_the_type_that_given_ones_have():
         for key, value in method_defaults(method).items():
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
             whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts")
-            assert isinstance(value, (int, type(None)) if whole else (float, str)), key
+            assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
 
 
 def test_equal_runs_collapse_by_name_and_are_refused_under_two_names():
