@@ -105,7 +105,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
 
 
 def add_lengths(dataset: Dataset) -> Dataset:
-    """Tokenised preference pairs with the column `length`: tokens of the longer sequence, which a batch is padded to."""
+    """Tokenised preference pairs with the column `length`: the tokens of the longer sequence of each pair."""
     prompts = map(len, dataset["prompt_ids"]) if "prompt_ids" in dataset.column_names else repeat(0)
     sequences = zip(prompts, map(len, dataset["chosen_ids"]), map(len, dataset["rejected_ids"]), strict=False)
     return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])

@@ -124,8 +124,8 @@ def sample_responses(
         for i, row in enumerate(rows):
             input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
             attention_mask[i, width - len(prompts[row]) :] = 1
-        batch = _generate(model, input_ids.to(device), attention_mask.to(device), max_new_tokens, eos_token_ids, decoding)
-        for row, ids in zip(rows, batch, strict=True):
+        inputs = input_ids.to(device), attention_mask.to(device)
+        for row, ids in zip(rows, _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding), strict=True):
             responses[row] = ids
     return responses
 

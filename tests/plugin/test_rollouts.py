@@ -261,7 +261,7 @@ def test_padding_and_company_change_neither_logits_nor_greedy_responses(model, t
 
 
 @pytest.mark.parametrize("tokens", [1, 2, 5])
-def test_ended_sequences_leave_the_batch_and_the_others_go_on_as_they_were(model, tokenizer, prompts, monkeypatch, tokens):
+def test_ended_sequences_leave_the_batch_and_the_rest_goes_on(model, tokenizer, prompts, monkeypatch, tokens):
     ends = [tokenizer.eos_token_id, *range(40, 80)]
     kept = {"eos_token_ids": ends, "do_sample": False, "max_new_tokens": 9, "batch_size": len(prompts)}
     monkeypatch.setattr(rollouts, "TOKENS_PER_CALL", 9)
