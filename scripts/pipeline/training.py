@@ -149,14 +149,14 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:
     """The trainer's log in long form: step (int64), metric (str), value (float64).
 
-    The closing summary is left out, as its timings differ between two runs of the same training.
+    The closing summary and rates per second are left out: timings differ between two runs of the same training.
     """
     rows = [
         (entry["step"], metric, float(value))
         for entry in log_history
         if "train_runtime" not in entry
         for metric, value in entry.items()
-        if metric not in ("step", "epoch")
+        if metric not in ("step", "epoch") and not metric.endswith("_per_second")
     ]
     frame = pd.DataFrame(rows, columns=["step", "metric", "value"])
     return frame.astype({"step": "int64", "metric": "str", "value": "float64"})

@@ -8,7 +8,7 @@ import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 
 import torch
 
@@ -258,6 +258,14 @@ class RolloutPool:
     def take(self) -> RolloutPair:
         """Remove and return the oldest pair."""
         return self.pairs.popleft()
+
+    def state_dict(self) -> list[dict]:
+        """The pairs that wait, as plain values."""
+        return [asdict(pair) for pair in self.pairs]
+
+    def load_state_dict(self, state: list[dict]) -> None:
+        """Take the pairs of `state_dict` in place of those that wait."""
+        self.pairs = deque(RolloutPair(**fields) for fields in state)
 
     def extend(self, pairs: list[RolloutPair]) -> None:
         """Add pairs behind those that wait."""

@@ -6,16 +6,19 @@ import logging
 import random
 import time
 from collections.abc import Iterator
+from itertools import islice
 
 import torch
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail import objective
+from sail.checkpoint import last_whole_checkpoint, load_state, save_state
 from sail.config import SAILConfig
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
+from sail.rewards import RewardFunction, reward_function
 from sail.rollouts import (
-    RewardFunction,
     RolloutPair,
     RolloutPool,
     add_rewards,
@@ -36,9 +39,11 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
     r = p = g = 0 nothing is added, drawn or replaced.
 
     Args:
-        reward_funcs: for DPR, a callable in TRL's convention: `reward(prompts=…, completions=…, **columns)` gives a
-            list of floats; prompts and completions are texts, or lists of messages if the dataset is conversational,
-            and columns are the dataset's other columns.
+        reward_funcs: for DPR, in TRL's convention: a callable, of which `reward(prompts=…, completions=…, **columns)`
+            gives a list of floats (prompts and completions are texts, or lists of messages if the dataset is
+            conversational, and columns are the dataset's other columns); or a sequence classifier with one label, or
+            its hub id or folder.
+        reward_processing_classes: the classifier's tokenizer; loaded with it where absent.
         Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
             reference log-probabilities taken from there.
 
@@ -49,7 +54,16 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
     _tag_names = ["trl", "dpo", "sail"]  # noqa: RUF012
     _name = "SAIL"
 
-    def __init__(self, model, ref_model=None, args: SAILConfig | None = None, *, reward_funcs=None, **kwargs):
+    def __init__(
+        self,
+        model,
+        ref_model=None,
+        args: SAILConfig | None = None,
+        *,
+        reward_funcs=None,
+        reward_processing_classes=None,
+        **kwargs,
+    ):
         args = SAILConfig("SAIL") if args is None else copy.copy(args)
         if args.g > 0 and reward_funcs is None:
             raise ValueError("g > 0 (DPR) needs a reward: pass reward_funcs, or set g=0")
@@ -62,17 +76,69 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         elif brings_reference(kwargs.get("train_dataset")):
             args.precompute_ref_log_probs = True
         super().__init__(model, ref_model, args, **kwargs)
-        self.reward_function: RewardFunction | None = reward_funcs
+        self.reward_function: RewardFunction | None = None
+        if reward_funcs is not None:
+            self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
         if self._samples:
             rank, processes = self.accelerator.process_index, self.accelerator.num_processes
             self.pool = RolloutPool(args.max_age)
             self._prompt_rows = prompt_order(len(self.train_dataset), args.seed, rank, processes)
+            self._prompts_drawn = 0
             self._rollout_rng = random.Random(f"{args.seed}:{rank}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds = 0.0
         self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
         # At the start the policy is the reference, Δ = 0 and ℓ = log 2 on every row.
         self._mean_loss = {route: torch.tensor(2.0).log().item() for route in (DPP, DPR)}
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+        """As the parent's; `resume_from_checkpoint=True` goes on from the newest checkpoint that is whole.
+
+        Raises:
+            ValueError: the checkpoint is not a whole one of this trainer, or there is none.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_whole_checkpoint(self.args.output_dir, self.accelerator.num_processes)
+            if resume_from_checkpoint is None:
+                raise ValueError(f"no whole checkpoint found in {self.args.output_dir}")
+        return super().train(resume_from_checkpoint, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        super()._save_checkpoint(model, trial)
+        folder = f"{self._get_output_dir(trial=trial)}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        save_state(self._state(), folder, self.accelerator.process_index)
+
+    def _load_rng_state(self, checkpoint):
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:
+            self._load_state(load_state(checkpoint, self.accelerator.process_index))
+
+    def _state(self) -> dict:
+        """What this process has drawn, sampled and counted so far."""
+        state = {
+            "routing": self._routing.get_state(),
+            "mean_loss": self._mean_loss,
+            "rollout_seconds": self.rollout_seconds,
+        }
+        if self._samples:
+            state |= {
+                "pool": self.pool.state_dict(),
+                "prompts_drawn": self._prompts_drawn,
+                "rollout_rng": self._rollout_rng.getstate(),
+            }
+        return state
+
+    def _load_state(self, state: dict):
+        self._routing.set_state(state["routing"])
+        self._mean_loss = state["mean_loss"]
+        self.rollout_seconds = state["rollout_seconds"]
+        if self._samples:
+            self.pool.load_state_dict(state["pool"])
+            self._rollout_rng.setstate(state["rollout_rng"])
+            rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+            self._prompt_rows = prompt_order(len(self.train_dataset), self.args.seed, rank, processes)
+            self._prompts_drawn = state["prompts_drawn"]
+            next(islice(self._prompt_rows, self._prompts_drawn, self._prompts_drawn), None)
 
     def _warn_if_approximate(self):
         reasons = []
@@ -95,6 +161,7 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         recorder = Recorder(model)
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
+        self._log("sail/dpo_loss", loss.detach().item())
         seq_len = inputs["completion_mask"].size(1) - 1
         chosen_logps, rejected_logps = recorder.log_probs[:, -seq_len:].sum(dim=1).chunk(2)
         terms = self._online_terms(inputs, routes.to(chosen_logps.device), chosen_logps, rejected_logps)
@@ -191,8 +258,16 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
             on_policy = (routes == DPP) | (routes == DPR)
             penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)
             terms = terms + args.revkl / (args.p + args.g) * penalty
+        log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
         for route, name in ROUTES.items():
-            self._log(f"sail/rows_{name}", (routes == route).sum().item())
+            rows = routes == route
+            count = rows.sum().item()
+            self._log(f"sail/rows_{name}", count)
+            if count and route != OFFLINE:
+                self._log(f"sail/extra_loss_{name}", terms.detach()[rows].mean().item())
+            if count and route in (DPP, DPR):
+                # Over the policy's own responses (as old as `sail/age` says) the mean log-ratio estimates the KL.
+                self._log("sail/kl", log_ratios[rows].mean().item())
         self._log("sail/extra_loss", terms.detach().mean().item())
         return terms
 
@@ -214,7 +289,8 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
     def _refill(self):
         """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
         started = time.perf_counter()
-        rows = [self.train_dataset[next(self._prompt_rows)] for _ in range(self.args.rollout_prompts)]
+        rows = [self.train_dataset[row] for row in islice(self._prompt_rows, self.args.rollout_prompts)]
+        self._prompts_drawn += len(rows)
         prompts = [row["prompt_ids"] for row in rows]
         responses = self._generate([ids for ids in prompts for _ in range(2)])
         pairs = [
@@ -227,10 +303,14 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
             self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
             self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
+            self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))
+            self._log("sail/reward_other", sum(pair.rewards[1 - pair.preferred] for pair in pairs) / len(pairs))
         self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
         self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
         self.pool.extend(pairs)
-        self.rollout_seconds += time.perf_counter() - started
+        seconds = time.perf_counter() - started
+        self._log("sail/rollouts_per_second", len(responses) / seconds)
+        self.rollout_seconds += seconds
 
     def _generate(self, prompts: list[list[int]]) -> list[list[int]]:
         """A response per prompt; the model's mode and the global random state are afterwards as before."""

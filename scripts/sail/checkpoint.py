@@ -1,0 +1,57 @@
+"""What a trainer's checkpoint must hold beyond the Trainer's own files, and which checkpoints are whole.
+
+Each process writes its state last of all and in one step, so that a checkpoint in which all states stand is whole: the
+Trainer itself writes file by file, and a run that is killed meanwhile leaves a folder that cannot be gone on from.
+"""
+
+import os
+import re
+from pathlib import Path
+
+import torch
+
+
+def state_path(folder: str | Path, rank: int) -> Path:
+    """Where the state of a process lies in a checkpoint."""
+    return Path(folder) / f"sail_state_{rank}.pth"
+
+
+def save_state(state: dict, folder: str | Path, rank: int) -> None:
+    """Write a process's state in one step: a reader sees all of it or none.
+
+    Args:
+        state: numbers, texts, tensors, and lists, tuples and dicts of them.
+    """
+    path = state_path(folder, rank)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".part")
+    with open(temporary, "wb") as file:
+        torch.save(state, file)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(temporary, path)
+
+
+def load_state(folder: str | Path, rank: int) -> dict:
+    """A process's state.
+
+    Raises:
+        ValueError: the checkpoint has none: it is another trainer's, or was not finished.
+    """
+    path = state_path(folder, rank)
+    if not path.is_file():
+        raise ValueError(
+            f"{folder} has no {path.name}: it is the checkpoint of another trainer or of another number of processes, "
+            "or was not written to its end"
+        )
+    return torch.load(path, weights_only=True)
+
+
+def last_whole_checkpoint(folder: str | Path, processes: int) -> str | None:
+    """The newest checkpoint of an output folder in which the states of all processes stand; None if there is none."""
+    steps = {}
+    for path in Path(folder).glob("checkpoint-*"):
+        if (named := re.fullmatch(r"checkpoint-(\d+)", path.name)) and path.is_dir():
+            steps[int(named[1])] = path
+    whole = [step for step in steps if all(state_path(steps[step], rank).is_file() for rank in range(processes))]
+    return str(steps[max(whole)]) if whole else None

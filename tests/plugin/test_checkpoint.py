@@ -1,0 +1,161 @@
+"""A killed run goes on from its last whole checkpoint to the same weights."""
+
+import dataclasses
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+import torch
+from transformers import TrainerCallback
+
+from plugin import resumable
+from sail.checkpoint import last_whole_checkpoint, load_state, save_state, state_path
+from sail.rollouts import RolloutPair, RolloutPool
+
+METHODS = {
+    "ddp": {"r": 0.5, "rho": 0.7},
+    "dpp": {"p": 0.5, "pi": 0.7},
+    "dpr": {"g": 0.5, "gamma": 0.3},
+    "mix upstream": {"r": 0.2, "p": 0.3, "g": 0.3, "estimator": "upstream"},
+    "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1, "variance_baseline": "leave_one_out"},
+    "two epochs": {"g": 0.5, "max_steps": -1, "num_train_epochs": 1.0, "save_steps": 3},
+    "accumulated": {"g": 0.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
+}
+
+
+class StoppedError(Exception):
+    pass
+
+
+class StopBefore(TrainerCallback):
+    def __init__(self, step):
+        self.step = step
+
+    def on_step_begin(self, args, state, control, **kwargs):
+        if state.global_step == self.step:
+            raise StoppedError
+
+
+def weights(trainer):
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
+def assert_equal(one, other):
+    assert one.keys() == other.keys()
+    for name in one:
+        assert torch.equal(one[name], other[name]), name
+
+
+@pytest.mark.parametrize("method", METHODS)
+def test_a_stopped_run_goes_on_to_the_same_weights(method, checkpoint, tokenizer, tmp_path):
+    changes = METHODS[method]
+    whole = resumable.trainer(checkpoint, tokenizer, tmp_path / "whole", **changes)
+    whole.train()
+    steps = whole.state.global_step
+    assert steps >= 6
+    for stop in (1 if changes.get("save_steps", 1) == 1 else 3, steps - 1):
+        folder = tmp_path / f"stopped{stop}"
+        stopped = resumable.trainer(checkpoint, tokenizer, folder, **changes)
+        stopped.add_callback(StopBefore(stop))
+        with pytest.raises(StoppedError):
+            stopped.train()
+        resumed = resumable.trainer(checkpoint, tokenizer, folder, **changes)
+        resumed.train(resume_from_checkpoint=True)
+        assert_equal(weights(resumed), weights(whole))
+        assert resumed._routing.get_state().equal(whole._routing.get_state())
+        if resumed._samples:
+            assert resumed.pool.state_dict() == whole.pool.state_dict()
+            assert resumed._prompts_drawn == whole._prompts_drawn
+
+
+def test_the_pool_of_the_resumed_run_was_not_empty(checkpoint, tokenizer, tmp_path):
+    """So that the test above would fail if the pool were not in the checkpoint."""
+    changes = METHODS["dpr"]
+    trainer = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
+    trainer.train()
+    sizes = {path.name: len(load_state(path, 0)["pool"]) for path in tmp_path.glob("checkpoint-*")}
+    assert sum(size > 0 for size in sizes.values()) >= 3, sizes
+
+
+def test_without_its_pool_a_run_would_end_elsewhere(checkpoint, tokenizer, tmp_path):
+    changes = METHODS["dpr"]
+    whole = resumable.trainer(checkpoint, tokenizer, tmp_path / "whole", **changes)
+    whole.train()
+    folder = tmp_path / "whole" / "checkpoint-3"
+    state = load_state(folder, 0)
+    assert state["pool"]
+    save_state(state | {"pool": []}, folder, 0)
+    resumed = resumable.trainer(checkpoint, tokenizer, tmp_path / "other", **changes)
+    resumed.train(resume_from_checkpoint=str(folder))
+    assert any(
+        not torch.equal(one, other) for one, other in zip(*(weights(t).values() for t in (whole, resumed)), strict=True)
+    )
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", [0, 1])
+def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(checkpoint, tokenizer, tmp_path, seed):
+    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
+
+    def start(folder, kill_before):
+        command = [sys.executable, "-m", "plugin.resumable", str(checkpoint), str(folder), str(kill_before), str(seed)]
+        return subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+
+    done = start(tmp_path / "whole", -1)
+    assert done.returncode == 0, done.stderr
+    kills = [2, 3, 5]
+    for kill in kills:
+        assert start(tmp_path / "killed", kill).returncode == -signal.SIGKILL
+    done = start(tmp_path / "killed", -1)
+    assert done.returncode == 0, done.stderr
+    one, other = ((tmp_path / name / "final.safetensors").read_bytes() for name in ("whole", "killed"))
+    assert one == other
+
+
+def test_an_unfinished_checkpoint_is_passed_over(checkpoint, tokenizer, tmp_path):
+    changes = METHODS["dpr"]
+    whole = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
+    whole.train()
+    state_path(tmp_path / "checkpoint-6", 0).unlink()
+    assert last_whole_checkpoint(tmp_path, 1) == str(tmp_path / "checkpoint-5")
+    assert last_whole_checkpoint(tmp_path, 2) is None
+    resumed = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
+    with pytest.raises(ValueError, match=r"checkpoint-6 has no sail_state_0.pth"):
+        resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
+    resumed = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
+    resumed.train(resume_from_checkpoint=True)
+    assert_equal(weights(resumed), weights(whole))
+
+
+def test_without_a_whole_checkpoint_there_is_nothing_to_go_on_from(checkpoint, tokenizer, tmp_path):
+    trainer = resumable.trainer(checkpoint, tokenizer, tmp_path, g=0.5)
+    with pytest.raises(ValueError, match="no whole checkpoint"):
+        trainer.train(resume_from_checkpoint=True)
+
+
+def test_a_state_is_written_whole_or_not_at_all(tmp_path):
+    save_state({"numbers": [1, 2.5, None], "tensor": torch.arange(3)}, tmp_path, 1)
+    assert [path.name for path in tmp_path.iterdir()] == ["sail_state_1.pth"]
+    with pytest.raises(AttributeError):
+        save_state({"cannot be written": lambda: None}, tmp_path, 1)
+    assert load_state(tmp_path, 1)["numbers"] == [1, 2.5, None]
+
+
+def test_checkpoints_are_counted_by_step_not_by_name(tmp_path):
+    for step in (9, 10, 100):
+        save_state({}, tmp_path / f"checkpoint-{step}", 0)
+    (tmp_path / "checkpoint-200").mkdir()
+    (tmp_path / "checkpoint-best").mkdir()
+    assert Path(last_whole_checkpoint(tmp_path, 1)).name == "checkpoint-100"
+    assert last_whole_checkpoint(tmp_path / "none", 1) is None
+
+
+def test_a_pool_comes_back_as_it_was():
+    pair = RolloutPair([1, 2], ([3, 4], [5]), 7, (-1.5, -2.5), rewards=(0.5, 0.25), preferred=1)
+    pool, other = RolloutPool(3), RolloutPool(3)
+    pool.extend([pair, dataclasses.replace(pair, step=8, rewards=None, preferred=None)])
+    other.load_state_dict(pool.state_dict())
+    assert list(other.pairs) == list(pool.pairs) and other.take() == pair
