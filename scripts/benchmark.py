@@ -93,9 +93,8 @@ def compare(name: str, arguments: argparse.Namespace) -> list[dict]:
 
 def in_a_process(case: dict, arguments: argparse.Namespace) -> dict:
     """Measure a case in a process of its own."""
-    options = ("steps", "batch_size", "threads", "model", "data", "reference")
     command = [sys.executable, __file__, "steps", "--case", json.dumps(case)]
-    for name in options:
+    for name in ("steps", "batch_size", "threads", "model", "data", "reference"):
         command += [f"--{name.replace('_', '-')}", str(getattr(arguments, name))]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -104,7 +103,6 @@ def in_a_process(case: dict, arguments: argparse.Namespace) -> dict:
 
 
 def label(case: dict) -> str:
-    """A case's name in the table."""
     return " ".join([case["trainer"], *(f"{key}={value}" for key, value in case.items() if key != "trainer")])
 
 
@@ -134,21 +132,11 @@ def measure(case: dict, arguments: argparse.Namespace) -> dict:
 
 def trainer_settings(arguments: argparse.Namespace, device, scratch: str, **changes) -> dict:
     """What all trainers are given."""
-    settings = {
-        "output_dir": scratch,
-        "max_steps": arguments.steps,
-        "per_device_train_batch_size": arguments.batch_size,
-        "learning_rate": 1e-5,
-        "lr_scheduler_type": "constant",
-        "max_length": 256,
-        "gradient_checkpointing": False,
-        "bf16": device.type == "cuda",
-        "use_cpu": device.type == "cpu",
-        "save_strategy": "no",
-        "report_to": "none",
-        "disable_tqdm": True,
-    }
-    return settings | changes
+    size, on_gpu = arguments.batch_size, device.type == "cuda"
+    settings = {"output_dir": scratch, "max_steps": arguments.steps, "max_length": 256, "disable_tqdm": True}
+    settings |= {"per_device_train_batch_size": size, "learning_rate": 1e-5, "lr_scheduler_type": "constant"}
+    settings |= {"gradient_checkpointing": False, "save_strategy": "no", "report_to": "none"}
+    return settings | {"bf16": on_gpu, "use_cpu": not on_gpu} | changes
 
 
 def load(arguments: argparse.Namespace, reference: bool):
@@ -244,8 +232,7 @@ def dpr_fixed(case, arguments, device, scratch):
     from pipeline.models import new_policy
     from sail import SAILConfig, SAILTrainer
 
-    width, tokens = case.get("width", 128), case.get("tokens", 48)
-    _, _, dataset = load(arguments, reference=True)
+    width, tokens, dataset = case.get("width", 128), case.get("tokens", 48), load(arguments, reference=True)[2]
     shape = {"hidden_size": width, "intermediate_size": 3 * width, "num_hidden_layers": 3}
     shape |= {"num_attention_heads": 4, "num_key_value_heads": 4, "max_position_embeddings": 512}
     texts = [message[0]["content"] for name in ("prompt", "chosen", "rejected") for message in dataset[name]]
@@ -271,7 +258,7 @@ def sweep(shared: bool):
         from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 
         methods = {"dpo": {}, "ddp": {"r": 0.4}, "dpp": {"p": 0.3}, "dpr": {"g": 0.3}}
-        _, _, dataset = load(arguments, reference=shared)
+        dataset = load(arguments, reference=shared)[2]
         dataset = dataset.select(range(min(len(dataset), arguments.steps * arguments.batch_size)))
         started = time.perf_counter()
         if shared:

@@ -9,6 +9,7 @@ import re
 from pathlib import Path
 
 import torch
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 
 def state_path(folder: str | Path, rank: int) -> Path:
@@ -55,3 +56,32 @@ def last_whole_checkpoint(folder: str | Path, processes: int) -> str | None:
             steps[int(named[1])] = path
     whole = [step for step in steps if all(state_path(steps[step], rank).is_file() for rank in range(processes))]
     return str(steps[max(whole)]) if whole else None
+
+
+class Resumable:
+    """What a Trainer inherits, before its own class, so that its checkpoints hold `_state()` and give it back.
+
+    The trainer has `_state()` and `_load_state(state)`.
+    """
+
+    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
+        """As the parent's; `resume_from_checkpoint=True` goes on from the newest checkpoint that is whole.
+
+        Raises:
+            ValueError: the checkpoint is not a whole one of this trainer, or there is none.
+        """
+        if resume_from_checkpoint is True:
+            resume_from_checkpoint = last_whole_checkpoint(self.args.output_dir, self.accelerator.num_processes)
+            if resume_from_checkpoint is None:
+                raise ValueError(f"no whole checkpoint found in {self.args.output_dir}")
+        return super().train(resume_from_checkpoint, **kwargs)
+
+    def _save_checkpoint(self, model, trial):
+        super()._save_checkpoint(model, trial)
+        folder = f"{self._get_output_dir(trial=trial)}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        save_state(self._state(), folder, self.accelerator.process_index)
+
+    def _load_rng_state(self, checkpoint):
+        super()._load_rng_state(checkpoint)
+        if checkpoint is not None:
+            self._load_state(load_state(checkpoint, self.accelerator.process_index))

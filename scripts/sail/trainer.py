@@ -4,33 +4,24 @@ import contextlib
 import copy
 import logging
 import random
-import time
 from collections.abc import Iterator
 from itertools import islice
 
 import torch
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
-from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail import objective
-from sail.checkpoint import last_whole_checkpoint, load_state, save_state
+from sail.checkpoint import Resumable
 from sail.config import SAILConfig
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
-from sail.rewards import RewardFunction, reward_function
-from sail.rollouts import (
-    RolloutPair,
-    RolloutPool,
-    add_rewards,
-    label_by_reward,
-    prompt_order,
-    sample_responses,
-)
+from sail.rewards import reward_function
+from sail.rollouts import RewardFunction, RolloutPair, RolloutPool, prompt_order
+from sail.sampling import SamplesPairs
 
 logger = logging.getLogger(__name__)
 
 
-class SAILTrainer(ReferenceColumnsDPOTrainer):
+class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
     """Online DPO (SAIL, arXiv 2406.15567): DDP, DPP, DPR and any mix of them with offline rows.
 
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
@@ -90,28 +81,6 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
         self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
         # At the start the policy is the reference, Δ = 0 and ℓ = log 2 on every row.
         self._mean_loss = {route: torch.tensor(2.0).log().item() for route in (DPP, DPR)}
-
-    def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
-        """As the parent's; `resume_from_checkpoint=True` goes on from the newest checkpoint that is whole.
-
-        Raises:
-            ValueError: the checkpoint is not a whole one of this trainer, or there is none.
-        """
-        if resume_from_checkpoint is True:
-            resume_from_checkpoint = last_whole_checkpoint(self.args.output_dir, self.accelerator.num_processes)
-            if resume_from_checkpoint is None:
-                raise ValueError(f"no whole checkpoint found in {self.args.output_dir}")
-        return super().train(resume_from_checkpoint, **kwargs)
-
-    def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        folder = f"{self._get_output_dir(trial=trial)}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        save_state(self._state(), folder, self.accelerator.process_index)
-
-    def _load_rng_state(self, checkpoint):
-        super()._load_rng_state(checkpoint)
-        if checkpoint is not None:
-            self._load_state(load_state(checkpoint, self.accelerator.process_index))
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
@@ -285,76 +254,6 @@ class SAILTrainer(ReferenceColumnsDPOTrainer):
                 baseline[rows] = (loss[rows].sum() - loss[rows]) / (count - 1)
             self._mean_loss[route] = 0.95 * self._mean_loss[route] + 0.05 * loss[rows].mean().item()
         return baseline
-
-    def _refill(self):
-        """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
-        started = time.perf_counter()
-        rows = [self.train_dataset[row] for row in islice(self._prompt_rows, self.args.rollout_prompts)]
-        self._prompts_drawn += len(rows)
-        prompts = [row["prompt_ids"] for row in rows]
-        responses = self._generate([ids for ids in prompts for _ in range(2)])
-        pairs = [
-            RolloutPair(ids, (responses[2 * i], responses[2 * i + 1]), self.state.global_step)
-            for i, ids in enumerate(prompts)
-        ]
-        self._add_reference_logps(pairs)
-        if self.reward_function is not None and self.args.g > 0:
-            add_rewards(pairs, rows, self._tokenizer, self.reward_function, self.args.reverse)
-            label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
-            self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
-            self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
-            self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))
-            self._log("sail/reward_other", sum(pair.rewards[1 - pair.preferred] for pair in pairs) / len(pairs))
-        self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
-        self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
-        self.pool.extend(pairs)
-        seconds = time.perf_counter() - started
-        self._log("sail/rollouts_per_second", len(responses) / seconds)
-        self.rollout_seconds += seconds
-
-    def _generate(self, prompts: list[list[int]]) -> list[list[int]]:
-        """A response per prompt; the model's mode and the global random state are afterwards as before."""
-        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
-        eos_token_ids = {self._tokenizer.eos_token_id}
-        configured = self.model.generation_config.eos_token_id
-        eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
-        with (
-            torch.random.fork_rng(devices=devices),
-            # The next one does so too, but does not undo it after an exception.
-            disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
-            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
-            self.accelerator.autocast(),
-        ):
-            torch.manual_seed(self._rollout_rng.getrandbits(63))
-            training = model.training
-            model.eval()
-            try:
-                return sample_responses(
-                    model,
-                    prompts,
-                    pad_token_id=self._tokenizer.pad_token_id,
-                    eos_token_ids=sorted(eos_token_ids),
-                    max_new_tokens=self.args.rollout_max_new_tokens,
-                    temperature=self.args.rollout_temperature,
-                    top_p=self.args.rollout_top_p,
-                    batch_size=self.args.rollout_batch_size,
-                )
-            finally:
-                model.train(training)
-
-    def _add_reference_logps(self, pairs: list[RolloutPair]):
-        size = self.args.per_device_train_batch_size
-        # Log-probabilities do not depend on what else is in the batch; similar lengths together save padding.
-        order = sorted(pairs, key=lambda pair: len(pair.prompt_ids) + max(map(len, pair.response_ids)))
-        for start in range(0, len(order), size):
-            some = order[start : start + size]
-            examples = [
-                {"prompt_ids": p.prompt_ids, "chosen_ids": p.response_ids[0], "rejected_ids": p.response_ids[1]}
-                for p in some
-            ]
-            batch = {key: value.to(self.accelerator.device) for key, value in self.data_collator(examples).items()}
-            for pair, first, second in zip(some, *self._reference_logps(batch), strict=True):
-                pair.ref_logps = (first.item(), second.item())
 
     def _log(self, name: str, value: float):
         self._metrics["train"][name].append(value)

@@ -12,7 +12,7 @@ from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOConfig, DPOTrainer
 
-import sail.trainer
+import sail.sampling
 from plugin import tabular
 from plugin.tiny import rows
 from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
@@ -263,7 +263,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
         scored.extend(zip(prompts, completions, columns["note"], strict=True))
         return [1.0 if "".join(completion.split()) else 0.0 for completion in completions]
 
-    monkeypatch.setattr(sail.trainer, "sample_responses", answers)
+    monkeypatch.setattr(sail.sampling, "sample_responses", answers)
     monkeypatch.setattr(ReferenceColumnsDPOTrainer, "compute_loss", parent_loss, raising=False)
     data = Dataset.from_list([row | {"note": f"note on {row['prompt']}"} for row in rows(64)])
     trainer = sail_trainer(data, r=0.2, p=0.3, g=0.3, reward_funcs=score, max_age=0)
@@ -306,7 +306,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
 def test_dpr_prefers_the_higher_reward_or_the_lower_cost(sail_trainer, tokenizer, monkeypatch, reverse, best):
     end = tokenizer.eos_token_id
     monkeypatch.setattr(
-        sail.trainer, "sample_responses", lambda model, prompts, **_: [[70 + i % 2, end] for i in range(len(prompts))]
+        sail.sampling, "sample_responses", lambda model, prompts, **_: [[70 + i % 2, end] for i in range(len(prompts))]
     )
 
     def score(prompts, completions, **columns):
@@ -363,7 +363,7 @@ def test_identical_responses_stay_in_the_exact_estimator_only(
 ):
     """Where the published estimator finds no usable pair, the row stays the offline row that it was."""
     end = tokenizer.eos_token_id
-    monkeypatch.setattr(sail.trainer, "sample_responses", lambda model, prompts, **_: [[70, end]] * len(prompts))
+    monkeypatch.setattr(sail.sampling, "sample_responses", lambda model, prompts, **_: [[70, end]] * len(prompts))
     trainer = sail_trainer(estimator=estimator, max_steps=2, **{share: 0.5})
     seen = spy_on_batches(trainer)
     trainer.train()
@@ -673,14 +673,14 @@ def test_lora_trains_with_dpr_and_is_left_as_it_was(sail_trainer, checkpoint, ad
 
     trainer._draw_routes = drawing
     if fails == "generate":
-        sample = sail.trainer.sample_responses
+        sample = sail.sampling.sample_responses
 
         def failing(*args, **settings):
             if len(states) > 1:
                 raise RuntimeError("out of memory, say")
             return sample(*args, **settings)
 
-        monkeypatch.setattr(sail.trainer, "sample_responses", failing)
+        monkeypatch.setattr(sail.sampling, "sample_responses", failing)
     seen = spy_on_batches(trainer)
     with pytest.raises(RuntimeError, match="out of") if fails else nothing_expected():
         trainer.train()
@@ -713,7 +713,7 @@ def test_an_exception_leaves_mode_and_random_state_as_they_were(sail_trainer, mo
         raise RuntimeError("out of order")
 
     if place == "sample_responses":
-        monkeypatch.setattr(sail.trainer, "sample_responses", out_of_order)
+        monkeypatch.setattr(sail.sampling, "sample_responses", out_of_order)
     trainer = sail_trainer(
         g=1.0, reward_funcs=out_of_order if place == "reward" else reward, gradient_checkpointing=True
     )
