@@ -9,7 +9,7 @@ Benchmarks:
     steps   seconds per optimizer step: DPOTrainer, SAILTrainer with everything off, DDP.
     online  seconds per pair that is generated, labelled and trained on, every row online and used once:
             TRL's OnlineDPOTrainer, SAIL's DPR; and a DPO step on as many offline pairs, the floor.
-    sweep   twelve DPO runs' reference log-probabilities: computed once and shared, or by each run.
+    sweep   seconds per run, four methods with three seeds: each run its own reference log-probabilities, or shared.
     length  seconds per DPR step by response length.
     size    seconds per DPR step by model size.
 """

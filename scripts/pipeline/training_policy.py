@@ -47,16 +47,15 @@ def policy_trainer(
     if spec["method"] == "dpo":
         args = DPOConfig(**arguments, precompute_ref_log_probs=True)
         trainer = ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-        trainer.train_dataset = add_lengths(trainer.train_dataset)
-        return trainer
-    sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
-    sail["rollout_batch_size"] = device.batch_sizes["generate"]
-    trainer = SAILTrainer(
-        model,
-        args=SAILConfig(**arguments, **sail),
-        train_dataset=dataset,
-        processing_class=tokenizer,
-        reward_funcs=reward_function,
-    )
+    else:
+        sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
+        sail["rollout_batch_size"] = device.batch_sizes["generate"]
+        trainer = SAILTrainer(
+            model,
+            args=SAILConfig(**arguments, **sail),
+            train_dataset=dataset,
+            processing_class=tokenizer,
+            reward_funcs=reward_function,
+        )
     trainer.train_dataset = add_lengths(trainer.train_dataset)
     return trainer

@@ -5,24 +5,13 @@ import torch
 from datasets import Dataset
 from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
-from plugin.tiny import rows
+from plugin.tiny import SHAPE, rows
 from sail import SAILConfig, SAILTrainer
 from sail.rewards import ModelReward, reward_function
 
 
 def classifier(tokenizer, labels=1):
-    config = Qwen2Config(
-        vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.3,
-        num_labels=labels,
-        pad_token_id=tokenizer.pad_token_id,
-    )
+    config = Qwen2Config(vocab_size=len(tokenizer), num_labels=labels, pad_token_id=tokenizer.pad_token_id, **SHAPE)
     torch.manual_seed(3)
     return Qwen2ForSequenceClassification(config).eval()
 

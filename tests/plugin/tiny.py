@@ -4,6 +4,16 @@ import random
 
 WORDS = ("red", "blue", "green", "old", "new", "big", "small", "cat", "dog", "tree", "house", "boat")
 
+SHAPE = {
+    "hidden_size": 32,
+    "intermediate_size": 64,
+    "num_hidden_layers": 2,
+    "num_attention_heads": 2,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 128,
+    "initializer_range": 0.3,
+}
+
 
 def rows(size: int, seed: int = 0) -> list[dict[str, str]]:
     """Preference rows with distinct prompts of 1-4 words and responses of 1-5 words."""
@@ -24,13 +34,7 @@ def new_model(tokenizer, seed: int = 0):
 
     config = Qwen2Config(
         vocab_size=len(tokenizer),
-        hidden_size=32,
-        intermediate_size=64,
-        num_hidden_layers=2,
-        num_attention_heads=2,
-        num_key_value_heads=2,
-        max_position_embeddings=128,
-        initializer_range=0.3,
+        **SHAPE,
         tie_word_embeddings=False,
         bos_token_id=None,
         eos_token_id=tokenizer.eos_token_id,
