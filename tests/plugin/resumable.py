@@ -12,13 +12,8 @@ from datasets import Dataset
 from safetensors.torch import save_file
 from transformers import AutoTokenizer, TrainerCallback
 
-from plugin.tiny import rows
+from plugin.tiny import reward, rows
 from sail import SAILConfig, SAILTrainer
-
-
-def reward(prompts, completions, **columns):
-    """Longer is better."""
-    return [float(len(completion)) for completion in completions]
 
 
 def trainer(checkpoint, tokenizer, folder, **changes) -> SAILTrainer:

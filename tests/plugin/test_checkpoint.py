@@ -12,6 +12,7 @@ import torch
 from transformers import TrainerCallback
 
 from plugin import resumable
+from plugin.tiny import weights
 from sail.checkpoint import last_whole_checkpoint, load_state, save_state, state_path
 from sail.rollouts import RolloutPair, RolloutPool
 
@@ -37,10 +38,6 @@ class StopBefore(TrainerCallback):
     def on_step_begin(self, args, state, control, **kwargs):
         if state.global_step == self.step:
             raise StoppedError
-
-
-def weights(trainer):
-    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 
 
 def assert_equal(one, other):

@@ -14,7 +14,7 @@ from trl import DPOConfig, DPOTrainer
 
 import sail.sampling
 from plugin import tabular
-from plugin.tiny import rows
+from plugin.tiny import reward, rows, weights
 from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 from sail.objective import DDP, DPP, DPR, OFFLINE, pair_loss, preference_margin
 
@@ -40,11 +40,6 @@ METHODS = {
     "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1},
 }
 COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
-
-
-def reward(prompts, completions, **columns):
-    """Longer is better."""
-    return [float(len(completion)) for completion in completions]
 
 
 @pytest.fixture
@@ -83,10 +78,6 @@ def sail_trainer(make):
         return make(SAILTrainer, data, **changes)
 
     return sail_trainer
-
-
-def weights(trainer):
-    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
 
 
 def assert_same_weights(one, other, **tolerance):

@@ -27,6 +27,16 @@ def rows(size: int, seed: int = 0) -> list[dict[str, str]]:
     ]
 
 
+def reward(prompts, completions, **columns):
+    """Longer is better."""
+    return [float(len(completion)) for completion in completions]
+
+
+def weights(trainer):
+    """Copies of a trainer's parameters, by name."""
+    return {name: parameter.detach().clone() for name, parameter in trainer.model.named_parameters()}
+
+
 def new_model(tokenizer, seed: int = 0):
     """A tiny Qwen2 whose next-token distributions are far from uniform and depend on the whole context."""
     import torch
