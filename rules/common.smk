@@ -94,6 +94,11 @@ def baselines(run):
     return ["chosen"] if run.name == other else ["chosen", other]
 
 
+def per_seed(pattern):
+    """A pattern of files as one for each seed, the other wildcards left as they are."""
+    return expand(pattern, seed=SEEDS, allow_missing=True)
+
+
 def run_files(run, seed):
     """Files of one run and seed that the tables are made from, by kind."""
     place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"

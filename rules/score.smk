@@ -2,16 +2,17 @@
 
 
 rule score_responses:
+    # All seeds in one job: a reward model is loaded once per run.
     input:
         unpack(reward_model_files),
         spec=reward_spec_file,
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
     output:
-        "results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
     log:
-        "results/logs/score_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+        "results/logs/score_responses/{dataset}/{model}/{run}/{split}.log",
     benchmark:
-        "results/benchmarks/score_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+        "results/benchmarks/score_responses/{dataset}/{model}/{run}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
     resources:

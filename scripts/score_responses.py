@@ -1,7 +1,7 @@
-"""Score a policy's responses with the reward model.
+"""Score responses of policies with the reward model.
 
-Reads the reward model's spec (YAML), the responses and the reward model; writes parquet with the columns prompt_id and
-response_score (higher is better).
+Reads the reward model's spec (YAML), tables of responses and the reward model; writes a table for each (parquet) with
+the columns prompt_id and response_score (higher is better).
 """
 
 import argparse
@@ -14,22 +14,26 @@ from pipeline.io import read_parquet, read_yaml, run, write_parquet
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=Path, required=True, help="reward model spec, YAML")
-    parser.add_argument("--responses", type=Path, required=True, help="responses, parquet")
+    parser.add_argument("--responses", type=Path, nargs="+", required=True, help="tables of responses, parquet")
     parser.add_argument("--reward-model", required=True, help="reward model, hub id or folder")
-    parser.add_argument("--output", type=Path, required=True, help="parquet to write")
+    parser.add_argument("--output", type=Path, nargs="+", required=True, help="parquet to write for each table")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
+    if len(arguments.output) != len(arguments.responses):
+        parser.error(f"{len(arguments.responses)} tables of responses, {len(arguments.output)} files to write")
+
     entry = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.responses, ["prompt_id", "prompt", "response"])
+    frames = [read_parquet(path, ["prompt_id", "prompt", "response"]) for path in arguments.responses]
 
     from pipeline.rewards import RewardModel
     from pipeline.templates import as_text
 
     device = device_from_arguments(arguments)
     model = RewardModel(arguments.reward_model, entry, device.type, device.dtype, device.batch_sizes["score"])
-    scores = model.score([as_text(prompt) for prompt in frame["prompt"]], frame["response"].tolist())
-    write_parquet(frame[["prompt_id"]].assign(response_score=scores), arguments.output)
+    for frame, output in zip(frames, arguments.output, strict=True):
+        scores = model.score([as_text(prompt) for prompt in frame["prompt"]], frame["response"].tolist())
+        write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
 
 
 if __name__ == "__main__":

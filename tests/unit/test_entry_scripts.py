@@ -72,8 +72,11 @@ DEVICE = ["--device", "cpu", "--threads", "1"]
 
 
 def arguments_of(options: dict) -> list[str]:
-    """{name: value} as command-line arguments."""
-    return [part for name, value in options.items() for part in (f"--{name.replace('_', '-')}", str(value))]
+    """{name: value or values} as command-line arguments."""
+    arguments = []
+    for name, value in options.items():
+        arguments += [f"--{name.replace('_', '-')}", *map(str, value if isinstance(value, list) else [value])]
+    return arguments
 
 
 def call(script: str, device=DEVICE, **options) -> None:
@@ -243,6 +246,19 @@ def test_responses_and_evaluations_have_their_columns(at):
     assert np.allclose(sft["response_logps"], sft["ref_response_logps"], atol=1e-4)
     assert not np.allclose(dpr["chosen_logps"], dpr["ref_chosen_logps"], atol=1e-2)
     assert not np.allclose(dpr["response_logps"], dpr["ref_response_logps"], atol=1e-2)
+
+
+def test_responses_scored_in_one_call_are_scored_as_alone(at, tmp_path):
+    together = {run: tmp_path / f"{run}.parquet" for run in at.responses}
+    options = {"spec": at.specs / "reward.yaml", "reward_model": at.reward_model}
+    call("score_responses", responses=[*at.responses.values()], output=[*together.values()], **options)
+    assert together["dpr"].read_bytes() == at.scores["dpr"].read_bytes()
+    assert (
+        read_parquet(together["sft"])["response_score"].tolist()
+        != read_parquet(together["dpr"])["response_score"].tolist()
+    )
+    with pytest.raises(SystemExit):
+        call("score_responses", responses=[*at.responses.values()], output=[tmp_path / "one.parquet"], **options)
 
 
 def test_scores_and_verdicts_have_their_columns(at):

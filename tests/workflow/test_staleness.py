@@ -21,8 +21,9 @@ def trained(runs, seed="1"):
     return {Job("train_policy", (*PLACE, run, seed)) for run in runs}
 
 
-def scored(runs, seed="1"):
-    return {Job("score_responses", (*PLACE, run, seed, "eval")) for run in runs}
+def scored(runs):
+    """Scores of runs: a job for all the seeds of one."""
+    return {Job("score_responses", (*PLACE, run, "eval")) for run in runs}
 
 
 def judged(runs, seed="1", baseline=BASELINE):
@@ -33,7 +34,7 @@ def judged(runs, seed="1", baseline=BASELINE):
 def answered(runs, seed="1", baseline=BASELINE):
     """Responses of runs and what follows for themselves."""
     generated = {Job("generate_responses", (*PLACE, run, seed, "eval")) for run in runs}
-    return generated | scored(runs, seed) | judged(runs, seed, baseline)
+    return generated | scored(runs) | judged(runs, seed, baseline)
 
 
 def specs(runs):
