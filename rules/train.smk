@@ -102,6 +102,8 @@ rule train_policy:
         "results/logs/train_policy/{dataset}/{model}/{run}/seed{seed}.log",
     benchmark:
         "results/benchmarks/train_policy/{dataset}/{model}/{run}/seed{seed}.tsv"
+    # Before the many short jobs that follow it, which fill the cores at the end.
+    priority: 1
     conda:
         "../envs/pipeline.yaml"
     resources:

@@ -11,8 +11,8 @@ from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 # Hyperparameters of a spec that the trainers take by the same name.
 DPO_ARGUMENTS = ("beta", "label_smoothing")
 SAIL_ARGUMENTS = (
-    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "variance_baseline", "revkl", "label_draw", "max_age"),
-    *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts"),
+    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "upstream_scale", "revkl", "label_draw", "max_age"),
+    *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse"),
 )
 
 
@@ -49,6 +49,8 @@ def policy_trainer(
         trainer = ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
     else:
         sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
+        if "variance_baseline" in given:
+            sail["baseline"] = given["variance_baseline"]
         sail["rollout_batch_size"] = device.batch_sizes["generate"]
         trainer = SAILTrainer(
             model,

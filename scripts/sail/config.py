@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from trl import DPOConfig
 
 ESTIMATORS = ("exact", "upstream")
-VARIANCE_BASELINES = ("none", "mean", "leave_one_out")
+BASELINES = ("none", "mean", "leave-one-out")
 LABEL_DRAWS = ("hard", "bernoulli")
 
 
@@ -30,9 +30,12 @@ class SAILConfig(DPOConfig):
     g: float = field(default=0.0, metadata={"help": "Share of rows answered by the policy, labelled by reward (DPR)."})
     gamma: float = field(default=0.3, metadata={"help": "Weight of the extra gradient on DPR rows; 1 is exact."})
     estimator: str = field(default="exact", metadata={"help": f"Gradient estimator, one of {ESTIMATORS}."})
-    variance_baseline: str = field(
-        default="mean",
-        metadata={"help": f"Baseline of the response part (exact estimator), one of {VARIANCE_BASELINES}."},
+    upstream_scale: float = field(
+        default=1.0,
+        metadata={"help": "Factor of the upstream estimator's response part; the published code's own weight is 8."},
+    )
+    baseline: str = field(
+        default="mean", metadata={"help": f"Baseline of the response part (exact estimator), one of {BASELINES}."}
     )
     revkl: float = field(default=0.0, metadata={"help": "Weight λ of KL(π_θ ‖ π_ref), estimated on policy responses."})
     label_draw: str = field(
@@ -45,6 +48,7 @@ class SAILConfig(DPOConfig):
     rollout_max_new_tokens: int = field(default=256, metadata={"help": "Longest sampled response, in tokens."})
     rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill of the rollout pool."})
     rollout_batch_size: int = field(default=128, metadata={"help": "Responses generated side by side."})
+    rollout_reuse: int = field(default=1, metadata={"help": "How many rows a sampled pair may stand for."})
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
 
     def __post_init__(self):
@@ -55,16 +59,17 @@ class SAILConfig(DPOConfig):
                 raise ValueError(f"{name} must be between 0 and 1, not {value}")
         for name, choices in (
             ("estimator", ESTIMATORS),
-            ("variance_baseline", VARIANCE_BASELINES),
+            ("baseline", BASELINES),
             ("label_draw", LABEL_DRAWS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        for name, least in (("rollout_max_new_tokens", 1), ("rollout_prompts", 1), ("rollout_batch_size", 1)):
-            if getattr(self, name) < least:
-                raise ValueError(f"{name} must be at least {least}, not {getattr(self, name)}")
-        if not self.revkl >= 0 or self.max_age < 0:
-            raise ValueError(f"revkl and max_age must not be negative, not {self.revkl} and {self.max_age}")
+        for name in ("max_new_tokens", "prompts", "batch_size", "reuse"):
+            if getattr(self, f"rollout_{name}") < 1:
+                raise ValueError(f"rollout_{name} must be at least 1, not {getattr(self, f'rollout_{name}')}")
+        for name in ("revkl", "max_age", "upstream_scale"):
+            if not getattr(self, name) >= 0:
+                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
         if self.rollout_temperature <= 0 or not 0 < self.rollout_top_p <= 1:
             raise ValueError(
                 f"rollout_temperature must be > 0 and rollout_top_p in (0, 1], "

@@ -97,17 +97,20 @@ def upstream_terms(
     rho: float,
     pi: float,
     gamma: float,
+    scale: float = 1.0,
 ) -> Tensor:
     """What the published code's estimator adds to ℓ(Δ) of each row.
 
     With F = log σ(Δ) ≤ 0 of the pair as labelled, a DDP row's loss is −F − ½ρF², a DPP row's −F − ½πF²; and the
-    gradient of DPP and DPR rows with respect to each response's s_θ gets −c·F/s_θ, c = π or γ, both factors constant.
-    This raises both likelihoods: it is not the response part of equation 4. Being inside the mean over rows, it does
-    not grow with the batch size or the number of accumulation steps; the published code's weight is 8 times ours.
+    gradient of DPP and DPR rows with respect to each response's s_θ gets −c·F/s_θ, c = scale·π or scale·γ, F and s_θ
+    constant. This raises both likelihoods: it is not the response part of equation 4. Being inside the mean over rows,
+    it does not grow with the batch size or the number of accumulation steps.
 
     Args:
         margin, chosen_logps, rejected_logps, routes, rho, pi, gamma: as in `exact_terms`.
         flipped: rows whose label, drawn from σ(Δ) by the policy, is the opposite of the batch's; shape (B,), bool.
+        scale: factor of the second part. The published code adds it after the mean over 4 rows and in each of 2
+            accumulation steps, so that its own weight is 8.
 
     Returns:
         Shape (B,); zero on offline rows.
@@ -117,7 +120,7 @@ def upstream_terms(
     constant = log_preference.detach()
     # A response of probability 1 has s_θ = 0 and no gradient: it must not divide by zero, in any row.
     below_zero = -torch.finfo(margin.dtype).eps
-    responses = _gradient_only(
+    responses = scale * _gradient_only(
         -(constant / chosen_logps.detach().clamp(max=below_zero)) * chosen_logps
         - (constant / rejected_logps.detach().clamp(max=below_zero)) * rejected_logps
     )

@@ -44,6 +44,7 @@ class RolloutPair:
         rewards: the two rewards (higher is better), None where no reward function is at hand.
         preferred: which of the two the reward prefers (0 or 1), ties by a fair coin; None without rewards.
         step: the optimizer step whose policy sampled them.
+        uses: how many rows it has stood for.
     """
 
     prompt_ids: list[int]
@@ -52,6 +53,7 @@ class RolloutPair:
     ref_logps: tuple[float, float] = (0.0, 0.0)
     rewards: tuple[float, float] | None = None
     preferred: int | None = None
+    uses: int = 0
 
     @property
     def identical(self) -> bool:
@@ -238,26 +240,35 @@ def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> 
 
 
 class RolloutPool:
-    """Sampled pairs in the order in which they were made; too old ones are thrown away, never used."""
+    """Sampled pairs in the order of their next use; too old ones are thrown away, never used.
 
-    def __init__(self, max_age: int):
+    Args:
+        max_age: the most optimizer steps that a pair may be old when it is used.
+        reuse: how often a pair is given out; between two uses of one lie those of all others.
+    """
+
+    def __init__(self, max_age: int, reuse: int = 1):
         self.max_age = max_age
+        self.reuse = reuse
         self.pairs: deque[RolloutPair] = deque()
 
     def drop_stale(self, step: int) -> int:
         """Remove the pairs made more than `max_age` optimizer steps before `step`; returns how many."""
-        dropped = 0
-        while self.pairs and step - self.pairs[0].step > self.max_age:
-            self.pairs.popleft()
-            dropped += 1
-        return dropped
+        before = len(self.pairs)
+        self.pairs = deque(pair for pair in self.pairs if step - pair.step <= self.max_age)
+        return before - len(self.pairs)
 
     def __len__(self) -> int:
-        return len(self.pairs)
+        """How many rows the pairs can still stand for."""
+        return sum(self.reuse - pair.uses for pair in self.pairs)
 
     def take(self) -> RolloutPair:
-        """Remove and return the oldest pair."""
-        return self.pairs.popleft()
+        """The next pair; it goes to the end of the line, or leaves after its last use."""
+        pair = self.pairs.popleft()
+        pair.uses += 1
+        if pair.uses < self.reuse:
+            self.pairs.append(pair)
+        return pair
 
     def state_dict(self) -> list[dict]:
         """The pairs that wait, as plain values."""

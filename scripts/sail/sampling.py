@@ -7,10 +7,24 @@ import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail.rollouts import RolloutPair, add_rewards, label_by_reward, sample_responses
+from sail.sharding import whole_parameters
 
 
 class SamplesPairs:
     """What `SAILTrainer` inherits to sample pairs with the policy as it is."""
+
+    def _refill_together(self, wanted: int):
+        """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
+
+        Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another.
+        """
+        if not self._sharded:
+            return
+        while True:
+            short = torch.tensor([float(len(self.pool) < wanted)], device=self.accelerator.device)
+            if not self.accelerator.reduce(short, "sum").item():
+                return
+            self._refill()
 
     def _refill(self):
         """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
@@ -49,6 +63,7 @@ class SamplesPairs:
             # The next one does so too, but does not undo it after an exception.
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
             unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            whole_parameters(model, self.accelerator),
             self.accelerator.autocast(),
         ):
             torch.manual_seed(self._rollout_rng.getrandbits(63))

@@ -17,6 +17,7 @@ from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrain
 from sail.rewards import reward_function
 from sail.rollouts import RewardFunction, RolloutPair, RolloutPool, prompt_order
 from sail.sampling import SamplesPairs
+from sail.sharding import is_sharded
 
 logger = logging.getLogger(__name__)
 
@@ -72,9 +73,10 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
             self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
         if self._samples:
             rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-            self.pool = RolloutPool(args.max_age)
+            self.pool = RolloutPool(args.max_age, args.rollout_reuse)
             self._prompt_rows = prompt_order(len(self.train_dataset), args.seed, rank, processes)
             self._prompts_drawn = 0
+            self._sharded = is_sharded(self.accelerator)
             self._rollout_rng = random.Random(f"{args.seed}:{rank}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds = 0.0
@@ -161,27 +163,31 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         A row for which the pool has no usable pair stays the offline row that it was, route OFFLINE.
         """
         wanted = [row for row, route in enumerate(routes.tolist()) if route in (DPP, DPR)]
+        if self._samples:
+            self._log("sail/stale_pairs", self.pool.drop_stale(self.state.global_step))
+            self._refill_together(len(wanted))
         if not wanted:
             return inputs, routes
-        routes, replacements, ages = routes.clone(), {}, []
-        self._log("sail/stale_pairs", self.pool.drop_stale(self.state.global_step))
+        routes, replacements, ages, reuses = routes.clone(), {}, [], []
         for row in wanted:
             pair = self._next_pair(routes[row].item())
             if pair is None:
                 routes[row] = OFFLINE
                 continue
             ages.append(self.state.global_step - pair.step)
+            reuses.append(pair.uses - 1)
             replacements[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         if not replacements:
             return inputs, routes
         self._log("sail/age", sum(ages) / len(ages))
+        self._log("sail/reuse", sum(reuses) / len(reuses))
         examples = [replacements.get(row) or example for row, example in enumerate(self._examples(inputs))]
         batch = self.data_collator(examples)
         return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes
 
     def _next_pair(self, route: int) -> RolloutPair | None:
-        """The oldest usable pair, after a refill if the pool is empty; None if the refill brought none."""
-        refilled = False
+        """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
+        refilled = self._sharded  # there no rank may sample alone
         while True:
             if not len(self.pool):
                 if refilled:
@@ -221,6 +227,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         else:
             draws = torch.rand(len(margin), generator=self._routing, dtype=torch.float64).to(margin.device)
             flipped = (draws > torch.sigmoid(margin)) & ((routes == DDP) | (routes == DPP))
+            weights["scale"] = args.upstream_scale
             terms = objective.upstream_terms(margin, chosen_logps, rejected_logps, routes, flipped, **weights)
             self._log("sail/label_flips", flipped.sum().item())
         if args.revkl > 0:
@@ -247,10 +254,10 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         for route, loss in losses.items():
             rows = routes == route
             count = rows.sum()
-            if self.args.variance_baseline == "none" or not count:
+            if self.args.baseline == "none" or not count:
                 continue
             baseline[rows] = self._mean_loss[route]
-            if self.args.variance_baseline == "leave_one_out" and count > 1:
+            if self.args.baseline == "leave-one-out" and count > 1:
                 baseline[rows] = (loss[rows].sum() - loss[rows]) / (count - 1)
             self._mean_loss[route] = 0.95 * self._mean_loss[route] + 0.05 * loss[rows].mean().item()
         return baseline

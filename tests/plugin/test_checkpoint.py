@@ -21,7 +21,7 @@ METHODS = {
     "dpp": {"p": 0.5, "pi": 0.7},
     "dpr": {"g": 0.5, "gamma": 0.3},
     "mix upstream": {"r": 0.2, "p": 0.3, "g": 0.3, "estimator": "upstream"},
-    "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1, "variance_baseline": "leave_one_out"},
+    "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1, "baseline": "leave-one-out"},
     "two epochs": {"g": 0.5, "max_steps": -1, "num_train_epochs": 1.0, "save_steps": 3},
     "accumulated": {"g": 0.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
 }
@@ -156,4 +156,4 @@ def test_a_pool_comes_back_as_it_was():
     pool, other = RolloutPool(3), RolloutPool(3)
     pool.extend([pair, dataclasses.replace(pair, step=8, rewards=None, preferred=None)])
     other.load_state_dict(pool.state_dict())
-    assert list(other.pairs) == list(pool.pairs) and other.take() == pair
+    assert list(other.pairs) == list(pool.pairs) and other.pairs[0] == pair

@@ -116,6 +116,22 @@ def test_upstream_terms_by_hand(route, flipped, expected):
     assert pair.total(upstream_terms(*rows, **WEIGHTS)) == pytest.approx(expected, abs=2e-7)
 
 
+@pytest.mark.parametrize(
+    ("route", "flipped", "expected"),
+    [
+        (DDP, False, [0.2794060, -0.1178079, 0.1178079]),
+        # −8·0.4·0.2876821/2 and /4; the label part is not scaled
+        (DPP, False, [0.2711299, -0.1106159 - 0.4602914, 0.1106159 - 0.2301457]),
+        # −8·0.3·0.2876821/2 and /4
+        (DPR, False, [0.2876821, -0.125 - 0.3452185, 0.125 - 0.1726093]),
+    ],
+)
+def test_the_published_weight_of_the_upstream_response_part(route, flipped, expected):
+    pair = Pair()
+    rows = (pair.margin, pair.chosen, pair.rejected, torch.tensor([route]), torch.tensor([flipped]))
+    assert pair.total(upstream_terms(*rows, **WEIGHTS, scale=8)) == pytest.approx(expected, abs=4e-7)
+
+
 def test_the_upstream_label_part_is_right_in_expectation_over_the_policy_s_label():
     """Σ_label p_θ·(−∇F − ½∇F²) = ∇H: what the exact estimator writes in closed form."""
     pair = Pair()

@@ -82,6 +82,19 @@ def test_the_pool_gives_the_oldest_pair_first():
     assert len(pool) == 0
 
 
+def test_a_pair_is_used_again_after_all_others():
+    pool = RolloutPool(max_age=8, reuse=2)
+    pool.extend([pair(0, responses=((i,), (i,))) for i in range(3)])
+    assert len(pool) == 6
+    given = [pool.take() for _ in range(5)]
+    assert [(p.response_ids[0], p.uses) for p in given[:1]] == [([0], 2)]  # the same object, used again since
+    assert [p.response_ids[0] for p in given] == [[0], [1], [2], [0], [1]]
+    assert len(pool) == 1
+    other = RolloutPool(max_age=8, reuse=2)
+    other.load_state_dict(pool.state_dict())
+    assert len(other) == 1 and other.take().uses == 2 and len(other) == 0
+
+
 def test_pairs_older_than_the_age_are_dropped_and_no_others():
     pool = RolloutPool(max_age=2)
     for step in (0, 0, 1, 3):

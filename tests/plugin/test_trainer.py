@@ -187,7 +187,7 @@ def test_each_method_trains_and_logs(sail_trainer, method, estimator):
     names = {"sail/extra_loss", "rewards/margins", "loss"}
     names |= {"sail/label_flips"} if estimator == "upstream" else set()
     if "p" in shares or "g" in shares:
-        names |= {"sail/age", "sail/identical", "sail/response_tokens", "sail/stale_pairs"}
+        names |= {"sail/age", "sail/identical", "sail/response_tokens", "sail/stale_pairs", "sail/reuse"}
         assert trainer.rollout_seconds > 0
     if "g" in shares:
         names |= {"sail/reward", "sail/reward_ties"}
@@ -343,6 +343,16 @@ def test_pairs_are_used_in_order_and_never_beyond_their_age(sail_trainer):
     fresh = sail_trainer(p=0.5, max_age=0, rollout_prompts=16)
     fresh.train()
     assert set(logged(fresh, "sail/age")) == {0.0}
+
+
+def test_a_pair_may_stand_for_several_rows(sail_trainer):
+    once, thrice = (sail_trainer(p=1.0, max_steps=4, max_age=4, rollout_reuse=reuse) for reuse in (1, 3))
+    for trainer in (once, thrice):
+        trainer.train()
+    assert set(logged(once, "sail/reuse")) == {0.0}
+    # six pairs a refill, eight rows a step: of the first step's rows six are first uses and two second ones
+    assert logged(thrice, "sail/reuse") == [2 / 8, (4 * 1 + 4 * 2) / 8, (2 * 2) / 8, (6 * 1 + 2 * 2) / 8]
+    assert [trainer._prompts_drawn for trainer in (once, thrice)] == [36, 12]
 
 
 @pytest.mark.parametrize(
@@ -566,7 +576,9 @@ def test_upstream_labels_are_flipped_as_often_as_the_policy_disagrees():
     size, log = 4000, {}
     for route, share in ((DDP, 0.1), (DPP, 0.1), (DPR, 0.0), (OFFLINE, 0.0)):
         trainer = SimpleNamespace(
-            args=SimpleNamespace(rho=0.2, pi=0.2, gamma=0.3, beta=0.5, estimator="upstream", revkl=0.0),
+            args=SimpleNamespace(
+                rho=0.2, pi=0.2, gamma=0.3, beta=0.5, estimator="upstream", upstream_scale=1.0, revkl=0.0
+            ),
             _log=log.__setitem__,
             _routing=torch.Generator().manual_seed(0),
         )
@@ -577,11 +589,11 @@ def test_upstream_labels_are_flipped_as_often_as_the_policy_disagrees():
         assert log["sail/label_flips"] == pytest.approx(share * size, abs=3.5 * error), route
 
 
-@pytest.mark.parametrize("kind", ["none", "mean", "leave_one_out"])
+@pytest.mark.parametrize("kind", ["none", "mean", "leave-one-out"])
 def test_a_baseline_holds_nothing_of_its_own_row(sail_trainer, kind):
     routes = torch.tensor([DPP, DPR, DPP, DPR, DPP, DDP, OFFLINE])
     margin = torch.tensor([0.3, -0.2, 1.0, 0.5, -2.0, 0.1, 0.7])
-    trainer = sail_trainer(p=0.3, g=0.3, variance_baseline=kind)
+    trainer = sail_trainer(p=0.3, g=0.3, baseline=kind)
     for row in range(len(routes)):
         changed, baselines = margin.clone(), []
         changed[row] += 1.5
@@ -595,12 +607,12 @@ def test_a_baseline_holds_nothing_of_its_own_row(sail_trainer, kind):
         # Of each other row with the same route: the entropy on DPP rows, the loss on DPR rows.
         h = [math.log1p(math.exp(-m)) + m * math.exp(-m) / (1 + math.exp(-m)) for m in margin.tolist()]
         loss = [math.log1p(math.exp(-m)) for m in margin.tolist()]
-        expected["leave_one_out"] = [(h[2] + h[4]) / 2, loss[3], (h[0] + h[4]) / 2, loss[1], (h[0] + h[2]) / 2]
+        expected["leave-one-out"] = [(h[2] + h[4]) / 2, loss[3], (h[0] + h[4]) / 2, loss[1], (h[0] + h[2]) / 2]
         assert baselines[0].tolist() == pytest.approx([*expected[kind], 0.0, 0.0], abs=1e-6)
 
 
 def test_the_mean_baseline_follows_the_losses_of_earlier_batches(sail_trainer):
-    trainer = sail_trainer(g=0.5, variance_baseline="mean")
+    trainer = sail_trainer(g=0.5, baseline="mean")
     margin, routes = torch.tensor([math.log(3.0)] * 2), torch.tensor([DPR, DPR])
     first, second = (trainer._variance_baseline(margin, routes)[0].item() for _ in range(2))
     assert first == pytest.approx(math.log(2))

@@ -84,8 +84,8 @@ def test_each_method_takes_only_what_concerns_it():
     keys = {method: set(method_defaults(method)) for method in METHODS}
     assert keys["sft"] == set()
     assert keys["ddp"] - keys["dpo"] == {"estimator", "r", "rho"}
-    online = {"estimator", "variance_baseline", "revkl", "max_age"}
-    online |= {f"rollout_{key}" for key in ("temperature", "top_p", "max_new_tokens", "prompts")}
+    online = {"estimator", "variance_baseline", "upstream_scale", "revkl", "max_age"}
+    online |= {f"rollout_{key}" for key in ("temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
     assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
     assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "g", "gamma"}
     assert keys["mix"] == keys["ddp"] | keys["dpp"] | keys["dpr"]
@@ -95,7 +95,7 @@ def test_numbers_of_defaults_have_the_type_that_given_ones_have():
     for method in METHODS:
         for key, value in method_defaults(method).items():
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
-            whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts")
+            whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
 
 

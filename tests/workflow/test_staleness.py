@@ -95,7 +95,7 @@ def test_another_order_of_tasks_is_another_table(copied):
 
 def test_a_hyperparameter_that_one_method_takes(copied):
     """The run keeps its name; its spec tells the difference."""
-    copied.configure(lambda config: config["policy"].update(variance_baseline="leave_one_out"))
+    copied.configure(lambda config: config["policy"].update(variance_baseline="leave-one-out"))
     runs = [DPP, DPR, MIX]
     assert copied.plan() == specs(runs) | trained(runs) | answered(runs) | NEW_TABLE
 
