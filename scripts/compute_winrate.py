@@ -1,28 +1,50 @@
-"""Aggregate the verdicts, scores and log-probabilities of all runs into the win-rate table.
+"""Win rates with intervals: of all runs of a config, or of any table of verdicts.
 
-Reads the run table and the files that it names; writes one CSV row per (dataset, model, run, baseline). The columns and
-how they are computed are described in `pipeline.tables.winrate_table` and `pipeline.statistics`.
+With --runs: reads the run table and the files that it names, and writes one CSV row per (dataset, model, run,
+baseline); the columns are described in `pipeline.tables.winrate_table` and `pipeline.statistics`.
+
+With --verdicts: reads a table (parquet) with the columns run, baseline, prompt_id, preference (0 to 1 for the run, null
+where not parsed), len_run and len_baseline (characters), and seed and order where there are any; writes one CSV row per
+(run, baseline) as `pipeline.comparison.compare` describes it: length-controlled win rates, tests, a leaderboard.
 """
 
 import argparse
 
-from pipeline.io import run, write_csv
+from pipeline.comparison import REFITS, compare
+from pipeline.io import read_parquet, run, write_csv
 from pipeline.run_table import read_run_table
 from pipeline.statistics import RESAMPLES
-from pipeline.tables import winrate_table
+from pipeline.tables import DECIMALS, winrate_table
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--runs", required=True, help="run table (YAML)")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--runs", help="run table (YAML)")
+    source.add_argument("--verdicts", help="table of verdicts (parquet)")
+    parser.add_argument("--difficulty", help="difficulty of each prompt (parquet: prompt_id, difficulty)")
+    parser.add_argument("--reference", help="run that the others are compared with")
     parser.add_argument("--output", required=True, help="win-rate table to write (CSV)")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
+    parser.add_argument(
+        "--refits", type=int, default=REFITS, help="resamples of what needs a fit (default %(default)s)"
+    )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.resamples < 1:
-        parser.error("--resamples must be at least 1")
-    table = read_run_table(arguments.runs)
-    write_csv(winrate_table(table, arguments.resamples, arguments.seed), arguments.output)
+    if arguments.resamples < 1 or arguments.refits < 1:
+        parser.error("--resamples and --refits must be at least 1")
+    if arguments.runs and (arguments.difficulty or arguments.reference):
+        parser.error("--difficulty and --reference go with --verdicts")
+    if arguments.runs:
+        table = winrate_table(read_run_table(arguments.runs), arguments.resamples, arguments.seed)
+    else:
+        verdicts, difficulty = read_parquet(arguments.verdicts), None
+        if arguments.difficulty:
+            difficulty = read_parquet(arguments.difficulty, ["prompt_id", "difficulty"])
+            difficulty = difficulty.set_index("prompt_id")["difficulty"]
+        counts = arguments.resamples, arguments.refits, arguments.seed
+        table = compare(verdicts, difficulty, arguments.reference, *counts).round(DECIMALS)
+    write_csv(table, arguments.output, digits=6 if arguments.runs else 12)
 
 
 if __name__ == "__main__":

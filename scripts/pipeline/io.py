@@ -92,10 +92,10 @@ def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
         pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
 
 
-def write_csv(frame: pd.DataFrame, path: str | Path) -> None:
-    """Write a frame as CSV, without its index; floats keep six significant digits."""
+def write_csv(frame: pd.DataFrame, path: str | Path, digits: int = 6) -> None:
+    """Write a frame as CSV, without its index; floats keep so many significant digits."""
     with atomic_path(path) as temporary:
-        frame.to_csv(temporary, index=False, float_format="%.6g", lineterminator="\n")
+        frame.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
 
 
 def write_text(text: str, path: str | Path) -> None:
