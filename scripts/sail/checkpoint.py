@@ -9,6 +9,8 @@ import re
 from pathlib import Path
 
 import torch
+from torch.utils.data import Sampler
+from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
 
 
@@ -58,11 +60,42 @@ def last_whole_checkpoint(folder: str | Path, processes: int) -> str | None:
     return str(steps[max(whole)]) if whole else None
 
 
+class ReplayableOrder(Sampler):
+    """A sampler that draws its order from the global random state, such that the order of one epoch can come again.
+
+    Args:
+        sampler: the sampler.
+        replay: {epoch, state}: `drawn` of the run that is gone on with.
+
+    Attributes:
+        drawn: {epoch, state}: the epoch that was begun last, and the random state at its beginning.
+    """
+
+    def __init__(self, sampler: Sampler, replay: dict | None = None):
+        self.sampler, self.replay, self.drawn, self.epoch = sampler, replay, None, 0
+
+    def __len__(self) -> int:
+        return len(self.sampler)
+
+    def set_epoch(self, epoch: int) -> None:
+        """Name the epoch that the next order is for."""
+        self.epoch = epoch
+
+    def __iter__(self):
+        if self.replay is not None and self.replay["epoch"] == self.epoch:
+            torch.set_rng_state(self.replay["state"])
+        self.drawn = {"epoch": self.epoch, "state": torch.get_rng_state()}
+        return iter(list(self.sampler))
+
+
 class Resumable:
     """What a Trainer inherits, before its own class, so that its checkpoints hold `_state()` and give it back.
 
     The trainer has `_state()` and `_load_state(state)`.
     """
+
+    _order: ReplayableOrder | None = None
+    _order_to_replay: dict | None = None
 
     def train(self, resume_from_checkpoint: str | bool | None = None, **kwargs):
         """As the parent's; `resume_from_checkpoint=True` goes on from the newest checkpoint that is whole.
@@ -74,12 +107,22 @@ class Resumable:
             resume_from_checkpoint = last_whole_checkpoint(self.args.output_dir, self.accelerator.num_processes)
             if resume_from_checkpoint is None:
                 raise ValueError(f"no whole checkpoint found in {self.args.output_dir}")
+        if resume_from_checkpoint:
+            # The parent goes through the epoch's order up to where it stopped before it restores any random state.
+            self._order_to_replay = load_state(resume_from_checkpoint, self.accelerator.process_index).get("order")
         return super().train(resume_from_checkpoint, **kwargs)
+
+    def _get_train_sampler(self, *args, **kwargs):
+        sampler = super()._get_train_sampler(*args, **kwargs)
+        if isinstance(sampler, LengthGroupedSampler):
+            sampler = self._order = ReplayableOrder(sampler, self._order_to_replay)
+        return sampler
 
     def _save_checkpoint(self, model, trial):
         super()._save_checkpoint(model, trial)
         folder = f"{self._get_output_dir(trial=trial)}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
-        save_state(self._state(), folder, self.accelerator.process_index)
+        state = self._state() | {"order": self._order and self._order.drawn}
+        save_state(state, folder, self.accelerator.process_index)
 
     def _load_rng_state(self, checkpoint):
         super()._load_rng_state(checkpoint)

@@ -39,13 +39,18 @@ def trainer(checkpoint, tokenizer, folder, **changes) -> SAILTrainer:
     }
     args = SAILConfig(**arguments | changes)
     data = Dataset.from_list(rows(32))
-    return SAILTrainer(
+    run = SAILTrainer(
         str(checkpoint),
         args=args,
         train_dataset=data,
         processing_class=tokenizer,
         reward_funcs=reward if args.g else None,
     )
+    if args.train_sampling_strategy == "group_by_length":
+        lengths = [len(row["prompt_ids"]) + len(row["chosen_ids"]) for row in run.train_dataset]
+        run.train_dataset = run.train_dataset.add_column("length", lengths)
+        run.args.remove_unused_columns = False  # the sampler reads it
+    return run
 
 
 class KillBefore(TrainerCallback):

@@ -23,6 +23,7 @@ METHODS = {
     "mix upstream": {"r": 0.2, "p": 0.3, "g": 0.3, "estimator": "upstream"},
     "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1, "baseline": "leave-one-out"},
     "two epochs": {"g": 0.5, "max_steps": -1, "num_train_epochs": 1.0, "save_steps": 3},
+    "grouped by length": {"g": 0.5, "max_steps": 11, "train_sampling_strategy": "group_by_length"},
     "accumulated": {"g": 0.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
 }
 
