@@ -1,13 +1,17 @@
 import gzip
 import json
+import tempfile
+from pathlib import Path
 
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from pipeline.data import preparation
+from pipeline.data.filters import prompt_id
 from pipeline.data.loading import read_batches, split_files
-from pipeline.data.preparation import REASONS, prepare, prompt_id
+from pipeline.data.splitting import REASONS, SPLITS
 from pipeline.io import InputError
 
 
@@ -20,6 +24,14 @@ def write_jsonl(path, rows):
     text = "".join(json.dumps(row) + "\n" for row in rows)
     path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
     return path
+
+
+def prepare(spec, processes=1):
+    """The splits as tables, and the card."""
+    with tempfile.TemporaryDirectory() as folder:
+        card = preparation.prepare(spec, folder, processes)
+        assert json.loads((Path(folder) / "card.json").read_text()) == card
+        return {name: pq.read_table(Path(folder) / f"{name}.parquet") for name in SPLITS}, card
 
 
 def plain(path, **keys):
@@ -314,7 +326,11 @@ def _truncated_parquet(path):
         ("rows.jsonl", lambda path: path.write_text('{"prompt": "p"}\n{"prompt": \n'), "line 2 is not JSON"),
         ("rows.jsonl", lambda path: path.write_text("[1]\n"), "line 1 is no JSON object but list"),
         ("rows.jsonl", lambda path: path.write_bytes(b'{"prompt": "\xff"}\n'), r"rows\.jsonl: cannot be read"),
-        ("rows.jsonl", lambda path: path.write_text('{"prompt": 1}\n{"prompt": "a"}\n'), "'prompt', rows 0 to 1"),
+        (
+            "rows.jsonl",
+            lambda path: path.write_text('{"prompt": 1}\n{"prompt": "a"}\n'),
+            "'prompt': row 1 .* is of another type",
+        ),
         ("rows.csv", lambda path: path.write_text("prompt\n"), r"rows\.csv: not a data file by its name"),
     ],
 )
