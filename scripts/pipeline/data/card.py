@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+import pandas as pd
 
 from pipeline.data.splitting import REASONS, Records
 
@@ -41,7 +42,7 @@ def data_card(
         "rows_out": len(rows),
         "dropped": {reason: dropped[reason] for reason in REASONS},
         "splits": {name: len(numbers) for name, numbers in splits.items()},
-        "prompts": {name: len(np.unique(records["prompt"][numbers])) for name, numbers in splits.items()},
+        "prompts": {name: len(pd.unique(records["prompt"][numbers])) for name, numbers in splits.items()},
         "response_characters": {name: _summary(values) for name, values in lengths.items()},
         "histograms": {"response_characters": histogram(lengths), "margin": _margins(records, rows)},
     }

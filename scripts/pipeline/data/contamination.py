@@ -1,6 +1,7 @@
 """N-gram overlap of the train prompts with the eval prompts."""
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 
 from pipeline.data.words import word_ngrams
@@ -34,14 +35,14 @@ class Contamination:
             self._seen = np.zeros(len(self._known), bool)
         if not len(self._known):
             return
-        hashes = np.unique(word_ngrams(prompts, WORDS, short=False)[0])
+        hashes, _ = word_ngrams(prompts, WORDS, short=False)
         places = np.minimum(np.searchsorted(self._known, hashes), len(self._known) - 1)
         self._seen[places[self._known[places] == hashes]] = True
 
     def summary(self) -> dict:
         """{words, eval_prompts (those of at least that many words), shared (of these), share}; a share of none is 0."""
         owners = np.concatenate(self._owners)
-        long_enough = len(np.unique(owners))
-        shared = len(np.unique(owners[self._seen[self._places]]))
+        long_enough = len(pd.unique(owners))
+        shared = len(pd.unique(owners[self._seen[self._places]]))
         share = round(shared / long_enough, 4) if long_enough else 0.0
         return {"words": WORDS, "eval_prompts": long_enough, "shared": shared, "share": share}

@@ -140,9 +140,9 @@ def _refuse_blank(batch: Batch) -> None:
 
 
 def _refuse_no_probability(batch: Batch) -> None:
-    """Raise on a bt_prob that is no number between 0 and 1."""
+    """Raise on a bt_prob that is a number, but not between 0 and 1."""
     for row, value in enumerate(batch.table["bt_prob"].to_pylist()):
-        if value is None or (isinstance(value, int | float) and not 0 <= value <= 1):
+        if isinstance(value, int | float) and not 0 <= value <= 1:
             raise _fault(batch, "bt_prob", row, f"is {value}; it must be a probability")
 
 

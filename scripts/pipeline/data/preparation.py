@@ -19,6 +19,7 @@ from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
@@ -205,8 +206,8 @@ def _labels(spec: dict, records: dict[str, np.ndarray], train: np.ndarray) -> di
 
 
 def _check(records: dict[str, np.ndarray], splits: dict[str, np.ndarray], rows_in: int, dropped: Counter) -> None:
-    groups = [np.unique(records["group"][rows]) for rows in splits.values()]
-    assert sum(map(len, groups)) == len(np.unique(np.concatenate(groups))), "a prompt is in two splits"
+    groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
+    assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
     assert rows_in == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
 
 
