@@ -7,11 +7,13 @@ compares the rows of every split.
 
     python scripts/benchmark_data.py --rows 1000000 --output results/benchmark_data.json
 
-Seconds are of whole processes; memory is the largest sum of the resident sets of a process and its children.
+Seconds are of whole processes, by the clock and by the CPUs, the fairer of the two where other work runs too; memory is
+the largest sum of the resident sets of a process and its children.
 """
 
 import argparse
 import json
+import resource
 import subprocess
 import sys
 import tempfile
@@ -58,8 +60,10 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"the ways give other rows: {same}")
     write_json({"rows": arguments.rows, "cpus": cpu_count(), "results": results, "splits": same[0]}, arguments.output)
     for result in results:
-        ratio = results[-1]["seconds"] / result["seconds"]
-        print(f"{result['case']:<60} {result['seconds']:8.1f} s, {result['peak_mib']:7.0f} MiB, ratio {ratio:.1f}")
+        seconds, cpu_seconds = (f"{result[name]:.1f} s" for name in ("seconds", "cpu_seconds"))
+        ratios = [results[-1][name] / result[name] for name in ("seconds", "cpu_seconds")]
+        faster = "row by row takes {:.1f} times as long, {:.1f} times by CPU".format(*ratios)
+        print(f"{result['case']}: {seconds}, {cpu_seconds} of CPU, {result['peak_mib']:.0f} MiB; {faster}")
 
 
 def make_rows(path: str, rows: int) -> None:
@@ -88,11 +92,12 @@ def _texts(draw: np.random.Generator, words: pa.Array, count: int, low: int, hig
 
 
 def measure(how: str, scratch: str, name: str, **arguments) -> dict:
-    """Run a case in a process of its own: {case, seconds, peak_mib}."""
+    """Run a case in a process of its own: {case, seconds, cpu_seconds (of all its processes), peak_mib}."""
     import psutil
 
     case = {"how": how, "arguments": {**arguments, "folder": f"{scratch}/{name}"}}
     started, peak = time.perf_counter(), 0
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
     with open(f"{scratch}/{name}.log", "w+") as log:
         command = [sys.executable, __file__, "--case", json.dumps(case)]
         process = subprocess.Popen(command, stdout=log, stderr=log)
@@ -104,7 +109,10 @@ def measure(how: str, scratch: str, name: str, **arguments) -> dict:
             log.seek(0)
             raise InputError(f"{case} failed:\n{log.read()[-2000:]}")
     given = ", ".join(f"{key} {value}" for key, value in arguments.items() if key != "source")
-    result = {"case": f"{how} {given}".strip(), "seconds": seconds, "peak_mib": peak / 2**20}
+    now = resource.getrusage(resource.RUSAGE_CHILDREN)
+    cpu_seconds = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
+    result = {"case": f"{how} {given}".strip(), "seconds": seconds, "cpu_seconds": cpu_seconds}
+    result["peak_mib"] = peak / 2**20
     print(result, file=sys.stderr, flush=True)
     return result
 

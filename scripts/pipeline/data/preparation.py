@@ -14,7 +14,7 @@ import os
 import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 
@@ -231,10 +231,16 @@ def write_split(shelf: Shelf, rows: np.ndarray, labels: dict[str, np.ndarray], p
         labels: of `noisy_labels`, columns to add and whether to swap; empty where there is no noise.
         see: called with the prompts of each piece, as text.
     """
-    with pq.ParquetWriter(path, _schema(shelf.schema, labels), compression="zstd") as writer:
-        for start in range(0, max(len(rows), 1), PIECE_ROWS):
-            part = slice(start, start + PIECE_ROWS)
-            piece = shelf.gather(rows[part])
+    parts = [slice(start, start + PIECE_ROWS) for start in range(0, max(len(rows), 1), PIECE_ROWS)]
+    with (
+        pq.ParquetWriter(path, _schema(shelf.schema, labels), compression="zstd") as writer,
+        ThreadPoolExecutor(1) as reader,
+    ):
+        ahead = reader.submit(shelf.gather, rows[parts[0]])
+        for part, following in zip(parts, [*parts[1:], None], strict=True):
+            piece = ahead.result()
+            if following:  # read while this one is written
+                ahead = reader.submit(shelf.gather, rows[following])
             if see:
                 see(joined_texts(piece, "prompt"))
             piece = _swapped(piece, {name: values[part] for name, values in labels.items()})
