@@ -12,6 +12,7 @@ from transformers import AutoModelForCausalLM
 from trl import DPOConfig, DPOTrainer
 
 from pipeline.data.lengths import COMPLETION_TOKENS, LengthRule
+from pipeline.io import InputError
 from pipeline.models import load_policy, load_tokenizer, save_checkpoint
 from pipeline.templates import format_prompt, format_response
 
@@ -112,6 +113,18 @@ def test_each_completion_of_ultrafeedback_counts(tmp_path):
 def test_a_tokenizer_that_is_not_there_is_named(tmp_path):
     with pytest.raises(ValueError, match=f"{tmp_path}/none: there is no such folder"):
         prepare_rows(tmp_path, [row(i) for i in range(9)], tokenizers=[entry(tmp_path / "none")], max_length=9)
+
+
+def test_a_tokenizer_that_cannot_be_had_and_a_template_that_refuses_are_named(tmp_path):
+    rows = [row(i) for i in range(9)]
+    with pytest.raises(InputError, match="owner/no-such-model: its tokenizer, by which rows are too long, cannot be"):
+        prepare_rows(tmp_path, rows, tokenizers=[entry("owner/no-such-model")], max_length=9)
+    tokenizer = chat_tokenizer()
+    tokenizer.chat_template = "{{ raise_exception('no dialogues here') }}"
+    tokenizer.save_pretrained(tmp_path / "strict")
+    (tmp_path / "strict" / "config.json").write_text('{"model_type": "llama"}')
+    with pytest.raises(InputError, match=r"strict: its chat template refuses a dialogue .*no dialogues here"):
+        prepare_rows(tmp_path, rows, tokenizers=[entry(tmp_path / "strict")], max_length=9)
 
 
 def test_transformers_is_imported_only_where_there_is_a_tokenizer(tmp_path):

@@ -4,7 +4,9 @@ from functools import cached_property
 
 import numpy as np
 import pyarrow as pa
+from jinja2 import TemplateError
 
+from pipeline.io import InputError
 from pipeline.templates import as_text, format_prompt, format_response
 
 # UltraFeedback as published: each completion of a row has fewer tokens than this with the instruction.
@@ -27,10 +29,24 @@ class LengthRule:
 
     @cached_property
     def tokenizers(self) -> list:
-        """The loaded tokenizers; transformers is imported only here, where there are any."""
+        """The loaded tokenizers; transformers is imported only here, where there are any.
+
+        Raises:
+            InputError: one cannot be had.
+        """
         from pipeline.tokenization import load_tokenizer
 
-        return [load_tokenizer(entry["path"], entry) for entry in self.entries]
+        loaded = []
+        for entry in self.entries:
+            try:
+                loaded.append(load_tokenizer(entry["path"], entry))
+            except OSError as error:  # of transformers, for hub ids
+                reason = " ".join(str(error).split())
+                raise InputError(
+                    f"{entry['path']}: its tokenizer, by which rows are too long, cannot be loaded ({reason}). Give a "
+                    "hub id that this machine can reach or has in its cache, or a local path"
+                ) from error
+        return loaded
 
     def too_long(self, pairs: pa.Table) -> np.ndarray:
         """Which rows are too long.
@@ -41,14 +57,21 @@ class LengthRule:
 
         Returns:
             bool of shape (rows,).
+
+        Raises:
+            InputError: a tokenizer cannot be had, or its chat template refuses a dialogue.
         """
         result = np.zeros(len(pairs), bool)
         for entry, tokenizer in zip(self.entries, self.tokenizers, strict=True):
             for start in range(0, len(pairs), PIECE):
                 piece = pairs.slice(start, PIECE)
-                longest = _longest(piece, ("chosen", "rejected"), tokenizer, entry) > self.max_length
-                if "completions" in piece.column_names:
-                    longest |= _longest(piece, ("completions",), tokenizer, entry) >= COMPLETION_TOKENS
+                try:
+                    longest = _longest(piece, ("chosen", "rejected"), tokenizer, entry) > self.max_length
+                    if "completions" in piece.column_names:
+                        longest |= _longest(piece, ("completions",), tokenizer, entry) >= COMPLETION_TOKENS
+                except TemplateError as error:
+                    text = f"{entry['path']}: its chat template refuses a dialogue of the dataset ({error})"
+                    raise InputError(text) from error
                 result[start : start + PIECE] |= longest
         return result
 
