@@ -136,7 +136,8 @@ def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:
 def _read_parquet(file: Path, columns: list[str]) -> Iterator[Batch]:
     first = 0
     try:
-        with pq.ParquetFile(file) as parquet:
+        # Without pre_buffer and with a buffer of its own, the reader does not hold on to the columns of the whole file.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as parquet:
             _require_columns(str(file), columns, parquet.schema_arrow.names)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 yield Batch(pa.Table.from_batches([batch]).select(columns), str(file), first)

@@ -36,7 +36,7 @@ from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, sp
 from pipeline.io import InputError, write_json
 
 PROGRESS_ROWS = 100_000
-PIECE_ROWS = 50_000
+PIECE_ROWS = 25_000
 BATCHES_HERE = 3  # so many are filtered in this process, as others take a second to start
 
 
