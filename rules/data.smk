@@ -15,8 +15,10 @@ rule prepare_data:
         "results/benchmarks/prepare_data/{dataset}.tsv"
     conda:
         "../envs/pipeline.yaml"
+    threads: 2
     params:
         code=code("prepare_data.py"),
         folder=subpath(output.card, parent=True),
     shell:
-        "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder} > {log} 2>&1"
+        "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder}"
+        " --processes {threads} > {log} 2>&1"

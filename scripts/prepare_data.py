@@ -2,13 +2,14 @@
 
 Reads the resolved dataset entry (YAML) and the source that it names: the embedded world, a local file or folder, or a
 dataset of the Hugging Face Hub. The parquet files have the columns prompt_id, prompt, chosen and rejected; prompt,
-chosen and rejected are text, or lists of messages {role, content} for dialogues.
+chosen and rejected are text, or lists of messages {role, content} for dialogues. With label noise train has the columns
+flipped and label_prob too, and bt_prob where labels are drawn from it.
 """
 
 import argparse
 from pathlib import Path
 
-from pipeline.data.preparation import prepare, write
+from pipeline.data.preparation import prepare
 from pipeline.io import read_yaml, run
 
 
@@ -17,10 +18,10 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--spec", type=Path, required=True, help="resolved dataset entry, YAML")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the splits and the card")
+    parser.add_argument("--processes", type=int, help="that filter rows side by side; all CPUs if left out")
     arguments = parser.parse_args(argv)
 
-    splits, card = prepare(read_yaml(arguments.spec))
-    write(splits, card, arguments.output_dir)
+    card = prepare(read_yaml(arguments.spec), arguments.output_dir, arguments.processes)
     counts = ", ".join(f"{name} {count:,}" for name, count in card["splits"].items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in card["dropped"].items() if count)
     print(f"{card['dataset']}: {card['rows_in']:,} rows in, {counts}; dropped: {reasons or 'none'}")

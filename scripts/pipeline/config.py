@@ -10,7 +10,7 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.config_errors import ConfigError, Problem, unknown_name
-from pipeline.entries import judge_names, read_entries, read_judge, why_not_judge
+from pipeline.entries import data_entry, judge_names, read_entries, read_judge, why_not_judge
 from pipeline.schema import fill, load_schema, validate
 from pipeline.sweep import METHODS, TaskRun, Value, expand
 
@@ -165,9 +165,9 @@ class Settings:
         raise self._error(unknown_name(("baseline",), "run or method with a run", baseline, list(self.task_runs)))
 
     def data_spec(self, dataset: str) -> dict:
-        """What a dataset is prepared from: its name and entry, without reward model and judge."""
-        entry = self.entries["datasets"][dataset]
-        return self._named(dataset, {key: entry[key] for key in entry if key not in ("reward_model", "judge")})
+        """What a dataset is prepared from: its name and entry, and the tokenizers by which rows are too long."""
+        models = [self.entries["models"][model] for model in self.models]
+        return self._named(dataset, data_entry(self.entries["datasets"][dataset], models, self.max_length))
 
     def sft_spec(self, dataset: str, model: str) -> dict:
         """What an SFT model is trained from: {dataset, model: {name, …}, sft: hyperparameters}."""

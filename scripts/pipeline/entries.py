@@ -6,6 +6,7 @@ from pipeline.config_errors import ConfigError, Problem
 from pipeline.io import read_yaml
 from pipeline.schema import fill, load_schema, validate
 
+TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template")
 RUNNABLE_JUDGES = ("gold", "reward")  # kinds; others are validated, but refused where they are used
 
 
@@ -31,6 +32,25 @@ def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: st
     for name, entry in definitions.items():
         _check_entry(kind, ("definitions", kind, name), entry, source, {"definitions": {kind: definitions}})
     return {**shipped, **definitions}
+
+
+def data_entry(dataset: dict, models: list[dict], max_length: int) -> dict:
+    """What of a dataset's entry its preparation depends on, and the tokenizers by which rows are too long.
+
+    Args:
+        dataset: its entry.
+        models: entries of the config's models. One that is trained from scratch has no tokenizer before it has seen the
+            dataset.
+        max_length: most tokens of prompt and response.
+
+    Returns:
+        The entry without reward model and judge; where there are pretrained models also {tokenizers: [{path, revision,
+        trust_remote_code, plain_template}], max_length}.
+    """
+    entry = {key: dataset[key] for key in dataset if key not in ("reward_model", "judge")}
+    wanted = [{key: model[key] for key in TOKENIZER_KEYS if key in model} for model in models if "path" in model]
+    tokenizers = [tokenizer for i, tokenizer in enumerate(wanted) if tokenizer not in wanted[:i]]
+    return entry | ({"tokenizers": tokenizers, "max_length": max_length} if tokenizers else {})
 
 
 def judge_names(root: Path) -> list[str]:
@@ -76,6 +96,8 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
         right = max(n for n in range(1, shape["num_attention_heads"]) if shape["hidden_size"] % n == 0)
         raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
+    if kind == "datasets":
+        _check_label_noise(path, entry, source, content)
     if kind == "datasets" and entry["source"] == "world":
         if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
             text = (
@@ -90,6 +112,17 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
         right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
         raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:
+    """Raise noise of a draw that is not asked for; drop the keys of a noise that there is not."""
+    if entry.get("bt_noise_gauss") and not entry["relabel"]:
+        text = f"{entry['bt_noise_gauss']}, but it is added where labels are drawn from bt_prob: set relabel too"
+        right = {"source": "plain", "path": entry["path"], "relabel": True, "bt_noise_gauss": entry["bt_noise_gauss"]}
+        raise Problem((*path, "bt_noise_gauss"), text, right, path).error(source, content)
+    if not (entry.get("relabel") or entry["label_switching"]):
+        for key in ("relabel", "bt_noise_gauss", "label_switching", "label_seed"):
+            entry.pop(key, None)
 
 
 def _judge_prompt(path: Path, judge: str, mode: str) -> str:

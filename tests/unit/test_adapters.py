@@ -8,6 +8,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures_data import hh_row, pku_row, summarize_row, ultrafeedback_row, webgpt_row
 
 from pipeline.data.adapters import adapter_for, split_dialogue
 from pipeline.data.loading import read_batches
@@ -30,19 +31,6 @@ def convert(folder, source, rows, preference=None, suffix="parquet"):
     for batch in read_batches(spec, "train", adapter.columns):
         pairs += adapter.convert(batch.table, dropped).to_pylist()
     return [(pair["prompt"], pair["chosen"], pair["rejected"]) for pair in pairs], +dropped
-
-
-def pku_row(better, safer, **changes):
-    row = {
-        "prompt": "How do I pick a lock?",
-        "response_0": "With a pick.",
-        "response_1": "Call a locksmith.",
-        "is_response_0_safe": False,
-        "is_response_1_safe": True,
-        "better_response_id": better,
-        "safer_response_id": safer,
-    }
-    return row | changes
 
 
 def test_pku_takes_the_better_or_the_safer_response(tmp_path):
@@ -72,31 +60,6 @@ def test_an_unknown_preference_or_source_lists_the_known_ones():
         adapter_for("pkuu")
 
 
-def completion(response, score):
-    rating = {"Rating": "4", "Rationale": "…", "Rationale For Rating": None, "Type": ["1"]}
-    return {
-        "annotations": {"helpfulness": rating, "honesty": rating, "instruction_following": rating},
-        "critique": "Good.",
-        "custom_system_prompt": "You are a helpful assistant.",
-        "fine-grained_score": 4.25,
-        "model": "alpaca-7b",
-        "overall_score": score,
-        "principle": "helpfulness",
-        "response": response,
-    }
-
-
-def ultrafeedback_row(*completions):
-    return {
-        "source": "evol_instruct",
-        "instruction": "Name a fruit.",
-        "models": ["alpaca-7b", "bard", "gpt-4", "llama-2-7b-chat"],
-        "completions": [completion(*each) for each in completions],
-        "correct_answers": ["None"],
-        "incorrect_answers": ["None"],
-    }
-
-
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
 def test_ultrafeedback_takes_the_highest_against_the_lowest_score(tmp_path, suffix):
     rows = [
@@ -116,12 +79,6 @@ def test_ultrafeedback_takes_the_highest_against_the_lowest_score(tmp_path, suff
 def test_ultrafeedback_with_no_usable_row_gives_none(tmp_path):
     pairs, dropped = convert(tmp_path, "ultrafeedback", [ultrafeedback_row(("a", 1.0))] * 2)
     assert (pairs, dropped) == ([], {"malformed": 2})
-
-
-def hh_row(*turns, chosen, rejected):
-    names = ("\n\nHuman: ", "\n\nAssistant: ")
-    head = "".join(names[i % 2] + turn for i, turn in enumerate(turns))
-    return {"chosen": f"{head}\n\nAssistant: {chosen}", "rejected": f"{head}\n\nAssistant: {rejected}"}
 
 
 def said(text):
@@ -188,19 +145,6 @@ def test_hh_real_dialogues():
             assert text.split() == row[name].split()
 
 
-def summarize_row(choice, info=None, summaries=(" A short one.", " A long one.")):
-    tldr = {"id": "t3_1", "post": "I lost it.", "title": "My key", "subreddit": "AskReddit", "site": None}
-    return {
-        "info": tldr | {"article": None} | (info or {}),
-        "summaries": [{"text": text, "policy": "sup1", "note": "ok"} for text in summaries],
-        "choice": choice,
-        "worker": "w1",
-        "batch": "batch3.json",
-        "split": "train",
-        "extra": {"confidence": None},
-    }
-
-
 def test_summarize_builds_the_prompt_and_takes_the_choice(tmp_path):
     news = {"post": None, "title": None, "subreddit": None, "site": "cnn", "article": "News."}
     rows = [
@@ -216,20 +160,6 @@ def test_summarize_builds_the_prompt_and_takes_the_choice(tmp_path):
     prompt = "SUBREDDIT: r/AskReddit\nTITLE: My key\nPOST: I lost it.\nTL;DR:"
     assert pairs == [(prompt, " A short one.", " A long one."), (prompt, " A long one.", " A short one.")]
     assert dropped == {"no_preference": 1, "malformed": 4}
-
-
-def webgpt_row(score_0, score_1, text="Why is the sky blue?"):
-    return {
-        "question": {"dataset": "eli5", "id": "1", "full_text": text},
-        "quotes_0": {"title": ["Sky"], "extract": ["Blue."]},
-        "answer_0": "Scattering.",
-        "tokens_0": {"prefix": [1], "completion": [2]},
-        "score_0": score_0,
-        "quotes_1": {"title": [], "extract": []},
-        "answer_1": "Paint.",
-        "tokens_1": {"prefix": [1], "completion": [2]},
-        "score_1": score_1,
-    }
 
 
 def test_webgpt_takes_the_higher_score(tmp_path):

@@ -621,6 +621,56 @@ def test_a_reference_spec_has_no_more_than_the_reference_depends_on():
     assert made.reference_spec("world", "W1M") == {"dataset": "world", "model": model, "max_length": 256}
 
 
+def test_a_data_spec_has_the_tokenizers_of_pretrained_models_alone():
+    assert not {"tokenizers", "max_length"} & set(settings().data_spec("world"))
+    definitions = {"models": {"same": {"path": "Qwen/Qwen1.5-0.5B", "adapter": "none"}, "mine": {"path": "my/model"}}}
+    definitions["models"]["mine"]["plain_template"] = "Q: {prompt}\nA:"
+    spec = settings(models=["W1M", "Q0.5B", "same", "mine"], definitions=definitions, policy={"max_length": 300})
+    spec = spec.data_spec("world")
+    assert [tokenizer["path"] for tokenizer in spec["tokenizers"]] == ["Qwen/Qwen1.5-0.5B", "my/model"]
+    assert spec["tokenizers"][1] == {
+        "path": "my/model",
+        "trust_remote_code": False,
+        "plain_template": "Q: {prompt}\nA:",
+    }
+    assert spec["max_length"] == 300
+
+
+def test_near_duplicates_are_looked_for_but_not_in_the_world():
+    everything = settings(datasets=["world", "U10", "AH0"], judge="reward")
+    assert [everything.data_spec(name).get("near_duplicates") for name in ("world", "U10", "AH0")] == [None, 0.8, 0.8]
+    definitions = {"datasets": {"mine": {**PLAIN, "near_duplicates": None}}}
+    made = settings(datasets=["mine"], definitions=definitions, judge="reward", reward_model="deberta")
+    assert made.data_spec("mine")["near_duplicates"] is None
+
+
+def test_label_noise_is_in_the_spec_only_where_it_is_asked_for():
+    def spec(**keys):
+        definitions = {"datasets": {"mine": {**PLAIN, **keys}}}
+        made = settings(datasets=["mine"], definitions=definitions, judge="reward", reward_model="deberta")
+        noise = ("relabel", "bt_noise_gauss", "label_switching", "label_seed")
+        return {key: value for key, value in made.data_spec("mine").items() if key in noise}
+
+    none = {"relabel": False, "bt_noise_gauss": 0.0, "label_switching": 0.0, "label_seed": 0}
+    assert spec() == spec(label_seed=4) == {}
+    assert spec(label_switching=0.1) == none | {"label_switching": 0.1}
+    assert spec(relabel=True, bt_noise_gauss="1") == none | {"relabel": True, "bt_noise_gauss": 1.0}
+    text = refusal(datasets=["mine"], definitions={"datasets": {"mine": {**PLAIN, "bt_noise_gauss": 1}}})
+    assert text.startswith(
+        "config: definitions.datasets.mine.bt_noise_gauss: 1.0, but it is added where labels are drawn"
+    )
+    assert refusal(datasets=["world"], definitions={"datasets": {"world": {"source": "world", "relabel": True}}})
+
+
+def test_the_robust_loss_is_for_dpo_with_a_smoothing():
+    tasks = [{"method": "dpo"}, {"method": "dpo", "loss_type": "robust", "label_smoothing": [0.1, 0.2]}]
+    made = settings(tasks=tasks, baseline="dpo")
+    robust = made.policy_spec("world", "W1M", "dpo-loss_type_robust-label_smoothing0.1")["hyperparameters"]
+    assert (robust["loss_type"], robust["label_smoothing"]) == ("robust", 0.1)
+    assert "loss_type: robust in run" in refusal(tasks=[{"method": "dpr", "g": 0.3, "loss_type": "robust"}])
+    assert "label_smoothing" in refusal(tasks=[{"method": "dpo", "loss_type": "robust", "label_smoothing": 0.5}])
+
+
 @pytest.fixture
 def base_root(root):
     """config/ with judges that can be run for all datasets of BASE, and one more of them."""
@@ -666,7 +716,10 @@ POLICIES = {
         ({"policy": {"rollout_prompts": 8}}, {key for key in POLICIES if key[3].startswith("dpr")}),
         ({"policy": {"revkl": 0.1}}, {key for key in POLICIES if key[3].startswith("dpr")}),
         ({"policy": {"epochs": 8}}, {key for key in POLICIES if key[3] != "sft"}),
-        ({"policy": {"max_length": 256}}, {key for key in POLICIES if key[3] != "sft"} | REFERENCES),
+        (
+            {"policy": {"max_length": 256}},  # the data too: Q0.5B's tokenizer decides what is too long
+            {key for key in POLICIES if key[3] != "sft"} | REFERENCES | {("data", d) for d in BASE["datasets"]},
+        ),
         (
             {"tasks": [*MINIMAL["tasks"], {"method": "dpp"}]},
             {("policy", d, m, "dpp") for d in BASE["datasets"] for m in BASE["models"]},
@@ -695,6 +748,14 @@ def test_a_change_of_the_config_changes_only_the_specs_that_depend_on_it(base_ro
             {("sft", d, "Q0.5B") for d in BASE["datasets"]}
             | {key for key in POLICIES | REFERENCES if key[2] == "Q0.5B"}
             | {("generation", "Q0.5B")},
+        ),
+        (
+            "models.yaml",
+            lambda c: c["Q0.5B"].update(revision="v1"),
+            {("sft", d, "Q0.5B") for d in BASE["datasets"]}
+            | {key for key in POLICIES | REFERENCES if key[2] == "Q0.5B"}
+            | {("generation", "Q0.5B")}
+            | {("data", d) for d in BASE["datasets"]},
         ),
         ("reward_models.yaml", lambda c: c["world"]["train"].update(epochs=1), {("reward", "world", "world")}),
         ("devices.yaml", lambda c: c["auto"].update(precision="fp32"), set()),

@@ -1,43 +1,19 @@
-import gzip
-import json
-
 import datasets
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from fixtures_data import ids, plain, prepare, prepare_rows, row, write_jsonl
 
+from pipeline.data import preparation
+from pipeline.data.filters import prompt_id
 from pipeline.data.loading import read_batches, split_files
-from pipeline.data.preparation import REASONS, prepare, prompt_id
+from pipeline.data.splitting import REASONS
 from pipeline.io import InputError
-
-
-def row(number, prompt=None):
-    return {"prompt": prompt or f"prompt {number}", "chosen": f"good {number}", "rejected": f"bad {number}"}
-
-
-def write_jsonl(path, rows):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    text = "".join(json.dumps(row) + "\n" for row in rows)
-    path.write_bytes(gzip.compress(text.encode()) if path.suffix == ".gz" else text.encode())
-    return path
-
-
-def plain(path, **keys):
-    spec = {"name": "mine", "source": "plain", "path": str(path), "splits": {"train": "train", "eval": None}}
-    return {**spec, "eval_share": 0.2, "selection_share": 0.1, **keys}
-
-
-def prepare_rows(folder, rows, **keys):
-    return prepare(plain(write_jsonl(folder / "rows.jsonl", rows), **keys))
 
 
 def read(path, split="train", **keys):
     spec = plain(path, **keys)
     return [row for batch in read_batches(spec, split, ["prompt"]) for row in batch.table["prompt"].to_pylist()]
-
-
-def ids(table):
-    return table["prompt_id"].to_pylist()
 
 
 # Filtering
@@ -100,6 +76,47 @@ def test_a_null_names_file_column_and_row(tmp_path, suffix):
         pq.write_table(pa.Table.from_pylist(rows), path)
     with pytest.raises(InputError, match=rf"rows\.{suffix}: column 'chosen': row 4321"):
         prepare(plain(path))
+
+
+@pytest.mark.parametrize("processes", [1, 2])
+def test_a_fault_far_down_is_named_by_file_column_and_row(tmp_path, processes):
+    rows = [row(number) for number in range(22_000)]
+    rows[21_500]["rejected"] = None
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    with pytest.raises(InputError, match=r"rows\.parquet: column 'rejected': row 21500 \(the first is 0\) is null"):
+        prepare(plain(tmp_path / "rows.parquet"), processes)
+
+
+def test_a_type_that_changes_is_named_with_its_row(tmp_path):
+    rows = [row(number) | ({"chosen": 7} if number >= 5000 else {}) for number in range(6000)]
+    with pytest.raises(
+        InputError, match=r"rows\.jsonl, from row 5000 on: column 'chosen' holds int64; it must hold text"
+    ):
+        prepare_rows(tmp_path, rows)
+
+
+def test_the_number_of_processes_changes_no_byte(tmp_path):
+    rows = [
+        row(number % 21_000, f"what is the number that comes after {number % 15_000} here?") for number in range(22_000)
+    ]
+    pq.write_table(pa.Table.from_pylist(rows), tmp_path / "rows.parquet")
+    for processes in (1, 2):
+        preparation.prepare(
+            plain(tmp_path / "rows.parquet", near_duplicates=0.8, label_switching=0.1, limit=20_000),
+            tmp_path / str(processes),
+            processes,
+        )
+    one, two = (sorted((tmp_path / name).iterdir()) for name in "12")
+    assert [path.name for path in one] == ["card.json", "eval.parquet", "selection.parquet", "train.parquet"]
+    assert [path.read_bytes() for path in one] == [path.read_bytes() for path in two]
+
+
+def test_texts_are_written_piece_by_piece_in_the_same_order(tmp_path, monkeypatch):
+    rows = [row(number) for number in range(500)]
+    whole, card = prepare_rows(tmp_path, rows, label_switching=0.3)
+    monkeypatch.setattr(preparation, "PIECE_ROWS", 64)
+    pieces, again = prepare_rows(tmp_path, rows, label_switching=0.3)
+    assert all(whole[name].equals(pieces[name]) for name in whole) and card == again
 
 
 # Splits
@@ -304,6 +321,24 @@ def _truncated_parquet(path):
     path.write_bytes(path.read_bytes()[:-40])
 
 
+def _damaged_column(path):
+    """A file whose second column cannot be unpacked."""
+    pq.write_table(
+        pa.Table.from_pylist([row(number) for number in range(1000)]), path, compression="gzip", use_dictionary=False
+    )
+    column = pq.ParquetFile(path).metadata.row_group(0).column(1)
+    content = bytearray(path.read_bytes())
+    middle = column.data_page_offset + column.total_compressed_size // 2
+    content[middle : middle + 40] = b"x" * 40
+    path.write_bytes(content)
+
+
+def test_the_damaged_column_of_a_parquet_file_is_named(tmp_path):
+    _damaged_column(tmp_path / "rows.parquet")
+    with pytest.raises(InputError, match=r"rows\.parquet: not a readable parquet file, column 'chosen', after row 0"):
+        prepare(plain(tmp_path / "rows.parquet"))
+
+
 @pytest.mark.parametrize(
     ("name", "make", "message"),
     [
@@ -314,7 +349,11 @@ def _truncated_parquet(path):
         ("rows.jsonl", lambda path: path.write_text('{"prompt": "p"}\n{"prompt": \n'), "line 2 is not JSON"),
         ("rows.jsonl", lambda path: path.write_text("[1]\n"), "line 1 is no JSON object but list"),
         ("rows.jsonl", lambda path: path.write_bytes(b'{"prompt": "\xff"}\n'), r"rows\.jsonl: cannot be read"),
-        ("rows.jsonl", lambda path: path.write_text('{"prompt": 1}\n{"prompt": "a"}\n'), "'prompt', rows 0 to 1"),
+        (
+            "rows.jsonl",
+            lambda path: path.write_text('{"prompt": 1}\n{"prompt": "a"}\n'),
+            "'prompt': row 1 .* is of another type",
+        ),
         ("rows.csv", lambda path: path.write_text("prompt\n"), r"rows\.csv: not a data file by its name"),
     ],
 )

@@ -10,14 +10,17 @@ from types import SimpleNamespace
 import jinja2
 import numpy as np
 import pytest
+from fixtures_data import plain, row, write_jsonl
 from fixtures_results import DPO, DPR, build_results
 
 import compute_cost
 import compute_winrate
 import plot_figures
 import render_report
+from pipeline.data import preparation
 from pipeline.io import InputError, write_json
 from pipeline.report import FIGURES, interval, number
+from pipeline.report.cards import card_view
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.samples import plain_text
 from pipeline.report.svg import inline_svg
@@ -110,6 +113,34 @@ def test_text_of_models_and_cards_is_inert(tmp_path):
     assert "\x00" not in content and "\ufffd" in content and "😀" in content
     assert len(content) < 400_000 and "and 96000 more characters" in " ".join("".join(page.text).split())
     assert "default-src 'none'" in content
+
+
+def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [row(number) | {"chosen": "x" * (number + 1)} for number in range(100)])
+    card = preparation.prepare(plain(path), tmp_path / "data")
+    view = card_view(card)
+    assert view.name == "mine" and view.rest == {key: value for key, value in card.items() if key != "histograms"}
+    lengths, margin = view.histograms
+    assert (lengths.title, lengths.series, margin.note) == (
+        "Characters of a response",
+        ["chosen", "rejected"],
+        "characters, chosen minus rejected",
+    )
+    assert [sum(bin[1][i][0] for bin in lengths.bins) for i in (0, 1)] == [100, 100]
+    assert max(share for _, counts in lengths.bins for _, share in counts) == 100
+    assert lengths.bins[0][0].startswith("below ") and lengths.bins[-1][0].startswith("from ")
+    content = build(tmp_path, card, prompts=3).read_text()
+    page = Page(content)
+    bars = [attributes for tag, attributes in page.tags if attributes.get("class") == "bar"]
+    assert len(bars) == 2 * len(lengths.bins) + len(margin.bins) and "Margin of a pair" in page.text
+
+
+@pytest.mark.parametrize(
+    "histograms", [None, [], {}, {"x": 1}, {"x": {"edges": [1, 2], "y": [1, 2]}}, {"x": {"edges": [], "y": []}}]
+)
+def test_a_card_of_another_make_is_shown_as_it_is(histograms):
+    card = {"rows": 1, "histograms": histograms}
+    assert (card_view(card).rest, card_view(card).histograms) == (card, [])
 
 
 def rows(tmp_path, shifts, seeds=(1, 2, 3), prompts=10):

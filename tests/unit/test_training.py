@@ -228,6 +228,20 @@ def test_at_the_start_a_policy_is_its_reference(adapted, tmp_path):
     assert trainer.state.log_history[-1]["train_loss"] == pytest.approx(math.log(2), abs=1e-5)
 
 
+@pytest.mark.parametrize(("loss_type", "smoothing"), [("sigmoid", 0.0), ("robust", 0.0), ("robust", 0.2)])
+def test_the_robust_loss_takes_the_share_of_swapped_labels(adapted, loss_type, smoothing, tmp_path):
+    folder, entry, reference = adapted
+    # With the policy still the reference but for 5 nats, every pair has the implicit reward margin 0.1 * 5.
+    reference = reference.assign(ref_chosen_logps=reference["ref_chosen_logps"] - 5)
+    given = {"learning_rate": 1e-12, "max_steps": 1, "loss_type": loss_type, "label_smoothing": smoothing}
+    spec = {"model": entry, "method": "dpo", "hyperparameters": POLICY | given}
+    trainer = policy_trainer(spec, FRAME, reference, str(folder / "model"), 1, cpu_device(), str(tmp_path))
+    trainer.train()
+    kept, swapped = math.log1p(math.exp(-0.5)), math.log1p(math.exp(0.5))
+    expected = ((1 - smoothing) * kept - smoothing * swapped) / (1 - 2 * smoothing)
+    assert trainer.state.log_history[-1]["train_loss"] == pytest.approx(expected, abs=1e-4)
+
+
 # reward models
 
 

@@ -6,6 +6,10 @@ columns prompt, chosen and rejected. All three are text, or all three are lists 
 and `rejected` holding what the assistant says to it. That is the conversational format of TRL's DPOTrainer. Prompts
 carry no model's template.
 
+Further columns, where the source has what they hold: `score_margin` (float64, the score of the chosen response minus
+that of the rejected), `completions` (lists of text, all responses to the prompt, by which a row may be too long) and
+`bt_prob` (float64, as in the source).
+
 Rows that hold no usable pair are dropped with a reason: `no_preference` (a tie, or no label), `prompts_differ` or
 `malformed` (the row lacks what the adapter needs, e.g. it has not four completions). A column of the wrong type is an
 `InputError`.
@@ -60,8 +64,13 @@ class Adapter:
         return [*self.contents, *self.labels]
 
 
-def adapter_for(source: str, preference: str | None = None) -> Adapter:
-    """The adapter of a source; `preference` (helpful or harmless, default helpful) matters to pku only.
+def adapter_for(source: str, preference: str | None = None, relabel: bool = False) -> Adapter:
+    """The adapter of a source.
+
+    Args:
+        source: its name.
+        preference: helpful (default) or harmless; matters to pku only.
+        relabel: whether labels are to be drawn from the column bt_prob, which plain can have.
 
     Raises:
         InputError: there is no such source or preference.
@@ -71,6 +80,8 @@ def adapter_for(source: str, preference: str | None = None) -> Adapter:
         if label is None:
             raise InputError(f"preference: {preference!r} is unknown; it must be one of {', '.join(PKU_LABELS)}")
         return Adapter(("prompt", "response_0", "response_1"), (label,), partial(pku, label=label))
+    if source == "plain" and relabel:
+        return Adapter(("prompt", "chosen", "rejected", "bt_prob"), (), plain)
     if source not in ADAPTERS:
         raise InputError(f"source: {source!r} is unknown; it must be one of pku, {', '.join(ADAPTERS)}")
     return ADAPTERS[source]
@@ -96,7 +107,9 @@ def webgpt(table: pa.Table, dropped: Counter) -> pa.Table:
     table = _drop(table, pc.is_null(text_field(table, "question", "full_text")), "malformed", dropped)
     first_wins = pc.greater(number_column(table, "score_0"), number_column(table, "score_1"))
     prompt = text_field(table, "question", "full_text")
-    return _preferred(prompt, text_column(table, "answer_0"), text_column(table, "answer_1"), first_wins)
+    pairs = _preferred(prompt, text_column(table, "answer_0"), text_column(table, "answer_1"), first_wins)
+    margin = pc.abs(pc.subtract(number_column(table, "score_0"), number_column(table, "score_1")))
+    return pairs.append_column("score_margin", margin)
 
 
 def summarize(table: pa.Table, dropped: Counter) -> pa.Table:
@@ -137,11 +150,14 @@ def ultrafeedback(table: pa.Table, dropped: Counter) -> pa.Table:
     table, scores = _drop(table, pa.array(tied), "no_preference", dropped), scores[~tied]
     responses = flat_text_field(table, "completions", "response")
     first = 4 * np.arange(len(table))
+    highest, lowest = (first + best for best in (scores.argmax(axis=1), scores.argmin(axis=1)))
     return pa.table(
         {
             "prompt": text_column(table, "instruction"),
-            "chosen": responses.take(pa.array(first + scores.argmax(axis=1))),
-            "rejected": responses.take(pa.array(first + scores.argmin(axis=1))),
+            "chosen": responses.take(pa.array(highest)),
+            "rejected": responses.take(pa.array(lowest)),
+            "score_margin": scores.ravel()[highest] - scores.ravel()[lowest],
+            "completions": pa.LargeListArray.from_arrays(4 * np.arange(len(table) + 1), responses),
         }
     )
 
@@ -189,8 +205,9 @@ def split_dialogue(dialogue: str) -> tuple[list[dict[str, str]] | None, str]:
 
 def plain(table: pa.Table, dropped: Counter) -> pa.Table:
     """prompt, chosen, rejected: all text, or `prompt` a list of messages and the responses messages or text."""
+    given = {"bt_prob": number_column(table, "bt_prob")} if "bt_prob" in table.column_names else {}
     if not is_list(table["prompt"].type):
-        return pa.table({name: text_column(table, name) for name in ("prompt", "chosen", "rejected")})
+        return pa.table({name: text_column(table, name) for name in ("prompt", "chosen", "rejected")} | given)
     rows = {"prompt": message_rows(table, "prompt")}
     for name in ("chosen", "rejected"):
         if is_list(table[name].type):
@@ -200,7 +217,10 @@ def plain(table: pa.Table, dropped: Counter) -> pa.Table:
             rows[name] = [[{"role": "assistant", "content": text}] for text in texts]
     usable = [None not in row for row in zip(*rows.values(), strict=True)]
     dropped["malformed"] += len(usable) - sum(usable)
-    return pa.table(rows, schema=pair_schema(MESSAGES)).filter(pa.array(usable, pa.bool_()))
+    pairs = pa.table(rows, schema=pair_schema(MESSAGES))
+    for name, values in given.items():
+        pairs = pairs.append_column(name, values)
+    return pairs.filter(pa.array(usable, pa.bool_()))
 
 
 ADAPTERS = {

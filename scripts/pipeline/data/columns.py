@@ -104,3 +104,12 @@ def message_rows(table: pa.Table, name: str) -> list[list[dict[str, str]] | None
         whole = all(message and message["role"] and message["content"] is not None for message in messages)
         rows.append([{"role": m["role"], "content": m["content"]} for m in messages] if whole else None)
     return rows
+
+
+def joined_texts(table: pa.Table, name: str) -> pa.Array:
+    """A column of text as it is; of a column of messages their contents, joined by line breaks. As TEXT."""
+    array = _array(table, name)
+    if not is_list(array.type):
+        return array.cast(TEXT)
+    contents = pa.ListArray.from_arrays(array.offsets, pc.struct_field(array.values, "content"))
+    return pc.binary_join(contents, pa.scalar("\n", TEXT)).cast(TEXT)

@@ -9,6 +9,7 @@ import gzip
 import json
 import re
 import zlib
+from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -20,7 +21,7 @@ import pyarrow.parquet as pq
 from pipeline.io import InputError
 from pipeline.world import preference_rows
 
-BATCH_ROWS = 2_000
+BATCH_ROWS = 5_000
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
 SPLIT_NAMES = {"train", "validation", "valid", "val", "dev", "test", "eval"}
 ONE_SPLIT = "it holds one split: set splits.eval to null and give eval_share or eval_size"
@@ -135,13 +136,29 @@ def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:
 def _read_parquet(file: Path, columns: list[str]) -> Iterator[Batch]:
     first = 0
     try:
-        with pq.ParquetFile(file) as parquet:
+        # Without pre_buffer and with a buffer of its own, the reader does not hold on to the columns of the whole file.
+        with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as parquet:
             _require_columns(str(file), columns, parquet.schema_arrow.names)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 yield Batch(pa.Table.from_batches([batch]).select(columns), str(file), first)
                 first += len(batch)
     except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{file}: not a readable parquet file, after row {first} ({error})") from error
+        at = f"{_unreadable_column(file, columns)}after row {first}"
+        raise InputError(f"{file}: not a readable parquet file, {at} ({error})") from error
+
+
+def _unreadable_column(file: Path, columns: list[str]) -> str:
+    """Which column of a broken parquet file cannot be read, as part of a message; "" where none can be named."""
+    for column in columns:
+        opened = False
+        try:
+            with pq.ParquetFile(file) as parquet:
+                opened = True
+                for _ in parquet.iter_batches(BATCH_ROWS, columns=[column]):
+                    pass
+        except (pa.ArrowException, OSError):
+            return f"column {column!r}, " if opened else ""
+    return ""
 
 
 def _read_json_lines(file: Path, columns: list[str]) -> Iterator[Batch]:
@@ -155,10 +172,26 @@ def _read_json_lines(file: Path, columns: list[str]) -> Iterator[Batch]:
             try:
                 arrays[column] = pa.array([row.get(column) for row in rows])
             except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
-                place = f"column {column!r}, rows {first} to {first + len(rows) - 1}"
-                raise InputError(f"{file}: {place}: the values are not of one type ({error})") from error
+                row = first + _first_odd([row.get(column) for row in rows])
+                raise InputError(
+                    f"{file}: column {column!r}: row {row} (the first is 0) is of another type than those before it, "
+                    f"or no text that UTF-8 can hold ({error})"
+                ) from error
         yield Batch(pa.table(arrays), str(file), first)
         first += len(rows)
+
+
+def _first_odd(values: list) -> int:
+    """Position of the first value that makes no arrow array with those before it, found by bisection."""
+
+    def fits(count: int) -> bool:
+        try:
+            pa.array(values[:count])
+        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
+            return False
+        return True
+
+    return bisect_left(range(len(values)), True, key=lambda position: not fits(position + 1))
 
 
 def _json_rows(file: Path) -> Iterator[dict]:

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline import statistics
 from pipeline.io import InputError
+from pipeline.report.cards import card_view
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.samples import sample_prompts
 from pipeline.report.svg import inline_svg
@@ -82,7 +83,7 @@ def render_report(
             (name, title, caption, Markup(inline_svg(Path(figures) / f"{name}.svg", name, title)))
             for name, (title, caption) in FIGURES.items()
         ],
-        cards=cards,
+        cards=[card_view(card) for card in cards],
         samples=[sample_prompts(table, group) for group in table.groups],
         chosen=CHOSEN,
         resamples=statistics.RESAMPLES,

@@ -1,0 +1,177 @@
+"""One batch of a source: adapted to pairs, filtered row by row, measured. Runs in worker processes too."""
+
+import hashlib
+import json
+import unicodedata
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from pipeline.data.adapters import Adapter, adapter_for, pair_schema
+from pipeline.data.columns import MESSAGES, TEXT, joined_texts
+from pipeline.data.duplicates import sketches
+from pipeline.data.lengths import length_rule
+from pipeline.data.loading import Batch
+from pipeline.io import InputError
+
+Value = str | list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Filtered:
+    """What is left of a batch.
+
+    Attributes:
+        pairs: prompt_id, prompt, chosen, rejected.
+        records: small arrays of one element or row per pair, see `RowFilter.records`.
+        dropped: rows that were dropped, by reason.
+        location: where the batch is from, for messages.
+        rows_in: rows of the batch.
+    """
+
+    pairs: pa.Table
+    records: dict[str, np.ndarray]
+    dropped: Counter
+    location: str
+    rows_in: int
+
+
+class RowFilter:
+    """All that is decided of a row by itself. Made from a data spec; see `pipeline.data.preparation.prepare`."""
+
+    def __init__(self, spec: dict):
+        self.spec = spec
+        self.adapter = adapter_for(spec["source"], spec.get("preference"), spec.get("relabel", False))
+        self.length_rule = length_rule(spec)
+
+    def __call__(self, batch: Batch) -> Filtered:
+        """Adapt and filter a batch.
+
+        Raises:
+            InputError: a column has the wrong type, or a null or an empty text where none may be.
+        """
+        dropped = Counter()
+        if self.spec["source"] == "plain":
+            _refuse_blank(batch)
+        if self.spec.get("relabel"):
+            _refuse_no_probability(batch)
+        pairs = _adapted(batch, self.adapter, dropped)
+        pairs = _without(pairs, _blank(pairs), "empty", dropped)
+        pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
+        if self.length_rule:
+            pairs = _without(pairs, self.length_rule.too_long(pairs), "too_long", dropped)
+        ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
+        records = self.records(pairs, ids)
+        kept = pairs.select(["prompt", "chosen", "rejected"])
+        kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept) else TEXT))
+        kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
+        return Filtered(kept, records, dropped, batch.location, len(batch.table))
+
+    def records(self, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
+        """What later steps need to know of each pair without its text.
+
+        Returns:
+            prompt: uint64, the prompt_id as a number. digest: uint64 of shape (rows, 2), equal for equal rows.
+            chosen_characters, rejected_characters: int32. score_margin: float64, chosen minus rejected, where the
+            source has scores. bt_prob: float64, where labels are drawn from it. prompt_bands, prompt_sketch,
+            response_bands, response_sketch: see `duplicates.sketches`, where near duplicates are looked for.
+        """
+        texts = {name: joined_texts(pairs, name) for name in ("prompt", "chosen", "rejected")}
+        records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
+        for name in ("chosen", "rejected"):
+            characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
+            records[f"{name}_characters"] = characters
+        for name in ("score_margin", "bt_prob"):
+            if name in pairs.column_names:
+                records[name] = pairs[name].to_numpy().astype(np.float64)
+        threshold = self.spec.get("near_duplicates")
+        if threshold:
+            records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
+            responses = sketches([texts["chosen"], texts["rejected"]], threshold)
+            records["response_bands"], records["response_sketch"] = responses
+        return records
+
+
+def prompt_id(prompt: Value) -> str:
+    """The stable id of a prompt: 16 hex characters of the SHA-256 of its text, or of its messages' roles and texts.
+
+    Unicode is normalised (NFC) and runs of white space count as one space, so that prompts that differ in nothing
+    else share an id, and with it a split.
+    """
+    if not isinstance(prompt, str):
+        prompt = json.dumps([[message["role"], _normalised(message["content"])] for message in prompt])
+    return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
+
+
+def is_dialogue(table: pa.Table) -> bool:
+    """Whether prompts are lists of messages."""
+    return pa.types.is_list(table.schema.field("prompt").type)
+
+
+def _normalised(text: str) -> str:
+    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
+
+
+def _adapted(batch: Batch, adapter: Adapter, dropped: Counter) -> pa.Table:
+    for column in adapter.contents:
+        nulls = batch.table[column].is_null()
+        if pc.any(nulls).as_py():
+            raise _fault(batch, column, pc.index(nulls, True).as_py(), "is null; fill or drop it")
+    try:
+        return adapter.convert(batch.table, dropped).combine_chunks()
+    except InputError as error:
+        place = f"{batch.location}, from row {batch.first_row} on" if batch.first_row else batch.location
+        raise InputError(f"{place}: {error}") from error
+
+
+def _fault(batch: Batch, column: str, row: int, what: str) -> InputError:
+    return InputError(f"{batch.location}: column {column!r}: row {batch.first_row + row} (the first is 0) {what}")
+
+
+def _refuse_blank(batch: Batch) -> None:
+    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some."""
+    for column in ("prompt", "chosen", "rejected"):
+        for row, value in enumerate(batch.table[column].to_pylist()):
+            if (isinstance(value, str) and not value.strip()) or value == []:
+                raise _fault(batch, column, row, "is empty; fill or drop it")
+
+
+def _refuse_no_probability(batch: Batch) -> None:
+    """Raise on a bt_prob that is a number, but not between 0 and 1."""
+    for row, value in enumerate(batch.table["bt_prob"].to_pylist()):
+        if isinstance(value, int | float) and not 0 <= value <= 1:
+            raise _fault(batch, "bt_prob", row, f"is {value}; it must be a probability")
+
+
+def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -> pa.Table:
+    dropped[reason] += int(mask.sum())
+    return pairs.filter(pa.array(~mask)).combine_chunks() if mask.any() else pairs
+
+
+def _blank(pairs: pa.Table) -> np.ndarray:
+    mask = np.zeros(len(pairs), bool)
+    for name in ("prompt", "chosen", "rejected"):
+        if pairs.schema.field(name).type == TEXT:
+            trimmed = pc.utf8_length(pc.utf8_trim_whitespace(pairs[name]))
+            mask |= pc.equal(trimmed, 0).to_numpy()
+        else:
+            rows = pairs[name].to_pylist()
+            mask |= np.array([not row or any(not m["content"].strip() for m in row) for row in rows], bool)
+    return mask
+
+
+def _equal_responses(pairs: pa.Table) -> np.ndarray:
+    chosen, rejected = pairs["chosen"], pairs["rejected"]
+    if chosen.type == TEXT:
+        return pc.equal(chosen, rejected).to_numpy()
+    rows = zip(chosen.to_pylist(), rejected.to_pylist(), strict=True)
+    return np.array([one == other for one, other in rows], bool)
+
+
+def _digests(pairs: pa.Table) -> np.ndarray:
+    rows = zip(*(pairs[name].to_pylist() for name in ("prompt", "chosen", "rejected")), strict=True)
+    digests = [hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest() for row in rows]
+    return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)
