@@ -239,7 +239,7 @@ def train_reward(model, folder, **given):
 
 def test_a_reward_model_learns_the_preferences(base, tmp_path):
     train_reward(base, tmp_path, max_steps=30, epochs=15)
-    model = RewardModel(str(tmp_path / "model"), {"text_format": "chat_template"}, "cpu", torch.float32, 3)
+    model = RewardModel(str(tmp_path / "model"), {"text_format": "chat_template"}, cpu_device(3))
     chosen, rejected = (model.score(FRAME["prompt"].tolist(), FRAME[name].tolist()) for name in ("chosen", "rejected"))
     assert np.mean(np.array(chosen) > np.array(rejected)) == 1
 
