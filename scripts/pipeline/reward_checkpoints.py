@@ -55,17 +55,17 @@ def load_reward_network(
     from_adapter = set(_adapter_modules(adapter, entry)) if adapter else set()
     config = AutoConfig.from_pretrained(folder, trust_remote_code=entry.get("trust_remote_code", False))
     if (config.architectures or [""])[0] in HEADED:
-        network = _load_headed(folder, config, entry, dtype, attention, quantization, from_adapter)
+        network = _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter)
         network = _with_adapter(network, adapter, quantization) if adapter else network
         network.head_to_float32()
     else:
-        classifier = _load_classifier(folder, entry, dtype, attention, quantization, from_adapter)
+        classifier = _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter)
         classifier = _with_adapter(classifier, adapter, quantization) if adapter else classifier
         network = CausalClassifier(classifier) if is_causal_classifier(classifier) else EncoderClassifier(classifier)
     return (network if quantization else network.to(device)).eval()
 
 
-def _load_headed(folder, config, entry, dtype, attention, quantization, from_adapter: set[str]) -> ScoreModel:
+def _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter: set[str]) -> ScoreModel:
     """A trunk with a head of its own; every weight must be there and of the right shape."""
     trunk = None
     if quantization:
@@ -74,6 +74,7 @@ def _load_headed(folder, config, entry, dtype, attention, quantization, from_ada
             config=config,
             dtype=dtype,
             quantization_config=quantization,
+            device_map={"": device},
             output_loading_info=True,
             use_safetensors=None if entry.get("allow_pickle") else True,
         )
@@ -95,13 +96,18 @@ def _load_headed(folder, config, entry, dtype, attention, quantization, from_ada
             needed = "unknown to it" if wanted is None else f"needed with shape {tuple(wanted.shape)}"
             raise InputError(f"{folder}: weight {name} is {found}, {needed}; it is no complete score model")
     model.load_state_dict(weights, strict=False)
+    if quantization:  # the trunk is where it belongs, and peft asks for this
+        model.is_loaded_in_4bit = True
+        for name, module in model.named_children():
+            if name != "model":
+                module.to(device)
     return model
 
 
-def _load_classifier(folder, entry, dtype, attention, quantization, from_adapter: set[str]) -> nn.Module:
+def _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter: set[str]) -> nn.Module:
     """A one-label sequence classifier; a checkpoint without its head is refused rather than given a random one."""
     weight_files(folder, "model", entry)
-    kwargs = {"quantization_config": quantization} if quantization else {}
+    kwargs = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     kwargs |= {"attn_implementation": attention} if attention else {}
     # A base model that an adapter made a classifier of does not say how many labels there are.
     kwargs |= {"num_labels": 1} if from_adapter else {}
@@ -149,7 +155,11 @@ def _quantization(path: str, entry: dict, dtype: torch.dtype, device: str):
     from transformers import BitsAndBytesConfig
 
     return BitsAndBytesConfig(
-        load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True, bnb_4bit_compute_dtype=dtype
+        load_in_4bit=True,
+        bnb_4bit_quant_type="nf4",
+        bnb_4bit_use_double_quant=True,
+        bnb_4bit_compute_dtype=dtype,
+        llm_int8_skip_modules=["score", "classifier", "pooler"],  # heads, which stay as they are
     )
 
 

@@ -3,6 +3,7 @@
 import inspect
 import json
 from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
@@ -13,9 +14,9 @@ from pipeline.devices import Device
 from pipeline.models import load_tokenizer
 from pipeline.reward_batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
 from pipeline.reward_checkpoints import check_score_trunk, load_reward_network, save_score_model
-from pipeline.reward_files import base_of_adapter, checkpoint_folder
+from pipeline.reward_files import base_of_adapter, checkpoint_folder, content_hash
 from pipeline.reward_networks import CausalScorer, ScoreModel
-from pipeline.scoring import Shards, own_place, run_batches
+from pipeline.scoring import Shards, is_first_process, own_place, run_batches
 from pipeline.templates import Text, as_text, default_format, response_text, reward_text
 
 __all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]
@@ -61,6 +62,11 @@ class RewardModel:
         if not isinstance(self.network, CausalScorer):  # causal tokenizers often carry a limit of their training
             limits.append(self.tokenizer.model_max_length)
         return min((limit for limit in limits if limit and 0 < limit < 10**9), default=None)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of the files that the model is read from."""
+        return content_hash(self.path, self.entry)
 
     @property
     def shares_prompts(self) -> bool:
@@ -112,10 +118,10 @@ class RewardModel:
         """
         before = self.truncated
         inputs = self.inputs(prompts, responses)
-        if self.truncated > before and shards:
-            cut = self.truncated - before
+        cut = self.truncated - before
+        if cut and shards and is_first_process():
             print(
-                f"{name}: {cut} of {len(inputs)} texts cut to {self.max_length} tokens at their beginning", flush=True
+                f"{name}: {cut} of {len(inputs)} texts lose their beginning to fit {self.max_length} tokens", flush=True
             )
         place: dict[str, int] = {}
         index = [place.setdefault(json.dumps(text), len(place)) for text in inputs]

@@ -18,7 +18,6 @@ import numpy as np
 
 from pipeline.io import atomic_path
 from pipeline.provenance import code_fingerprint
-from pipeline.reward_files import content_hash
 
 SAVE_SECONDS = 10.0  # of work that a killed job loses at most, and between two lines of progress
 
@@ -107,7 +106,7 @@ def job_key(model, inputs: list[dict], batches: list[list]) -> str:
     """A hash of all that the scores depend on."""
     device = model.device
     parts = {
-        "model": content_hash(model.path, model.entry),
+        "model": model.content_hash,
         "entry": model.entry,
         "text_format": model.text_format,
         "device": [model.place.partition(":")[0], str(device.dtype), device.attention],

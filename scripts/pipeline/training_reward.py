@@ -73,5 +73,5 @@ def reward_dataset(
         columns[f"{name}_ids"] = [text.inputs["input_ids"] for text in texts]
         cut += sum(text.truncated for text in texts)
     if cut:
-        print(f"{cut} of {2 * len(frame)} texts cut to {max_length} tokens at their beginning", flush=True)
+        print(f"{cut} of {2 * len(frame)} texts lose their beginning to fit {max_length} tokens", flush=True)
     return Dataset.from_dict(columns)

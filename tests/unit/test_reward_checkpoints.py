@@ -1,4 +1,4 @@
-"""What may be read of a reward model's files: pickles and custom code by name alone, adapters with a head of their own."""
+"""What may be read of a reward model's files: pickles and custom code by name alone, adapters, heads."""
 
 import importlib.util
 import json

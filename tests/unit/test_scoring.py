@@ -19,6 +19,7 @@ import score_bt
 import score_responses
 from pipeline import scoring
 from pipeline.io import read_parquet, write_parquet, write_yaml
+from pipeline.reward_batches import Row
 from pipeline.rewards import RewardModel
 from pipeline.scoring import Progress, Shards, job_key, read_shards, write_shard
 
@@ -27,7 +28,7 @@ WORDS = ["lemon", "is", "yellow", "what", "big", "cat", "tree", "old"]
 DEVICE = ["--device", "cpu", "--threads", "1"]
 
 
-class Killed(Exception):
+class KilledError(Exception):
     pass
 
 
@@ -83,7 +84,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
 
     def score_batch(model, batch, inputs):
         if len(scored) == most[0]:
-            raise Killed
+            raise KilledError
         scored.append(len(batch))
         return original(model, batch, inputs)
 
@@ -95,7 +96,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
         try:
             script.main(arguments(at, tmp_path / "cut"))
             break
-        except Killed:
+        except KilledError:
             kept = [name for name in files(tmp_path / "cut") if name.endswith(".npz")]
             assert kept and all(name.startswith(".") for name in kept)
             # as Snakemake does to the outputs of a job that failed
@@ -109,19 +110,14 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
     most[0] = 10**6
     script.main(arguments(at, tmp_path / "again"))
     assert len(scored) == total and files(tmp_path / "again") == whole
-    assert not [path for path in tmp_path.rglob("*shards*")]
+    assert not list(tmp_path.rglob("*shards*"))
 
 
 def test_kept_work_is_used_for_the_same_job_alone(at, tmp_path):
     def key(folder=at / "model", prompts=("Why?", "a b"), size=2, **entry) -> str:
         model = RewardModel(str(folder), entry, cpu_device(size))
         inputs = model.inputs(list(prompts), ["So.", "No."])
-        return job_key(model, inputs, [[scoring_row(i, text)] for i, text in enumerate(inputs)])
-
-    def scoring_row(i, text):
-        from pipeline.reward_batches import Row
-
-        return Row((i,), 0, len(text["input_ids"]))
+        return job_key(model, inputs, [[Row((i,), 0, len(text["input_ids"]))] for i, text in enumerate(inputs)])
 
     own = key()
     assert key() == own
@@ -133,12 +129,12 @@ def test_kept_work_is_used_for_the_same_job_alone(at, tmp_path):
 
 
 def test_shards_are_whole_and_go_with_the_result(tmp_path):
-    with pytest.raises(Killed), Shards(tmp_path / "out.parquet") as shards:
+    with pytest.raises(KilledError), Shards(tmp_path / "out.parquet") as shards:
         write_shard({3: 0.1, 5: -2.0}, shards.folder / "job")
         write_shard({4: 1.5}, shards.folder / "job")
         write_shard({}, shards.folder / "job")
         (shards.folder / "job" / ".9.npz.x.tmp").write_bytes(b"half")
-        raise Killed
+        raise KilledError
     assert read_shards(shards.folder / "job") == {3: 0.1, 5: -2.0, 4: 1.5}
     with Shards(tmp_path / "out.parquet"):
         pass
