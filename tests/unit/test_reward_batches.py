@@ -30,8 +30,8 @@ def words(count: int, seed: int) -> str:
 
 
 # About 1 to 2,000 tokens.
-PROMPTS = ["a", "What?", words(12, 1), words(40, 2), words(150, 3), words(150, 4), words(700, 5), words(1400, 6)]
-RESPONSES = [words(n, 50 + n) for n in (1, 30, 3, 12, 1, 60, 5, 40)]
+PROMPTS = ["a", words(12, 1), words(40, 2), words(150, 3), words(1400, 6)]
+RESPONSES = [words(n, 50 + n) for n in (1, 30, 3, 12, 60)]
 
 
 def save_model(folder, text_format: str, pad: str = "own") -> None:
@@ -64,11 +64,12 @@ def load(folder, text_format: str, batch_size: int = 4, **changes) -> RewardMode
     return RewardModel(str(folder), {"text_format": form}, cpu_device(batch_size, **changes))
 
 
-@pytest.mark.parametrize("pad", ["own", "eos"])
+@pytest.mark.parametrize("pad", ["eos", pytest.param("own", marks=pytest.mark.slow)])
 @pytest.mark.parametrize("text_format", FORMATS)
 def test_a_score_does_not_depend_on_its_batch(text_format, pad, tmp_path):
     save_model(tmp_path, text_format, pad)
-    model = load(tmp_path, text_format)
+    model = load(tmp_path, text_format, 3)
+    assert model.tokenizer.padding_side == "left"
     inputs = model.inputs(PROMPTS, RESPONSES)
     lengths = [len(text["input_ids"]) for text in inputs]
     assert min(lengths) < 30 and max(lengths) > 1900 and not model.truncated
@@ -76,23 +77,22 @@ def test_a_score_does_not_depend_on_its_batch(text_format, pad, tmp_path):
         alone = [model.network(**padded([text], 0)).item() for text in inputs]
     assert len({round(score, 6) for score in alone}) == len(alone)
     assert model.score(PROMPTS, RESPONSES) == pytest.approx(alone, abs=1e-5)
-    for side in ("left", "right"):
-        model.tokenizer.padding_side = side
-        assert load(tmp_path, text_format, 8).score(PROMPTS, RESPONSES) == pytest.approx(alone, abs=1e-5)
-        if isinstance(model.network, CausalScorer):
-            for pad_id in {model._padding(), model.tokenizer.eos_token_id}:
-                with torch.no_grad():
-                    scores = model.network(**padded(inputs, pad_id, side)).tolist()
-                assert scores == pytest.approx(alone, abs=1e-5), (side, pad_id)
+    model.tokenizer.padding_side, model.batch_size = "right", 5
+    assert model.score(PROMPTS, RESPONSES) == pytest.approx(alone, abs=1e-5)
+    if isinstance(model.network, CausalScorer):
+        for side in ("left", "right"):
+            with torch.no_grad():
+                scores = model.network(**padded(inputs, model.tokenizer.eos_token_id, side)).tolist()
+            assert scores == pytest.approx(alone, abs=1e-5), side
 
 
 @pytest.mark.parametrize("text_format", ["beaver", "eurus", "chat_template", "deberta"])
 def test_shared_prompts_give_the_same_scores(text_format, tmp_path):
     save_model(tmp_path, text_format)
-    model = load(tmp_path, text_format, score_tokens=3000)
+    model = load(tmp_path, text_format, score_tokens=1500)
     # Three answers to most prompts, one that begins like another, and one that is another.
-    prompts = [prompt for prompt in PROMPTS for _ in range(3)]
-    responses = [text for response in RESPONSES for text in (response, response + " is", words(6, 9))]
+    prompts = [prompt for prompt in PROMPTS[:4] for _ in range(3)]
+    responses = [text for response in RESPONSES[:4] for text in (response, response + " is", words(6, 9))]
     prompts, responses = [*prompts, PROMPTS[3]], [*responses, words(6, 9)]
     scores = model.score_once(prompts, responses)
     assert scores == pytest.approx(load(tmp_path, text_format, 1).score(prompts, responses), abs=1e-5)
@@ -153,11 +153,11 @@ def test_in_bfloat16_the_head_and_the_sum_are_float32(tmp_path):
         assert embedding.weight.dtype == torch.bfloat16
         seen = []
         heads[0].register_forward_hook(lambda module, inputs, output, seen=seen: seen.append((inputs[0], output)))
-        scores = model.score(PROMPTS[:4], RESPONSES[:4])
+        scores = model.score(PROMPTS[:3], RESPONSES[:3])
         assert all(tensor.dtype == torch.float32 for pair in seen for tensor in pair)
         # More digits than bfloat16 holds, and the score of the same model in float32 but for the trunk's digits.
         assert any(torch.tensor(score).bfloat16().item() != score for score in scores)
-        exact = load(folder, text_format).score(PROMPTS[:4], RESPONSES[:4])
+        exact = load(folder, text_format).score(PROMPTS[:3], RESPONSES[:3])
         assert scores == pytest.approx(exact, abs=0.15)
 
 
