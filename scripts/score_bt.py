@@ -2,6 +2,9 @@
 
 Adds chosen_score, rejected_score and bt_prob = sigmoid(chosen_score - rejected_score) (float64) to a split, or to all
 splits, of a folder of parquet files. All other columns and the order of the rows stay as they are.
+
+A killed job continues where it was, from a folder beside its outputs that is removed at the end. Under `accelerate
+launch` each process scores a share and the first one writes; the result is the same.
 """
 
 import argparse
@@ -37,16 +40,20 @@ def main(argv: list[str] | None = None) -> None:
         read_parquet(path, columns, allow_empty=True)
 
     from pipeline.rewards import RewardModel, score_pairs
+    from pipeline.scoring import Shards
 
-    device = device_from_arguments(arguments)
-    size = arguments.per_device_evalreward_batch_size or device.batch_sizes["score"]
     entry = read_yaml(arguments.spec) if arguments.spec else {}
-    model = RewardModel(arguments.score_model_id, entry, device.type, device.dtype, size)
+    size = arguments.per_device_evalreward_batch_size
+    model = RewardModel(arguments.score_model_id, entry, device_from_arguments(arguments), size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
-    for split, path in splits.items():
-        scored = score_pairs(read_parquet(path, allow_empty=True), model)
-        write_parquet(scored, folder / f"{split}.parquet")
-        print(f"{split}: {len(scored)} pairs, the chosen response scores higher in {(scored.bt_prob > 0.5).mean():.1%}")
+    with Shards(folder / "-".join(splits)) as shards:
+        for split, path in splits.items():
+            scored = score_pairs(read_parquet(path, allow_empty=True), model, shards, split)
+            if scored is None:  # another process writes
+                continue
+            write_parquet(scored, folder / f"{split}.parquet")
+            higher = (scored.bt_prob > 0.5).mean()
+            print(f"{split}: {len(scored)} pairs, the chosen response scores higher in {higher:.1%}")
 
 
 if __name__ == "__main__":

@@ -2,6 +2,9 @@
 
 Reads the reward model's spec (YAML), tables of responses and the reward model; writes a table for each (parquet) with
 the columns prompt_id and response_score (higher is better).
+
+A killed job continues where it was, from a folder beside the first output that is removed at the end. Under `accelerate
+launch` each process scores a share and the first one writes; the result is the same.
 """
 
 import argparse
@@ -27,13 +30,16 @@ def main(argv: list[str] | None = None) -> None:
     frames = [read_parquet(path, ["prompt_id", "prompt", "response"]) for path in arguments.responses]
 
     from pipeline.rewards import RewardModel
+    from pipeline.scoring import Shards
     from pipeline.templates import as_text
 
-    device = device_from_arguments(arguments)
-    model = RewardModel(arguments.reward_model, entry, device.type, device.dtype, device.batch_sizes["score"])
-    for frame, output in zip(frames, arguments.output, strict=True):
-        scores = model.score([as_text(prompt) for prompt in frame["prompt"]], frame["response"].tolist())
-        write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
+    model = RewardModel(arguments.reward_model, entry, device_from_arguments(arguments))
+    with Shards(arguments.output[0]) as shards:
+        for path, frame, output in zip(arguments.responses, frames, arguments.output, strict=True):
+            prompts = [as_text(prompt) for prompt in frame["prompt"]]
+            scores = model.score_once(prompts, frame["response"].tolist(), shards, str(path))
+            if scores is not None:
+                write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
 
 
 if __name__ == "__main__":

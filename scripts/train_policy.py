@@ -40,8 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model"):
         from pipeline.rewards import RewardModel
 
-        entry = read_yaml(arguments.reward_spec)
-        reward = RewardModel(arguments.reward_model, entry, device.type, device.dtype, device.batch_sizes["score"])
+        reward = RewardModel(arguments.reward_model, read_yaml(arguments.reward_spec), device)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)

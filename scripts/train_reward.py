@@ -6,6 +6,7 @@ safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json in
 
 import argparse
 import tempfile
+from functools import partial
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
@@ -25,14 +26,15 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.rewards import save_score_model
+    from pipeline.reward_checkpoints import save_score_model
     from pipeline.training import train_and_save
     from pipeline.training_reward import reward_trainer
 
     device = device_from_arguments(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = reward_trainer(spec, frame, arguments.model, device, scratch)
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save_score_model)
+        save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
+        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
     write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
 
 

@@ -31,9 +31,9 @@ STAGES = ("sft", "policy", "reward", "reference", "generate", "score")
 PLAIN_ENTRY = {"plain_template": "Human: {prompt}\n\nAssistant: "}
 
 
-def cpu_device(batch_size: int = 4) -> Device:
-    """A device in float32 with the same batch size for every stage."""
-    return Device("cpu", "cpu", torch.float32, "sdpa", dict.fromkeys(STAGES, batch_size), "cpu")
+def cpu_device(batch_size: int = 4, dtype: torch.dtype = torch.float32, **batch_sizes: int) -> Device:
+    """A device with the same batch size for every stage that is not named."""
+    return Device("cpu", "cpu", dtype, "sdpa", dict.fromkeys(STAGES, batch_size) | batch_sizes, "cpu")
 
 
 def chat_tokenizer() -> PreTrainedTokenizerFast:
@@ -75,7 +75,15 @@ def trunk_config(kind: str, tokenizer, **fields):
 
 
 def save_headed(
-    folder: Path, architecture: str, kind: str, tokenizer, bias: bool = False, mean=None, var=None, **config
+    folder: Path,
+    architecture: str,
+    kind: str,
+    tokenizer,
+    bias: bool = False,
+    mean=None,
+    var=None,
+    trunk: dict | None = None,
+    **config,
 ):
     """Save a reward model with a head of its own, as its authors' code does, and return it for hand computations.
 
@@ -83,13 +91,15 @@ def save_headed(
         architecture: its name in the config; LlamaForScore has a score_head and a normalizer, others a regression_head.
         kind: of the trunk.
         mean, var: of the normalizer.
+        trunk: fields of the trunk's config.
         config: further fields of config.json.
 
     Returns:
         (trunk, weight of the head (1, hidden), its bias (1,) or None).
     """
     torch.manual_seed(len(architecture))
-    trunk = AutoModel.from_config(trunk_config(kind, tokenizer)).eval()
+    fields = trunk or {}
+    trunk = AutoModel.from_config(trunk_config(kind, tokenizer, **fields)).eval()
     head = "score_head" if "ForScore" in architecture else "regression_head"
     weights = {f"model.{name}": tensor for name, tensor in trunk.state_dict().items()}
     weights[f"{head}.weight"] = torch.randn(1, trunk.config.hidden_size)
@@ -102,7 +112,7 @@ def save_headed(
         weights["normalizer.var"] = torch.tensor([1.0 if var is None else var])
         weights["normalizer.count"] = torch.tensor([10])
     folder.mkdir(parents=True, exist_ok=True)
-    saved = trunk_config(kind, tokenizer, architectures=[architecture], **config)
+    saved = trunk_config(kind, tokenizer, architectures=[architecture], **{**fields, **config})
     saved.architectures = [architecture]
     saved.save_pretrained(folder)
     save_file(weights, folder / "model.safetensors", metadata={"format": "pt"})

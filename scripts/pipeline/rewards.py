@@ -1,245 +1,206 @@
-"""Reward models: the safe-rlhf score format, sequence classifiers, scoring of prompts with responses.
+"""Reward models in use: a checkpoint with its tokenizer, text format and batches, scoring prompts with responses."""
 
-A safe-rlhf score model (the format of the Beaver checkpoints) is a trunk under `model.`, a `score_head` and a
-`normalizer`; Eurus and UltraRM have a `regression_head` instead. The config's architecture tells which.
-"""
-
-import re
+import inspect
+import json
+from collections.abc import Sequence
+from functools import cached_property
 from pathlib import Path
 
 import pandas as pd
 import torch
-from safetensors.torch import load_file
 from scipy.special import expit
-from torch import Tensor, nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
-from pipeline.io import InputError, atomic_folder
+from pipeline.devices import Device
 from pipeline.models import load_tokenizer
-from pipeline.templates import Text, as_text, response_text, reward_inputs
+from pipeline.reward_batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
+from pipeline.reward_checkpoints import check_score_trunk, load_reward_network, save_score_model
+from pipeline.reward_files import base_of_adapter, checkpoint_folder, content_hash
+from pipeline.reward_networks import CausalScorer, ScoreModel
+from pipeline.scoring import Shards, is_first_process, own_place, run_batches
+from pipeline.templates import Text, as_text, default_format, response_text, reward_text
 
-# Architecture of a trunk with a head of its own: the head's name in the checkpoint, the text format of its authors.
-HEADED = {
-    "LlamaForScore": ("score_head", "beaver"),
-    "LlamaModelForScore": ("score_head", "beaver"),
-    "EurusRewardModel": ("regression_head", "eurus"),
-    "LlamaRewardModel": ("regression_head", "ultrarm"),
-}
+__all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]
 
-
-# What safe-rlhf does to scores where the config says do_normalize, by its score_type.
-NORMALISATION = {"reward": "affine", "cost": "scale", "critic": "identity"}
-
-
-class ScoreModel(nn.Module):
-    """A trunk with a linear head at the last attended token, in float32, normalised where the config says so.
-
-    Its weights have the names that they have in the checkpoint.
-    """
-
-    def __init__(self, config, dtype: torch.dtype = torch.float32):
-        super().__init__()
-        self.config = config
-        self.model = AutoModel.from_config(config, dtype=dtype)
-        kind = NORMALISATION.get(getattr(config, "score_type", "reward"), "affine")
-        # Some name the function where safe-rlhf names the running statistic.
-        named = getattr(config, "normalizer_type", None)
-        kind = named if named in NORMALISATION.values() else kind
-        self.normalisation = kind if getattr(config, "do_normalize", False) else "identity"
-        size = getattr(config, "score_dim", 1)
-        self.head_name = HEADED[config.architectures[0]][0]
-        self.add_module(self.head_name, nn.Linear(config.hidden_size, size, bias=getattr(config, "bias", False)))
-        if self.normalisation != "identity":
-            self.normalizer = nn.Module()
-            for name in ("mean", "var"):
-                self.normalizer.register_buffer(name, torch.ones(size))
-
-    @classmethod
-    def from_folder(cls, folder: str | Path, dtype: torch.dtype = torch.float32) -> "ScoreModel":
-        """Load a checkpoint folder with safetensors weights.
-
-        Raises:
-            InputError: no safetensors there, or a weight is missing, left over or of another shape.
-        """
-        folder = Path(folder)
-        model = cls(AutoConfig.from_pretrained(folder), dtype)
-        shards = sorted(folder.glob("*.safetensors"))
-        if not shards:
-            raise InputError(f"{folder}: no *.safetensors there; weights in other formats are not read")
-        weights = {name: tensor for shard in shards for name, tensor in load_file(shard).items()}
-        own = model.state_dict()
-        # Computed, or not used by this model: an old transformers' positions, statistics of a normalisation.
-        unused = r"normalizer\.count$|.*rotary_emb\.inv_freq$" + ("" if "normalizer.mean" in own else r"|normalizer\.")
-        weights = {name: tensor for name, tensor in weights.items() if not re.match(unused, name)}
-        for name in sorted(own.keys() | weights.keys()):
-            there, wanted = weights.get(name), own.get(name)
-            if there is None or wanted is None or there.shape != wanted.shape:
-                found = "not there" if there is None else f"of shape {tuple(there.shape)}"
-                needed = "unknown to it" if wanted is None else f"needed with shape {tuple(wanted.shape)}"
-                raise InputError(f"{folder}: weight {name} is {found}, {needed}; it is no complete score model")
-        model.load_state_dict(weights)
-        return model.eval()
-
-    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Scores, shape (B,), float32; inputs have shape (B, T) and may be padded on either side."""
-        hidden = self.model(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
-        positions = torch.arange(attention_mask.size(1), device=attention_mask.device)
-        last = (attention_mask * positions).argmax(dim=1)
-        head = getattr(self, self.head_name)
-        score = head(hidden[torch.arange(len(hidden), device=hidden.device), last].float())
-        if self.normalisation == "affine":
-            score = score - self.normalizer.mean
-        if self.normalisation != "identity":
-            score = score / self.normalizer.var.sqrt()
-        return score[:, 0]
-
-
-def check_score_trunk(model_type: str) -> None:
-    """Raise an InputError where `save_score_model` cannot write a classifier on such a trunk."""
-    if model_type not in ("llama", "qwen2"):
-        raise InputError(f"a {model_type} reward model cannot be written as a Llama score model: llama or qwen2")
-
-
-def save_score_model(classifier: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write a one-label sequence classifier as a safe-rlhf score model.
-
-    Llama trunks are written as they are. A Qwen2 trunk is a Llama with biases on query, key and value: it is written
-    as one, the bias that Llama has on the attention's output being zero.
-
-    Args:
-        classifier: LlamaForSequenceClassification or Qwen2ForSequenceClassification with num_labels=1.
-
-    Raises:
-        InputError: another architecture.
-    """
-    from safetensors.torch import save_file
-    from transformers import LlamaConfig
-
-    config = classifier.config
-    check_score_trunk(config.model_type)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
-    weights["score_head.weight"] = weights.pop("score.weight")
-    weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
-    fields = {key: value for key, value in config.to_dict().items() if key in LlamaConfig().to_dict()}
-    fields.pop("id2label", None), fields.pop("label2id", None), fields.pop("model_type", None)
-    if config.model_type == "qwen2":
-        fields |= {"attention_bias": True, "mlp_bias": False}
-        for layer in range(config.num_hidden_layers):
-            weights[f"model.layers.{layer}.self_attn.o_proj.bias"] = torch.zeros(config.hidden_size)
-    fields["architectures"] = ["LlamaForScore"]
-    score = {"score_dim": 1, "bias": False, "score_type": "reward", "do_normalize": False}
-    score |= {"normalizer_type": None, "mean": None, "var": None}
-    with atomic_folder(folder) as temporary:
-        LlamaConfig(**fields, **score).save_pretrained(temporary)
-        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
-        tokenizer.save_pretrained(temporary)
+# Trunks that take an attention mask of any shape and positions of any order.
+SHARING_TRUNKS = ("llama", "mistral", "qwen2", "qwen3")
 
 
 class RewardModel:
     """A reward model with its tokenizer and text format; higher scores are better.
 
     Args:
-        path: hub id or checkpoint folder.
-        entry: the reward model's entry, for `reverse`, `text_format` and `trust_remote_code`.
-        device: "cpu" or "cuda".
-        dtype: of the trunk; the head is float32.
-        batch_size: texts side by side.
+        path: hub id or checkpoint folder, of a model or of a PEFT adapter.
+        entry: the reward model's entry: `reverse`, `text_format`, `max_length` and how it is loaded.
+        device: where it runs, the trunk's precision and the batches; the head is float32.
+        batch_size: most texts side by side; the device's for the stage `score` where absent.
+
+    Attributes:
+        max_length: most tokens of a text; None where the model has no limit.
+        truncated: how many texts were cut to it so far.
     """
 
-    def __init__(self, path: str, entry: dict, device: str, dtype: torch.dtype, batch_size: int):
-        self.tokenizer = load_tokenizer(path, entry)
-        config = AutoConfig.from_pretrained(
-            path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
-        )
-        architectures = config.architectures or [""]
-        if architectures[0] in HEADED:
-            self.model = ScoreModel.from_folder(checkpoint_folder(path, entry), dtype)
-            default_format = HEADED[architectures[0]][1]
-        else:
-            self.model = load_classifier(path, entry, dtype)
-            default_format = "chat_template" if self.tokenizer.chat_template else "text_pair"
-        self.text_format = entry.get("text_format") or default_format
+    def __init__(self, path: str, entry: dict, device: Device, batch_size: int | None = None):
+        self.path, self.entry, self.device = path, entry, device
+        self.place = own_place(device.type)
+        self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
+        # transformers' own choice, sdpa where the architecture has it, is not to be named: not all have it.
+        attention = None if device.attention == "sdpa" else device.attention
+        self.network = load_reward_network(path, entry, device.dtype, self.place, attention)
+        config = self.network.config
+        recorded = getattr(config, "text_format", None)
+        default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
+        self.text_format = entry.get("text_format") or recorded or default
         self.sign = -1.0 if entry.get("reverse") else 1.0
-        self.device, self.batch_size = device, batch_size
-        self.model.to(device)
-        self.pad_token_id = self.model.config.get_text_config().pad_token_id
+        self.batch_size = batch_size or device.batch_sizes["score"]
+        self.tokens = device.batch_sizes.get("score_tokens", TOKENS)
+        self.max_length = entry.get("max_length") or self._own_maximum()
+        self.truncated = 0
 
-    @torch.no_grad()
-    def score(self, prompts: list[Text], responses: list[Text]) -> list[float]:
-        """A score per (prompt, response), higher is better; costs have their sign turned."""
+    def _own_maximum(self) -> int | None:
+        """Most tokens that the model itself takes."""
+        limits = [getattr(self.network.config.get_text_config(), "max_position_embeddings", None)]
+        if not isinstance(self.network, CausalScorer):  # causal tokenizers often carry a limit of their training
+            limits.append(self.tokenizer.model_max_length)
+        return min((limit for limit in limits if limit and 0 < limit < 10**9), default=None)
+
+    @cached_property
+    def content_hash(self) -> str:
+        """Hash of the files that the model is read from."""
+        return content_hash(self.path, self.entry)
+
+    @property
+    def shares_prompts(self) -> bool:
+        """Whether texts that begin alike can be read in one row: causal trunks with a mask of any shape."""
+        if not isinstance(self.network, CausalScorer) or self.device.attention == "flash_attention_2":
+            return False
+        config = self.network.config.get_text_config()
+        takes = inspect.signature(self.network.trunk.forward).parameters
+        window = getattr(config, "sliding_window", None)
+        if window and window < MOST_PACKED:
+            return False
+        return config.model_type in SHARING_TRUNKS and "position_ids" in takes
+
+    def inputs(self, prompts: Sequence[Text], responses: Sequence[Text]) -> list[dict[str, list[int]]]:
+        """Token ids per (prompt, response), within `max_length`."""
         texts = [
-            reward_inputs(prompt, response, self.tokenizer, self.text_format)
+            reward_text(prompt, response, self.tokenizer, self.text_format, self.max_length)
             for prompt, response in zip(prompts, responses, strict=True)
         ]
-        scores = [0.0] * len(texts)
-        order = sorted(range(len(texts)), key=lambda i: len(texts[i]["input_ids"]))
-        for start in range(0, len(order), self.batch_size):
-            rows = order[start : start + self.batch_size]
-            output = self.model(**self._batch([texts[i] for i in rows]))
-            values = output if isinstance(output, Tensor) else output.logits[:, 0]
-            for i, value in zip(rows, values.float().tolist(), strict=True):
-                scores[i] = self.sign * value
-        return scores
+        self.truncated += sum(text.truncated for text in texts)
+        return [text.inputs for text in texts]
 
-    def _batch(self, texts: list[dict]) -> dict[str, Tensor]:
-        """Texts padded on the right.
+    def score(self, prompts: Sequence[Text], responses: Sequence[Text]) -> list[float]:
+        """A score per (prompt, response), higher is better; costs have their sign turned."""
+        inputs = self.inputs(prompts, responses)
+        scores: dict[int, float] = {}
+        for batch in plan_batches(single_rows([text["input_ids"] for text in inputs]), self.batch_size, self.tokens):
+            scores |= self.score_batch(batch, inputs)
+        return [scores[i] for i in range(len(inputs))]
 
-        A causal classifier takes the last token that is not its config's pad token for the text's last: padding is that
-        token, whatever the tokenizer's is. One that has none is given an id that no text contains.
+    def score_once(
+        self,
+        prompts: Sequence[Text],
+        responses: Sequence[Text],
+        shards: Shards | None = None,
+        name: str = "texts",
+        columns: int = 1,
+    ) -> list[float] | None:
+        """Like `score`, for many: each distinct text once, a prompt that texts share once where that saves a quarter.
+
+        Args:
+            shards: where finished batches are kept, from which a killed job continues and in which several processes
+                meet; progress is then printed.
+            name: of the texts, in what is printed.
+            columns: of how many columns of a table the texts are, one after the other: 1 or 2.
+
+        Returns:
+            None in all processes but the first.
         """
-        config = self.model.config.get_text_config()
-        if self.pad_token_id is None:
-            used = {token for text in texts for token in text["input_ids"]}
-            config.pad_token_id = next(token for token in range(config.vocab_size) if token not in used)
-        fill = {"input_ids": config.pad_token_id, "attention_mask": 0, "token_type_ids": 0}
-        rows = [text | {"attention_mask": [1] * len(text["input_ids"])} for text in texts]
-        width = max(len(row["input_ids"]) for row in rows)
-        return {
-            name: torch.tensor([row[name] + [fill[name]] * (width - len(row[name])) for row in rows]).to(self.device)
-            for name in rows[0]
-        }
+        before = self.truncated
+        inputs = self.inputs(prompts, responses)
+        cut = self.truncated - before
+        if cut and shards and is_first_process():
+            print(
+                f"{name}: {cut} of {len(inputs)} texts lose their beginning to fit {self.max_length} tokens", flush=True
+            )
+        place: dict[str, int] = {}
+        index = [place.setdefault(json.dumps(text), len(place)) for text in inputs]
+        distinct = [json.loads(text) for text in place]
+        ids = [text["input_ids"] for text in distinct]
+        rows = packed_rows(ids, _groups(prompts, index)) if self.shares_prompts else single_rows(ids)
+        # Where nothing is shared, chosen and rejected responses are put into batches apart, as each is when alone.
+        first = len(set(index[: len(index) // columns]))
+        parts = [rows] if any(row.shared for row in rows) else [rows[:first], rows[first:]]
+        batches = [batch for part in parts for batch in plan_batches(part, self.batch_size, self.tokens)]
+        scores = run_batches(self, distinct, batches, shards, name)
+        return None if scores is None else [scores[i] for i in index]
+
+    @torch.no_grad()
+    def score_batch(self, batch: list[Row], inputs: list[dict[str, list[int]]]) -> dict[int, float]:
+        """Scores of a batch's texts by their positions in `inputs`."""
+        if any(row.shared for row in batch):
+            ids = [text["input_ids"] for text in inputs]
+            tensors, texts = packed(batch, ids, self._padding(), self.device.dtype)
+            values = self.network.forward_packed(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
+        else:
+            texts = [row.texts[0] for row in batch]
+            tensors = padded([inputs[i] for i in texts], self._padding())
+            values = self.network(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
+        return {text: self.sign * value for text, value in zip(texts, values.tolist(), strict=True)}
+
+    def _padding(self) -> int:
+        """Any token will do, as the attention mask tells padding; the model's own where it has one."""
+        pad = self.network.config.get_text_config().pad_token_id
+        return next((token for token in (pad, self.tokenizer.pad_token_id) if token is not None), 0)
 
     def __call__(self, prompts: list[Text], completions: list[Text], **columns) -> list[float]:
         """TRL's convention of reward functions; `source_prompt` has the prompts before the policy's template."""
-        return self.score(columns.get("source_prompt", prompts), [response_text(text) for text in completions])
+        before = self.truncated
+        scores = self.score(columns.get("source_prompt", prompts), [response_text(text) for text in completions])
+        if self.truncated and not before:
+            print(f"reward model: texts above {self.max_length} tokens lose their beginning", flush=True)
+        return scores
 
 
-def load_classifier(path: str, entry: dict, dtype: torch.dtype) -> nn.Module:
-    """A one-label sequence classifier; a checkpoint without its head is refused rather than given a random one."""
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        path,
-        dtype=dtype,
-        revision=entry.get("revision"),
-        trust_remote_code=entry.get("trust_remote_code", False),
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-    )
-    for name, there, wanted in sorted(info["mismatched_keys"]):
-        raise InputError(f"{path}: weight {name} is of shape {tuple(there)}, needed with shape {tuple(wanted)}")
-    if info["missing_keys"] or model.config.num_labels != 1:
-        lacking = ", ".join(sorted(info["missing_keys"])) or f"one label (it has {model.config.num_labels})"
-        raise InputError(f"{path}: it lacks {lacking}; it is no reward model of a known format")
-    return model.eval()
+def tokenizer_path(path: str, entry: dict) -> str:
+    """Where a reward model's tokenizer is: with the checkpoint, or with the base model of an adapter without one.
+
+    Raises:
+        InputError: a local path that is no checkpoint.
+    """
+    folder = Path(checkpoint_folder(path, entry))
+    if (folder / "adapter_config.json").is_file() and not (folder / "tokenizer_config.json").is_file():
+        return base_of_adapter(folder)
+    return path
 
 
-def checkpoint_folder(path: str, entry: dict) -> str:
-    """The local folder of a checkpoint: the path itself, or the hub's snapshot."""
-    if Path(path).is_dir():
-        return path
-    from huggingface_hub import snapshot_download
+def _groups(prompts: Sequence[Text], index: list[int]) -> list[list[int]]:
+    """Positions of distinct texts by their prompt, each text once."""
+    groups: dict[str, dict[int, None]] = {}
+    known: set[int] = set()
+    for prompt, i in zip(prompts, index, strict=True):
+        if i not in known:
+            known.add(i)
+            groups.setdefault(json.dumps(prompt), {})[i] = None
+    return [list(group) for group in groups.values()]
 
-    return snapshot_download(
-        path, revision=entry.get("revision"), allow_patterns=["*.json", "*.safetensors", "*.model"]
-    )
 
+def score_pairs(frame: pd.DataFrame, model: RewardModel, shards: Shards | None = None, name: str = "pairs"):
+    """The frame with chosen_score, rejected_score and bt_prob = sigmoid(chosen_score − rejected_score), float64.
 
-def score_pairs(frame: pd.DataFrame, model: RewardModel) -> pd.DataFrame:
-    """The frame with chosen_score, rejected_score and bt_prob = sigmoid(chosen_score − rejected_score), float64."""
+    Args:
+        shards, name: see `RewardModel.score_once`.
+
+    Returns:
+        None in all processes but the first.
+    """
     prompts = [as_text(prompt) for prompt in frame["prompt"]]
+    responses = [as_text(value) for column in ("chosen", "rejected") for value in frame[column]]
+    values = model.score_once(prompts * 2, responses, shards, name, columns=2)
+    if values is None:
+        return None
     scores = {
-        f"{name}_score": pd.Series(
-            model.score(prompts, [as_text(value) for value in frame[name]]), dtype="float64", index=frame.index
-        )
-        for name in ("chosen", "rejected")
+        f"{column}_score": pd.Series(part, dtype="float64", index=frame.index)
+        for column, part in (("chosen", values[: len(frame)]), ("rejected", values[len(frame) :]))
     }
     return frame.assign(**scores, bt_prob=expit(scores["chosen_score"] - scores["rejected_score"]))

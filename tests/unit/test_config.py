@@ -278,8 +278,8 @@ def test_a_misspelt_key_that_is_needed_is_one_problem_and_keeps_its_value():
         ("reward_models.yaml", lambda c: c["world"]["train"].pop("model"), "world.train.model: missing; model entry"),
         (
             "reward_models.yaml",
-            lambda c: c["world"].update(text_format="beaver"),
-            "world.text_format: it must be one of chat_template, not 'beaver'",
+            lambda c: c["world"].update(text_format="text_pair"),
+            "world.text_format: it must be one of chat_template, beaver, eurus, ultrarm, plain, not 'text_pair'",
         ),
         (
             "reward_models.yaml",

@@ -294,6 +294,12 @@ def test_one_split_is_scored_the_same_below_a_tag(at, tmp_path):
     pd.testing.assert_frame_equal(one, all_splits, rtol=0, atol=1e-5)
 
 
+def test_without_a_spec_a_trained_reward_model_is_scored_in_the_format_that_it_was_trained_on(at, tmp_path):
+    arguments = ["--dataset", str(at.data), "--score_model_id", str(at.reward_model), "--split", "eval"]
+    score_bt.main([*arguments, "--output", str(tmp_path), *DEVICE])
+    assert (tmp_path / "eval.parquet").read_bytes() == (at.bt / "eval.parquet").read_bytes()
+
+
 def test_a_split_that_is_not_there_is_refused_with_those_that_are(at, tmp_path):
     with pytest.raises(InputError, match=r"no split 'test'; there are eval, selection, train$"):
         score_bt.main([*at.score_bt, "--split", "test", "--output", str(tmp_path / "bt"), *DEVICE])

@@ -6,7 +6,15 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from fixtures_models import change_weights, chat_tokenizer, llama_tokenizer, neox_tokenizer, save_headed, trunk_config
+from fixtures_models import (
+    change_weights,
+    chat_tokenizer,
+    cpu_device,
+    llama_tokenizer,
+    neox_tokenizer,
+    save_headed,
+    trunk_config,
+)
 from transformers import (
     AutoModelForSequenceClassification,
     BertConfig,
@@ -15,8 +23,9 @@ from transformers import (
 )
 
 from pipeline.io import InputError
-from pipeline.rewards import RewardModel, ScoreModel, save_score_model, score_pairs
-from pipeline.templates import reward_inputs
+from pipeline.reward_checkpoints import load_reward_network
+from pipeline.rewards import RewardModel, save_score_model, score_pairs
+from pipeline.templates import reward_text
 
 PROMPTS = ["Why?", "Which colour has a lemon, please? " * 4, "And a cat?", "What is red?\n\nAnd old?", "[INST]"]
 RESPONSES = ["So.", "It is yellow.", "", "A lemon is yellow. " * 6, "Thank you for asking! <b>"]
@@ -46,11 +55,11 @@ NORMALIZERS = {
 
 
 def load(folder, batch_size: int = 3, **entry) -> RewardModel:
-    return RewardModel(str(folder), entry, "cpu", torch.float32, batch_size)
+    return RewardModel(str(folder), entry, cpu_device(batch_size))
 
 
 def token_ids(prompt, response, tokenizer, text_format) -> list[int]:
-    return reward_inputs(prompt, response, tokenizer, text_format)["input_ids"]
+    return reward_text(prompt, response, tokenizer, text_format).inputs["input_ids"]
 
 
 def scores_in_batches(folder, **entry) -> list[float]:
@@ -86,7 +95,7 @@ def test_a_headed_score_is_the_heads_at_the_last_token(name, pad_token, tmp_path
 def test_padding_may_be_on_either_side(side, tmp_path):
     tokenizer = llama_tokenizer()
     save_headed(tmp_path, "LlamaForScore", "llama", tokenizer, bias=True)
-    model, eos = ScoreModel.from_folder(tmp_path), tokenizer.eos_token_id
+    model, eos = load_reward_network(str(tmp_path), {}, torch.float32), tokenizer.eos_token_id
     ids = tokenizer("the big cat")["input_ids"] + [eos]
     alone = model(torch.tensor([ids]), torch.ones(1, len(ids), dtype=torch.long))
     pads, ones = [eos] * 7, [1] * len(ids)
@@ -96,7 +105,7 @@ def test_padding_may_be_on_either_side(side, tmp_path):
 
 def test_the_head_stays_in_float32(tmp_path):
     save_headed(tmp_path, "LlamaForScore", "llama", llama_tokenizer(), bias=True, mean=1.0, var=2.0)
-    model = ScoreModel.from_folder(tmp_path, torch.bfloat16)
+    model = load_reward_network(str(tmp_path), {}, torch.bfloat16)
     assert {parameter.dtype for parameter in model.model.parameters()} == {torch.bfloat16}
     assert model.score_head.weight.dtype == model.normalizer.var.dtype == torch.float32
     ids = torch.tensor([[1, 5, 6]])

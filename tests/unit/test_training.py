@@ -1,6 +1,7 @@
 """What the trainings share: datasets in a model's format, the learning curve, adapters, what is refused."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,8 @@ import torch
 from datasets import disable_progress_bars
 from fixtures_models import PLAIN_ENTRY, chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
+from trl import RewardConfig, RewardTrainer
 
 from pipeline.io import InputError, read_json, read_parquet
 from pipeline.models import load_policy, load_tokenizer, save_checkpoint
@@ -17,7 +19,7 @@ from pipeline.reference import reference_logps
 from pipeline.rewards import RewardModel, save_score_model
 from pipeline.training import learning_curve, preference_dataset, train_and_save, trainer_arguments
 from pipeline.training_policy import policy_trainer
-from pipeline.training_reward import reward_trainer
+from pipeline.training_reward import reward_dataset, reward_trainer
 from pipeline.training_sft import sft_trainer
 
 disable_progress_bars()
@@ -253,7 +255,7 @@ def train_reward(model, folder, **given):
 
 def test_a_reward_model_learns_the_preferences(base, tmp_path):
     train_reward(base, tmp_path, max_steps=30, epochs=15)
-    model = RewardModel(str(tmp_path / "model"), {"text_format": "chat_template"}, "cpu", torch.float32, 3)
+    model = RewardModel(str(tmp_path / "model"), {"text_format": "chat_template"}, cpu_device(3))
     chosen, rejected = (model.score(FRAME["prompt"].tolist(), FRAME[name].tolist()) for name in ("chosen", "rejected"))
     assert np.mean(np.array(chosen) > np.array(rejected)) == 1
 
@@ -277,6 +279,41 @@ def test_what_cannot_become_a_reward_model_is_refused_before_training(kind, make
     folder = save_base(tmp_path / "model", kind, make())
     with pytest.raises(InputError, match=message):
         reward_trainer({"train": TRAINING}, FRAME, str(folder), cpu_device(), str(tmp_path / "scratch"))
+
+
+def test_a_reward_model_is_trained_on_the_texts_that_it_scores(base, tmp_path):
+    """With a chat template these are what RewardTrainer itself makes of the pairs."""
+    tokenizer = load_tokenizer(str(base))
+    own = reward_dataset(FRAME, tokenizer, "chat_template", 128)
+    trainer = RewardTrainer(
+        AutoModelForSequenceClassification.from_pretrained(base, num_labels=1),
+        args=RewardConfig(output_dir=str(tmp_path), max_length=128, report_to=[], use_cpu=True, bf16=False),
+        train_dataset=preference_dataset(FRAME, tokenizer, {}).select_columns(["prompt", "chosen", "rejected"]),
+        processing_class=tokenizer,
+    )
+    for name in ("chosen_ids", "rejected_ids"):
+        assert own[name][:] == trainer.train_dataset[name][:]
+
+
+@pytest.mark.parametrize("text_format", ["plain", "beaver"])
+def test_a_reward_model_may_be_trained_on_another_format(text_format, tmp_path):
+    folder = save_base(tmp_path / "base", "llama", llama_tokenizer("<pad>"))
+    spec = {"train": TRAINING | {"max_steps": 2}, "text_format": text_format}
+    trainer = reward_trainer(spec, FRAME, str(folder), cpu_device(), str(tmp_path / "scratch"))
+    save = partial(save_score_model, text_format=text_format)
+    train_and_save(trainer, trainer.processing_class, tmp_path, cpu_device(), save)
+    model = RewardModel(str(tmp_path / "model"), {}, cpu_device())
+    assert model.text_format == text_format
+    scored = model.inputs(FRAME["prompt"], FRAME["chosen"])
+    assert [text["input_ids"] for text in scored] == trainer.train_dataset["chosen_ids"][:]
+
+
+def test_long_pairs_lose_their_beginning_and_are_kept(base, capsys):
+    tokenizer = load_tokenizer(str(base))
+    frame = pd.DataFrame({"prompt": ["Why? " * 60, "Why?"], "chosen": ["So."] * 2, "rejected": ["No.", "Yes."]})
+    dataset = reward_dataset(frame, tokenizer, "chat_template", 40)
+    assert len(dataset) == 2 and max(map(len, dataset["chosen_ids"])) <= 40
+    assert "2 of 4 texts lose their beginning to fit 40 tokens" in capsys.readouterr().out
 
 
 def test_an_adapter_cannot_become_a_reward_model(adapted, tmp_path):

@@ -1,0 +1,222 @@
+"""Time the scoring of preference pairs against a plain loop, whole processes in turn.
+
+Pairs of dialogues with lengths like those of hh-rlhf, a Llama-shaped reward model with random weights. Every
+measurement is a process of its own; the cases take turns, and the table has the median of the repeats' ratios. The
+scores of all cases are compared.
+
+    python scripts/benchmark_scoring.py --repeats 5 --output results/benchmark_scoring.json
+
+Cases:
+    plain   rows as they arrive, 16 texts side by side padded to the longest, chosen and rejected apart.
+    sorted  like lengths together within the budget of tokens, each distinct text once.
+    shared  also the prompt of a pair once: what `score_bt` does.
+"""
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.io import InputError, run, write_json
+
+CASES = ("plain", "sorted", "shared")
+PLAIN_BATCH = 16
+# Quantiles of the number of words (0, 5, 25, 50, 75, 95, 100%) of 600 pairs of hh-rlhf's harmless-base.
+PROMPT_WORDS = (3, 8, 19, 58, 114, 233, 614)
+RESPONSE_WORDS = (0, 4, 11, 24, 44, 98, 418)
+AT = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+WORDS = [
+    "the",
+    "of",
+    "and",
+    "to",
+    "in",
+    "is",
+    "you",
+    "that",
+    "it",
+    "for",
+    "was",
+    "on",
+    "are",
+    "as",
+    "with",
+    "they",
+    "be",
+    "at",
+    "one",
+    "have",
+    "this",
+    "from",
+    "or",
+    "had",
+    "by",
+    "some",
+    "what",
+]
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
+    parser.add_argument("--pairs", type=int, default=256, help="pairs to score")
+    parser.add_argument("--width", type=int, default=256, help="hidden size of the reward model")
+    parser.add_argument("--layers", type=int, default=4, help="layers of the reward model")
+    parser.add_argument("--threads", type=int, default=1, help="torch threads of each process")
+    parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
+    parser.add_argument("--output", type=Path, default=Path("results/benchmark_scoring.json"), help="JSON to write")
+    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
+    parser.add_argument("--model", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.case:
+        print(json.dumps(measure(arguments)))
+        return
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(arguments, folder)
+        results = compare(arguments, folder)
+    print(as_table(results))
+    write_json(results, arguments.output)
+
+
+def compare(arguments: argparse.Namespace, model: str) -> dict:
+    """All cases, measured in turn: medians over the repeats, and how far apart the scores are."""
+    measured = {case: [] for case in CASES}
+    for repeat in range(arguments.repeats):
+        for case, values in measured.items():
+            values.append(in_a_process(case, arguments, model))
+            print(
+                f"{repeat + 1}/{arguments.repeats} {case}: {values[-1]['seconds']:.2f} s", file=sys.stderr, flush=True
+            )
+    plain, rows = measured["plain"], []
+    for case, values in measured.items():
+        faster = [first["seconds"] / value["seconds"] for first, value in zip(plain, values, strict=True)]
+        apart = [abs(a - b) for a, b in zip(plain[0]["scores"], values[0]["scores"], strict=True)]
+        rows.append(
+            {
+                "case": case,
+                "seconds": statistics.median(value["seconds"] for value in values),
+                "rows_per_second": 2 * arguments.pairs / statistics.median(value["seconds"] for value in values),
+                "faster": statistics.median(faster),
+                "faster_min": min(faster),
+                "faster_max": max(faster),
+                "largest_difference": max(apart),
+                "peak_mib": statistics.median(value["peak_mib"] for value in values),
+            }
+        )
+    settings = {name: getattr(arguments, name) for name in ("repeats", "pairs", "width", "layers", "threads")}
+    return {"settings": settings | {"tokens": plain[0]["tokens"]}, "cases": rows}
+
+
+def in_a_process(case: str, arguments: argparse.Namespace, model: str) -> dict:
+    """Measure a case in a process of its own."""
+    command = [sys.executable, __file__, "--case", case, "--model", model, "--device", arguments.device]
+    command += ["--pairs", str(arguments.pairs), "--threads", str(arguments.threads)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if done.returncode:
+        raise InputError(f"{case} failed:\n{done.stderr[-2000:]}")
+    return json.loads(done.stdout.splitlines()[-1])
+
+
+def as_table(results: dict) -> str:
+    """The cases as a Markdown table."""
+    lines = [
+        "| case | rows/s | times as fast as plain (range) | largest difference | peak MiB |",
+        "|---|---|---|---|---|",
+    ]
+    for row in results["cases"]:
+        spread = f"{row['faster']:.2f} ({row['faster_min']:.2f}-{row['faster_max']:.2f})"
+        apart, memory = f"{row['largest_difference']:.1e}", f"{row['peak_mib']:.0f}"
+        lines.append(f"| {row['case']} | {row['rows_per_second']:.1f} | {spread} | {apart} | {memory} |")
+    return "\n".join(lines)
+
+
+def pairs(count: int):
+    """Prompts, chosen and rejected responses of random words, with hh-rlhf's lengths."""
+    import numpy as np
+    import pandas as pd
+
+    rng = np.random.default_rng(0)
+
+    def texts(quantiles: tuple) -> list[str]:
+        lengths = np.interp(rng.random(count), AT, quantiles).astype(int)
+        return [" ".join(rng.choice(WORDS, max(1, length))) for length in lengths]
+
+    columns = {"prompt": PROMPT_WORDS, "chosen": RESPONSE_WORDS, "rejected": RESPONSE_WORDS}
+    return pd.DataFrame({name: texts(quantiles) for name, quantiles in columns.items()})
+
+
+def save_model(arguments: argparse.Namespace, folder: str) -> None:
+    """A score model with random weights and a tokenizer that was trained on the pairs."""
+    import torch
+    from transformers import AutoModelForSequenceClassification, LlamaConfig
+
+    from pipeline.models import train_tokenizer
+    from pipeline.reward_checkpoints import save_score_model
+
+    frame = pairs(arguments.pairs)
+    tokenizer = train_tokenizer([*frame["prompt"], *frame["chosen"]], 512)
+    torch.manual_seed(0)
+    config = LlamaConfig(
+        hidden_size=arguments.width,
+        intermediate_size=3 * arguments.width,
+        num_hidden_layers=arguments.layers,
+        num_attention_heads=4,
+        max_position_embeddings=4096,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        num_labels=1,
+    )
+    save_score_model(AutoModelForSequenceClassification.from_config(config), tokenizer, folder, "chat_template")
+
+
+def measure(arguments: argparse.Namespace) -> dict:
+    """Score in one case: {seconds, tokens, scores, peak_mib}; the model is loaded before the clock starts."""
+    from pipeline.devices import device_from_arguments
+    from pipeline.rewards import RewardModel
+    from pipeline.training import peak_memory_mib
+
+    device = device_from_arguments(arguments)
+    model = RewardModel(arguments.model, {}, device)
+    frame = pairs(arguments.pairs)
+    prompts, responses = [*frame["prompt"]] * 2, [*frame["chosen"], *frame["rejected"]]
+    model.score(prompts[:2], responses[:2])
+    started = time.perf_counter()
+    scores = SCORERS[arguments.case](model, prompts, responses)
+    seconds = time.perf_counter() - started
+    tokens = sum(len(text["input_ids"]) for text in model.inputs(prompts, responses))
+    return {"seconds": seconds, "tokens": tokens, "scores": scores, "peak_mib": peak_memory_mib(device)}
+
+
+def plain_loop(model, prompts: list, responses: list) -> list[float]:
+    """Rows as they arrive, chosen before rejected, a fixed number side by side."""
+    import torch
+
+    from pipeline.reward_batches import padded
+
+    scores = []
+    for start in range(0, len(prompts), PLAIN_BATCH):
+        inputs = model.inputs(prompts[start : start + PLAIN_BATCH], responses[start : start + PLAIN_BATCH])
+        with torch.no_grad():
+            tensors = {name: tensor.to(model.place) for name, tensor in padded(inputs, 0).items()}
+            scores += model.network(**tensors).tolist()
+    return scores
+
+
+def sorted_lengths(model, prompts: list, responses: list) -> list[float]:
+    """Like lengths together."""
+    return model.score(prompts, responses)
+
+
+def shared_prompts(model, prompts: list, responses: list) -> list[float]:
+    """As `score_bt` does it."""
+    return model.score_once(prompts, responses, columns=2)
+
+
+SCORERS = {"plain": plain_loop, "sorted": sorted_lengths, "shared": shared_prompts}
+
+if __name__ == "__main__":
+    run(main)
