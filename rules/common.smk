@@ -140,13 +140,19 @@ def run_table():
     return {"tag": settings.tag, "split": SPLIT, "baseline": baseline, "seeds": SEEDS, "runs": rows}
 
 
+def bt_split(dataset, split):
+    """A Bradley-Terry-scored split."""
+    return f"results/bt/{dataset}/{settings.reward_model_name(dataset)}/{split}.parquet"
+
+
 def bt_splits():
     """The Bradley-Terry-scored splits of every dataset."""
-    return [
-        f"results/bt/{dataset}/{settings.reward_model_name(dataset)}/{split}.parquet"
-        for dataset in DATASETS
-        for split in ("train", SPLIT)
-    ]
+    return [bt_split(dataset, split) for dataset in DATASETS for split in ("train", SPLIT)]
+
+
+def calibration_files(pattern):
+    """Files of the calibration of every scored split, by the end of their path."""
+    return [file.replace("results/bt/", "results/calibration/").replace(".parquet", pattern) for file in bt_splits()]
 
 
 def require_device():
