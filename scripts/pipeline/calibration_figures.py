@@ -8,7 +8,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from pipeline.calibration import BINS, response_lengths
-from pipeline.drawing import BLUE, MUTED, VERMILION, WIDTH, figure_settings, save_figure
+from pipeline.drawing import BLUE, INK, MUTED, VERMILION, WIDTH, figure_settings, save_figure
 
 FIGURES = ("reliability", "margins", "lengths")
 HEIGHT = 3.2
@@ -69,8 +69,8 @@ def margins_figure(scored: pd.DataFrame) -> Figure:
     counts, _ = np.histogram(margins, edges)
     colors = [VERMILION] * half + [BLUE] * half
     axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=colors)
-    axis.axvline(0, color=MUTED, linewidth=1, linestyle="--")
-    axis.axvline(margins.mean(), color=MUTED, linewidth=1)
+    axis.axvline(0, color=INK, linewidth=1, linestyle="--")
+    axis.axvline(margins.mean(), color=INK, linewidth=1)
     axis.set_xlabel("margin: chosen score − rejected score")
     axis.set_ylabel("pairs")
     axis.set_title(f"mean {margins.mean():.3g} (solid line)", loc="left")

@@ -81,10 +81,8 @@ def check_pairs(table: pa.Table, location: str, new_columns: list[str]) -> None:
     for column in COLUMNS:
         for row, value in enumerate(table[column].to_pylist()):
             if not _is_text(value):
-                wanted = "text or a list of messages {role, content}"
-                raise InputError(
-                    f"{location}: column {column!r}: row {row} (the first is 0) is {value!r}, not {wanted}"
-                )
+                found = f"{location}: column {column!r}: row {row} (the first is 0) is {value!r}"
+                raise InputError(f"{found}; it must be text or a list of messages {{role, content}}")
 
 
 def score_columns(suffix: str | None = None) -> list[str]:
@@ -124,11 +122,11 @@ def _is_saved(folder: Path) -> bool:
 def _is_text(value) -> bool:
     if isinstance(value, str):
         return True
-    if not isinstance(value, list) or not value:
-        return False
-    return all(
-        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in value
-    )
+    return isinstance(value, list) and bool(value) and all(map(_is_message, value))
+
+
+def _is_message(value) -> bool:
+    return isinstance(value, dict) and all(isinstance(value.get(key), str) for key in ("role", "content"))
 
 
 def _concatenated(files: list[Path]) -> pa.Table:
