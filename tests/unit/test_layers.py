@@ -18,7 +18,10 @@ MAY_IMPORT = {
     "sail": {"pipeline.training_policy", "pipeline.generation"},
 }
 # Entry scripts whose whole work needs no neural network.
-WITHOUT_TORCH = {"compute_cost", "compute_winrate", "plot_figures", "prepare_data", "render_report"}
+WITHOUT_TORCH = {
+    *("compare_scores", "compute_cost", "compute_winrate", "measure_calibration", "plot_figures", "prepare_data"),
+    "render_report",
+}
 HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}
 
 
