@@ -150,9 +150,9 @@ def bt_splits():
     return [bt_split(dataset, split) for dataset in DATASETS for split in ("train", SPLIT)]
 
 
-def calibration_files(pattern):
-    """Files of the calibration of every scored split, by the end of their path."""
-    return [file.replace("results/bt/", "results/calibration/").replace(".parquet", pattern) for file in bt_splits()]
+def calibration_folders():
+    """Where the calibration of every scored split is: its figures there, its numbers in a file of that name."""
+    return [file.replace("results/bt/", "results/calibration/").removesuffix(".parquet") for file in bt_splits()]
 
 
 def require_device():
