@@ -140,13 +140,19 @@ def run_table():
     return {"tag": settings.tag, "split": SPLIT, "baseline": baseline, "seeds": SEEDS, "runs": rows}
 
 
+def bt_split(dataset, split):
+    """A Bradley-Terry-scored split."""
+    return f"results/bt/{dataset}/{settings.reward_model_name(dataset)}/{split}.parquet"
+
+
 def bt_splits():
     """The Bradley-Terry-scored splits of every dataset."""
-    return [
-        f"results/bt/{dataset}/{settings.reward_model_name(dataset)}/{split}.parquet"
-        for dataset in DATASETS
-        for split in ("train", SPLIT)
-    ]
+    return [bt_split(dataset, split) for dataset in DATASETS for split in ("train", SPLIT)]
+
+
+def calibration_folders():
+    """Where the calibration of every scored split is: its figures there, its numbers in a file of that name."""
+    return [file.replace("results/bt/", "results/calibration/").removesuffix(".parquet") for file in bt_splits()]
 
 
 def require_device():

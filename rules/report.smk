@@ -75,10 +75,13 @@ rule render_report:
         "results/figures/winrate.svg",
         "results/figures/winrate_vs_kl.svg",
         "results/figures/reward.svg",
+        expand("{folder}/{name}.svg", folder=calibration_folders(), name=["reliability", "margins", "lengths"]),
         figures="results/figures/learning_curves.svg",
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
+        scores="results/score_comparison.csv",
+        calibration=expand("{folder}.json", folder=calibration_folders()),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
         page=["scripts/pipeline/report/report.html.jinja", "scripts/pipeline/report/report.css"],
     output:
@@ -94,4 +97,5 @@ rule render_report:
         folder=subpath(input.figures, parent=True),
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
-        " --figures {params.folder} --cards {input.cards} --output {output} > {log} 2>&1"
+        " --figures {params.folder} --cards {input.cards} --scores {input.scores} --calibration {input.calibration}"
+        " --output {output} > {log} 2>&1"

@@ -1,4 +1,4 @@
-# Reward scores of generated responses, Bradley-Terry-scored splits of the datasets.
+# Reward scores of generated responses, Bradley-Terry-scored splits of the datasets, and how well those scores hold.
 
 
 rule score_responses:
@@ -52,3 +52,66 @@ rule score_bt:
         "python scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
         " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"
         " --device {resources.device} --threads 1 > {log} 2>&1"
+
+
+rule measure_calibration:
+    input:
+        "results/bt/{dataset}/{reward_model}/{split}.parquet",
+    output:
+        report(
+            "results/calibration/{dataset}/{reward_model}/{split}/reliability.svg",
+            caption="captions/reliability.rst",
+            category="Calibration",
+            labels={"what": "reliability: {dataset}, {reward_model}, {split}", "form": "figure"},
+        ),
+        report(
+            "results/calibration/{dataset}/{reward_model}/{split}/margins.svg",
+            caption="captions/margins.rst",
+            category="Calibration",
+            labels={"what": "margins: {dataset}, {reward_model}, {split}", "form": "figure"},
+        ),
+        report(
+            "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg",
+            caption="captions/lengths.rst",
+            category="Calibration",
+            labels={"what": "scores and lengths: {dataset}, {reward_model}, {split}", "form": "figure"},
+        ),
+        measured="results/calibration/{dataset}/{reward_model}/{split}.json",
+    log:
+        "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",
+    benchmark:
+        "results/benchmarks/measure_calibration/{dataset}/{reward_model}/{split}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("measure_calibration.py"),
+        folder=subpath(output[0], parent=True),
+    shell:
+        "python scripts/measure_calibration.py --scored {input} --dataset {wildcards.dataset}"
+        " --reward-model {wildcards.reward_model} --split {wildcards.split} --output {output.measured}"
+        " --figures {params.folder} > {log} 2>&1"
+
+
+rule compare_scores:
+    input:
+        files_of("scores"),
+        [bt_split(dataset, SPLIT) for dataset in DATASETS],
+        runs="results/specs/runs.yaml",
+    output:
+        report(
+            "results/score_comparison.csv",
+            caption="captions/score_comparison.rst",
+            category="Rewards",
+            labels={"what": "scores of responses and of the pairs", "form": "table"},
+        ),
+    log:
+        "results/logs/compare_scores.log",
+    benchmark:
+        "results/benchmarks/compare_scores.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("compare_scores.py"),
+        pairs=[f"{dataset}={bt_split(dataset, SPLIT)}" for dataset in DATASETS],
+    shell:
+        "python scripts/compare_scores.py --runs {input.runs} --pairs {params.pairs} --output {output} > {log} 2>&1"

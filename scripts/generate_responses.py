@@ -47,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
         else generate_responses(plain, entry, frame, policy, tokenizer, arguments.seed, device)
     )
     base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
-    evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device)
+    evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device, spec["max_length"])
     write_parquet(responses, arguments.responses)
     write_parquet(evaluation, arguments.evaluation)
     length, ended = responses["response_tokens"].mean(), responses["finished"].mean()

@@ -1,14 +1,17 @@
 """Render the report: one HTML file with the answer, the tables, the figures, the data cards and sample responses.
 
-Reads the run table, the files that it names, both result tables, the figures and the data cards. The file that it
-writes opens offline and asks the network for nothing.
+Reads the run table, the files that it names, the result tables, the figures, the data cards and the calibration of the
+scored splits, whose figures are in the folder of that name beside the JSON file. The file that it writes opens offline
+and asks the network for nothing.
 """
 
 import argparse
 
 from pipeline.io import read_json, run, write_text
 from pipeline.report import render_report
+from pipeline.report.calibration import read_calibration
 from pipeline.run_table import read_run_table
+from pipeline.score_comparison import read_comparison
 from pipeline.tables import read_table
 
 
@@ -19,6 +22,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cost", required=True, help="cost table (CSV)")
     parser.add_argument("--figures", required=True, help="folder of the figures (SVG)")
     parser.add_argument("--cards", nargs="*", default=[], help="data cards (JSON)")
+    parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
+    parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     page = render_report(
@@ -27,6 +32,8 @@ def main(argv: list[str] | None = None) -> None:
         read_table(arguments.cost),
         arguments.figures,
         [read_json(card) for card in arguments.cards],
+        read_comparison(arguments.scores) if arguments.scores else [],
+        [read_calibration(path) for path in arguments.calibration],
     )
     write_text(page, arguments.output)
 

@@ -1,7 +1,9 @@
 """Score a dataset's pairs with a reward model: chosen_score, rejected_score and the Bradley-Terry probability.
 
-Adds chosen_score, rejected_score and bt_prob = sigmoid(chosen_score - rejected_score) (float64) to a split, or to all
-splits, of a folder of parquet files. All other columns and the order of the rows stay as they are.
+Adds chosen_score, rejected_score and bt_prob = sigmoid(chosen_score - rejected_score) (float64; higher is better, also
+for cost models, which --reverse or the spec names) to a split of a dataset, or to all splits. The dataset is a prepared
+folder, any local file or folder of parquet or JSON lines, a saved dataset, or a hub id, with the columns prompt, chosen
+and rejected (text, or lists of messages). All other columns, all types and the order of the rows stay as they are.
 
 A killed job continues where it was, from a folder beside its outputs that is removed at the end. Under `accelerate
 launch` each process scores a share and the first one writes; the result is the same.
@@ -11,17 +13,22 @@ import argparse
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import InputError, read_parquet, read_yaml, run, write_parquet
+from pipeline.io import read_yaml, run
+from pipeline.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores, write_table
+from pipeline.templates import REWARD_FORMATS
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--dataset", type=Path, required=True, help="folder with one parquet file per split")
+    parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--split", help="the split to score")
     which.add_argument("--process_all_splits", action="store_true", help="score every split")
     parser.add_argument("--score_model_id", required=True, help="reward model, hub id or folder")
     parser.add_argument("--spec", type=Path, help="reward model spec, YAML: reverse, text_format, …")
+    parser.add_argument("--reverse", action="store_true", help="without --spec: lower is better in the checkpoint")
+    parser.add_argument("--text_format", choices=REWARD_FORMATS, help="without --spec: by its architecture if left out")
+    parser.add_argument("--suffix", help="end of the new columns' names, after an underscore: one per reward model")
     parser.add_argument("--tag", help="folder below --output to write to")
     parser.add_argument(
         "--per_device_evalreward_batch_size", type=int, help="texts side by side; the device's if left out"
@@ -29,29 +36,30 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder to write {split}.parquet to")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
+    if arguments.spec and (arguments.reverse or arguments.text_format):
+        parser.error("--reverse and --text_format stand in the file of --spec; give one or the other")
+    if arguments.per_device_evalreward_batch_size is not None and arguments.per_device_evalreward_batch_size < 1:
+        parser.error("--per_device_evalreward_batch_size must be at least 1")
 
-    splits = {path.stem: path for path in sorted(arguments.dataset.glob("*.parquet"))}
-    if arguments.split and arguments.split not in splits:
-        raise InputError(f"{arguments.dataset}: no split {arguments.split!r}; there are {', '.join(splits) or 'none'}")
-    if arguments.split:
-        splits = {arguments.split: splits[arguments.split]}
-    columns = ["prompt", "chosen", "rejected"]
-    for path in splits.values():
-        read_parquet(path, columns, allow_empty=True)
+    splits = split_names(arguments.dataset) if arguments.process_all_splits else [arguments.split]
+    tables = {split: read_split(arguments.dataset, split) for split in splits}
+    for split, table in tables.items():
+        check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
 
     from pipeline.rewards import RewardModel, score_pairs
     from pipeline.scoring import Shards
 
-    entry = read_yaml(arguments.spec) if arguments.spec else {}
+    entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
+    entry = read_yaml(arguments.spec) if arguments.spec else entry
     size = arguments.per_device_evalreward_batch_size
     model = RewardModel(arguments.score_model_id, entry, device_from_arguments(arguments), size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
-    with Shards(folder / "-".join(splits)) as shards:
-        for split, path in splits.items():
-            scored = score_pairs(read_parquet(path, allow_empty=True), model, shards, split)
+    with Shards(folder / "-".join(tables)) as shards:
+        for split, table in tables.items():
+            scored = score_pairs(table.select(COLUMNS).to_pandas(), model, shards, split)
             if scored is None:  # another process writes
                 continue
-            write_parquet(scored, folder / f"{split}.parquet")
+            write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")
             higher = (scored.bt_prob > 0.5).mean()
             print(f"{split}: {len(scored)} pairs, the chosen response scores higher in {higher:.1%}")
 

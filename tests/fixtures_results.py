@@ -108,3 +108,21 @@ def _write_seed(folder, run, method, seed, baselines, prompts, text, generator) 
         curve = pd.DataFrame({"step": steps, "metric": metrics, "value": generator.random(12)})
         write_parquet(curve, paths["metrics"])
     return paths
+
+
+def pair_scores(path: Path, prompts: int, seed: int = 0) -> Path:
+    """Write a scored split of `build_results`' prompts, the chosen response the better one by a point on average."""
+    generator = np.random.default_rng(seed)
+    frame = pd.DataFrame(
+        {
+            "prompt_id": [f"p{i:03d}" for i in range(prompts)],
+            "prompt": [f"Question {i}?" for i in range(prompts)],
+            "chosen": ["yes " * int(n) for n in generator.integers(1, 20, prompts)],
+            "rejected": ["no " * int(n) for n in generator.integers(1, 20, prompts)],
+            "chosen_score": generator.normal(1, 1, prompts),
+            "rejected_score": generator.normal(0, 1, prompts),
+        }
+    )
+    margins = frame["chosen_score"] - frame["rejected_score"]
+    write_parquet(frame.assign(bt_prob=1 / (1 + np.exp(-margins))), path)
+    return path

@@ -205,13 +205,13 @@ class Settings:
         return {"dataset": dataset, "model": self._model(model), "max_length": self.max_length}
 
     def generation_spec(self, model: str) -> dict:
-        """How responses to the judged prompts are sampled.
+        """How responses to the judged prompts are sampled, and up to which length the eval pairs are measured.
 
         Returns:
-            {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}}.
+            {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}, max_length}.
         """
-        decoding = self.config["decoding"]
-        return {"model": self._model(model), "decoding": self._named(decoding, self.config["decodings"][decoding])}
+        decoding = self._named(self.config["decoding"], self.config["decodings"][self.config["decoding"]])
+        return {"model": self._model(model), "decoding": decoding, "max_length": self.max_length}
 
     def judge_name(self, dataset: str) -> str:
         """Name of a dataset's judge: the config's, else the dataset's own."""

@@ -19,6 +19,7 @@ def evaluate_policy(
     base,
     tokenizer,
     device: Device,
+    max_length: int | None = None,
 ) -> pd.DataFrame:
     """What implicit rewards and the KL divergence are computed from.
 
@@ -29,10 +30,12 @@ def evaluate_policy(
         responses: prompt_id, response_ids: a plain sample of the policy, for KL.
         policy, base: the policy and the SFT model, in eval mode.
         tokenizer: of both.
+        max_length: most tokens of prompt with response that a pair is measured on, as in the reference; None for all.
 
     Returns:
         prompt_id; chosen_logps, rejected_logps, response_logps, ref_response_logps, ref_chosen_logps,
-        ref_rejected_logps (float64, nats, summed over the response's tokens); response_tokens (int64).
+        ref_rejected_logps (float64, nats, summed over the response's tokens); response_tokens (int64). Pairs that the
+        reference leaves out, as their prompts fill max_length, have NaN in the four columns of the pair.
 
     Raises:
         InputError: a prompt of the responses is not in the split, or is there twice.
@@ -61,13 +64,15 @@ def evaluate_policy(
     # As in DPOTrainer, completions begin where the prompt's tokens end or, if tokens merge across it, differ.
     starts = [common_start(sequences) for sequences in zip(prompts, *written.values(), strict=True)]
     for name, wholes in written.items():
-        completions = [ids[len(start) :] for ids, start in zip(wholes, starts, strict=True)]
+        completions = [ids[len(start) : max_length] for ids, start in zip(wholes, starts, strict=True)]
         result[f"{name}_logps"] = logps(policy, starts, completions)
     result["response_logps"] = logps(policy, prompts, generated)
     result["ref_response_logps"] = logps(base, prompts, generated)
     result["response_tokens"] = [len(ids) for ids in generated]
     known = reference[["prompt_id", "ref_chosen_logps", "ref_rejected_logps"]]
-    return result.merge(known, on="prompt_id", how="left", validate="one_to_one")
+    result = result.merge(known, on="prompt_id", how="left", validate="one_to_one")
+    result.loc[result["ref_chosen_logps"].isna(), ["chosen_logps", "rejected_logps"]] = float("nan")
+    return result
 
 
 def whole_token_ids(prompt: Text, response: Text, tokenizer, entry: dict) -> list[int]:

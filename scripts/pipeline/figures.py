@@ -1,38 +1,44 @@
 """The figures of the report, as SVG with the same bytes for the same numbers.
 
-Methods differ in colour (Okabe and Ito's palette, safe for colour-blind readers) and in marker. All text and axes are
-drawn in `INK` on `PAPER`, so that a page can put its own colours in their place.
+Methods differ in colour and in marker.
 """
 
 import textwrap
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from pathlib import Path
 
-import matplotlib
 import numpy as np
 import pandas as pd
 from matplotlib.axes import Axes
-from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
 from pipeline import statistics
-from pipeline.io import InputError, atomic_path
+from pipeline.drawing import (
+    BLUE,
+    GREEN,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PINK,
+    SKY,
+    VERMILION,
+    WIDTH,
+    figure_settings,
+    save_figure,
+)
+from pipeline.io import InputError
 from pipeline.run_table import CHOSEN, Run, RunTable, read_evaluation, read_metrics, read_verdicts
 
-INK = "#1f2429"
-PAPER = "#fefefe"
-MUTED = "#7b8288"
 STYLES = {
     "sft": (MUTED, "D"),
-    "dpo": ("#0072b2", "o"),
-    "ddp": ("#e69f00", "s"),
-    "dpp": ("#009e73", "^"),
-    "dpr": ("#d55e00", "v"),
-    "mix": ("#cc79a7", "P"),
+    "dpo": (BLUE, "o"),
+    "ddp": (ORANGE, "s"),
+    "dpp": (GREEN, "^"),
+    "dpr": (VERMILION, "v"),
+    "mix": (PINK, "P"),
 }
-OTHER_STYLE = ("#56b4e9", "X")
+OTHER_STYLE = (SKY, "X")
 DASHES = ("-", "--", ":", "-.")
 CURVES = {
     "loss": "training loss",
@@ -40,25 +46,10 @@ CURVES = {
     "rewards/margins": "implicit reward margin",
 }
 FIGURES = ("winrate", "winrate_vs_kl", "learning_curves", "reward")
-WIDTH = 8.0
 # More rows than this cannot be read in one picture; the tables hold all runs.
 MAX_RUNS = 60
 MAX_LEGEND = 24
 NUMBER_BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}
-SETTINGS = {
-    "svg.hashsalt": "sail",
-    "svg.fonttype": "none",
-    "font.size": 9,
-    "axes.titlesize": 9.5,
-    "axes.spines.top": False,
-    "axes.spines.right": False,
-    "axes.grid": False,
-    "text.parse_math": False,
-    "legend.frameon": False,
-    "figure.constrained_layout.use": True,
-    **dict.fromkeys(("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color"), INK),
-    **dict.fromkeys(("figure.facecolor", "axes.facecolor", "savefig.facecolor"), PAPER),
-}
 
 
 def write_figures(table: RunTable, winrate: pd.DataFrame, folder: str | Path) -> None:
@@ -77,13 +68,13 @@ def write_figures(table: RunTable, winrate: pd.DataFrame, folder: str | Path) ->
         if (*run.group, run.run) not in rows:
             raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
     folder = Path(folder)
-    with _settings():
+    with figure_settings():
         figure = winrate_figure(table, winrate)
-        _save(figure, folder / "winrate.svg")
-        _save(figure, folder / "winrate.png")
-        _save(kl_figure(table, winrate), folder / "winrate_vs_kl.svg")
-        _save(curves_figure(table), folder / "learning_curves.svg")
-        _save(reward_figure(table, winrate), folder / "reward.svg")
+        save_figure(figure, folder / "winrate.svg")
+        save_figure(figure, folder / "winrate.png")
+        save_figure(kl_figure(table, winrate), folder / "winrate_vs_kl.svg")
+        save_figure(curves_figure(table), folder / "learning_curves.svg")
+        save_figure(reward_figure(table, winrate), folder / "reward.svg")
 
 
 def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
@@ -256,22 +247,3 @@ def _kl(run: Run, seed: int) -> float:
 
 def _seed_rate(run: Run, seed: int) -> float:
     return 100 * statistics.cell_mean(statistics.order_means(read_verdicts(run, seed, CHOSEN)))
-
-
-@contextmanager
-def _settings() -> Iterator[None]:
-    with matplotlib.rc_context():
-        matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        yield
-
-
-def _save(figure: Figure, path: Path) -> None:
-    """Write a figure without a date or version in it, so that the same figure has the same bytes."""
-    if path.suffix == ".png":
-        FigureCanvasAgg(figure)
-        options = {"format": "png", "dpi": 110, "metadata": {"Software": None}}
-    else:
-        options = {"format": "svg", "metadata": {"Date": None, "Creator": None}}
-    with atomic_path(path) as temporary:
-        figure.savefig(temporary, **options)

@@ -145,8 +145,11 @@ def read_scores(run: Run, seed: int) -> pd.Series:
 
 
 def read_evaluation(run: Run, seed: int) -> pd.DataFrame:
-    """Summed log-probabilities (nats) of the evaluation pairs and responses, indexed by prompt_id."""
-    return _read_measurements(run.files[seed]["evaluation"], EVALUATION_COLUMNS)
+    """Summed log-probabilities (nats) of the evaluation pairs and responses, indexed by prompt_id.
+
+    A pair that is too long for the reference has NaN in all four columns of the pair.
+    """
+    return _read_measurements(run.files[seed]["evaluation"], EVALUATION_COLUMNS, EVALUATION_COLUMNS[1:5])
 
 
 def read_responses(run: Run, seed: int) -> pd.DataFrame:
@@ -173,11 +176,14 @@ def read_metrics(run: Run, seed: int) -> pd.DataFrame:
     return read_parquet(run.files[seed]["metrics"], ["step", "metric", "value"], allow_empty=True)
 
 
-def _read_measurements(path: str, columns: list[str]) -> pd.DataFrame:
+def _read_measurements(path: str, columns: list[str], together: list[str] | None = None) -> pd.DataFrame:
+    """Finite numbers by prompt; the columns `together` may also be missing, all of them in the same rows."""
     frame = read_parquet(path, columns)
+    missing = frame[together].isna().all(axis=1).to_numpy() if together else False
     for column in columns[1:]:
         numbers = pd.to_numeric(frame[column], errors="coerce")
-        _check_rows(np.isfinite(numbers.to_numpy(dtype=float)), frame, column, path, "it must be a finite number")
+        finite = np.isfinite(numbers.to_numpy(dtype=float)) | (missing if column in (together or ()) else False)
+        _check_rows(finite, frame, column, path, "it must be a finite number")
         frame[column] = numbers.astype(float)
     return _by_prompt(frame, path)
 

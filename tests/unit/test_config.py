@@ -576,7 +576,8 @@ def test_decodings_are_added_to_those_that_exist():
     assert settings(decoding="greedy").generation_spec("W1M")["decoding"]["do_sample"] is False
     mine = settings(decoding="mine", decodings={"mine": {"temperature": 0.7}})
     decoding = {"name": "mine", "do_sample": True, "temperature": 0.7, "top_p": 1.0, "max_new_tokens": 512}
-    assert mine.generation_spec("Q0.5B") == {"model": mine.sft_spec("world", "Q0.5B")["model"], "decoding": decoding}
+    model = mine.sft_spec("world", "Q0.5B")["model"]
+    assert mine.generation_spec("Q0.5B") == {"model": model, "decoding": decoding, "max_length": mine.max_length}
     assert list(mine.config["decodings"]) == ["greedy", "sample", "mine"]
 
 
@@ -718,7 +719,10 @@ POLICIES = {
         ({"policy": {"epochs": 8}}, {key for key in POLICIES if key[3] != "sft"}),
         (
             {"policy": {"max_length": 256}},  # the data too: Q0.5B's tokenizer decides what is too long
-            {key for key in POLICIES if key[3] != "sft"} | REFERENCES | {("data", d) for d in BASE["datasets"]},
+            {key for key in POLICIES if key[3] != "sft"}
+            | REFERENCES
+            | {("data", d) for d in BASE["datasets"]}
+            | {("generation", m) for m in BASE["models"]},
         ),
         (
             {"tasks": [*MINIMAL["tasks"], {"method": "dpp"}]},

@@ -301,7 +301,7 @@ def test_without_a_spec_a_trained_reward_model_is_scored_in_the_format_that_it_w
 
 
 def test_a_split_that_is_not_there_is_refused_with_those_that_are(at, tmp_path):
-    with pytest.raises(InputError, match=r"no split 'test'; there are eval, selection, train$"):
+    with pytest.raises(InputError, match=r"no split 'test'; the files in it name eval, selection, train$"):
         score_bt.main([*at.score_bt, "--split", "test", "--output", str(tmp_path / "bt"), *DEVICE])
     assert not (tmp_path / "bt").exists()
 
@@ -372,9 +372,10 @@ def test_fingerprints_cover_what_ran(at, used):
 
 WITHOUT_TORCH = """
 import json, sys
-from fixtures_results import build_results
+from fixtures_results import build_results, pair_scores
 from pathlib import Path
-import compute_cost, compute_winrate, judge_responses, plot_figures, prepare_data, render_report
+import compare_scores, compute_cost, compute_winrate, judge_responses, measure_calibration, plot_figures, prepare_data
+import render_report
 root = Path(sys.argv[1])
 heavy, imported = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}, {}
 def run(script, *arguments):
@@ -389,8 +390,13 @@ table = build_results(out, seeds=(1,), prompts=6)
 run(compute_winrate, "--runs", table, "--output", out / "winrate.csv", "--resamples", "20")
 run(compute_cost, "--runs", table, "--output", out / "cost.csv")
 run(plot_figures, "--runs", table, "--winrate", out / "winrate.csv", "--output-dir", out / "figures")
+scored = pair_scores(out / "scored.parquet", 6)
+run(compare_scores, "--runs", table, "--pairs", f"world={scored}", "--output", out / "scores.csv", "--resamples", "20")
+run(measure_calibration, "--scored", scored, "--dataset", "world", "--reward-model", "rm", "--split", "eval",
+    "--output", out / "eval.json", "--figures", out / "eval", "--resamples", "20")
 run(render_report, "--runs", table, "--winrate", out / "winrate.csv", "--cost", out / "cost.csv",
-    "--figures", out / "figures", "--cards", root / "again/card.json", "--output", out / "report.html")
+    "--figures", out / "figures", "--cards", root / "again/card.json", "--scores", out / "scores.csv",
+    "--calibration", out / "eval.json", "--output", out / "report.html")
 print(json.dumps(imported))
 """
 
@@ -403,5 +409,5 @@ def test_scripts_without_a_network_import_no_torch(at, tmp_path):
     ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": places}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     imported = json.loads(ended.stdout.splitlines()[-1])
-    assert len(imported) == 6 and not any(imported.values()), imported
+    assert len(imported) == 8 and not any(imported.values()), imported
     assert (tmp_path / "again" / "eval.parquet").read_bytes() == at.eval.read_bytes()

@@ -219,6 +219,29 @@ def test_the_reference_model_itself_has_margins_of_zero(evaluated):
     assert table["response_logps"].tolist() == table["ref_response_logps"].tolist()
 
 
+def test_long_pairs_are_measured_as_far_as_the_reference_and_those_left_out_are_missing(case, policy, tmp_path):
+    folder, entry = case
+    tokenizer, device, frame = policy[1], cpu_device(2), frame_of()
+    prompts = [len(prompt_token_ids(prompt, tokenizer, entry)) for prompt in frame["prompt"]]
+    # longer than some prompts, not than all
+    longest = sorted(prompts)[-1]
+    spec = {"model": entry, "max_length": longest}
+    reference = reference_logps(spec, frame, folder, device, str(tmp_path))
+    left_out = {id_ for id_, length in zip(frame["prompt_id"], prompts, strict=True) if length >= longest}
+    assert left_out == set(frame["prompt_id"]) - set(reference["prompt_id"]) and len(reference)
+    base, responses = load_policy(folder).eval(), generate(policy)
+    table = evaluate_policy(entry, frame, reference, responses, base, base, tokenizer, device, longest)
+    missing = table["prompt_id"].isin(left_out)
+    pair = ["chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"]
+    assert table.loc[missing, pair].isna().all(None) and table.loc[~missing, pair].notna().all(None)
+    assert table[["response_logps", "ref_response_logps"]].notna().all(None)
+    whole = evaluate_policy(entry, frame, reference, responses, base, base, tokenizer, device)
+    assert (whole[pair[:2]] - table[pair[:2]]).abs().max(axis=None) > 0.1, "nothing was cut"
+    for name in ("chosen", "rejected"):
+        known = table.loc[~missing]
+        assert known[f"{name}_logps"].tolist() == pytest.approx(known[f"ref_{name}_logps"].tolist(), abs=1e-4)
+
+
 def test_responses_to_other_prompts_or_twice_to_one_are_refused(evaluated):
     evaluate, _, _, responses, *_ = evaluated
     foreign = responses.assign(prompt_id=["elsewhere", *responses["prompt_id"][1:]])

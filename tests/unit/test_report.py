@@ -11,23 +11,29 @@ import jinja2
 import numpy as np
 import pytest
 from fixtures_data import plain, row, write_jsonl
-from fixtures_results import DPO, DPR, build_results
+from fixtures_results import DPO, DPR, build_results, pair_scores
 
+import compare_scores
 import compute_cost
 import compute_winrate
+import measure_calibration
 import plot_figures
 import render_report
 from pipeline.data import preparation
 from pipeline.io import InputError, write_json
 from pipeline.report import FIGURES, interval, number
+from pipeline.report.calibration import FIGURES as CALIBRATION_FIGURES
+from pipeline.report.calibration import read_calibration
 from pipeline.report.cards import card_view
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.samples import plain_text
 from pipeline.report.svg import inline_svg
 from pipeline.run_table import read_run_table
+from pipeline.score_comparison import read_comparison
 from pipeline.tables import read_table, winrate_table
 
 CAPTIONS = sorted((Path(__file__).resolve().parents[2] / "rules" / "captions").glob("*.rst"))
+REWARDS = ("--scores", "scores.csv", "--calibration", "train.json", "eval.json")
 EVIL = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)> **bold** 😀 \u202eabc\x00"
 CARD = {
     "dataset": "world",
@@ -63,12 +69,20 @@ def build(tmp_path, card=CARD, **options):
     compute_winrate.main(["--runs", path, "--output", places["winrate.csv"], "--resamples", "200"])
     compute_cost.main(["--runs", path, "--output", places["cost.csv"]])
     plot_figures.main(["--runs", path, "--winrate", places["winrate.csv"], "--output-dir", places["figures"]])
+    scored = pair_scores(tmp_path / "scored.parquet", options.get("prompts", 40))
+    compare_scores.main(["--runs", path, "--pairs", f"world={scored}", "--output", str(tmp_path / "scores.csv")])
+    for split in ("train", "eval"):
+        names = ["--dataset", "world", "--reward-model", "rm", "--split", split, "--resamples", "50"]
+        written = ["--output", str(tmp_path / f"{split}.json"), "--figures", str(tmp_path / split)]
+        measure_calibration.main(["--scored", str(scored), *names, *written])
     return render(tmp_path)
 
 
-def render(tmp_path, name="report.html"):
+def render(
+    tmp_path, name="report.html", rewards=("--scores", "scores.csv", "--calibration", "train.json", "eval.json")
+):
     arguments = ["--runs", "runs.yaml", "--winrate", "winrate.csv", "--cost", "cost.csv", "--figures", "figures"]
-    arguments += ["--cards", "card.json", "--output", name]
+    arguments += ["--cards", "card.json", *rewards, "--output", name]
     render_report.main([part if part.startswith("--") else str(tmp_path / part) for part in arguments])
     return tmp_path / name
 
@@ -87,7 +101,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(built):
     assert "Responses side by side" in text and f"{DPR} answers 0." in text and "Question 29?" not in text
     assert "equal responses" in text and "and 10 more" in text
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("svg") == 4
+    assert tags.count("svg") == len(FIGURES) + 2 * len(CALIBRATION_FIGURES) == 10
     assert not {"script", "link", "iframe", "img", "object", "form"} & set(tags)
     for _, attributes in page.tags:
         for key in ("href", "xlink:href", "src"):
@@ -98,6 +112,42 @@ def test_the_page_holds_everything_and_asks_for_nothing(built):
     used = set(re.findall(r"url\(#([^)]+)\)", content)) | set(re.findall(r'href="#([^"]+)"', content))
     assert used <= set(ids)
     assert "prefers-color-scheme: dark" in content
+
+
+def test_the_page_has_a_section_per_scored_split(built):
+    content = (built / "report.html").read_text()
+    section = content.split('id="rewards"')[1].split('<section id="cost">')[0]
+    text = " ".join(" ".join(Page(section).text).split())
+    for split in ("train", "eval"):
+        assert f"world, rm, split {split}" in text
+        measured = json.loads((built / f"{split}.json").read_text())
+        accuracy, brier = measured["accuracy"], measured["brier"]
+        assert f"{100 * accuracy['value']:.1f} {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" in text
+        assert f"{brier['value']:.3f}" in text and f"{measured['ece']:.3f}" in text
+        for name in CALIBRATION_FIGURES:
+            assert f'id="figure-calibration-world-rm-{split}-{name}"' in section
+    scores = read_comparison(built / "scores.csv")
+    assert [score["run"] for score in scores] == ["sft", DPO, DPR]
+    for score in scores:
+        cells = [score[name] for name in ("response_score", "chosen_score", "rejected_score")]
+        assert re.search(rf"{re.escape(score['run'])} 30 " + ".* ".join(number(cell, 2) for cell in cells), text)
+
+
+def test_without_scored_splits_the_page_has_no_such_section(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    content = render(tmp_path, "plain.html", rewards=()).read_text()
+    assert 'id="rewards"' not in content and '#rewards"' not in content and 'id="cost"' in content
+
+
+def test_a_faulty_calibration_is_named(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    measured = json.loads((tmp_path / "eval.json").read_text())
+    (tmp_path / "eval/margins.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
+    with pytest.raises(InputError, match=r"margins\.svg: holds active content"):
+        read_calibration(tmp_path / "eval.json")
+    write_json({key: value for key, value in measured.items() if key != "ece"}, tmp_path / "eval.json")
+    with pytest.raises(InputError, match=r"eval\.json: no key 'ece'"):
+        read_calibration(tmp_path / "eval.json")
 
 
 def test_the_report_has_the_same_bytes_twice(built):
@@ -243,4 +293,10 @@ def test_captions_say_what_was_run(path):
 
 
 def test_each_figure_and_table_has_a_caption():
-    assert {path.stem for path in CAPTIONS} >= {*FIGURES, "winrate_table", "cost_table"}
+    assert {path.stem for path in CAPTIONS} >= {
+        *FIGURES,
+        *CALIBRATION_FIGURES,
+        "winrate_table",
+        "cost_table",
+        "score_comparison",
+    }

@@ -116,6 +116,21 @@ def test_a_measurement_that_is_no_number_is_refused(table_path, column, value):
         read_evaluation(run, 1)
 
 
+def test_a_pair_without_a_reference_is_missing_as_a_whole(table_path):
+    run = read_run_table(table_path).runs[1]
+    path = run.files[1]["evaluation"]
+    frame = pd.read_parquet(path)
+    pair = ["chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"]
+    frame.loc[2, pair] = float("nan")
+    write_parquet(frame, path)
+    read = read_evaluation(run, 1)
+    assert read.loc["p002", pair].isna().all() and len(read) == 5 and read.drop("p002").notna().all(None)
+    frame.loc[2, "chosen_logps"] = -1.0
+    write_parquet(frame, path)
+    with pytest.raises(InputError, match=r"row 2 \(prompt p002\): rejected_logps is nan; it must be a finite number"):
+        read_evaluation(run, 1)
+
+
 def test_a_prompt_that_stands_twice_is_refused(table_path):
     run = read_run_table(table_path).runs[1]
     path = run.files[1]["scores"]

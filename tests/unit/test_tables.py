@@ -43,6 +43,20 @@ def test_rows_and_columns(table):
     assert (frame["seeds"] == "1 2").all()
 
 
+def test_pairs_that_are_too_long_stay_out_of_the_pair_accuracy(table):
+    run = next(run for run in table.runs if run.run == DPO)
+    names = ["chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps"]
+    for seed in run.seeds:
+        path = run.files[seed]["evaluation"]
+        frame = pd.read_parquet(path)
+        # margins 1, 1, −1 times beta, and a pair without a reference
+        frame[names] = [[-5.0, -6.0, -5.0, -5.0], [-5.0, -6.0, -5.0, -5.0], [-6.0, -5.0, -5.0, -5.0], [np.nan] * 4]
+        write_parquet(frame, path)
+    dpo = row(winrate_table(table, resamples=50), DPO)
+    assert dpo["reward_accuracy"] == pytest.approx(2 / 3) and dpo["reward_margin"] == pytest.approx(0.1 / 3)
+    assert np.isfinite(dpo["kl"])
+
+
 def test_numbers_by_hand(table):
     put_verdicts(table, DPO, {1: [1, 0, 0, 1], 2: [0, 0, 1, 1]})
     put_verdicts(table, DPR, {1: [1, 1, 0.5, 1], 2: [1, 0, None, 1]})

@@ -19,6 +19,7 @@ TRAINED = [
     "mix-r0.2-p0.2-g0.2",
 ]
 FIGURES = ["winrate", "winrate_vs_kl", "reward", "learning_curves"]
+CALIBRATION_FIGURES = ["reliability", "margins", "lengths"]
 
 
 def test_the_win_rate_table_has_a_row_per_run_and_baseline(finished):
@@ -56,7 +57,7 @@ def test_the_report_answers_the_question(finished):
     answer = page.split('id="answer"')[1].split("</section>")[0]
     assert all(run in answer for run in TRAINED)
     assert "interval" in answer and "seed" in answer
-    assert page.count("<svg") == len(FIGURES)
+    assert page.count("<svg") == len(FIGURES) + 2 * len(CALIBRATION_FIGURES)
     assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page), "the page points outside itself"
 
 
@@ -67,6 +68,33 @@ def test_the_other_results_are_there(finished):
         frame = pd.read_parquet(finished.folder / f"results/bt/small/tiny/{split}.parquet")
         assert list(frame.columns[-3:]) == ["chosen_score", "rejected_score", "bt_prob"]
         assert len(frame) == rows and frame["bt_prob"].between(0, 1).all()
+
+
+def test_every_scored_split_is_measured(finished):
+    results = finished.folder / "results"
+    page = (results / "report.html").read_text(encoding="utf-8")
+    for split in ("train", "eval"):
+        scored = pd.read_parquet(results / f"bt/small/tiny/{split}.parquet")
+        measured = read_json(results / f"calibration/small/tiny/{split}.json")
+        assert [measured[key] for key in ("dataset", "reward_model", "split")] == ["small", "tiny", split]
+        right = (scored["bt_prob"] > 0.5) + 0.5 * (scored["bt_prob"] == 0.5)
+        assert measured["accuracy"]["value"] == pytest.approx(right.mean())
+        assert measured["accuracy"]["low"] <= measured["accuracy"]["value"] <= measured["accuracy"]["high"]
+        assert measured["brier"]["value"] == pytest.approx(((1 - scored["bt_prob"]) ** 2).mean())
+        assert sum(row["pairs"] for row in measured["bins"]) == measured["pairs"] == len(scored)
+        assert f"small, tiny, split {split}" in page
+
+
+def test_the_responses_scores_stand_beside_those_of_the_pairs(finished):
+    results = finished.folder / "results"
+    table = pd.read_csv(results / "score_comparison.csv").set_index("run")
+    assert list(table.index) == ["sft", *TRAINED] and (table["prompts"] == 32).all()
+    scored = pd.read_parquet(results / "bt/small/tiny/eval.parquet")
+    assert table["chosen_score"].to_numpy() == pytest.approx(scored["chosen_score"].mean(), rel=1e-5)
+    assert table["rejected_score"].to_numpy() == pytest.approx(scored["rejected_score"].mean(), rel=1e-5)
+    winrate = pd.read_csv(results / "winrate.csv").drop_duplicates("run").set_index("run")
+    assert table["response_score"].to_numpy() == pytest.approx(winrate["mean_reward"].to_numpy(), rel=1e-5)
+    assert "above chosen, share" in (results / "report.html").read_text(encoding="utf-8")
 
 
 def test_every_trained_model_has_its_records(finished):
@@ -100,7 +128,8 @@ def test_nothing_is_left_over(finished):
     kinds = {path.split("/")[0] for path in results}
     assert kinds == {
         *("specs", "data", "sft", "reward_models", "reference", "policies", "responses", "evaluations", "scores", "bt"),
-        *("verdicts", "figures", "winrate.csv", "cost.csv", "report.html", "logs", "benchmarks"),
+        *("calibration", "verdicts", "figures", "winrate.csv", "cost.csv", "score_comparison.csv", "report.html"),
+        *("logs", "benchmarks"),
     }
     assert not finished.files(".snakemake/locks") and not finished.files(".snakemake/incomplete")
 
@@ -126,8 +155,10 @@ def snakemake_report(finished, tmp_path_factory):
 
 def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snakemake_report):
     results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
-    tables = ["results/winrate.csv", "results/cost.csv"]
-    assert set(results) == {*tables, *(f"results/figures/{name}.svg" for name in FIGURES)}
+    tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv"]
+    splits = [f"results/calibration/small/tiny/{split}" for split in ("train", "eval")]
+    calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
+    assert set(results) == {*tables, *(f"results/figures/{name}.svg" for name in FIGURES), *calibration}
     for path, entry in results.items():
         assert set(entry["labels"]) == {"what", "form"}, path
         assert entry["labels"]["form"] == ("table" if path in tables else "figure")
@@ -135,11 +166,14 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         content = base64.b64decode(entry["data_uri"].split("base64,")[1])
         assert content == (finished.folder / path).read_bytes()
     assert "opponent" in results["results/winrate.csv"]["caption"]
+    what = results["results/calibration/small/tiny/eval/reliability.svg"]["labels"]["what"]
+    assert what == "reliability: small, tiny, eval"
     categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
     assert members == {
         "Win rates": {"results/winrate.csv", "results/figures/winrate.svg", "results/figures/winrate_vs_kl.svg"},
         "Cost": {"results/cost.csv"},
-        "Rewards": {"results/figures/reward.svg"},
+        "Rewards": {"results/figures/reward.svg", "results/score_comparison.csv"},
+        "Calibration": calibration,
         "Training": {"results/figures/learning_curves.svg"},
     }

@@ -13,7 +13,11 @@ TRAINED = [BASELINE, DDP, DPP, DPR, MIX]
 REWARDED = [DPR, MIX]  # their rows are labelled by the reward model
 
 REPORT = {Job("render_report", ()), Job("all", ())}
-TABLES = {Job("compute_winrate", ()), Job("compute_cost", ()), Job("plot_figures", ())} | REPORT
+TABLES = {
+    *(Job(rule, ()) for rule in ("compute_winrate", "compute_cost", "compare_scores", "plot_figures")),
+    *REPORT,
+}
+CALIBRATION = {Job("measure_calibration", ("small", "tiny", split)) for split in ("train", "eval")}
 NEW_TABLE = {Job("write_run_table", ())} | TABLES
 
 
@@ -109,7 +113,8 @@ def test_a_hyperparameter_of_the_reward_model(copied):
     splits = {Job("score_bt", ("small", "tiny", split)) for split in ("train", "eval")}
     others = scored(["sft", *TRAINED])
     # what DPR and the mix answer is new, the answers of the others are only scored again
-    assert copied.plan() == reward_model | splits | trained(REWARDED) | answered(REWARDED) | others | TABLES
+    stale = reward_model | splits | CALIBRATION | trained(REWARDED) | answered(REWARDED) | others | TABLES
+    assert copied.plan() == stale
 
 
 def test_a_hyperparameter_of_sft_comes_before_all_but_the_data(copied):
@@ -119,7 +124,7 @@ def test_a_hyperparameter_of_sft_comes_before_all_but_the_data(copied):
         *(Job("compute_reference", (*PLACE, split)) for split in ("train", "eval")),
         *(Job("score_bt", (*PLACE, split)) for split in ("train", "eval")),
     }
-    assert copied.plan() == start | trained(TRAINED) | answered(["sft", *TRAINED]) | TABLES
+    assert copied.plan() == start | CALIBRATION | trained(TRAINED) | answered(["sft", *TRAINED]) | TABLES
 
 
 @pytest.mark.parametrize(
@@ -186,8 +191,17 @@ def test_the_page_renders_the_report_again(copied, file):
 
 def test_code_of_the_statistics_counts_again(copied):
     add_code(copied, "pipeline/statistics.py")
-    jobs = copied.plan()
-    assert Job("compute_winrate", ()) in jobs and jobs <= TABLES
+    assert copied.plan() == CALIBRATION | TABLES
+
+
+def test_code_of_the_calibration_measures_again(copied):
+    add_code(copied, "pipeline/calibration.py")
+    assert copied.plan() == CALIBRATION | REPORT
+
+
+def test_code_of_the_comparison_of_scores_compares_again(copied):
+    add_code(copied, "pipeline/score_comparison.py")
+    assert copied.plan() == {Job("compare_scores", ())} | REPORT
 
 
 def test_two_device_profiles_share_their_results(copied):

@@ -13,6 +13,7 @@ from markupsafe import Markup
 
 from pipeline import statistics
 from pipeline.io import InputError
+from pipeline.report.calibration import ScoredSplit
 from pipeline.report.cards import card_view
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.samples import sample_prompts
@@ -45,7 +46,13 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 
 
 def render_report(
-    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, figures: str | Path, cards: list[dict]
+    table: RunTable,
+    winrate: pd.DataFrame,
+    cost: pd.DataFrame,
+    figures: str | Path,
+    cards: list[dict],
+    scores: list[dict],
+    splits: list[ScoredSplit],
 ) -> str:
     """The whole page.
 
@@ -55,6 +62,8 @@ def render_report(
         cost: the cost table, likewise.
         figures: folder with the SVG figures named in `FIGURES`.
         cards: data cards; whatever keys they have are shown.
+        scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.
+        splits: calibration of the scored splits, as `read_calibration` gives it.
 
     Raises:
         InputError: a figure is missing or unsafe, a card is no JSON object, or a run's files are at fault.
@@ -84,6 +93,8 @@ def render_report(
             for name, (title, caption) in FIGURES.items()
         ],
         cards=[card_view(card) for card in cards],
+        scores=scores,
+        splits=splits,
         samples=[sample_prompts(table, group) for group in table.groups],
         chosen=CHOSEN,
         resamples=statistics.RESAMPLES,
@@ -103,7 +114,7 @@ def number(value: object, digits: int = 1, sign: bool = False) -> str:
 def interval(row: dict, column: str, digits: int = 1) -> str:
     """The 95% interval of a column as "low to high", empty where there is none."""
     low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return "" if low != low else f"{number(low, digits)} to {number(high, digits)}"
+    return "" if low is None or low != low else f"{number(low, digits)} to {number(high, digits)}"
 
 
 def _printable(value: object) -> object:

@@ -6,7 +6,7 @@ from xml.etree import ElementTree
 
 from markupsafe import escape
 
-from pipeline.figures import INK, PAPER
+from pipeline.drawing import INK, PAPER
 from pipeline.io import InputError
 
 ACTIVE = {"script", "foreignObject", "image", "a", "animate", "set", "iframe"}

@@ -1,0 +1,42 @@
+"""Compare the reward-model scores of the runs' responses with those of the dataset's chosen and rejected responses.
+
+Reads the run table, the scores that it names and, per dataset, the scored split of the same prompts (columns prompt_id,
+chosen_score, rejected_score); writes one CSV row per run. The columns are described in
+`pipeline.score_comparison.comparison_table`.
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline.io import run, write_csv
+from pipeline.run_table import read_run_table
+from pipeline.score_comparison import comparison_table
+from pipeline.statistics import RESAMPLES
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """An argument NAME=FILE."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not DATASET=FILE")
+    return name, Path(path)
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", required=True, help="run table (YAML)")
+    parser.add_argument(
+        "--pairs", type=named_path, nargs="+", required=True, metavar="DATASET=FILE", help="scored splits, parquet"
+    )
+    parser.add_argument("--output", required=True, help="table to write (CSV)")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+    arguments = parser.parse_args(argv)
+    if arguments.resamples < 1:
+        parser.error("--resamples must be at least 1")
+    table = read_run_table(arguments.runs)
+    write_csv(comparison_table(table, dict(arguments.pairs), arguments.resamples, arguments.seed), arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,36 @@
+"""Measure how well a reward model's Bradley-Terry probabilities hold on a scored split, and draw it.
+
+Reads a split as score_bt writes it (columns prompt_id, chosen, rejected, chosen_score, rejected_score, bt_prob); writes
+one JSON file (what is in it: `pipeline.calibration.calibration`) and reliability.svg, margins.svg and lengths.svg.
+"""
+
+import argparse
+
+from pipeline.calibration import calibration, read_scored
+from pipeline.calibration_figures import write_calibration_figures
+from pipeline.io import run, write_json
+from pipeline.statistics import RESAMPLES
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--scored", required=True, help="scored split, parquet")
+    parser.add_argument("--dataset", required=True, help="name of the dataset, for the record")
+    parser.add_argument("--reward-model", required=True, help="name of the reward model, for the record")
+    parser.add_argument("--split", required=True, help="name of the split, for the record")
+    parser.add_argument("--output", required=True, help="JSON file to write")
+    parser.add_argument("--figures", required=True, help="folder for the figures")
+    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+    arguments = parser.parse_args(argv)
+    if arguments.resamples < 1:
+        parser.error("--resamples must be at least 1")
+    scored = read_scored(arguments.scored)
+    measured = calibration(scored, arguments.resamples, arguments.seed)
+    write_calibration_figures(scored, measured, arguments.figures)
+    names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
+    write_json(names | measured, arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)
