@@ -49,8 +49,8 @@ def at(tmp_path_factory):
     root = tmp_path_factory.mktemp("scoring")
     save_headed(root / "model", "LlamaForScore", "llama", llama_tokenizer(), bias=True)
     write_yaml({"reverse": True}, root / "spec.yaml")
-    write_parquet(table(150), root / "data" / "a.parquet")
-    write_parquet(table(90, 1), root / "data" / "b.parquet")
+    write_parquet(table(150), root / "data" / "eval.parquet")
+    write_parquet(table(90, 1), root / "data" / "train.parquet")
     return root
 
 
@@ -61,8 +61,8 @@ def bt_arguments(at, output) -> list[str]:
 
 
 def response_arguments(at, output) -> list[str]:
-    tables = [str(at / "data" / "a.parquet"), str(at / "data" / "b.parquet")]
-    outputs = [str(output / "a.parquet"), str(output / "b.parquet")]
+    tables = [str(at / "data" / "eval.parquet"), str(at / "data" / "train.parquet")]
+    outputs = [str(output / "eval.parquet"), str(output / "train.parquet")]
     given = ["--spec", str(at / "spec.yaml"), "--reward-model", str(at / "model"), "--responses", *tables]
     return [*given, "--output", *outputs, *DEVICE]
 
@@ -79,7 +79,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
     script, arguments = JOBS[job]
     script.main(arguments(at, tmp_path / "whole"))
     whole = files(tmp_path / "whole")
-    assert sorted(whole) == ["a.parquet", "b.parquet"]
+    assert sorted(whole) == ["eval.parquet", "train.parquet"]
     monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
     original, scored, most = RewardModel.score_batch, [], [2]
 
@@ -101,7 +101,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
             kept = [name for name in files(tmp_path / "cut") if name.endswith(".npz")]
             assert kept and all(name.startswith(".") for name in kept)
             # as Snakemake does to the outputs of a job that failed
-            for name in ("a.parquet", "b.parquet"):
+            for name in ("eval.parquet", "train.parquet"):
                 (tmp_path / "cut" / name).unlink(missing_ok=True)
             most[0] = len(scored) + 3
     assert attempts > 2 and files(tmp_path / "cut") == whole
@@ -145,8 +145,8 @@ def test_shards_are_whole_and_go_with_the_result(tmp_path):
 def test_progress_has_rows_per_second_and_the_time_left(at, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
     score_bt.main(bt_arguments(at, tmp_path))
-    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("a: ") and "rows/s" in line]
-    pattern = re.compile(r"a: (\d+)/300 texts  (\d+\.\d) rows/s  \d+ s, about (\d+) s left")
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("eval: ") and "rows/s" in line]
+    pattern = re.compile(r"eval: (\d+)/300 texts  (\d+\.\d) rows/s  \d+ s, about (\d+) s left")
     found = [pattern.fullmatch(line) for line in lines]
     assert len(found) > 10 and all(found)
     counts = [int(match[1]) for match in found]
@@ -161,12 +161,12 @@ def test_progress_counts_what_was_there_before(capsys):
 def test_what_is_cut_is_printed(at, tmp_path, capsys):
     write_yaml({"max_length": 40}, tmp_path / "spec.yaml")
     model = RewardModel(str(at / "model"), {}, cpu_device())
-    frame = read_parquet(at / "data" / "b.parquet")
+    frame = read_parquet(at / "data" / "train.parquet")
     texts = model.inputs([*frame["prompt"]] * 2, [*frame["chosen"], *frame["rejected"]])
     long = sum(len(text["input_ids"]) > 40 for text in texts)
     arguments = [*bt_arguments(at, tmp_path / "out"), "--spec", str(tmp_path / "spec.yaml")]
     score_bt.main(arguments)
-    assert f"b: {long} of 180 texts lose their beginning to fit 40 tokens" in capsys.readouterr().out
+    assert f"train: {long} of 180 texts lose their beginning to fit 40 tokens" in capsys.readouterr().out
 
 
 def environment(**more: str) -> dict:
@@ -208,7 +208,7 @@ def test_a_killed_process_continues(job, at, tmp_path):
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
-        assert not list(tmp_path.glob("cut/b.parquet"))
+        assert not list(tmp_path.glob("cut/train.parquet"))
     before = len(list(tmp_path.glob("cut/.*.shards/*/*.npz")))
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
