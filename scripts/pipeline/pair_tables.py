@@ -14,7 +14,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.loading import SPLIT_NAMES, SUFFIXES, _json_rows, _split_name, split_files
+from pipeline.data.loading import SPLIT_NAMES, SUFFIXES, json_rows, split_files, split_name
 from pipeline.io import InputError, atomic_path
 
 COLUMNS = ["prompt", "chosen", "rejected"]
@@ -34,7 +34,7 @@ def split_names(dataset: str) -> list[str]:
     if not path.is_dir() or _is_saved(path):
         return list(_library_splits(dataset))
     files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.name.endswith(SUFFIXES)]
-    names = {_split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
+    names = {split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
     return sorted(names) if names & NAMED_SPLITS else ["train"]
 
 
@@ -48,7 +48,7 @@ def read_split(dataset: str, split: str) -> pa.Table:
     if path.is_dir() and not _is_saved(path):
         return _concatenated(split_files(path, split))
     if path.is_file():
-        if split not in (_file_split(path), _split_name(Path(path.name))):
+        if split not in (_file_split(path), split_name(Path(path.name))):
             raise InputError(f"{dataset}: there is no split {split!r}; there is {_file_split(path)}")
         return _read_file(path)
     splits = _library_splits(dataset)
@@ -110,7 +110,7 @@ def write_table(table: pa.Table, path: str | Path) -> None:
 
 
 def _file_split(file: Path) -> str:
-    name = _split_name(Path(file.name)) if file.name.endswith(SUFFIXES) else "train"
+    name = split_name(Path(file.name)) if file.name.endswith(SUFFIXES) else "train"
     return name if name in NAMED_SPLITS else "train"
 
 
@@ -146,7 +146,7 @@ def _read_file(file: Path) -> pa.Table:
             raise InputError(f"{file}: not a readable parquet file ({error})") from error
     if not file.name.endswith(SUFFIXES):
         raise InputError(f"{file}: not a data file by its name; it must end in one of {', '.join(SUFFIXES)}")
-    rows = list(_json_rows(file))
+    rows = list(json_rows(file))
     arrays = {}
     for column in dict.fromkeys(name for row in rows for name in row):
         try:

@@ -107,7 +107,7 @@ def split_files(folder: Path, split: str) -> list[Path]:
     files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not files:
         raise InputError(f"{folder}: there is no data file in this folder; it must hold {', '.join(SUFFIXES)} files")
-    names = {file: _split_name(file) for file in files}
+    names = {file: split_name(file) for file in files}
     chosen = [file for file in files if names[file] == split or split in file.parent.parts]
     if not chosen and split == "train" and not SPLIT_NAMES & set(names.values()):
         chosen = files
@@ -117,7 +117,7 @@ def split_files(folder: Path, split: str) -> list[Path]:
     return [folder / file for file in chosen]
 
 
-def _split_name(file: Path) -> str:
+def split_name(file: Path) -> str:
     """The split that a relative path names: a folder called like a split, else the file without suffix and shard."""
     folders = [part for part in file.parent.parts if part in SPLIT_NAMES]
     suffix = next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix))
@@ -163,7 +163,7 @@ def _unreadable_column(file: Path, columns: list[str]) -> str:
 
 def _read_json_lines(file: Path, columns: list[str]) -> Iterator[Batch]:
     first = 0
-    lines = _json_rows(file)
+    lines = json_rows(file)
     while rows := list(islice(lines, BATCH_ROWS)):
         if first == 0:
             _require_columns(str(file), columns, list(rows[0]))
@@ -194,7 +194,7 @@ def _first_odd(values: list) -> int:
     return bisect_left(range(len(values)), True, key=lambda position: not fits(position + 1))
 
 
-def _json_rows(file: Path) -> Iterator[dict]:
+def json_rows(file: Path) -> Iterator[dict]:
     number = 0
     try:
         with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
