@@ -27,12 +27,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="win-rate table to write (CSV)")
     parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
     parser.add_argument(
-        "--refits", type=int, default=REFITS, help="resamples of what needs a fit (default %(default)s)"
+        "--refits", type=int, default=REFITS, help="resamples of what needs a fit, 0 for none (default %(default)s)"
     )
     parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.resamples < 1 or arguments.refits < 1:
-        parser.error("--resamples and --refits must be at least 1")
+    if arguments.resamples < 1 or arguments.refits < 0:
+        parser.error("--resamples must be at least 1, --refits at least 0")
     if arguments.runs and (arguments.difficulty or arguments.reference):
         parser.error("--difficulty and --reference go with --verdicts")
     if arguments.runs:

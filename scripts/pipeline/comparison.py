@@ -35,7 +35,7 @@ def compare(
             characters. Optional: seed, order.
         difficulty: indexed by prompt_id; estimated from all runs where it is None and there are several.
         reference: run that the others are compared with on their common baselines, seeds and prompts.
-        refits: bootstrap resamples of what needs a fit (length control, ratings).
+        refits: bootstrap resamples of what needs a fit (length control, ratings); with 0 it is left out.
 
     Raises:
         InputError: a column is missing, a preference is out of range, an order stands twice, the reference has no
@@ -45,21 +45,19 @@ def compare(
     if reference is not None and reference not in set(verdicts["run"]):
         raise InputError(f"no verdicts on run {reference!r}; runs are {', '.join(sorted(set(verdicts['run'])))}")
     cells = _cells(verdicts)
-    cells["difficulty"] = _difficulty(cells, difficulty)
-    anchor = reference or sorted(set(verdicts["baseline"]))[0]
-    ratings = rating_intervals(cells, anchor, refits, seed)
+    if refits:
+        cells["difficulty"] = _difficulty(cells, difficulty)
+        ratings = rating_intervals(cells, reference or sorted(set(verdicts["baseline"]))[0], refits, seed)
     judged, parsed = (dict(list(frame.groupby(["run", "baseline"], sort=True))) for frame in (verdicts, cells))
     rows = []
     for (run, baseline), all_orders in judged.items():
         own = parsed.get((run, baseline), cells[:0])
         other = parsed.get((reference, baseline), cells[:0]) if run != reference else cells[:0]
-        rows.append(
-            {"run": run, "baseline": baseline}
-            | _counts(all_orders, own)
-            | _rates(own, other, resamples, seed)
-            | _length_controlled(own, refits, seed)
-            | (ratings.loc[run].to_dict() if run in ratings.index else {})
-        )
+        row = {"run": run, "baseline": baseline} | _counts(all_orders, own) | _rates(own, other, resamples, seed)
+        if refits:
+            row |= _length_controlled(own, refits, seed)
+            row |= ratings.loc[run].to_dict() if run in ratings.index else {}
+        rows.append(row)
     table = pd.DataFrame(rows)
     for name in ("p_value", "difference_p_value"):
         table.insert(table.columns.get_loc(name) + 1, f"{name}_holm", holm(table[name]))

@@ -223,6 +223,14 @@ def test_seeds_are_a_level_of_their_own():
     assert row["win_rate_high"] - row["win_rate_low"] > 50  # prompts alone would give none
 
 
+def test_what_needs_a_fit_can_be_left_out():
+    table = verdicts({"a": [1.0, 0.0, 1.0]})
+    assert set(compare(table, resamples=20, refits=5)) - set(compare(table, resamples=20, refits=0)) == {
+        *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high"),
+        *("rating", "rating_low", "rating_high"),
+    }
+
+
 def test_runs_without_a_parsed_verdict_stand_in_the_table():
     table = pd.concat([verdicts({"a": [1.0, 0.0]}), verdicts({"b": [np.nan, np.nan]})])
     row = compare(table, resamples=20, refits=5).set_index("run").loc["b"]

@@ -1,0 +1,78 @@
+"""Time the statistics of a million verdicts: win rates and paired differences, and what needs a fit beside them.
+
+    python scripts/benchmark_statistics.py --output results/benchmark_statistics.json
+
+The verdicts are drawn at random: 50 runs on 10,000 prompts, each pair judged in both orders.
+"""
+
+import argparse
+import resource
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.comparison import compare
+from pipeline.io import read_parquet, run, write_json, write_parquet
+
+RUNS, PROMPTS = 50, 10_000
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, default=RUNS, help="runs")
+    parser.add_argument("--prompts", type=int, default=PROMPTS, help="prompts of each")
+    parser.add_argument("--resamples", type=int, default=1_000, help="bootstrap resamples of the means")
+    parser.add_argument("--refits", type=int, default=20, help="resamples of the fits")
+    parser.add_argument("--output", type=Path, default=Path("results/benchmark_statistics.json"), help="JSON to write")
+    parser.add_argument("--case", help=argparse.SUPPRESS)
+    arguments = parser.parse_args(argv)
+    if arguments.case:
+        refits = arguments.refits if arguments.case.endswith("fits.parquet") else 0
+        seconds = measure(Path(arguments.case).with_name("verdicts.parquet"), arguments.resamples, refits)
+        mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+        print(seconds, mebibytes)
+        return
+    results = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
+    with tempfile.TemporaryDirectory() as scratch:
+        write_parquet(verdicts(arguments.runs, arguments.prompts), Path(scratch) / "verdicts.parquet")
+        for name in ("means", "fits"):
+            options = ["--resamples", str(arguments.resamples), "--refits", str(arguments.refits)]
+            command = [sys.executable, __file__, "--case", f"{scratch}/{name}.parquet", *options]
+            done = subprocess.run(command, capture_output=True, text=True, check=True)
+            seconds, mebibytes = map(float, done.stdout.split())
+            results[name] = {"seconds": seconds, "peak_mib": mebibytes}
+    results["fits"]["seconds_per_refit"] = (results["fits"]["seconds"] - results["means"]["seconds"]) / (
+        arguments.runs * max(arguments.refits, 1)
+    )
+    print(results)
+    write_json(results, arguments.output)
+
+
+def measure(path: Path, resamples: int, refits: int) -> float:
+    """Seconds from the file to the table."""
+    started = time.perf_counter()
+    compare(read_parquet(path), reference="run00", resamples=resamples, refits=refits)
+    return time.perf_counter() - started
+
+
+def verdicts(runs: int, prompts: int) -> pd.DataFrame:
+    """Random verdicts: better runs win more often, harder prompts are lost more often, length helps."""
+    rng = np.random.default_rng(0)
+    hard, tables = rng.normal(0, 1, prompts), []
+    for index in range(runs):
+        longer = rng.normal(0, 300, prompts)
+        likely = 1 / (1 + np.exp(-(index / runs - hard + np.tanh(longer / 300))))
+        for order in ("ab", "ba"):
+            table = {"run": f"run{index:02}", "baseline": "base", "prompt_id": np.arange(prompts).astype(str)}
+            table |= {"order": order, "preference": (rng.random(prompts) < likely).astype(float)}
+            tables.append(pd.DataFrame(table | {"len_run": 1000 + longer, "len_baseline": 1000.0}))
+    return pd.concat(tables, ignore_index=True)
+
+
+if __name__ == "__main__":
+    run(main)
