@@ -10,14 +10,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-import torch
 import yaml
-from fixtures_models import llama_tokenizer, save_headed
+from fixtures_models import cpu_device, llama_tokenizer, save_headed
 
 import score_bt
 from pipeline.io import InputError
 from pipeline.pair_tables import read_split, score_columns, split_names
 from pipeline.rewards import RewardModel
+from pipeline.templates import REWARD_FORMATS
 
 PROMPTS = ["Why?", "What is red?", "And a cat?", "Which colour has a lemon, please?", "[INST]"]
 CHOSEN = ["So.", "It is yellow. " * 5, "", "A lemon is yellow.", "Thank you for asking! <b>"]
@@ -64,7 +64,7 @@ def score(model, dataset, output, *arguments, split="train"):
 
 
 def expected(model, responses, **entry) -> list[float]:
-    return RewardModel(str(model), entry, "cpu", torch.float32, 1).score(PROMPTS, responses)
+    return RewardModel(str(model), entry, cpu_device(1)).score(PROMPTS, responses)
 
 
 def test_three_columns_are_added_and_all_others_keep_type_order_and_values(model, tmp_path):
@@ -128,7 +128,7 @@ def test_the_formats_are_those_of_the_schema():
 
     [entry] = load_schema("reward_models")["patternProperties"].values()
     checkpoint = entry["allOf"][0]["then"]["properties"]
-    assert list(score_bt.TEXT_FORMATS) == checkpoint["text_format"]["enum"]
+    assert list(REWARD_FORMATS) == checkpoint["text_format"]["enum"]
 
 
 def test_suffixes_hold_several_reward_models_side_by_side(model, tmp_path):
