@@ -28,7 +28,7 @@ class SAILConfig(DPOConfig):
     p: float = field(default=0.0, metadata={"help": "Share of rows answered and labelled by the policy (DPP)."})
     pi: float = field(default=0.2, metadata={"help": "Weight of the extra gradient on DPP rows; 1 is exact."})
     g: float = field(default=0.0, metadata={"help": "Share of rows answered by the policy, labelled by reward (DPR)."})
-    gamma: float = field(default=0.3, metadata={"help": "Weight of the extra gradient on DPR rows; 1 is exact."})
+    gamma: float = field(default=0.02, metadata={"help": "Weight of the extra gradient on DPR rows; 1 is exact."})
     estimator: str = field(default="exact", metadata={"help": f"Gradient estimator, one of {ESTIMATORS}."})
     upstream_scale: float = field(
         default=1.0,

@@ -15,7 +15,7 @@ def config(tmp_path):
 def test_by_default_it_is_dpo_s_with_the_published_weights(config):
     made = config()
     assert (made.r, made.p, made.g, made.online_share) == (0, 0, 0, 0)
-    assert (made.rho, made.pi, made.gamma, made.beta) == (0.2, 0.2, 0.3, 0.1)
+    assert (made.rho, made.pi, made.gamma, made.beta) == (0.2, 0.2, 0.02, 0.1)
     assert (made.estimator, made.rollout_temperature, made.rollout_top_p) == ("exact", 1.0, 1.0)
     parents = {field.name: field for field in dataclasses.fields(DPOConfig)}
     for field in dataclasses.fields(SAILConfig):

@@ -67,9 +67,9 @@ def test_a_task_comes_before_policy_and_policy_before_the_methods_default():
 def test_published_weights_are_the_defaults_and_mix_starts_from_none():
     assert {key: values({"method": "ddp"})[key] for key in ("r", "rho")} == {"r": 0.4, "rho": 0.2}
     assert {key: values({"method": "dpp"})[key] for key in ("p", "pi")} == {"p": 0.3, "pi": 0.2}
-    assert {key: values({"method": "dpr"})[key] for key in ("g", "gamma")} == {"g": 0.3, "gamma": 0.3}
+    assert {key: values({"method": "dpr"})[key] for key in ("g", "gamma")} == {"g": 0.3, "gamma": 0.02}
     mix = values({"method": "mix"})
-    assert [mix[key] for key in ("r", "rho", "p", "pi", "g", "gamma")] == [0, 0.2, 0, 0.2, 0, 0.3]
+    assert [mix[key] for key in ("r", "rho", "p", "pi", "g", "gamma")] == [0, 0.2, 0, 0.2, 0, 0.02]
     assert values({"method": "sft"}) == {}
     assert values({"method": "dpo"})["learning_rate"] == 1e-5
     assert values({"method": "dpp"})["rollout_temperature"] == 0.9
