@@ -29,20 +29,20 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--resamples", type=int, default=1_000, help="bootstrap resamples of the means")
     parser.add_argument("--refits", type=int, default=20, help="resamples of the fits")
     parser.add_argument("--output", type=Path, default=Path("results/benchmark_statistics.json"), help="JSON to write")
-    parser.add_argument("--case", help=argparse.SUPPRESS)
+    parser.add_argument("--verdicts", type=Path, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if arguments.case:
-        refits = arguments.refits if arguments.case.endswith("fits.parquet") else 0
-        seconds = measure(Path(arguments.case).with_name("verdicts.parquet"), arguments.resamples, refits)
+    if arguments.verdicts:
+        seconds = measure(arguments.verdicts, arguments.resamples, arguments.refits)
         mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(seconds, mebibytes)
         return
     results = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
     with tempfile.TemporaryDirectory() as scratch:
-        write_parquet(verdicts(arguments.runs, arguments.prompts), Path(scratch) / "verdicts.parquet")
-        for name in ("means", "fits"):
-            options = ["--resamples", str(arguments.resamples), "--refits", str(arguments.refits)]
-            command = [sys.executable, __file__, "--case", f"{scratch}/{name}.parquet", *options]
+        path = f"{scratch}/verdicts.parquet"
+        write_parquet(verdicts(arguments.runs, arguments.prompts), path)
+        for name, refits in (("means", 0), ("fits", arguments.refits)):
+            options = ["--resamples", str(arguments.resamples), "--refits", str(refits)]
+            command = [sys.executable, __file__, "--verdicts", path, *options]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             seconds, mebibytes = map(float, done.stdout.split())
             results[name] = {"seconds": seconds, "peak_mib": mebibytes}

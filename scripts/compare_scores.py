@@ -11,7 +11,7 @@ from pathlib import Path
 from pipeline.io import run, write_csv
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import comparison_table
-from pipeline.statistics import RESAMPLES
+from pipeline.statistics import add_bootstrap_arguments
 
 
 def named_path(text: str) -> tuple[str, Path]:
@@ -29,11 +29,8 @@ def main(argv: list[str] | None = None) -> None:
         "--pairs", type=named_path, nargs="+", required=True, metavar="DATASET=FILE", help="scored splits, parquet"
     )
     parser.add_argument("--output", required=True, help="table to write (CSV)")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+    add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.resamples < 1:
-        parser.error("--resamples must be at least 1")
     table = read_run_table(arguments.runs)
     write_csv(comparison_table(table, dict(arguments.pairs), arguments.resamples, arguments.seed), arguments.output)
 

@@ -13,8 +13,8 @@ import argparse
 from pipeline.comparison import REFITS, compare
 from pipeline.io import read_parquet, run, write_csv
 from pipeline.run_table import read_run_table
-from pipeline.statistics import RESAMPLES
-from pipeline.tables import DECIMALS, winrate_table
+from pipeline.statistics import DECIMALS, add_bootstrap_arguments
+from pipeline.tables import winrate_table
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,14 +25,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--difficulty", help="difficulty of each prompt (parquet: prompt_id, difficulty)")
     parser.add_argument("--reference", help="run that the others are compared with")
     parser.add_argument("--output", required=True, help="win-rate table to write (CSV)")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
+    add_bootstrap_arguments(parser)
     parser.add_argument(
         "--refits", type=int, default=REFITS, help="resamples of what needs a fit, 0 for none (default %(default)s)"
     )
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
     arguments = parser.parse_args(argv)
-    if arguments.resamples < 1 or arguments.refits < 0:
-        parser.error("--resamples must be at least 1, --refits at least 0")
+    if arguments.refits < 0:
+        parser.error("--refits must be at least 0")
     if arguments.runs and (arguments.difficulty or arguments.reference):
         parser.error("--difficulty and --reference go with --verdicts")
     if arguments.runs:

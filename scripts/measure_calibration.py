@@ -9,7 +9,7 @@ import argparse
 from pipeline.calibration import calibration, read_scored
 from pipeline.calibration_figures import write_calibration_figures
 from pipeline.io import run, write_json
-from pipeline.statistics import RESAMPLES
+from pipeline.statistics import add_bootstrap_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,11 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--split", required=True, help="name of the split, for the record")
     parser.add_argument("--output", required=True, help="JSON file to write")
     parser.add_argument("--figures", required=True, help="folder for the figures")
-    parser.add_argument("--resamples", type=int, default=RESAMPLES, help="bootstrap resamples (default %(default)s)")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+    add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.resamples < 1:
-        parser.error("--resamples must be at least 1")
     scored = read_scored(arguments.scored)
     measured = calibration(scored, arguments.resamples, arguments.seed)
     write_calibration_figures(scored, measured, arguments.figures)

@@ -13,8 +13,8 @@ import argparse
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_yaml, run
-from pipeline.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores, write_table
+from pipeline.io import read_yaml, run, write_table
+from pipeline.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
 from pipeline.templates import REWARD_FORMATS
 
 

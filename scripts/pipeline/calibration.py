@@ -20,11 +20,10 @@ import pandas as pd
 from scipy.stats import spearmanr
 
 from pipeline.io import InputError, read_parquet
-from pipeline.statistics import CHUNK_DRAWS, LEVEL, RESAMPLES, draw_counts
+from pipeline.statistics import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
 
 BINS = 10
 SCORES = ("chosen_score", "rejected_score", "bt_prob")
-DECIMALS = 10
 
 
 def read_scored(path: str) -> pd.DataFrame:
@@ -152,9 +151,8 @@ def prompt_intervals(
             means[start : start + step] = (drawn @ sums) / (drawn @ counts)
     intervals = np.full((len(values), 2), np.nan)
     known = (counts > 0).sum(axis=0) > 1
-    tail = (1 - LEVEL) / 2
     if known.any():
-        intervals[known] = np.nanquantile(means[:, known], [tail, 1 - tail], axis=0).T
+        intervals[known] = percentile_intervals(means[:, known])
     return intervals
 
 
@@ -197,4 +195,4 @@ def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:
 
 def _number(value: float) -> float | None:
     """Rounded, without the sign of a zero; None for what is not a number."""
-    return round(float(value), DECIMALS) + 0.0 if np.isfinite(value) else None
+    return rounded(value) if np.isfinite(value) else None

@@ -129,8 +129,10 @@ def _rates(own: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int) ->
     seeds, prompts = sorted(own["seed"].unique()), pd.Index(own["prompt_id"].unique())
     matrices = [_matrix(cells, seeds, prompts) for cells in (own, other)]
     measured = np.stack([matrices[0], matrices[0] - matrices[1]])
-    drawn = statistics.bootstrap_means(measured, resamples, seed)
-    intervals = statistics.bootstrap_intervals(measured, resamples, seed)
+    drawn, known = statistics.bootstrap_means(measured, resamples, seed), statistics.several_prompts(measured)
+    intervals = np.full((2, 2), np.nan)
+    if known.any():
+        intervals[known] = statistics.percentile_intervals(drawn[:, known])
     difference = statistics.cell_mean(measured[1])
     return {
         "win_rate": statistics.cell_mean(matrices[0]),
@@ -138,11 +140,11 @@ def _rates(own: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int) ->
         "win_rate_high": intervals[0, 1],
         "se": statistics.win_rate_se(statistics.prompt_means(matrices[0]) / 100),
         "seed_sd": statistics.seed_spread(matrices[0]),
-        "p_value": two_sided_p_value(drawn[:, 0] - 50) if len(prompts) > 1 else np.nan,
+        "p_value": two_sided_p_value(drawn[:, 0] - 50) if known[0] else np.nan,
         "difference": difference,
         "difference_low": intervals[1, 0],
         "difference_high": intervals[1, 1],
-        "difference_p_value": two_sided_p_value(drawn[:, 1]) if np.isfinite(intervals[1, 0]) else np.nan,
+        "difference_p_value": two_sided_p_value(drawn[:, 1]) if known[1] else np.nan,
     }
 
 

@@ -88,8 +88,13 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
 
 def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a frame as parquet, without its index. The same frame gives the same bytes."""
+    write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+
+def write_table(table: pa.Table, path: str | Path) -> None:
+    """Write an arrow table as parquet. The same table gives the same bytes."""
     with atomic_path(path) as temporary:
-        pq.write_table(pa.Table.from_pandas(frame, preserve_index=False), temporary, compression="zstd")
+        pq.write_table(table, temporary, compression="zstd")
 
 
 def write_csv(frame: pd.DataFrame, path: str | Path, digits: int = 6) -> None:

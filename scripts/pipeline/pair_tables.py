@@ -6,7 +6,6 @@ A dataset is a local file or folder as `pipeline.data.loading` describes them, o
 file is one split: the one that it is named after, else `train`.
 """
 
-import re
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +13,18 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.loading import SPLIT_NAMES, SUFFIXES, json_rows, split_files, split_name
-from pipeline.io import InputError, atomic_path
+from pipeline.data.loading import (
+    SPLIT_NAMES,
+    SUFFIXES,
+    hub_errors,
+    is_hub_id,
+    is_saved,
+    json_rows,
+    load_saved,
+    split_files,
+    split_name,
+)
+from pipeline.io import InputError
 
 COLUMNS = ["prompt", "chosen", "rejected"]
 SCORES = ["chosen_score", "rejected_score", "bt_prob"]
@@ -31,7 +40,7 @@ def split_names(dataset: str) -> list[str]:
     path = Path(dataset).expanduser()
     if path.is_file():
         return [_file_split(path)]
-    if not path.is_dir() or _is_saved(path):
+    if not path.is_dir() or is_saved(path):
         return list(_library_splits(dataset))
     files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.name.endswith(SUFFIXES)]
     names = {split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
@@ -45,7 +54,7 @@ def read_split(dataset: str, split: str) -> pa.Table:
         InputError: the dataset is not there or cannot be read, or lacks the split; the message lists those it has.
     """
     path = Path(dataset).expanduser()
-    if path.is_dir() and not _is_saved(path):
+    if path.is_dir() and not is_saved(path):
         return _concatenated(split_files(path, split))
     if path.is_file():
         if split not in (_file_split(path), split_name(Path(path.name))):
@@ -103,20 +112,9 @@ def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None
     return table
 
 
-def write_table(table: pa.Table, path: str | Path) -> None:
-    """Write an arrow table as parquet. The same table gives the same bytes."""
-    with atomic_path(path) as temporary:
-        pq.write_table(table, temporary, compression="zstd")
-
-
 def _file_split(file: Path) -> str:
     name = split_name(Path(file.name)) if file.name.endswith(SUFFIXES) else "train"
     return name if name in NAMED_SPLITS else "train"
-
-
-def _is_saved(folder: Path) -> bool:
-    """Whether a folder was written by `datasets.save_to_disk`."""
-    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
 
 
 def _is_text(value) -> bool:
@@ -162,19 +160,9 @@ def _library_splits(dataset: str):
 
     path = Path(dataset).expanduser()
     if path.is_dir():
-        try:
-            loaded = datasets.load_from_disk(path)
-        except (OSError, ValueError, KeyError, pa.ArrowException) as error:
-            raise InputError(f"{dataset}: not a readable saved dataset ({error})") from error
+        loaded = load_saved(path)
         return loaded if isinstance(loaded, datasets.DatasetDict) else {str(loaded.split or "train"): loaded}
-    if not re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", dataset) or dataset.endswith(SUFFIXES):
+    if not is_hub_id(dataset):
         raise InputError(f"{dataset}: there is no such file or folder, and it is no hub id (owner/name)")
-    try:
+    with hub_errors(dataset):
         return datasets.load_dataset(dataset)
-    except Exception as error:  # the library and its clients raise dozens of kinds
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{dataset}: there is no such local file or folder, and it could not be loaded from the Hugging Face Hub "
-            f"({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine can reach or has in its "
-            "cache, or a local path"
-        ) from error

@@ -14,7 +14,6 @@ COLUMNS = [
     *("dataset", "model", "run", "seeds", "prompts"),
     *(f"{name}{end}" for name in ESTIMATES for end in ("", "_low", "_high")),
 ]
-DECIMALS = 10
 
 
 def comparison_table(
@@ -73,7 +72,7 @@ def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -
     row |= {"seeds": " ".join(map(str, seeds)), "prompts": len(prompts)}
     for name, values, (low, high) in zip(ESTIMATES, cells, intervals, strict=True):
         for end, number in (("", statistics.cell_mean(values)), ("_low", low), ("_high", high)):
-            row[f"{name}{end}"] = round(float(number), DECIMALS) + 0.0
+            row[f"{name}{end}"] = statistics.rounded(number)
     return row
 
 

@@ -12,6 +12,8 @@ variance is understated (by (S - 1) / S), that of single answers overstated; whe
 do, the interval is too narrow, which is why the spread between seeds is also given on its own (`seed_spread`).
 """
 
+import argparse
+
 import numpy as np
 import pandas as pd
 
@@ -19,6 +21,7 @@ RESAMPLES = 2_000
 LEVEL = 0.95
 # Draws held at once; bounds the memory of a bootstrap over very many prompts.
 CHUNK_DRAWS = 4_000_000
+DECIMALS = 10
 
 
 def win_rate(preference: np.ndarray) -> float:
@@ -152,12 +155,40 @@ def bootstrap_intervals(
         Shape (K, 2): low and high.
     """
     intervals = np.full((len(cells), 2), np.nan)
-    wide_enough = np.isfinite(cells).any(axis=1).sum(axis=1) > 1
+    wide_enough = several_prompts(cells)
     if wide_enough.any():
-        means = bootstrap_means(cells[wide_enough], resamples, seed)
-        tail = (1 - level) / 2
-        intervals[wide_enough] = np.nanquantile(means, [tail, 1 - tail], axis=0).T
+        intervals[wide_enough] = percentile_intervals(bootstrap_means(cells[wide_enough], resamples, seed), level)
     return intervals
+
+
+def several_prompts(cells: np.ndarray) -> np.ndarray:
+    """Which of K measurements, shape (K, S, P), have values for two prompts at least: bool of shape (K,)."""
+    return np.isfinite(cells).any(axis=1).sum(axis=1) > 1
+
+
+def percentile_intervals(means: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Bootstrap draws of K measurements, shape (R, K), as their intervals, shape (K, 2)."""
+    tail = (1 - level) / 2
+    return np.nanquantile(means, [tail, 1 - tail], axis=0).T
+
+
+def rounded(value: float) -> float:
+    """A value as results have it: without noise in the last bits of a sum, and without the sign of a zero."""
+    return round(float(value), DECIMALS) + 0.0
+
+
+def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
+    """Add --resamples and --seed."""
+    parser.add_argument(
+        "--resamples", type=_resamples, default=RESAMPLES, help="bootstrap resamples (default %(default)s)"
+    )
+    parser.add_argument("--seed", type=int, default=0, help="seed of the bootstrap (default %(default)s)")
+
+
+def _resamples(text: str) -> int:
+    if int(text) < 1:
+        raise argparse.ArgumentTypeError("--resamples must be at least 1")
+    return int(text)
 
 
 def positive_share(margins: np.ndarray) -> float:

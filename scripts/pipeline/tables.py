@@ -60,8 +60,6 @@ COST_COLUMNS = [
 ]
 COUNTS = {"n": int, "unparsed": int, "ties": int}
 TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device"}
-# Noise in the last bits of a sum is not a result: values are rounded to this many decimals.
-DECIMALS = 10
 
 
 def winrate_columns(table: RunTable) -> list[str]:
@@ -236,7 +234,7 @@ def _policy_measurements(run: Run) -> dict[str, float]:
 
 def _numbers(values: dict[str, float]) -> dict[str, float]:
     """Rounded, without the sign of a zero; NaN is left out so that its field stays empty."""
-    return {key: round(float(value), DECIMALS) + 0.0 for key, value in values.items() if np.isfinite(value)}
+    return {key: statistics.rounded(value) for key, value in values.items() if np.isfinite(value)}
 
 
 def _costs(run: Run) -> dict[int, dict]:

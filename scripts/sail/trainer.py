@@ -72,17 +72,21 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         if reward_funcs is not None:
             self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
         if self._samples:
-            rank, processes = self.accelerator.process_index, self.accelerator.num_processes
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
-            self._prompt_rows = prompt_order(len(self.train_dataset), args.seed, rank, processes)
-            self._prompts_drawn = 0
+            self._walk_prompts(0)
             self._sharded = is_sharded(self.accelerator)
-            self._rollout_rng = random.Random(f"{args.seed}:{rank}:rollouts")
+            self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds = 0.0
         self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
         # At the start the policy is the reference, Δ = 0 and ℓ = log 2 on every row.
         self._mean_loss = {route: torch.tensor(2.0).log().item() for route in (DPP, DPR)}
+
+    def _walk_prompts(self, drawn: int):
+        """Take up this process's order of prompts behind those that were drawn before."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        self._prompt_rows = islice(prompt_order(len(self.train_dataset), self.args.seed, rank, processes), drawn, None)
+        self._prompts_drawn = drawn
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
@@ -106,10 +110,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         if self._samples:
             self.pool.load_state_dict(state["pool"])
             self._rollout_rng.setstate(state["rollout_rng"])
-            rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-            self._prompt_rows = prompt_order(len(self.train_dataset), self.args.seed, rank, processes)
-            self._prompts_drawn = state["prompts_drawn"]
-            next(islice(self._prompt_rows, self._prompts_drawn, self._prompts_drawn), None)
+            self._walk_prompts(state["prompts_drawn"])
 
     def _warn_if_approximate(self):
         reasons = []

@@ -11,6 +11,7 @@ import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,7 +64,7 @@ def read_batches(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
     elif path.is_dir():
         configured = path / str(spec.get("config_name"))
         yield from _read_folder(spec, configured if configured.is_dir() else path, split, columns)
-    elif re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", spec["path"]) and not spec["path"].endswith(SUFFIXES):
+    elif is_hub_id(spec["path"]):
         yield from _read_hub(spec, split, columns)
     else:
         raise InputError(f"{path}: there is no such file or folder, and it is no hub id (owner/name)")
@@ -90,7 +91,7 @@ def _require_columns(location: str, columns: list[str], present: list[str]) -> N
 
 
 def _read_folder(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
-    if (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file():
+    if is_saved(folder):
         yield from _read_saved(spec, folder, split, columns)
         return
     for file in split_files(folder, split):
@@ -195,6 +196,11 @@ def _first_odd(values: list) -> int:
 
 
 def json_rows(file: Path) -> Iterator[dict]:
+    """The objects of a file of JSON lines, compressed or not.
+
+    Raises:
+        InputError: the file cannot be read, or a line is no JSON object.
+    """
     number = 0
     try:
         with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
@@ -211,13 +217,48 @@ def json_rows(file: Path) -> Iterator[dict]:
         raise InputError(f"{file}: cannot be read after line {number} ({error})") from error
 
 
-def _read_saved(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
+def is_saved(folder: Path) -> bool:
+    """Whether a folder was written by `datasets.save_to_disk`."""
+    return (folder / "dataset_dict.json").is_file() or (folder / "state.json").is_file()
+
+
+def load_saved(folder: Path):
+    """The Dataset or DatasetDict that a folder was saved from.
+
+    Raises:
+        InputError: it cannot be read.
+    """
     import datasets  # slow to import, and most sources need it not
 
     try:
-        saved = datasets.load_from_disk(folder)
+        return datasets.load_from_disk(folder)
     except (OSError, ValueError, KeyError, pa.ArrowException) as error:
         raise InputError(f"{folder}: not a readable saved dataset ({error})") from error
+
+
+def is_hub_id(path: str) -> bool:
+    """Whether a path can be a dataset of the hub (owner/name)."""
+    return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) is not None and not path.endswith(SUFFIXES)
+
+
+@contextmanager
+def hub_errors(what: str) -> Iterator[None]:
+    """Turn what goes wrong while `what` is loaded from the hub into an InputError."""
+    try:
+        yield
+    except Exception as error:  # the library and its clients raise dozens of kinds
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{what}: there is no such local file or folder, and it could not be loaded from "
+            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
+            "can reach or has in its cache, or a local path"
+        ) from error
+
+
+def _read_saved(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
+    import datasets  # slow to import, and most sources need it not
+
+    saved = load_saved(folder)
     if isinstance(saved, datasets.DatasetDict):
         if split not in saved:
             raise InputError(f"{folder}: there is no split {split!r}; it has {', '.join(saved)}")
@@ -232,7 +273,7 @@ def _read_hub(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
 
     revision = spec.get("revision")
     load = datasets.load_dataset
-    try:
+    with hub_errors(f"{spec['path']}, split {split!r}"):
         try:
             loaded = load(spec["path"], spec.get("config_name"), split=split, revision=revision)
         except RuntimeError as error:
@@ -240,13 +281,6 @@ def _read_hub(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
                 raise
             # The hub keeps a parquet copy of datasets that are published as a loading script.
             loaded = load(spec["path"], spec.get("config_name"), split=split, revision="refs/convert/parquet")
-    except Exception as error:  # the library and its clients raise dozens of kinds
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{spec['path']}, split {split!r}: there is no such local file or folder, and it could not be loaded from "
-            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
-            "can reach or has in its cache, or a local path"
-        ) from error
     yield from _read_dataset(loaded, f"{spec['path']}, split {split}", columns)
 
 
