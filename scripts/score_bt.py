@@ -21,6 +21,8 @@ from pipeline.templates import REWARD_FORMATS
 def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
+    parser.add_argument("--config_name", help="configuration of the dataset on the hub")
+    parser.add_argument("--revision", help="of the dataset on the hub")
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--split", help="the split to score")
     which.add_argument("--process_all_splits", action="store_true", help="score every split")
@@ -41,8 +43,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.per_device_evalreward_batch_size is not None and arguments.per_device_evalreward_batch_size < 1:
         parser.error("--per_device_evalreward_batch_size must be at least 1")
 
-    splits = split_names(arguments.dataset) if arguments.process_all_splits else [arguments.split]
-    tables = {split: read_split(arguments.dataset, split) for split in splits}
+    source = {"config_name": arguments.config_name, "revision": arguments.revision}
+    splits = split_names(arguments.dataset, **source) if arguments.process_all_splits else [arguments.split]
+    tables = {split: read_split(arguments.dataset, split, **source) for split in splits}
     for split, table in tables.items():
         check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
 

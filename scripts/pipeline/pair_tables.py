@@ -6,6 +6,7 @@ A dataset is a local file or folder as `pipeline.data.loading` describes them, o
 file is one split: the one that it is named after, else `train`.
 """
 
+from functools import lru_cache
 from pathlib import Path
 
 import numpy as np
@@ -16,10 +17,10 @@ import pyarrow.parquet as pq
 from pipeline.data.loading import (
     SPLIT_NAMES,
     SUFFIXES,
-    hub_errors,
     is_hub_id,
     is_saved,
     json_rows,
+    load_hub,
     load_saved,
     split_files,
     split_name,
@@ -31,8 +32,12 @@ SCORES = ["chosen_score", "rejected_score", "bt_prob"]
 NAMED_SPLITS = SPLIT_NAMES | {"selection"}
 
 
-def split_names(dataset: str) -> list[str]:
+def split_names(dataset: str, config_name: str | None = None, revision: str | None = None) -> list[str]:
     """The names of all splits of a dataset.
+
+    Args:
+        dataset: local file or folder, or hub id.
+        config_name, revision: on the hub.
 
     Raises:
         InputError: the dataset is not there, or there is no data in it.
@@ -41,14 +46,14 @@ def split_names(dataset: str) -> list[str]:
     if path.is_file():
         return [_file_split(path)]
     if not path.is_dir() or is_saved(path):
-        return list(_library_splits(dataset))
+        return list(_library_splits(dataset, config_name, revision))
     files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.name.endswith(SUFFIXES)]
     names = {split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
     return sorted(names) if names & NAMED_SPLITS else ["train"]
 
 
-def read_split(dataset: str, split: str) -> pa.Table:
-    """One split of a dataset, all its columns.
+def read_split(dataset: str, split: str, config_name: str | None = None, revision: str | None = None) -> pa.Table:
+    """One split of a dataset, all its columns; the arguments are those of `split_names`.
 
     Raises:
         InputError: the dataset is not there or cannot be read, or lacks the split; the message lists those it has.
@@ -60,7 +65,7 @@ def read_split(dataset: str, split: str) -> pa.Table:
         if split not in (_file_split(path), split_name(Path(path.name))):
             raise InputError(f"{dataset}: there is no split {split!r}; there is {_file_split(path)}")
         return _read_file(path)
-    splits = _library_splits(dataset)
+    splits = _library_splits(dataset, config_name, revision)
     if split not in splits:
         raise InputError(f"{dataset}: there is no split {split!r}; there are {', '.join(splits)}")
     return splits[split].with_format("arrow")[:]
@@ -154,7 +159,7 @@ def _read_file(file: Path) -> pa.Table:
     return pa.table(arrays)
 
 
-def _library_splits(dataset: str):
+def _library_splits(dataset: str, config_name: str | None, revision: str | None):
     """{split: dataset of the datasets library} of a saved folder or of the hub."""
     import datasets  # slow to import, and most sources need it not
 
@@ -164,5 +169,9 @@ def _library_splits(dataset: str):
         return loaded if isinstance(loaded, datasets.DatasetDict) else {str(loaded.split or "train"): loaded}
     if not is_hub_id(dataset):
         raise InputError(f"{dataset}: there is no such file or folder, and it is no hub id (owner/name)")
-    with hub_errors(dataset):
-        return datasets.load_dataset(dataset)
+    return _hub_splits(dataset, config_name, revision)
+
+
+@lru_cache(maxsize=1)  # asked for its names and then for each split
+def _hub_splits(dataset: str, config_name: str | None, revision: str | None):
+    return load_hub(dataset, config_name, revision)

@@ -237,17 +237,21 @@ def test_shards_whose_columns_differ_are_joined_or_refused(tmp_path):
         read_split(str(tmp_path), "train")
 
 
-def test_a_hub_id_is_loaded_from_the_hub(model, monkeypatch, tmp_path):
+def test_a_hub_id_is_loaded_from_the_hub_once_for_all_its_splits(model, monkeypatch, tmp_path):
     asked = []
 
-    def load_dataset(path):
-        asked.append(path)
-        return datasets.DatasetDict({"train_prefs": datasets.Dataset(pairs(n=range(5)))})
+    def load_dataset(path, name, split, revision):
+        asked.append((path, name, split, revision))
+        one = datasets.Dataset(pairs(n=range(5)))
+        return datasets.DatasetDict({"train_prefs": one, "test_prefs": one})
 
     monkeypatch.setattr(datasets, "load_dataset", load_dataset)
-    scored = score(model, "owner/name", tmp_path, split="train_prefs")
-    assert scored.column_names == ["prompt", "chosen", "rejected", "n", *NEW] and set(asked) == {"owner/name"}
-    with pytest.raises(InputError, match="owner/name: there is no split 'test'; there are train_prefs"):
+    which = ["--config_name", "comparisons", "--revision", "v1"]
+    score(model, "owner/name", tmp_path, *which, split=None)
+    assert asked == [("owner/name", "comparisons", None, "v1")]
+    for split in ("train_prefs", "test_prefs"):
+        assert pq.read_table(tmp_path / f"{split}.parquet").column_names == ["prompt", "chosen", "rejected", "n", *NEW]
+    with pytest.raises(InputError, match="owner/name: there is no split 'test'; there are train_prefs, test_prefs"):
         score(model, "owner/name", tmp_path, split="test")
 
 

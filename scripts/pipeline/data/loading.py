@@ -268,19 +268,27 @@ def _read_saved(spec: dict, folder: Path, split: str, columns: list[str]) -> Ite
     yield from _read_dataset(saved, f"{folder}, split {split}", columns)
 
 
-def _read_hub(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
+def load_hub(path: str, config_name: str | None = None, revision: str | None = None, split: str | None = None):
+    """A dataset of the hub: one split, or a DatasetDict of all.
+
+    Raises:
+        InputError: it cannot be loaded.
+    """
     import datasets  # slow to import, and most sources need it not
 
-    revision = spec.get("revision")
     load = datasets.load_dataset
-    with hub_errors(f"{spec['path']}, split {split!r}"):
+    with hub_errors(f"{path}, split {split!r}" if split else path):
         try:
-            loaded = load(spec["path"], spec.get("config_name"), split=split, revision=revision)
+            return load(path, config_name, split=split, revision=revision)
         except RuntimeError as error:
             if revision or "scripts are no longer supported" not in str(error):
                 raise
             # The hub keeps a parquet copy of datasets that are published as a loading script.
-            loaded = load(spec["path"], spec.get("config_name"), split=split, revision="refs/convert/parquet")
+            return load(path, config_name, split=split, revision="refs/convert/parquet")
+
+
+def _read_hub(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
+    loaded = load_hub(spec["path"], spec.get("config_name"), spec.get("revision"), split)
     yield from _read_dataset(loaded, f"{spec['path']}, split {split}", columns)
 
 
