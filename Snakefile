@@ -26,6 +26,8 @@ include: "rules/generate.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
+include: "rules/publications.smk"
+include: "rules/publish.smk"
 
 
 localrules:

@@ -74,8 +74,8 @@ def _print_error(kind, error, trace) -> None:
 class LogStream:
     """A text stream for a log: whole lines, without secrets; progress bars as a line from time to time.
 
-    A progress bar writes itself again and again after a carriage return. Of these texts the last one is kept, and before
-    it one every `seconds`.
+    A progress bar writes itself again and again after a carriage return. Of these texts the last one is kept, and
+    before it one every `seconds`.
 
     Args:
         stream: where the lines go.
