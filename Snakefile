@@ -41,6 +41,7 @@ rule all:
         "results/cost.csv",
         "results/report.html",
         bt_splits(),
+        tracked_winrates(),
     conda:
         "envs/pipeline.yaml"
 
