@@ -28,6 +28,7 @@ include: "rules/judge.smk"
 include: "rules/report.smk"
 include: "rules/publications.smk"
 include: "rules/publish.smk"
+include: "rules/forecast.smk"
 
 
 localrules:
@@ -48,3 +49,4 @@ rule all:
 
 onstart:
     require_device()
+    announce_plan()
