@@ -26,6 +26,9 @@ include: "rules/generate.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
+include: "rules/publications.smk"
+include: "rules/publish.smk"
+include: "rules/forecast.smk"
 
 
 localrules:
@@ -39,9 +42,11 @@ rule all:
         "results/cost.csv",
         "results/report.html",
         bt_splits(),
+        tracked_winrates(),
     conda:
         "envs/pipeline.yaml"
 
 
 onstart:
     require_device()
+    announce_plan()

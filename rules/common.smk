@@ -14,6 +14,8 @@ except ConfigError as error:
 
 RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}
 RUN_NAMES = sorted({run.name for run in settings.runs})
+# Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
+WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, MODELS, SEEDS, SPLIT = settings.datasets, settings.models, settings.seeds, settings.split
 REWARD_MODELS = sorted({settings.reward_model_name(dataset) for dataset in DATASETS})
 JUDGES = sorted({settings.judge_name(dataset) for dataset in DATASETS})
@@ -148,6 +150,11 @@ def bt_split(dataset, split):
 def bt_splits():
     """The Bradley-Terry-scored splits of every dataset."""
     return [bt_split(dataset, split) for dataset in DATASETS for split in ("train", SPLIT)]
+
+
+def tracked_winrates():
+    """The record of the win rates at Weights & Biases, where the config wants one."""
+    return ["results/tracked.json"] if settings.config["wandb"] else []
 
 
 def calibration_folders():

@@ -99,3 +99,24 @@ rule render_report:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
         " --figures {params.folder} --cards {input.cards} --scores {input.scores} --calibration {input.calibration}"
         " --output {output} > {log} 2>&1"
+
+
+rule track_winrates:
+    input:
+        winrate="results/winrate.csv",
+    output:
+        "results/tracked.json",
+    log:
+        "results/logs/track_winrates.log",
+    benchmark:
+        "results/benchmarks/track_winrates.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        wandb=WANDB,
+    params:
+        code=code("track_winrates.py"),
+        tag=settings.tag,
+    shell:
+        "python scripts/track_winrates.py --winrate {input.winrate} --tag {params.tag} --wandb {resources.wandb}"
+        " --output {output} > {log} 2>&1"

@@ -21,13 +21,14 @@ rule train_sft:
     resources:
         gpu=1,
         device=settings.device,
+        wandb=WANDB,
     params:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
         "OMP_WAIT_POLICY=passive python scripts/train_sft.py"
         " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
-        " --device {resources.device} --threads 2 > {log} 2>&1"
+        " --device {resources.device} --threads 2 --wandb {resources.wandb} > {log} 2>&1"
 
 
 rule train_reward:
@@ -51,12 +52,13 @@ rule train_reward:
     resources:
         gpu=1,
         device=settings.device,
+        wandb=WANDB,
     params:
         code=code("train_reward.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
         "python scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
-        " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
+        " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
 
 
 rule compute_reference:
@@ -109,6 +111,7 @@ rule train_policy:
     resources:
         gpu=1,
         device=settings.device,
+        wandb=WANDB,
     params:
         code=code("train_policy.py"),
         folder=subpath(output.manifest, parent=True),
@@ -118,4 +121,4 @@ rule train_policy:
     shell:
         "python scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"
-        " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
+        " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"

@@ -33,11 +33,13 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.evaluation import evaluate_policy
     from pipeline.generation import PLAIN_SAMPLING, generate_responses
     from pipeline.models import load_policy, load_tokenizer
+    from pipeline.progress import count_responses
 
     device = device_from_arguments(arguments)
     entry = spec["model"]
     tokenizer = load_tokenizer(arguments.model, entry)
     policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
+    count_responses(policy, len(frame))
     decoding = spec["decoding"]
     responses = generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device)
     plain = decoding | PLAIN_SAMPLING

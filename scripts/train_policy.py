@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import InputError, read_parquet, read_yaml, run
 from pipeline.provenance import write_provenance
+from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -23,6 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.training import train_and_save
     from pipeline.training_policy import policy_trainer
+    from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
     reward = None
@@ -43,6 +46,9 @@ def main(argv: list[str] | None = None) -> None:
         reward = RewardModel(arguments.reward_model, read_yaml(arguments.reward_spec), device)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
+        name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
+        config = spec | {"seed": arguments.seed}
+        track(trainer, arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config)
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
     inputs = [arguments.spec, arguments.data, arguments.reference]
     write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)

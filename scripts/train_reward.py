@@ -12,6 +12,7 @@ from pathlib import Path
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
 from pipeline.provenance import write_provenance
+from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -20,6 +21,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--model", required=True, help="SFT model that it starts from, folder")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
@@ -29,10 +31,12 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.reward_checkpoints import save_score_model
     from pipeline.training import train_and_save
     from pipeline.training_reward import reward_trainer
+    from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = reward_trainer(spec, frame, arguments.model, device, scratch)
+        track(trainer, arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec)
         save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
     write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)

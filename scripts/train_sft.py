@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
 from pipeline.provenance import write_provenance
+from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -18,6 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--spec", type=Path, required=True, help="SFT spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
@@ -26,10 +28,13 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.training import train_and_save
     from pipeline.training_sft import sft_trainer
+    from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         trainer = sft_trainer(spec, frame, device, scratch)
+        name = f"{spec['dataset']}/{spec['model']['name']}/sft"
+        track(trainer, arguments.wandb, name, name, "train_sft", spec)
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
     write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
 

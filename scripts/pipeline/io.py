@@ -14,17 +14,23 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
+from pipeline.console import prepare_console, redact
+
 
 class InputError(ValueError):
     """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call an entry script's main; an `InputError` becomes one line on stderr and exit code 1."""
+    """Call an entry script's main; an `InputError` becomes one line on stderr and exit code 1.
+
+    Secrets are read from .env first (see `pipeline.console`), and are in nothing that is printed.
+    """
+    prepare_console()
     try:
         main()
     except InputError as error:
-        sys.exit(f"error: {error}")
+        sys.exit(redact(f"error: {error}"))
 
 
 @contextlib.contextmanager

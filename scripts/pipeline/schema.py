@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pipeline.config_errors import PathParts, Problem, Validator, alternative, explain
+from pipeline.config_secrets import refuse_secrets
 
 SCHEMAS = Path(__file__).resolve().parents[2] / "config" / "schemas"
 
@@ -39,8 +40,10 @@ def validate(content: Any, name: str, source: str) -> Any:
         Defaults are not added.
 
     Raises:
-        ConfigError: for the first problem by path; the message says how many more there are.
+        ConfigError: for the first problem by path; the message says how many more there are. For a key or a password
+            first of all, without its value.
     """
+    refuse_secrets(content, source)
     content = _with_numbers(content, load_schema(name), source, ())
     problems = {}
     for error in _validator(name).iter_errors(content):

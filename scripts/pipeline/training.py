@@ -15,6 +15,7 @@ from pipeline.devices import Device
 from pipeline.io import InputError, write_json, write_parquet
 from pipeline.models import save_checkpoint, write_manifest
 from pipeline.templates import as_text, format_prompt, format_response
+from pipeline.training_progress import SlowSteps
 
 LOGGING_STEPS = 10
 
@@ -122,6 +123,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         InputError: the loss ended as not a number.
     """
     trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(SlowSteps())
     trainer.add_callback(Progress())
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

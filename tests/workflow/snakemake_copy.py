@@ -52,29 +52,37 @@ class Workflow:
         shutil.copytree(self.folder, folder, symlinks=True)
         return Workflow(folder)
 
-    def snakemake(self, *arguments: str, code: int = 0, config: str | None = "small.yaml") -> str:
+    def snakemake(
+        self,
+        *arguments: str,
+        code: int = 0,
+        config: str | None = "small.yaml",
+        environment: dict[str, str] | None = None,
+    ) -> str:
         """Run Snakemake in the folder.
 
         Args:
             code: exit code that is right.
             config: config file; None for what the profile or the Snakefile takes.
+            environment: variables that are set, besides those of this process.
 
         Returns:
             What it printed, errors included.
         """
         command = [sys.executable, "-m", "snakemake", *arguments, *(["--configfile", config] if config else [])]
-        environment = {
+        variables = {
             **os.environ,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
             "WANDB_MODE": "offline",
+            **(environment or {}),
         }
-        environment.pop("SNAKEMAKE_PROFILE", None)
-        environment.pop("PYTHONPATH", None)
+        variables.pop("SNAKEMAKE_PROFILE", None)
+        variables.pop("PYTHONPATH", None)
         result = subprocess.run(
             command,
             cwd=self.folder,
-            env=environment,
+            env=variables,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,

@@ -1,0 +1,41 @@
+# What is said at the start: what will run, on which device, about how long. No rules here.
+from snakemake.logging import logger
+
+from pipeline.forecast import PlannedJob, describe, describe_device, forecast
+from pipeline.io import InputError
+from pipeline.publishing.token import require_token
+
+
+def planned_jobs():
+    """The jobs that are to run, each after those that it waits for."""
+    waiting = set(workflow.dag.needrun_jobs())
+    order = [job for level in workflow.dag.toposorted(waiting) for job in level]
+    places = {job: i for i, job in enumerate(order)}
+    return [
+        PlannedJob(
+            job.rule.name,
+            job.benchmark and str(job.benchmark),
+            job.threads,
+            count if isinstance(count := job.resources.get("gpu", 0), int) else 0,
+            tuple(places[other] for other in workflow.dag.dependencies[job] if other in places),
+        )
+        for job in order
+    ]
+
+
+def announce_plan():
+    """Print the plan; stop at once where it publishes and there is no token."""
+    if not workflow.is_main_process:
+        return
+    jobs = planned_jobs()
+    if any(job.rule == "publish_results" for job in jobs):
+        try:
+            require_token()
+        except InputError as error:
+            raise WorkflowError(str(error)) from None
+    cores = workflow.cores if workflow.local_exec else None
+    gpus = workflow.global_resources.get("gpu")
+    found = forecast(jobs, cores, gpus if isinstance(gpus, int) else None, "results/benchmarks")
+    device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
+    where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
+    logger.info(describe(settings.tag, device, jobs, found, where))

@@ -1,0 +1,159 @@
+"""What a call of Snakemake will run, on which device, and about how long, from the times of earlier jobs."""
+
+import csv
+import shutil
+import statistics
+import subprocess
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import cache
+from itertools import islice
+from pathlib import Path
+
+MOST_FILES = 100  # benchmark files of other jobs that a rule's usual time is taken from
+UNCOUNTED = ("write_",)  # rules that take no time worth telling
+
+
+@dataclass(frozen=True)
+class PlannedJob:
+    """A job that is to run.
+
+    Attributes:
+        rule: its rule's name.
+        benchmark: where its time is written to, None for a job without.
+        threads: CPU threads that it takes.
+        gpus: GPUs that it takes.
+        needs: positions of the jobs before it that it waits for.
+    """
+
+    rule: str
+    benchmark: str | None = None
+    threads: int = 1
+    gpus: int = 0
+    needs: tuple[int, ...] = ()
+
+
+@dataclass(frozen=True)
+class Forecast:
+    """How long jobs will take.
+
+    Attributes:
+        seconds: of the jobs whose time is known; None where no job's is.
+        unknown: how many jobs of which rule have no earlier time.
+    """
+
+    seconds: float | None
+    unknown: Counter
+
+
+def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, benchmarks: str | Path) -> Forecast:
+    """About how long jobs will take: as the longest chain of them, or as all of them on the cores or GPUs there are.
+
+    A job's time is that of its own last run, else the median of its rule's other jobs.
+
+    Args:
+        jobs: each after those that it waits for.
+        cores: that they share, by threads; None where there is no limit.
+        gpus: likewise.
+        benchmarks: folder of the rules' benchmark files.
+    """
+    unknown: Counter = Counter()
+    chains = [0.0] * len(jobs)
+    work = {"cores": 0.0, "gpus": 0.0}
+    known = False
+    for i, job in enumerate(jobs):
+        seconds = _own_seconds(job) if job.benchmark else 0.0
+        if seconds is None:
+            seconds = _usual_seconds(Path(benchmarks), job.rule)
+        if seconds is None:
+            unknown[job.rule] += 1
+        known |= bool(seconds)
+        chains[i] = (seconds or 0.0) + max((chains[before] for before in job.needs), default=0.0)
+        work["cores"] += (seconds or 0.0) * (min(job.threads, cores) if cores else 0)
+        work["gpus"] += (seconds or 0.0) * job.gpus
+    _usual_seconds.cache_clear()
+    if not known:
+        return Forecast(None, unknown)
+    bounds = [max(chains), work["cores"] / (cores or 1), work["gpus"] / gpus if gpus else 0.0]
+    return Forecast(max(bounds), unknown)
+
+
+def _own_seconds(job: PlannedJob) -> float | None:
+    return benchmark_seconds(Path(job.benchmark or ""))
+
+
+@cache
+def _usual_seconds(benchmarks: Path, rule: str) -> float | None:
+    files = islice((benchmarks / rule).rglob("*.tsv"), MOST_FILES)
+    times = [seconds for path in files if (seconds := benchmark_seconds(path)) is not None]
+    return statistics.median(times) if times else None
+
+
+def benchmark_seconds(path: Path) -> float | None:
+    """The mean time that a benchmark file of Snakemake tells, in seconds; None where there is none in it."""
+    try:
+        with path.open(encoding="utf-8", newline="") as handle:
+            times = [float(row["s"]) for row in csv.DictReader(handle, delimiter="\t")]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+    return statistics.fmean(times) if times else None
+
+
+def describe(tag: str, device: str, jobs: Sequence[PlannedJob], found: Forecast, where: str) -> str:
+    """Some lines for the user.
+
+    Args:
+        tag: of the config.
+        device: name of the device, and what it is here.
+        where: what the jobs share: "2 cores".
+    """
+    counts = Counter(job.rule for job in jobs if not job.rule.startswith(UNCOUNTED) and job.benchmark)
+    jobs_text = ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "specs alone"
+    lines = [f"Config {tag} on device {device}: {jobs_text}"]
+    if found.seconds is None and found.unknown:
+        lines.append("How long that takes is not known: no such job ran here before")
+    elif found.seconds is not None:
+        text = f"About {duration(found.seconds)} on {where}, by the times of earlier jobs"
+        if found.unknown:
+            missing = ", ".join(f"{count} {rule}" for rule, count in found.unknown.items())
+            text += f"; not counted, as none ran before: {missing}"
+        lines.append(text)
+    return "\n".join(lines)
+
+
+def duration(seconds: float) -> str:
+    """Seconds for readers: "40 s", "9 min 30 s", "3 h 20 min", "2 d 4 h"."""
+    whole = max(round(seconds), 1)
+    for name, size, part, smaller in (("d", 86400, "h", 3600), ("h", 3600, "min", 60), ("min", 60, "s", 1)):
+        if whole >= size:
+            rest = whole % size // smaller
+            return f"{whole // size} {name}" + (f" {rest} {part}" if rest else "")
+    return f"{whole} s"
+
+
+def describe_device(name: str, accelerator: str, cores: int | None) -> str:
+    """A device's name and what it is on this machine, found without torch.
+
+    Args:
+        accelerator: of its entry: auto, cpu or cuda.
+        cores: that Snakemake was given.
+    """
+    gpus = [] if accelerator == "cpu" else gpu_names()
+    if gpus:
+        return f"{name} ({', '.join(f'{count} × {gpu}' for gpu, count in Counter(gpus).items())})"
+    if accelerator == "cuda":
+        return name
+    return f"{name} (CPU)" if cores is None else f"{name} (CPU, {cores} cores)"
+
+
+def gpu_names() -> list[str]:
+    """Names of the NVIDIA GPUs of this machine, as nvidia-smi tells them."""
+    if not (program := shutil.which("nvidia-smi")):
+        return []
+    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    try:
+        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+    except (OSError, subprocess.SubprocessError):
+        return []
+    return [line.strip() for line in told.splitlines() if line.strip()]

@@ -1,0 +1,178 @@
+"""Cards of published repositories: the README.md with its metadata, made from specs and measured results."""
+
+import math
+import re
+from pathlib import Path
+
+import jinja2
+import yaml
+from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
+
+from pipeline.io import read_json, read_yaml
+from pipeline.tables import read_table
+
+HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
+METHODS = {
+    "sft": "Supervised fine-tuning on the responses of the dataset's train split.",
+    "dpo": "DPO: direct preference optimization on the dataset's pairs, with TRL's DPOTrainer.",
+    "ddp": "SAIL's DDP: DPO in which a share r of the pairs is labelled again by the policy.",
+    "dpp": "SAIL's DPP: DPO in which a share p of the rows is answered and labelled by the policy.",
+    "dpr": "SAIL's DPR: DPO in which a share g of the rows is answered by the policy and labelled by a reward model.",
+    "mix": "A mix of SAIL's DDP, DPP and DPR rows (shares r, p and g) with the dataset's own pairs.",
+    "reward": "A Bradley-Terry reward model, trained on the dataset's pairs with TRL's RewardTrainer.",
+}
+
+
+def make_card(publication: dict, repo_id: str) -> str:
+    """The README.md of a repository: metadata between lines of "---", then text.
+
+    Args:
+        publication: the publication's spec; the files under its `records` are read.
+        repo_id: namespace and name.
+
+    Raises:
+        InputError: a record is missing or wrong.
+    """
+    kind = {"dataset": _dataset, "report": _space}.get(publication["kind"], _model)
+    metadata, template, values = kind(publication, repo_id)
+    title = publication["name"]
+    text = _environment().get_template(template).render(title=title, repo_id=repo_id, **values)
+    text = re.sub(r"\n{3,}", "\n\n", text).strip()
+    return f"---\n{metadata}\n---\n\n{text}\n"
+
+
+def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
+    records, kind = publication["records"], publication["kind"]
+    spec, data = read_yaml(records["spec"]), read_yaml(records["data"])
+    method = {"sft": "sft", "reward_model": "reward"}.get(kind) or spec["method"]
+    given = spec.get("hyperparameters") or spec.get("sft") or spec.get("train") or {}
+    adapter = (Path(publication["folder"]) / "adapter_config.json").is_file()
+    base = hub_id(spec["model"].get("path", "")) if "model" in spec else None
+    winrates = _winrates(records, publication["of"])
+    what = "A reward model" if kind == "reward_model" else "A policy"
+    values = {
+        "kind": kind,
+        "library": "peft" if adapter else "transformers",
+        "summary": f"{what} trained on {publication['of']['dataset']}" + (f", from {base}." if base else "."),
+        "method": METHODS[method],
+        "hyperparameters": {name: value for name, value in given.items() if name != "model"},
+        "data": describe_source(data),
+        "winrates": winrates,
+        "judge": publication.get("judge"),
+        "accuracies": [read_json(path) for path in records.get("calibration", [])],
+        "reverse": spec.get("reverse", False),
+    }
+    metadata = ModelCardData(
+        license=publication.get("license"),
+        library_name=values["library"],
+        base_model=base,
+        datasets=[found] if (found := hub_id(data.get("path", ""))) else None,
+        tags=["trl", "preference-optimization", *([method] if kind != "reward_model" else ["reward-model"])],
+        pipeline_tag="text-generation" if kind != "reward_model" else "text-classification",
+        model_name=publication["name"] if winrates else None,
+        eval_results=[_eval_result(row, data) for row in winrates] or None,
+    )
+    return metadata.to_yaml().strip(), "model.md.jinja", values
+
+
+def _dataset(publication: dict, repo_id: str) -> tuple[str, str, dict]:
+    records = publication["records"]
+    card, data = read_json(records["card"]), read_yaml(records["data"])
+    groups = {"default": "data/", "scored": "scored/"}
+    splits = {
+        name: {Path(path).stem: path for path in publication["files"] if path.startswith(folder)}
+        for name, folder in groups.items()
+    }
+    configs = [
+        {"config_name": name, "data_files": [{"split": split, "path": path} for split, path in files.items()]}
+        for name, files in splits.items()
+        if files
+    ]
+    metadata = DatasetCardData(
+        license=publication.get("license"),
+        tags=["preference", "trl"],
+        source_datasets=[found] if (found := hub_id(data.get("path", ""))) else None,
+        configs=configs,
+    )
+    values = {
+        "card": {"label_noise": None, **card},
+        "data": describe_source(data),
+        "dropped": {reason: count for reason, count in card["dropped"].items() if count},
+        "scored": splits["scored"],
+        "reward_model": publication.get("reward_model"),
+        "accuracies": [read_json(path) for path in records.get("calibration", [])],
+    }
+    return metadata.to_yaml().strip(), "dataset.md.jinja", values
+
+
+def _space(publication: dict, repo_id: str) -> tuple[str, str, dict]:
+    metadata = {
+        **{"title": publication["name"], "emoji": "📈", "colorFrom": "blue", "colorTo": "gray", "sdk": "static"},
+        **{"app_file": "index.html", "pinned": False},
+        **({"license": publication["license"]} if "license" in publication else {}),
+    }
+    return yaml.safe_dump(metadata, sort_keys=False, allow_unicode=True).strip(), "space.md.jinja", {}
+
+
+def hub_id(path: str) -> str | None:
+    """A path as a hub id; None for a local path, which says nothing to others."""
+    return path if HUB_ID.fullmatch(path) and not Path(path).exists() else None
+
+
+def describe_source(data: dict) -> str:
+    """Where a dataset is from, in a sentence.
+
+    Args:
+        data: a data spec.
+    """
+    if data["source"] == "world":
+        return "The pairs are from the workflow's embedded world, a small English world of questions about objects."
+    found = hub_id(data["path"])
+    if not found:
+        return f"The pairs are from local files, read as the source {data['source']}."
+    revision = f", revision {data['revision']}" if "revision" in data else ""
+    return f"The pairs are from {found}{revision}, read as the source {data['source']}."
+
+
+def _winrates(records: dict, of: dict) -> list[dict]:
+    """The rows of the win-rate table that are about a model."""
+    if "winrate" not in records:
+        return []
+    table = read_table(records["winrate"])
+    run = of.get("run")
+    about = (table["run"] == run) if run else (table["method"] == "sft")
+    return table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about].to_dict("records")
+
+
+def _eval_result(row: dict, data: dict) -> EvalResult:
+    against = "the dataset's chosen responses" if row["baseline"] == "chosen" else row["baseline"]
+    interval = f"95% interval {number(row['win_rate_low'])} to {number(row['win_rate_high'])}"
+    return EvalResult(
+        task_type="text-generation",
+        dataset_type=hub_id(data.get("path", "")) or data["name"],
+        dataset_name=data["name"],
+        metric_type="win_rate",
+        metric_name=f"win rate against {against}, per cent ({interval})",
+        metric_value=row["win_rate"],
+    )
+
+
+def number(value: object, digits: int = 1) -> str:
+    """A number with fixed digits, a dash where there is none."""
+    return f"{value:.{digits}f}" if isinstance(value, int | float) and math.isfinite(value) else "–"
+
+
+def _cell(value: object) -> str:
+    """A value in a cell of a Markdown table."""
+    return str(value).replace("|", "\\|").replace("\n", " ")
+
+
+def _environment() -> jinja2.Environment:
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "cell": _cell}
+    return environment

@@ -1,0 +1,130 @@
+"""Which repositories of the Hugging Face Hub a config's results become, and their names."""
+
+import hashlib
+import string
+from dataclasses import dataclass
+
+from pipeline.config import Settings
+from pipeline.config_errors import Problem, unknown_name
+from pipeline.schema import load_schema
+
+# Kind of result -> type of repository.
+REPO_TYPES = {"dataset": "dataset", "sft": "model", "policy": "model", "reward_model": "model", "report": "space"}
+LONGEST_NAME = 96  # characters that the hub allows
+
+
+@dataclass(frozen=True)
+class Repository:
+    """One repository.
+
+    Attributes:
+        kind: dataset, sft, policy, reward_model or report.
+        name: without the namespace.
+        private: whether it is to be private.
+        of: what it holds, by name: dataset, model, run, seed, reward_model, as far as its kind has them.
+    """
+
+    kind: str
+    name: str
+    private: bool
+    of: dict[str, str | int]
+
+    @property
+    def repo_type(self) -> str:
+        """dataset, model or space."""
+        return REPO_TYPES[self.kind]
+
+    @property
+    def key(self) -> str:
+        """Unique among a config's repositories, and safe as a path: "datasets/sail-world"."""
+        return f"{self.repo_type}s/{self.name}"
+
+
+def repositories(settings: Settings) -> list[Repository]:
+    """The repositories that the `publish` section of a config asks for.
+
+    Raises:
+        ConfigError: a run or seed that the config does not have, a name with a place that its kind cannot fill, or two
+            repositories of one name.
+    """
+    given = settings.config["publish"]
+    _check_chosen(settings)
+    prefix = given.get("prefix", f"{settings.tag}-")
+    found: dict[str, Repository] = {}
+    for kind in given["kinds"]:
+        _check_places(settings, kind)
+        for of in _results(settings, kind):
+            name = _shortened(prefix + given["names"][kind].format_map(of))
+            repository = Repository(kind, name, given["private"] and kind not in given["public"], of)
+            if repository.key in found:
+                text = f"two repositories would be named {name}, of {found[repository.key].of} and of {of}"
+                problem = Problem(("publish", "names", kind), text, _default_name(kind))
+                raise problem.error(settings.source, settings.config)
+            found[repository.key] = repository
+    return list(found.values())
+
+
+def _results(settings: Settings, kind: str) -> list[dict]:
+    """What there is of a kind, each by the names that lead to it."""
+    given = settings.config["publish"]
+    pairs = [{"dataset": dataset, "model": model} for dataset in settings.datasets for model in settings.models]
+    if kind == "report":
+        return [{"tag": settings.tag}]
+    if kind == "dataset":
+        return [{"dataset": dataset} for dataset in settings.datasets]
+    if kind == "sft":
+        return pairs
+    if kind == "reward_model":
+        names = {dataset: settings.reward_model_name(dataset) for dataset in settings.datasets}
+        trained = settings.entries["reward_models"]
+        return [
+            {"dataset": dataset, "reward_model": name} for dataset, name in names.items() if "train" in trained[name]
+        ]
+    runs = [run for run in settings.task_runs.values() if run.method != "sft"]
+    runs = [run for run in runs if run.name in given.get("runs", settings.task_runs)]
+    seeds = given.get("seeds", settings.seeds)
+    return [{**pair, "run": run.name, "seed": seed} for pair in pairs for run in runs for seed in seeds]
+
+
+def _check_chosen(settings: Settings) -> None:
+    """The runs and seeds that are to be published are among the config's."""
+    given, known = settings.config["publish"], [name for name, run in settings.task_runs.items() if run.method != "sft"]
+    for index, name in enumerate(given.get("runs", ())):
+        if name not in known:
+            raise unknown_name(("publish", "runs", index), "run", name, known).error(settings.source, settings.config)
+    for index, seed in enumerate(given.get("seeds", ())):
+        if seed not in settings.seeds:
+            text = f"there is no seed {seed}; there are: {', '.join(map(str, settings.seeds))}"
+            problem = Problem(("publish", "seeds", index), text, settings.seeds[0])
+            raise problem.error(settings.source, settings.config)
+
+
+def _check_places(settings: Settings, kind: str) -> None:
+    """A name has no place that its kind cannot fill."""
+    text = settings.config["publish"]["names"][kind]
+    known = [part[1] for part in string.Formatter().parse(_default_name(kind)) if part[1]] or ["tag"]
+    try:
+        places = [part[1] for part in string.Formatter().parse(text) if part[1] is not None]
+    except ValueError:
+        places = ["{"]
+    wrong = [place for place in places if place not in known]
+    if wrong:
+        words = ", ".join(f"{{{place}}}" for place in known)
+        problem = Problem(("publish", "names", kind), f"{text!r}; its places are {words}", _default_name(kind))
+        raise problem.error(settings.source, settings.config)
+
+
+def _default_name(kind: str) -> str:
+    return load_schema("config")["properties"]["publish"]["properties"]["names"]["properties"][kind]["default"]
+
+
+def _shortened(name: str) -> str:
+    """A name that the hub allows: no "--" or "..", at most 96 characters, a hash in place of what is too much."""
+    for twice in ("--", ".."):
+        while twice in name:
+            name = name.replace(twice, twice[0])
+    name = name.strip("-.")
+    if len(name) <= LONGEST_NAME:
+        return name
+    digest = hashlib.sha256(name.encode()).hexdigest()[:12]
+    return f"{name[: LONGEST_NAME - 13].rstrip('-.')}-{digest}"

@@ -1,0 +1,193 @@
+"""A run with Weights & Biases and publishing, with keys that must be nowhere afterwards."""
+
+import json
+import os
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from unittest import mock
+
+import pandas as pd
+import pytest
+from fixtures_hub import TOKEN, USER, stand_in_hub
+from fixtures_wandb import offline_files, read_offline_run
+
+from workflow.snakemake_copy import Job, Workflow
+
+pytestmark = pytest.mark.slow
+
+ENVIRONMENT = {"OPENAI_API_KEY": "sk-canary-of-the-environment-1", "WANDB_API_KEY": "4canary4" * 5}
+FILE = {"HF_TOKEN": "hf_canaryOfTheFileCanaryOfTheFile12", "MY_OWN_API_KEY": "canary-of-another-service-1234"}
+KEYS = [*ENVIRONMENT.values(), *FILE.values(), TOKEN]
+
+
+def with_keys(**more):
+    """The environment of this process with the keys, and online as far as the hub's client is concerned."""
+    unset = {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
+    return mock.patch.dict(os.environ, ENVIRONMENT | unset | more)
+
+
+@pytest.fixture(scope="module")
+def tracked(tmp_path_factory):
+    """The workflow after a run with `wandb: true`, keys in the environment and in .env; what it printed."""
+    workflow = Workflow.new(tmp_path_factory.mktemp("services") / "tracked")
+    workflow.configure(lambda config: config.update(wandb=True))
+    (workflow.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in FILE.items()))
+    with with_keys():
+        return workflow, [workflow.snakemake()]
+
+
+class EchoServer(BaseHTTPRequestHandler):
+    """A server that refuses everything and tells in its answer what it was given."""
+
+    def do_GET(self):
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        data = json.dumps({"error": f"refused: {self.headers.get('Authorization')}"}).encode()
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *arguments):
+        """Nothing is printed."""
+
+
+def found_in(folder: Path) -> list[tuple[str, str]]:
+    """Files below a folder that hold a key, in whatever form."""
+    forms = [(key, form) for key in KEYS for form in (key.encode(), key.encode("utf-16-le"))]
+    return [
+        (path.relative_to(folder).as_posix(), key)
+        for path in folder.rglob("*")
+        if path.is_file() and path != folder / ".env"
+        for key, form in forms
+        if form in path.read_bytes()
+    ]
+
+
+def test_the_plan_is_told_at_the_start(tracked):
+    output = tracked[1][0]
+    start = output.split("Config small on device cpu (CPU")[1].splitlines()
+    assert "5 train_policy" in start[0] and "1 render_report" in start[0]
+    assert start[1].startswith("How long that takes is not known")
+    assert output.count("Config small on device") == 1
+
+
+def test_the_next_run_knows_how_long_it_takes(tracked, tmp_path):
+    workflow = tracked[0].copy(tmp_path / "copied")
+    (workflow.folder / "results/cost.csv").unlink()
+    assert "by the times of earlier jobs" in workflow.snakemake()
+
+
+def test_logs_have_lines_and_no_control_characters(tracked):
+    logs = tracked[0].folder / "results/logs"
+    for path in logs.rglob("*.log"):
+        text = path.read_text(encoding="utf-8")
+        assert "\r" not in text and "\x1b" not in text, path
+    trained = (logs / "train_policy/small/tiny/dpo-beta0.1/seed1.log").read_text(encoding="utf-8")
+    assert "step 10/10" in trained and "s left" in trained
+
+
+def test_every_training_and_the_win_rates_are_recorded(tracked):
+    folder = tracked[0].folder
+    runs = [read_offline_run(path) for path in offline_files(folder)]
+    assert {run.project for run in runs} == {"sail-small"} and all(run.exit_code == 0 for run in runs)
+    kinds = [run.job_type for run in runs]
+    assert {kind: kinds.count(kind) for kind in set(kinds)} == {
+        **{"train_sft": 1, "train_reward": 1, "train_policy": 5, "winrate": 1}
+    }
+    for run in (run for run in runs if run.job_type == "train_policy"):
+        curve = pd.read_parquet(folder / f"results/policies/{run.name}/metrics.parquet")
+        [loss] = curve.loc[curve["metric"] == "loss", "value"]
+        assert run.summary["train/loss"] == pytest.approx(loss)
+        assert run.config["hyperparameters"]["max_steps"] == 10 and run.config["seed"] == 1
+    [rates] = [run for run in runs if run.job_type == "winrate"]
+    for row in pd.read_csv(folder / "results/winrate.csv").to_dict("records"):
+        place = f"{row['dataset']}/{row['model']}/{row['run']}/{row['baseline']}"
+        for name in ("win_rate", "win_rate_low", "win_rate_high"):
+            assert rates.summary[f"{place}/{name}"] == pytest.approx(row[name])
+
+
+def test_recording_changes_no_result(tracked, finished):
+    for path in sorted((finished.folder / "results").rglob("*")):
+        if path.name == "winrate.csv" or path.suffix in (".parquet", ".safetensors"):
+            other = tracked[0].folder / path.relative_to(finished.folder)
+            assert other.read_bytes() == path.read_bytes(), other
+
+
+def test_recording_makes_nothing_stale(tracked, copied):
+    off = tracked[0].copy(copied.folder.parent / "off")
+    off.configure(lambda config: config.pop("wandb"))
+    assert off.plan() == set()
+    copied.configure(lambda config: config.update(wandb=True))
+    assert copied.plan() == {Job("track_winrates", ()), Job("all", ())}
+
+
+def test_everything_is_published_once(tracked, tmp_path):
+    workflow = tracked[0].copy(tmp_path / "published")
+    workflow.configure(lambda config: config.update(publish={"prefix": "x-", "public": ["report"]}))
+    with stand_in_hub() as hub, with_keys(HF_TOKEN=TOKEN, HF_ENDPOINT=hub.url):
+        policies = workflow.folder / "results/policies/small/tiny"
+        told = [workflow.snakemake("publish", environment={"HF_HUB_OFFLINE": "0"})]
+        assert set(hub.repos) == {
+            *(f"datasets/{USER}/x-small", f"models/{USER}/x-small-tiny-sft", f"models/{USER}/x-small-tiny-reward"),
+            *(f"models/{USER}/x-small-tiny-{path.name}-seed1" for path in policies.iterdir()),
+            f"spaces/{USER}/x-report",
+        }
+        assert {key.split("/")[0] for key, repo in hub.repos.items() if not repo.private} == {"spaces"}
+        asked, commits = len(hub.requests), hub.commits()
+        assert commits == len(hub.repos)
+        told.append(workflow.snakemake("publish", environment={"HF_HUB_OFFLINE": "0"}))
+        assert "Nothing to be done" in told[1] and len(hub.requests) == asked
+        # without its records it asks the hub, which has it all
+        for path in (workflow.folder / "results/published").rglob("*.json"):
+            path.unlink()
+        told.append(workflow.snakemake("publish", environment={"HF_HUB_OFFLINE": "0"}))
+        assert hub.commits() == commits and len(hub.requests) > asked
+        rate = pd.read_csv(workflow.folder / "results/winrate.csv").set_index(["run", "baseline"])
+        row = rate.loc[("dpo-beta0.1", "chosen")]
+        card = hub.repos[f"models/{USER}/x-small-tiny-dpo-beta0.1-seed1"].text("README.md")
+        assert f"| {row['win_rate']:.1f} | [{row['win_rate_low']:.1f}, {row['win_rate_high']:.1f}] |" in card
+    assert found_in(workflow.folder) == []
+    assert not [key for key in KEYS for text in told if key in text]
+
+
+def test_publishing_needs_a_token_and_says_so_before_any_job(tracked, tmp_path):
+    workflow = tracked[0].copy(tmp_path / "copied")
+    (workflow.folder / ".env").unlink()
+    with with_keys(HF_TOKEN=""):
+        output = workflow.snakemake("publish", code=1, environment={"HF_HUB_OFFLINE": "0"})
+    assert "HF_TOKEN is not set" in output and not (workflow.folder / "results/published").exists()
+    with with_keys(HF_TOKEN=TOKEN):
+        assert "HF_HUB_OFFLINE is set" in workflow.snakemake("publish", code=1)
+
+
+def test_no_key_is_in_anything_that_was_written(tracked, tmp_path):
+    """Also where publishing fails: a wrong token, no server, and one that repeats the token in its answer."""
+    workflow, outputs = tracked[0].copy(tmp_path / "copied"), list(tracked[1])
+    server = ThreadingHTTPServer(("127.0.0.1", 0), EchoServer)
+    Thread(target=server.serve_forever, daemon=True).start()
+    with stand_in_hub() as hub:
+        for address in (hub.url, "http://127.0.0.1:9", f"http://127.0.0.1:{server.server_port}"):
+            with with_keys(HF_ENDPOINT=address):
+                output = workflow.snakemake(
+                    *("publish", "--keep-going", "--show-failed-logs"), code=1, environment={"HF_HUB_OFFLINE": "0"}
+                )
+            assert "error: dataset small-small at" in output
+            outputs.append(output)
+    server.shutdown()
+    server.server_close()
+    assert "refused: Bearer [secret]" in outputs[-1]
+    assert found_in(workflow.folder) == []
+    assert not [key for key in KEYS for text in outputs if key in text]
+
+
+def test_a_config_with_a_key_is_refused_without_showing_it(tracked, tmp_path):
+    workflow = tracked[0].copy(tmp_path / "copied")
+    workflow.configure(lambda config: config["definitions"]["models"]["tiny"].update(plain_template=FILE["HF_TOKEN"]))
+    with with_keys():
+        output = workflow.snakemake("--dry-run", code=1)
+    assert "definitions.models.tiny.plain_template: it looks like a secret of the environment or of .env" in output
+    assert FILE["HF_TOKEN"] not in output
