@@ -35,7 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.runs and (arguments.difficulty or arguments.reference):
         parser.error("--difficulty and --reference go with --verdicts")
     if arguments.runs:
-        table = winrate_table(read_run_table(arguments.runs), arguments.resamples, arguments.seed)
+        table = winrate_table(read_run_table(arguments.runs), arguments.resamples, arguments.seed, arguments.refits)
     else:
         verdicts, difficulty = read_parquet(arguments.verdicts), None
         if arguments.difficulty:

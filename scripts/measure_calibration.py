@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     scored = read_scored(arguments.scored)
     measured = calibration(scored, arguments.resamples, arguments.seed)
-    write_calibration_figures(scored, measured, arguments.figures)
+    write_calibration_figures(measured, arguments.figures)
     names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
     write_json(names | measured, arguments.output)
 

@@ -1,7 +1,7 @@
-"""Draw the figures of the report: win rates, win rate against KL, learning curves, rewards.
+"""Draw the figures on the runs: win rates, rewards, win rate against KL and length, learning curves, training cost.
 
-Reads the run table, the files that it names and the win-rate table; writes four SVG files into the output folder, and
-the win rates also as a small PNG.
+Reads the run table, the files that it names, the win-rate and the cost table; writes six SVG files into the output
+folder, and the win rates also as a PNG.
 """
 
 import argparse
@@ -16,9 +16,11 @@ def main(argv: list[str] | None = None) -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
+    parser.add_argument("--cost", required=True, help="cost table (CSV)")
     parser.add_argument("--output-dir", required=True, help="folder for the figures")
     arguments = parser.parse_args(argv)
-    write_figures(read_run_table(arguments.runs), read_table(arguments.winrate), arguments.output_dir)
+    tables = read_table(arguments.winrate), read_table(arguments.cost)
+    write_figures(read_run_table(arguments.runs), *tables, arguments.output_dir)
 
 
 if __name__ == "__main__":

@@ -1,15 +1,16 @@
-"""Render the report: one HTML file with the answer, the tables, the figures, the data cards and sample responses.
+"""Render the report: one HTML file with the answer, charts, tables, and all responses side by side.
 
-Reads the run table, the files that it names, the result tables, the figures, the data cards and the calibration of the
-scored splits, whose figures are in the folder of that name beside the JSON file. The file that it writes opens offline
-and asks the network for nothing.
+Reads the run table, the files that it names, the result tables, the data cards and the calibration of the scored
+splits. The file that it writes opens offline and asks the network for nothing.
 """
 
 import argparse
+from pathlib import Path
 
-from pipeline.io import read_json, run, write_text
-from pipeline.report import render_report
+from pipeline.io import InputError, read_json, run, write_text
+from pipeline.report import ReportInputs, render_report
 from pipeline.report.calibration import read_calibration
+from pipeline.report.judgements import read_judgements
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
 from pipeline.tables import read_table
@@ -20,22 +21,31 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
     parser.add_argument("--cost", required=True, help="cost table (CSV)")
-    parser.add_argument("--figures", required=True, help="folder of the figures (SVG)")
     parser.add_argument("--cards", nargs="*", default=[], help="data cards (JSON)")
     parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
+    parser.add_argument(
+        "--pairs", nargs="*", default=[], help="dataset=file: scored split of the judged prompts (parquet)"
+    )
+    parser.add_argument("--judgements", help="a judge's raw replies (parquet: request_key, reply)")
+    parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
-    page = render_report(
+    for pair in arguments.pairs:
+        if "=" not in pair:
+            raise InputError(f"--pairs {pair}: it must be dataset=file")
+    inputs = ReportInputs(
         read_run_table(arguments.runs),
         read_table(arguments.winrate),
         read_table(arguments.cost),
-        arguments.figures,
-        [read_json(card) for card in arguments.cards],
-        read_comparison(arguments.scores) if arguments.scores else [],
-        [read_calibration(path) for path in arguments.calibration],
+        cards=[read_json(card) for card in arguments.cards],
+        scores=read_comparison(arguments.scores) if arguments.scores else [],
+        splits=[read_calibration(path) for path in arguments.calibration],
+        pairs={dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)},
+        replies=read_judgements(arguments.judgements) if arguments.judgements else None,
+        selection=read_table(arguments.selection) if arguments.selection else None,
     )
-    write_text(page, arguments.output)
+    write_text(render_report(inputs), arguments.output)
 
 
 if __name__ == "__main__":

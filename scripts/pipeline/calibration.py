@@ -23,6 +23,10 @@ from pipeline.io import InputError, read_parquet
 from pipeline.statistics import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
 
 BINS = 10
+MARGIN_BINS = 40
+LENGTH_GROUPS = 10
+# More points than this only make a figure large; they are spread evenly over the rows of the split.
+MAX_POINTS = 400
 SCORES = ("chosen_score", "rejected_score", "bt_prob")
 
 
@@ -63,9 +67,10 @@ def calibration(scored: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
     Returns:
         pairs, prompts, ties (bt_prob exactly 0.5): int; accuracy, brier: {value, low, high}; ece: float;
         bins: [{low, high, pairs, confidence, accuracy, accuracy_low, accuracy_high}]; margin (of scores, chosen minus
-        rejected): {mean, sd, low_decile, median, high_decile, length_correlation}; chosen, rejected: {mean_score,
-        mean_length, length_correlation}. Lengths are characters, correlations Spearman's with the length (for the
-        margin: with the difference of lengths). What cannot be computed is None.
+        rejected): {mean, sd, low_decile, median, high_decile, length_correlation, histogram: {edges, counts}}; chosen,
+        rejected: {mean_score, mean_length, length_correlation, length_groups: [[length, score]], means of groups of
+        like length, length_points: [[length, score]] of single responses}. Lengths are characters, correlations
+        Spearman's with the length (for the margin: with the difference of lengths). What cannot be computed is None.
     """
     probability = scored["bt_prob"].to_numpy()
     confidence, outcome = folded(probability)
@@ -170,6 +175,7 @@ def _scores_and_lengths(scored: pd.DataFrame) -> dict:
             "median": _number(median),
             "high_decile": _number(high),
             "length_correlation": rank_correlation(margin, difference),
+            "histogram": _histogram(margin),
         }
     }
     for name, length in lengths.items():
@@ -178,8 +184,27 @@ def _scores_and_lengths(scored: pd.DataFrame) -> dict:
             "mean_score": _number(scores.mean()),
             "mean_length": _number(length.mean()),
             "length_correlation": rank_correlation(scores, length),
+            **_score_over_length(length, scores),
         }
     return parts
+
+
+def _histogram(margin: np.ndarray) -> dict:
+    """Counts of margins in bins around zero, which is an edge: no bin holds pairs of both kinds."""
+    half = MARGIN_BINS // 2
+    edges = (float(np.abs(margin).max()) or 1.0) * np.arange(-half, half + 1) / half
+    counts, _ = np.histogram(margin, edges)
+    return {"edges": [_number(edge) for edge in edges], "counts": counts.tolist()}
+
+
+def _score_over_length(length: np.ndarray, scores: np.ndarray) -> dict:
+    order = np.argsort(length, kind="stable")
+    groups = [rows for rows in np.array_split(order, LENGTH_GROUPS) if len(rows)]
+    shown = np.unique(np.linspace(0, len(scores) - 1, MAX_POINTS).astype(int))
+    return {
+        "length_groups": [[_number(length[rows].mean()), _number(scores[rows].mean())] for rows in groups],
+        "length_points": [[int(length[row]), round(float(scores[row]), 4)] for row in shown],
+    }
 
 
 def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:

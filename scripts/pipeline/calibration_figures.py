@@ -2,101 +2,116 @@
 
 from pathlib import Path
 
-import numpy as np
-import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
+import altair as alt
 
-from pipeline.calibration import BINS, response_lengths
-from pipeline.drawing import BLUE, INK, MUTED, VERMILION, WIDTH, figure_settings, save_figure
+from pipeline.drawing import BLUE, INK, VERMILION, Figure, Panel, reference_line, save_figure, values
 
 FIGURES = ("reliability", "margins", "lengths")
-HEIGHT = 3.2
-MARGIN_BINS = 40
-# More points than this only make the file large; they are spread evenly over the rows of the split.
-MAX_POINTS = 400
-LENGTH_GROUPS = 10
+HEIGHT = 230
 
 
-def write_calibration_figures(scored: pd.DataFrame, measured: dict, folder: str | Path) -> None:
-    """Draw reliability.svg, margins.svg and lengths.svg of a scored split.
+def calibration_figures(measured: dict) -> list[Figure]:
+    """The figures of `FIGURES`, from what `pipeline.calibration.calibration` measured."""
+    return [reliability_figure(measured), margins_figure(measured), lengths_figure(measured)]
 
-    Args:
-        scored: as `pipeline.calibration.read_scored` gives it.
-        measured: as `pipeline.calibration.calibration` gives it for these rows.
-        folder: where to write them.
-    """
-    folder = Path(folder)
-    with figure_settings():
-        save_figure(reliability_figure(measured), folder / "reliability.svg")
-        save_figure(margins_figure(scored), folder / "margins.svg")
-        save_figure(lengths_figure(scored, measured), folder / "lengths.svg")
+
+def write_calibration_figures(measured: dict, folder: str | Path) -> None:
+    """Draw reliability.svg, margins.svg and lengths.svg of a scored split."""
+    for figure in calibration_figures(measured):
+        save_figure(figure, Path(folder) / f"{figure.name}.svg")
 
 
 def reliability_figure(measured: dict) -> Figure:
     """Accuracy over confidence by bin, with intervals, beside the number of pairs in each bin."""
-    figure = Figure(figsize=(WIDTH, HEIGHT))
-    curve, histogram = figure.subplots(1, 2)
-    used = [row for row in measured["bins"] if row["pairs"]]
-    curve.plot([0.5, 1], [0.5, 1], color=MUTED, linewidth=1, linestyle="--", zorder=1)
-    for row in used:
-        low, high = row["accuracy_low"], row["accuracy_high"]
-        if low is not None:
-            curve.plot([row["confidence"]] * 2, [low, high], color=BLUE, linewidth=1.5, zorder=2)
-    curve.plot([row["confidence"] for row in used], [row["accuracy"] for row in used], "o-", color=BLUE, zorder=3)
-    curve.set_xlim(0.49, 1.01)
-    curve.set_ylim(-0.02, 1.02)
-    curve.set_xlabel("confidence: the larger of bt_prob and 1 − bt_prob")
-    curve.set_ylabel("pair accuracy (95% interval)")
-    curve.set_title(f"expected calibration error {measured['ece']:.3f}; dashed: calibrated", loc="left")
-    edges = np.linspace(0.5, 1, BINS + 1)
-    histogram.bar(edges[:-1], [row["pairs"] for row in measured["bins"]], np.diff(edges), align="edge", color=BLUE)
-    histogram.set_xlim(0.49, 1.01)
-    histogram.set_xlabel("confidence")
-    histogram.set_ylabel("pairs")
-    histogram.set_title(f"{measured['pairs']} pairs of {measured['prompts']} prompts", loc="left")
-    return figure
-
-
-def margins_figure(scored: pd.DataFrame) -> Figure:
-    """Histogram of the margins: pairs right of zero are those that the reward model orders as the dataset does."""
-    figure = Figure(figsize=(WIDTH, HEIGHT - 0.4))
-    axis = figure.subplots()
-    margins = (scored["chosen_score"] - scored["rejected_score"]).to_numpy()
-    # An edge at zero: no bar holds pairs of both kinds.
-    half = MARGIN_BINS // 2
-    edges = (float(np.abs(margins).max()) or 1.0) * np.arange(-half, half + 1) / half
-    counts, _ = np.histogram(margins, edges)
-    colors = [VERMILION] * half + [BLUE] * half
-    axis.bar(edges[:-1], counts, np.diff(edges), align="edge", color=colors)
-    axis.axvline(0, color=INK, linewidth=1, linestyle="--")
-    axis.axvline(margins.mean(), color=INK, linewidth=1)
-    axis.set_xlabel("margin: chosen score − rejected score")
-    axis.set_ylabel("pairs")
-    axis.set_title(f"mean {margins.mean():.3g} (solid line)", loc="left")
-    return figure
-
-
-def lengths_figure(scored: pd.DataFrame, measured: dict) -> Figure:
-    """Scores over the length of the response, chosen and rejected, with the mean score of groups of like length."""
-    figure = Figure(figsize=(WIDTH, HEIGHT))
-    panels = figure.subplots(1, 2, sharex=True, sharey=True)
-    for axis, name, color in zip(panels, ("chosen", "rejected"), (BLUE, VERMILION), strict=True):
-        lengths, scores = response_lengths(scored[name]), scored[f"{name}_score"].to_numpy()
-        _score_over_length(axis, lengths, scores, color)
-        correlation = measured[name]["length_correlation"]
-        shown = "–" if correlation is None else f"{correlation:.2f}".replace("-", "−")
-        axis.set_title(f"{name}: rank correlation {shown}", loc="left")
-        axis.set_xlabel("characters of the response")
-    panels[0].set_ylabel("reward-model score")
-    return figure
-
-
-def _score_over_length(axis: Axes, lengths: np.ndarray, scores: np.ndarray, color: str) -> None:
-    shown = np.unique(np.linspace(0, len(scores) - 1, MAX_POINTS).astype(int))
-    axis.plot(lengths[shown], scores[shown], ".", color=color, alpha=0.35, markersize=4, markeredgewidth=0, zorder=2)
-    order = np.argsort(lengths, kind="stable")
-    groups = [rows for rows in np.array_split(order, LENGTH_GROUPS) if len(rows)]
-    axis.plot(
-        [lengths[rows].mean() for rows in groups], [scores[rows].mean() for rows in groups], color=color, linewidth=1.5
+    data = alt.Chart(values(row for row in measured["bins"] if row["pairs"]))
+    x = alt.X("confidence:Q", title="confidence: the larger of bt_prob and 1 − bt_prob", scale=_unit(0.5))
+    y = alt.Y("accuracy:Q", title="pair accuracy (95% interval)", scale=_unit(0))
+    tips = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("confidence", "accuracy")]
+    diagonal = alt.Chart(alt.Data(values=[{"a": 0.5, "b": 0.5}, {"a": 1, "b": 1}]))
+    curve = alt.layer(
+        diagonal.mark_line(strokeDash=[4, 3], color=INK, opacity=0.5, strokeWidth=1).encode(x="a:Q", y="b:Q"),
+        data.mark_rule(color=BLUE, strokeWidth=1.5).encode(x=x, y=alt.Y("accuracy_low:Q"), y2="accuracy_high:Q"),
+        data.mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y),
+        data.mark_point(color=BLUE, filled=True, size=50, opacity=1).encode(
+            x=x, y=y, tooltip=[*tips, alt.Tooltip("pairs:Q")]
+        ),
     )
+    bars = alt.Chart(values(measured["bins"])).mark_bar(color=BLUE)
+    counts = bars.encode(
+        x=alt.X("low:Q", title="confidence", scale=_unit(0.5)),
+        x2="high:Q",
+        y=alt.Y("pairs:Q"),
+        y2=alt.datum(0),
+        tooltip=["pairs:Q"],
+    )
+    return Figure(
+        "reliability",
+        "Reliability",
+        "How often the reward model prefers the dataset's chosen response, over how sure it is, with 95% interval. "
+        "Below the dashed line it is too sure.",
+        [
+            [
+                Panel(f"expected calibration error {measured['ece']:.3f}", curve.properties(height=HEIGHT)),
+                Panel(f"{measured['pairs']} pairs of {measured['prompts']} prompts", counts.properties(height=HEIGHT)),
+            ]
+        ],
+    )
+
+
+def margins_figure(measured: dict) -> Figure:
+    """Histogram of the margins: pairs right of zero are those that the reward model orders as the dataset does."""
+    margin = measured["margin"]
+    edges, counts = margin["histogram"]["edges"], margin["histogram"]["counts"]
+    rows = [
+        {"low": low, "high": high, "pairs": count, "side": "chosen higher" if low >= 0 else "rejected higher"}
+        for low, high, count in zip(edges, edges[1:], counts, strict=False)
+    ]
+    sides = alt.Scale(domain=["rejected higher", "chosen higher"], range=[VERMILION, BLUE])
+    bars = alt.Chart(values(rows)).mark_bar()
+    mean = alt.Chart(alt.Data(values=[{"at": margin["mean"]}])).mark_rule(color=INK)
+    chart = alt.layer(
+        bars.encode(
+            x=alt.X("low:Q", title="margin: chosen score − rejected score"),
+            x2="high:Q",
+            y=alt.Y("pairs:Q"),
+            y2=alt.datum(0),
+            color=alt.Color("side:N", scale=sides),
+            tooltip=["low:Q", "high:Q", "pairs:Q"],
+        ),
+        reference_line(0),
+        mean.encode(x="at:Q"),
+    )
+    caption = (
+        "Score of the chosen response minus that of the rejected one. Right of zero the reward model orders the pair "
+        "as the dataset does; the solid line is the mean."
+    )
+    panel = Panel(f"mean {margin['mean']:.3g}", chart.properties(height=HEIGHT - 40))
+    return Figure("margins", "Margins", caption, [[panel]])
+
+
+def lengths_figure(measured: dict) -> Figure:
+    """Scores over the length of the response, chosen and rejected, with the mean score of groups of like length."""
+    panels = []
+    for name, color in (("chosen", BLUE), ("rejected", VERMILION)):
+        part = measured[name]
+        correlation = part["length_correlation"]
+        shown = "–" if correlation is None else f"{correlation:.2f}".replace("-", "−")
+        points, groups = (
+            [{"characters": length, "score": score} for length, score in part[kind]]
+            for kind in ("length_points", "length_groups")
+        )
+        x = alt.X("characters:Q", title="characters of the response", scale=alt.Scale(zero=False))
+        y = alt.Y("score:Q", title="score", scale=alt.Scale(zero=False))
+        chart = alt.layer(
+            alt.Chart(values(points)).mark_circle(size=14, opacity=0.35, color=color, aria=False).encode(x=x, y=y),
+            alt.Chart(values(groups)).mark_line(color=color, strokeWidth=2).encode(x=x, y=y),
+        )
+        panels.append(Panel(f"{name}: rank correlation {shown}", chart.properties(height=HEIGHT)))
+    caption = (
+        "Score over the length of the response. Lines are means of ten groups of like length, points single responses."
+    )
+    return Figure("lengths", "Scores and lengths", caption, [panels])
+
+
+def _unit(start: float) -> alt.Scale:
+    return alt.Scale(domain=[start, 1])

@@ -163,5 +163,6 @@ def _matrix(cells: pd.DataFrame, seeds: list, prompts: pd.Index) -> np.ndarray:
 def _length_controlled(own: pd.DataFrame, refits: int, seed: int) -> dict:
     difficulty = None if own["difficulty"].isna().any() else own["difficulty"].to_numpy(float)
     fitted = own["preference"].to_numpy(), own["length_difference"].to_numpy(), difficulty
-    low, high = length_controlled_interval(*fitted, own["prompt_id"].to_numpy(), refits, seed)
+    levels = own["prompt_id"].to_numpy(), own["seed"].to_numpy()
+    low, high = length_controlled_interval(*fitted, *levels, refits, seed)
     return {"lc_win_rate": length_controlled_rate(*fitted), "lc_win_rate_low": low, "lc_win_rate_high": high}

@@ -1,64 +1,36 @@
-"""The figures of the report, as SVG with the same bytes for the same numbers.
+"""The figures on the runs: win rates, rewards, ratings, win rate against KL and length, learning curves, cost.
 
 Methods differ in colour and in marker.
 """
 
-import textwrap
-from collections.abc import Callable
 from pathlib import Path
 
-import numpy as np
+import altair as alt
 import pandas as pd
-from matplotlib.axes import Axes
-from matplotlib.figure import Figure
-from matplotlib.lines import Line2D
 
-from pipeline import statistics
-from pipeline.drawing import (
-    BLUE,
-    GREEN,
-    MUTED,
-    ORANGE,
-    PAPER,
-    PINK,
-    SKY,
-    VERMILION,
-    WIDTH,
-    figure_settings,
-    save_figure,
-)
+from pipeline.curves import learning_curves
+from pipeline.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.io import InputError
-from pipeline.run_table import CHOSEN, Run, RunTable, read_evaluation, read_metrics, read_verdicts
+from pipeline.method_styles import method_color, method_shape
+from pipeline.run_table import CHOSEN, Run, RunTable
+from pipeline.seed_table import seed_table
 
-STYLES = {
-    "sft": (MUTED, "D"),
-    "dpo": (BLUE, "o"),
-    "ddp": (ORANGE, "s"),
-    "dpp": (GREEN, "^"),
-    "dpr": (VERMILION, "v"),
-    "mix": (PINK, "P"),
-}
-OTHER_STYLE = (SKY, "X")
-DASHES = ("-", "--", ":", "-.")
-CURVES = {
-    "loss": "training loss",
-    "rewards/accuracies": "implicit reward accuracy",
-    "rewards/margins": "implicit reward margin",
-}
-FIGURES = ("winrate", "winrate_vs_kl", "learning_curves", "reward")
+FIGURES = ("winrate", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
 # More rows than this cannot be read in one picture; the tables hold all runs.
 MAX_RUNS = 60
-MAX_LEGEND = 24
-NUMBER_BOX = {"facecolor": PAPER, "edgecolor": "none", "pad": 0.5}
+# Names beside the points of a scatter plot, up to so many of them.
+MAX_NAMES = 12
+ROW = 30
+Rows = dict[str, dict]
 
 
-def write_figures(table: RunTable, winrate: pd.DataFrame, folder: str | Path) -> None:
-    """Draw all figures: winrate.svg, winrate_vs_kl.svg, learning_curves.svg, reward.svg and winrate.png.
+def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[str, Figure]:
+    """The figures of `FIGURES`, by name.
 
     Args:
         table: the run table.
         winrate: the win-rate table of these runs, as `pipeline.tables.read_table` gives it.
-        folder: where to write them.
+        cost: the cost table, likewise.
 
     Raises:
         InputError: a run of the table has no row in `winrate`.
@@ -67,183 +39,254 @@ def write_figures(table: RunTable, winrate: pd.DataFrame, folder: str | Path) ->
     for run in table.runs:
         if (*run.group, run.run) not in rows:
             raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
-    folder = Path(folder)
-    with figure_settings():
-        figure = winrate_figure(table, winrate)
-        save_figure(figure, folder / "winrate.svg")
-        save_figure(figure, folder / "winrate.png")
-        save_figure(kl_figure(table, winrate), folder / "winrate_vs_kl.svg")
-        save_figure(curves_figure(table), folder / "learning_curves.svg")
-        save_figure(reward_figure(table, winrate), folder / "reward.svg")
+    seeds = seed_table(table)
+    drawn = [
+        winrate_figure(table, winrate),
+        reward_figure(table, winrate),
+        scatter_figure(table, winrate, seeds, "winrate_vs_kl", "kl", "KL to the reference, nats per response"),
+        scatter_figure(
+            table, winrate, seeds, "winrate_vs_length", "mean_response_length", "characters of a response, mean"
+        ),
+        learning_curves(table, {group: _shown(table, group) for group in table.groups}),
+        cost_figure(table, cost),
+    ]
+    return {figure.name: figure for figure in drawn}
+
+
+def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path) -> None:
+    """Draw `figures` as SVG files, and the win rates as winrate.png too."""
+    drawn = figures(table, winrate, cost)
+    for name, figure in drawn.items():
+        save_figure(figure, Path(folder) / f"{name}.svg")
+    save_figure(drawn["winrate"], Path(folder) / "winrate.png")
 
 
 def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     """Win rate with its interval per run, a panel per opponent, a row of panels per (dataset, model)."""
     opponents = sorted(dict.fromkeys(winrate["baseline"]), key=lambda name: name != CHOSEN)
-    figure, panels = _panels(table, len(opponents), _list_height)
     rates = winrate[["win_rate", "win_rate_low", "win_rate_high"]]
-    limits = max(-2, min(rates.min().min() - 4, 45)), min(102, max(rates.max().max() + 4, 55))
-    for group, axes in zip(table.groups, panels, strict=True):
-        runs = _shown(table, group)
-        for axis, opponent in zip(axes, opponents, strict=True):
-            rows = _rows(winrate, group, opponent)
-            axis.axvline(50, color=MUTED, linewidth=1, linestyle="--", zorder=1)
-            _interval_list(axis, runs, rows, "win_rate", labels=axis is axes[0], digits=1)
-            if table.baseline == opponent and opponent in [run.run for run in runs]:
-                place = [run.run for run in runs].index(opponent)
-                axis.text(50, place, "the baseline", color=MUTED, ha="center", va="center", backgroundcolor=PAPER)
-            axis.set_xlim(limits)
-            name = f"against {'the chosen responses' if opponent == CHOSEN else opponent}"
-            axis.set_title(_title(table, group, name) if axis is axes[0] else _wrapped(name), loc="left")
-            axis.set_xlabel("win rate, % (95% interval)")
-    return figure
+    limits = [max(0.0, min(rates.min().min() - 4, 45.0)), min(100.0, max(rates.max().max() + 4, 55.0))]
+    rows = []
+    for group in table.groups:
+        panels = []
+        for opponent in opponents:
+            runs = [run for run in _shown(table, group) if opponent in run.baselines]
+            if not runs:
+                continue
+            against = f"against {'the chosen responses' if opponent == CHOSEN else opponent}"
+            chart = _intervals(runs, _rows(winrate, group, opponent), "win_rate", "win rate, %", limits, 50)
+            panels.append(Panel(_title(table, group, against), chart))
+        rows.append(panels)
+    return Figure(
+        "winrate",
+        "Win rates",
+        "Share of prompts on which the judge prefers the run's response, with its 95% interval. An interval that "
+        "crosses the dashed line at 50% shows no clear difference.",
+        rows,
+    )
 
 
 def reward_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     """Mean reward-model score of the responses with its interval per run, a panel per (dataset, model)."""
-    figure, panels = _panels(table, 1, _list_height)
-    for group, axes in zip(table.groups, panels, strict=True):
-        rows = _rows(winrate, group)
-        if table.baseline in rows.index:
-            axes[0].axvline(rows.loc[table.baseline, "mean_reward"], color=MUTED, linewidth=1, linestyle="--", zorder=1)
-        _interval_list(axes[0], _shown(table, group), rows, "mean_reward", labels=True, digits=2)
-        axes[0].set_title(_title(table, group, f"dashed: {table.baseline}"), loc="left")
-        axes[0].set_xlabel("mean reward-model score (95% interval)")
-    return figure
+    rows = []
+    for group in table.groups:
+        found = _rows(winrate, group)
+        base = found.get(table.baseline, {}).get("mean_reward")
+        line = None if base is None or pd.isna(base) else base
+        chart = _intervals(_shown(table, group), found, "mean_reward", "mean score", None, line, ".2f")
+        rows.append([Panel(_title(table, group, f"dashed: {table.baseline}" if line is not None else ""), chart)])
+    return Figure(
+        "reward",
+        "Rewards",
+        "Mean score that the reward model gives to the responses, with its 95% interval. A method that was trained on "
+        "the same reward model is expected to score well here; the win rates are the judge's word.",
+        rows,
+    )
 
 
-def kl_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
-    """Win rate against the chosen responses over the divergence from the reference: each seed, and the run's mean."""
-    figure, panels = _panels(table, 1, lambda runs: 3.6)
-    for group, axes in zip(table.groups, panels, strict=True):
-        axis, runs, rows = axes[0], _shown(table, group), _rows(winrate, group, CHOSEN)
-        axis.axhline(50, color=MUTED, linewidth=1, linestyle="--", zorder=1)
-        for run in (run for run in runs if run.run in rows.index and pd.notna(rows.loc[run.run, "kl"])):
-            color, marker = _style(run.method)
-            points = np.array([(_kl(run, seed), _seed_rate(run, seed)) for seed in run.seeds_with("evaluation")])
-            axis.plot(*points.T, marker, color=color, markerfacecolor="none", markersize=4, alpha=0.8, zorder=2)
-            row = rows.loc[run.run]
-            bars = [[row["win_rate"] - row["win_rate_low"]], [row["win_rate_high"] - row["win_rate"]]]
-            axis.errorbar(row["kl"], row["win_rate"], bars, fmt=marker, color=color, markersize=8, capsize=3, zorder=3)
-        axis.set_xlabel("KL to the reference, nats per response")
-        axis.set_ylabel("win rate against chosen, %")
-        axis.set_title(_title(table, group, "filled: mean with 95% interval; hollow: each seed"), loc="left")
-        _legend(axis, runs, lines=False)
-    return figure
+def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
+    """Bradley-Terry ratings with their intervals, highest first, a panel per (dataset, model)."""
+    rows = []
+    for group in table.groups:
+        found = _rows(winrate, group)
+        known = {name: row for name, row in found.items() if abs(row["rating"]) < float("inf")}
+        runs = [run for run in _shown(table, group) if run.run in known]
+        runs.sort(key=lambda run: -known[run.run]["rating"])
+        chart = _intervals(runs, known, "rating", f"rating in logits, {table.baseline} = 0", None, 0, ".2f")
+        rows.append([Panel(_title(table, group, ""), chart)])
+    return Figure("rating", "Ratings", "", rows)
 
 
-def curves_figure(table: RunTable) -> Figure:
-    """Loss, implicit reward accuracy and margin over training steps: mean over seeds, band from minimum to maximum."""
-    figure, panels = _panels(table, len(CURVES), lambda runs: 3.0 + 0.16 * min(len(runs), MAX_LEGEND) / 2)
-    dashes = _dashes([run for group in table.groups for run in _trained(table, group)])
-    for group, axes in zip(table.groups, panels, strict=True):
-        runs = _trained(table, group)
-        logs = [pd.concat([read_metrics(run, seed) for seed in run.seeds_with("metrics")]) for run in runs]
-        for axis, (metric, name) in zip(axes, CURVES.items(), strict=True):
-            for run, log in zip(runs, logs, strict=True):
-                values = log[log["metric"] == metric].groupby("step")["value"]
-                curve = values.agg(["mean", "min", "max"])
-                color, _ = _style(run.method)
-                axis.plot(curve.index, curve["mean"], color=color, linestyle=dashes[run.run], linewidth=1.5)
-                axis.fill_between(curve.index, curve["min"], curve["max"], color=color, alpha=0.15, linewidth=0)
-            axis.set_xlabel("step")
-            axis.set_title(_title(table, group, name) if axis is axes[0] else name, loc="left")
-    _legend(panels[0, 0], [run for group in table.groups for run in _trained(table, group)], lines=True)
-    return figure
+def scatter_figure(
+    table: RunTable, winrate: pd.DataFrame, seeds: pd.DataFrame, name: str, column: str, axis: str
+) -> Figure:
+    """Win rate against the chosen responses over a measurement of the run: each seed, and the run's mean."""
+    rows = []
+    for group in table.groups:
+        runs, found = _shown(table, group), _rows(winrate, group, CHOSEN)
+        shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
+        means = values(_described(run) | found[run.run] for run in shown)
+        names = {run.run for run in shown}
+        single = values(
+            row
+            for row in _of_group(seeds, group).to_dict("records")
+            if row["baseline"] == CHOSEN and row["run"] in names
+        )
+        x = alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False, padding=14))
+        y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=10))
+        style = {"color": method_color(runs), "shape": method_shape(runs)}
+        tips = [alt.Tooltip("run:N"), alt.Tooltip("seed:Q"), *_tips(column), *_tips("win_rate", ".1f")]
+        mean = alt.Chart(means)
+        layers = [
+            reference_line(50, vertical=False),
+            alt.Chart(single).mark_point(size=26, opacity=0.75).encode(x=x, y=y, tooltip=tips, **style),
+            mean.mark_rule(strokeWidth=1.5).encode(
+                x=x, y=alt.Y("win_rate_low:Q"), y2="win_rate_high:Q", color=style["color"]
+            ),
+            mean.mark_point(filled=True, size=110, opacity=1).encode(
+                x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
+            ),
+        ]
+        if len(shown) <= MAX_NAMES:
+            layers += _name_layers(shown, found, column, x, y)
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
+    what = "divergence from the SFT model" if column == "kl" else "length"
+    return Figure(
+        name,
+        "Win rate and distance from the reference" if column == "kl" else "Win rate and length",
+        f"How much win rate goes with how much {what}. Filled: the run's mean with the 95% interval of its win rate; "
+        "hollow: each seed."
+        + (" Up and to the left is better." if column == "kl" else " Length-controlled rates are in the table."),
+        rows,
+    )
 
 
-def _panels(table: RunTable, columns: int, height: Callable[[list[Run]], float]) -> tuple[Figure, np.ndarray]:
-    heights = [height(_shown(table, group)) for group in table.groups]
-    figure = Figure(figsize=(WIDTH, sum(heights)))
-    axes = figure.subplots(len(heights), columns, squeeze=False, gridspec_kw={"height_ratios": heights})
-    return figure, axes
-
-
-def _list_height(runs: list[Run]) -> float:
-    return 0.9 + 0.3 * len(runs)
-
-
-def _interval_list(axis: Axes, runs: list[Run], rows: pd.DataFrame, column: str, labels: bool, digits: int) -> None:
-    """Runs from top to bottom, each a point with its interval and its number."""
-    for place, run in enumerate(runs):
-        if run.run not in rows.index or pd.isna(rows.loc[run.run, column]):
-            continue
-        value, low, high = (rows.loc[run.run, name] for name in (column, f"{column}_low", f"{column}_high"))
-        color, marker = _style(run.method)
-        bars = [[value - low], [high - value]] if pd.notna(low) else None
-        axis.errorbar(value, place, xerr=bars, fmt=marker, color=color, markersize=6, capsize=3, linewidth=1.5)
-        place_above = {"xytext": (0, 5), "textcoords": "offset points", "ha": "center", "bbox": NUMBER_BOX}
-        axis.annotate(f"{value:.{digits}f}", (value, place), **place_above, fontsize=7.5)
-    axis.set_ylim(len(runs) - 0.4, -0.7)
-    axis.set_yticks(range(len(runs)), [run.run for run in runs] if labels else [""] * len(runs))
-    axis.tick_params(axis="y", length=0)
-    axis.grid(axis="x", color=MUTED, alpha=0.25, linewidth=0.6)
-    axis.set_axisbelow(True)
-    axis.margins(x=0.08)
-
-
-def _legend(axis: Axes, runs: list[Run], lines: bool) -> None:
-    """Names beside or below the panels: each run, or only the methods where there are many runs."""
-    dashes = _dashes(runs)
-    entries = {run.run: (run.method, dashes[run.run]) for run in runs}
-    if len(entries) > MAX_LEGEND:
-        entries = {run.method: (run.method, "-") for run in runs}
-    handles = []
-    for label, (method, dash) in entries.items():
-        color, marker = _style(method)
-        look = {"linestyle": dash} if lines else {"linestyle": "", "marker": marker}
-        handles.append(Line2D([], [], color=color, label=label, **look))
-    if handles and lines:
-        axis.figure.legend(handles=handles, loc="outside lower center", ncols=2)
-    elif handles:
-        axis.legend(handles=handles, loc="center left", bbox_to_anchor=(1.01, 0.5))
-
-
-def _dashes(runs: list[Run]) -> dict[str, str]:
-    """A line style per run name, different for the first runs of one method."""
-    names: dict[str, list[str]] = {}
+def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
+    methods = [run.method for run in runs]
+    spans = {}
+    for name in (column, "win_rate"):
+        numbers = [found[run.run][name] for run in runs]
+        spans[name] = max(numbers) - min(numbers) or 1.0
+    labels: dict[bool, list[dict]] = {True: [], False: []}
     for run in runs:
-        of_method = names.setdefault(run.method, [])
-        if run.run not in of_method:
-            of_method.append(run.run)
-    return {name: DASHES[i % len(DASHES)] for of_method in names.values() for i, name in enumerate(of_method)}
+        row = found[run.run]
+        crowded = any(
+            0 <= found[other.run][column] - row[column] < 0.3 * spans[column]
+            and abs(found[other.run]["win_rate"] - row["win_rate"]) < 0.12 * spans["win_rate"]
+            for other in runs
+            if other.run != run.run
+        )
+        short = run.method if methods.count(run.method) == 1 else run.run
+        labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
+    looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
+    return [
+        alt.Chart(values(rows)).mark_text(dy=-9, limit=190, **looks[crowded]).encode(x=x, y=y, text="name:N")
+        for crowded, rows in labels.items()
+        if rows
+    ]
 
 
-def _style(method: str) -> tuple[str, str]:
-    return STYLES.get(method, OTHER_STYLE)
+def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
+    """Training time as a multiple of the baseline run's, the share of sampling apart."""
+    rows = []
+    for group in table.groups:
+        of_group = [row for row in _of_group(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
+        ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
+        column = "seconds_ratio_to_baseline" if ratios else "training_seconds"
+        shown = (ratios or of_group)[:MAX_RUNS]
+        parts = []
+        for row in shown:
+            sampling = row["rollout_seconds"] / row["training_seconds"] if row["training_seconds"] else 0.0
+            for number, (part, share) in enumerate((("training", 1 - sampling), ("sampling", sampling))):
+                parts.append(row | {"part": part, "length": row[column] * share, "order": number})
+        axis = f"training time, {table.baseline} = 1" if ratios else "training time, seconds"
+        y = alt.Y("run:N", sort=[row["run"] for row in shown], title=None, axis=_names())
+        x = alt.X("length:Q", title=axis, scale=alt.Scale(domainMin=0), axis=alt.Axis(gridColor=LINE))
+        color = alt.Color("part:N", scale=alt.Scale(domain=["training", "sampling"], range=[BLUE, SKY]))
+        tips = [alt.Tooltip("run:N"), *_tips("training_seconds", ".1f"), *_tips("rollout_seconds", ".1f")]
+        form = ".2f" if ratios else ".0f"
+        bars = alt.Chart(values(parts)).mark_bar(height=13)
+        number = alt.Chart(values(shown)).mark_text(align="left", dx=5)
+        layers = [
+            bars.encode(x=x, y=y, color=color, order="order:Q", tooltip=[*tips, *_tips("peak_memory_mib", ".0f")]),
+            number.encode(x=alt.X(f"{column}:Q"), y=y, text=alt.Text(f"{column}:Q", format=form)),
+        ]
+        layers += [reference_line(1)] if ratios else []
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=alt.Step(ROW)))])
+    return Figure(
+        "cost",
+        "Training cost",
+        f"How long each run trained, as a multiple of {table.baseline}, seed by seed; the light part went into "
+        "sampling responses. Seconds depend on the machine, ratios less so.",
+        rows,
+    )
+
+
+def _intervals(
+    runs: list[Run],
+    rows: Rows,
+    column: str,
+    axis: str,
+    limits: list[float] | None,
+    line: float | None,
+    form: str = ".1f",
+) -> alt.LayerChart:
+    """Runs from top to bottom, each a point with its interval and its number."""
+    shown = [run for run in runs if run.run in rows and pd.notna(rows[run.run][column])]
+    data = alt.Chart(values(_described(run) | rows[run.run] for run in shown))
+    scale = alt.Scale(domain=limits, zero=False, nice=False) if limits else alt.Scale(zero=False, padding=24)
+    y = alt.Y("run:N", sort=[run.run for run in shown], title=None, axis=_names())
+    x = alt.X(f"{column}:Q", title=f"{axis} (95% interval)", scale=scale)
+    color, shape = method_color(runs, legend=False), method_shape(runs, legend=False)
+    tips = [alt.Tooltip("run:N"), *_interval_tips(column, form)]
+    layers = [
+        data.mark_rule(strokeWidth=2).encode(x=alt.X(f"{column}_low:Q"), x2=f"{column}_high:Q", y=y, color=color),
+        data.mark_point(filled=True, size=75, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=tips),
+        data.mark_text(dy=-10, stroke=PAPER, strokeWidth=4).encode(x=x, y=y, text=alt.Text(f"{column}:Q", format=form)),
+        data.mark_text(dy=-10).encode(x=x, y=y, text=alt.Text(f"{column}:Q", format=form)),
+    ]
+    if line is not None:
+        layers.insert(0, reference_line(line))
+    return alt.layer(*layers).properties(height=alt.Step(ROW))
+
+
+def _names() -> alt.Axis:
+    """The y axis of a list of runs."""
+    return alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False)
+
+
+def _tips(column: str, form: str = ".2f") -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{column}:Q", title=column.replace("_", " "), format=form)]
+
+
+def _interval_tips(column: str, form: str) -> list[alt.Tooltip]:
+    return [tip for end in ("", "_low", "_high") for tip in _tips(column + end, form)]
+
+
+def _described(run: Run) -> dict:
+    return {"run": run.run, "method": run.method}
 
 
 def _shown(table: RunTable, group: tuple[str, str]) -> list[Run]:
     return table.runs_of(group)[:MAX_RUNS]
 
 
-def _trained(table: RunTable, group: tuple[str, str]) -> list[Run]:
-    return [run for run in _shown(table, group) if run.seeds_with("metrics")]
-
-
 def _title(table: RunTable, group: tuple[str, str], text: str) -> str:
     total = len(table.runs_of(group))
-    cut = f" (first {MAX_RUNS} of {total} runs)" if total > MAX_RUNS else ""
-    lines = [f"{group[0]}, {group[1]}"] if len(table.groups) > 1 else []
-    return "\n".join([*lines, _wrapped(text + cut)])
+    cut = f"first {MAX_RUNS} of {total} runs" if total > MAX_RUNS else ""
+    names = f"{group[0]}, {group[1]}" if len(table.groups) > 1 else ""
+    return "; ".join(part for part in (names, text, cut) if part)
 
 
-def _wrapped(text: str) -> str:
-    return "\n".join(textwrap.wrap(text, 44))
+def _of_group(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
+    return frame[(frame["dataset"] == group[0]) & (frame["model"] == group[1])]
 
 
-def _rows(winrate: pd.DataFrame, group: tuple[str, str], opponent: str | None = None) -> pd.DataFrame:
-    """The rows of a group against one opponent (or each run's first row), indexed by run."""
-    rows = winrate[(winrate["dataset"] == group[0]) & (winrate["model"] == group[1])]
+def _rows(winrate: pd.DataFrame, group: tuple[str, str], opponent: str | None = None) -> Rows:
+    """The measured columns of a group against one opponent (or of each run's first row), by run."""
+    rows = _of_group(winrate, group)
     if opponent is not None:
         rows = rows[rows["baseline"] == opponent]
-    return rows.drop_duplicates("run").set_index("run")
-
-
-def _kl(run: Run, seed: int) -> float:
-    frame = read_evaluation(run, seed)
-    return statistics.cell_mean(frame["response_logps"] - frame["ref_response_logps"])
-
-
-def _seed_rate(run: Run, seed: int) -> float:
-    return 100 * statistics.cell_mean(statistics.order_means(read_verdicts(run, seed, CHOSEN)))
+    rows = rows.drop_duplicates("run").set_index("run").select_dtypes("number")
+    return rows.to_dict("index")

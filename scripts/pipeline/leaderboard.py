@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from pipeline.statistics import draw_counts
+from pipeline.statistics import draw_two_levels
 
 # Beyond this a rating is given as infinite: the player won or lost all that decides it.
 BOUND = 15.0
@@ -35,30 +35,35 @@ def ratings(games: pd.DataFrame, anchor: str) -> pd.Series:
 
 
 def rating_intervals(games: pd.DataFrame, anchor: str, resamples: int, seed: int, level: float = 0.95) -> pd.DataFrame:
-    """`ratings` with percentile intervals over resampled prompts: columns rating, rating_low, rating_high.
+    """`ratings` with percentile intervals over resampled seeds and prompts: columns rating, rating_low, rating_high.
 
     Args:
-        games: as for `ratings`, and prompt_id; all games on a prompt are drawn together.
+        games: as for `ratings`, with prompt_id and seed; all games on a prompt are drawn together, whoever plays, and
+            all games of a training seed.
     """
     point = ratings(games, anchor)
     pairs = _tally(games)[0]
-    prompts, index = np.unique(games["prompt_id"], return_inverse=True)
-    parsed = games["preference"].notna().to_numpy()
+    games = games.dropna(subset=["preference"])
+    prompts, prompt = np.unique(games["prompt_id"], return_inverse=True)
+    seeds, training = np.unique(games["seed"], return_inverse=True)
     which = pd.MultiIndex.from_tuples(pairs).get_indexer(pd.MultiIndex.from_frame(games[["run", "baseline"]]))
-    sums = np.zeros((2, len(prompts), len(pairs)))
-    np.add.at(sums[0], (index[parsed], which[parsed]), games["preference"].to_numpy()[parsed])
-    np.add.at(sums[1], (index[parsed], which[parsed]), 1)
-    generator = np.random.default_rng(seed)
+    sums = np.zeros((2, len(seeds), len(prompts), len(pairs)))
+    np.add.at(sums[0], (training, prompt, which), games["preference"].to_numpy())
+    np.add.at(sums[1], (training, prompt, which), 1)
+    sums = sums.reshape(2, -1, len(pairs))
     drawn = []
-    for _ in range(resamples):
-        counts = draw_counts(1, len(prompts), generator)[0]
+    for seed_counts, prompt_counts in zip(*draw_two_levels(resamples, len(seeds), len(prompts), seed), strict=True):
+        counts = np.outer(seed_counts, prompt_counts).ravel()
         drawn.append(_ratings(pairs, counts @ sums[0], counts @ sums[1], sorted(point.index), anchor)[point.index])
     frame = point.to_frame("rating")
     tails = [(1 - level) / 2, (1 + level) / 2]
-    # Ratings may be infinite: order statistics do not interpolate between them.
-    frame[["rating_low", "rating_high"]] = np.quantile(drawn, tails, axis=0, method="nearest").T if drawn else np.nan
-    if len(prompts) < 2:
-        frame[["rating_low", "rating_high"]] = np.nan
+    frame[["rating_low", "rating_high"]] = np.nan
+    # A resample without a seed of a player's has no rating of it. Ratings may be infinite: order statistics do not
+    # interpolate between them.
+    rated = point.notna().to_numpy()
+    if drawn and len(prompts) > 1:
+        limits = np.nanquantile(np.array(drawn)[:, rated], tails, axis=0, method="nearest").T
+        frame.loc[rated, ["rating_low", "rating_high"]] = limits
     return frame
 
 

@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.statistics import draw_counts
+from pipeline.statistics import draw_two_levels
 
 # Weight of a run's own effect and length effect where the difficulties are fitted: their penalty becomes negligible.
 UNPENALISED = 100.0
@@ -22,7 +22,7 @@ def length_controlled_rate(
     difficulty: np.ndarray | None = None,
     counts: np.ndarray | None = None,
 ) -> float:
-    """Length-controlled win rate in per cent; NaN without verdicts.
+    """Length-controlled win rate in per cent; NaN without verdicts, or where none counts.
 
     Args:
         preference: shape (n,), q in [0, 1].
@@ -33,6 +33,8 @@ def length_controlled_rate(
     if not preference.size:
         return float("nan")
     weights = np.ones(len(preference)) if counts is None else counts
+    if not weights.any():
+        return float("nan")
     mean = float(np.average(preference, weights=weights))
     if mean in (0.0, 1.0):  # all lost or all won, whatever the lengths
         return 100 * mean
@@ -47,23 +49,29 @@ def length_controlled_interval(
     length_difference: np.ndarray,
     difficulty: np.ndarray | None,
     prompts: np.ndarray,
+    seeds: np.ndarray,
     resamples: int,
     seed: int,
     level: float = 0.95,
 ) -> tuple[float, float]:
-    """Percentile interval of `length_controlled_rate` over resampled prompts, fitted anew each time.
+    """Percentile interval of `length_controlled_rate` over resampled seeds and prompts, fitted anew each time.
 
     The length's standard deviation and the difficulties stay those of all rows. NaN with fewer than two prompts.
 
     Args:
         prompts: shape (n,), the prompt of each row; its rows are drawn together.
+        seeds: shape (n,), the training seed of each row, drawn first.
     """
     names, index = np.unique(prompts, return_inverse=True)
+    seed_names, seed_index = np.unique(seeds, return_inverse=True)
     if len(names) < 2:
         return float("nan"), float("nan")
-    counts = draw_counts(resamples, len(names), np.random.default_rng(seed))[:, index]
-    rates = [length_controlled_rate(preference, length_difference, difficulty, row) for row in counts]
-    low, high = np.quantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    seed_counts, prompt_counts = draw_two_levels(resamples, len(seed_names), len(names), seed)
+    rates = [
+        length_controlled_rate(preference, length_difference, difficulty, drawn_seeds[seed_index] * drawn[index])
+        for drawn_seeds, drawn in zip(seed_counts, prompt_counts, strict=True)
+    ]
+    low, high = np.nanquantile(rates, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)
 
 

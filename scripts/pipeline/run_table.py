@@ -21,6 +21,7 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
+import pyarrow.parquet as pq
 
 from pipeline.io import InputError, read_json, read_parquet, read_yaml
 
@@ -28,7 +29,10 @@ CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
 FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
-VERDICT_COLUMNS = ["prompt_id", "run", "seed", "baseline", "order", "preference", "status"]
+VERDICT_COLUMNS = [
+    *("prompt_id", "run", "seed", "baseline", "order", "preference", "status", "len_run", "len_baseline"),
+]
+SCORE_COLUMNS = ["score_run", "score_baseline", "judge", "judge_model", "request_key"]
 STATUSES = ("parsed", "unparsed", "refused", "failed")
 EVALUATION_COLUMNS = [
     "prompt_id",
@@ -121,7 +125,10 @@ def read_run_table(path: str | Path) -> RunTable:
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
-    """The verdicts of one run and seed against one opponent: prompt_id, order, preference (NaN: not parsed), status.
+    """The verdicts of one run and seed against one opponent.
+
+    Returns:
+        prompt_id, order, preference (NaN: not parsed), status, len_run and len_baseline (characters).
 
     Raises:
         InputError: the file holds other verdicts than these, a pair and order twice, or an impossible preference.
@@ -136,7 +143,14 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
     _check_rows(frame["preference"].between(0, 1) | ~parsed, frame, "preference", path, "a parsed one is 0 to 1")
     _check_rows(frame["preference"].isna() | parsed, frame, "preference", path, "it must be null where not parsed")
     _check_rows(~frame.duplicated(["prompt_id", "order"]), frame, "order", path, "each order of a prompt stands once")
-    return frame[["prompt_id", "order", "preference", "status"]]
+    return frame[["prompt_id", "order", "preference", "status", "len_run", "len_baseline"]]
+
+
+def read_verdict_details(run: Run, seed: int, baseline: str) -> pd.DataFrame:
+    """`read_verdicts` with SCORE_COLUMNS; one that the file does not have is empty."""
+    frame, path = read_verdicts(run, seed, baseline), run.verdicts[seed][baseline]
+    there = [column for column in SCORE_COLUMNS if column in pq.read_schema(path).names]
+    return frame.join(read_parquet(path, there)).reindex(columns=[*frame.columns, *SCORE_COLUMNS])
 
 
 def read_scores(run: Run, seed: int) -> pd.Series:

@@ -104,6 +104,12 @@ def draw_counts(resamples: int, size: int, generator: np.random.Generator) -> np
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(float)
 
 
+def draw_two_levels(resamples: int, seeds: int, prompts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+    """How often each seed and each prompt is drawn: shapes (resamples, seeds) and (resamples, prompts)."""
+    seed_stream, prompt_stream = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+    return draw_counts(resamples, seeds, seed_stream), draw_counts(resamples, prompts, prompt_stream)
+
+
 def bootstrap_means(cells: np.ndarray, resamples: int = RESAMPLES, seed: int = 0) -> np.ndarray:
     """Two-level bootstrap of the means of K measurements that share seeds and prompts.
 

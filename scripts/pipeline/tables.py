@@ -5,7 +5,8 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline import statistics
+from pipeline import statistics, sweep_comparison
+from pipeline.comparison import REFITS
 from pipeline.io import InputError
 from pipeline.run_table import (
     CHOSEN,
@@ -42,6 +43,7 @@ WINRATE_RIGHT = [
     "reward_accuracy",
     "reward_margin",
     "kl",
+    *sweep_comparison.COLUMNS,
 ]
 COST_COLUMNS = [
     "dataset",
@@ -58,7 +60,7 @@ COST_COLUMNS = [
     "memory_ratio_to_baseline",
     "device",
 ]
-COUNTS = {"n": int, "unparsed": int, "ties": int}
+COUNTS = dict.fromkeys(("n", "unparsed", "ties", "flipped"), int)
 TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device"}
 
 
@@ -70,17 +72,21 @@ def winrate_columns(table: RunTable) -> list[str]:
     return WINRATE_LEFT + table.hyperparameters + WINRATE_RIGHT
 
 
-def winrate_table(table: RunTable, resamples: int = statistics.RESAMPLES, seed: int = 0) -> pd.DataFrame:
+def winrate_table(
+    table: RunTable, resamples: int = statistics.RESAMPLES, seed: int = 0, refits: int = REFITS
+) -> pd.DataFrame:
     """One row per (dataset, model, run, baseline), seeds aggregated, in the order of the run table, `chosen` first.
 
     Rates are percentages. A rate is the mean over (seed, prompt) cells, a cell being the mean of its parsed orders; n,
     unparsed and ties count single verdicts. `win_rate_se` is AlpacaEval's standard error over prompts, after averaging
     a prompt over its seeds; the interval also holds the variation between seeds. Differences to the baseline run are
-    taken cell by cell, over the seeds and prompts that both runs have, and stand only on rows of the other runs.
+    taken cell by cell, over the seeds and prompts that both runs have, and stand only on rows of the other runs. Tests,
+    length-controlled win rates and ratings are those of `pipeline.sweep_comparison`.
 
     Args:
         resamples: number of bootstrap resamples.
         seed: of the bootstrap.
+        refits: resamples of what needs a fit, 0 to leave it out.
     """
     columns = winrate_columns(table)
     rows = []
@@ -89,6 +95,10 @@ def winrate_table(table: RunTable, resamples: int = statistics.RESAMPLES, seed: 
         reference = _Cells(baseline) if baseline else None
         for run in table.runs_of(group):
             rows += _winrate_rows(run, reference, resamples, seed)
+    compared = sweep_comparison.sweep_comparison(table, resamples, seed, refits)
+    for row in rows:
+        found = compared.loc[tuple(row[key] for key in sweep_comparison.KEYS)]
+        row |= {key: statistics.rounded(value) for key, value in found.items() if pd.notna(value)}
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     # The hyperparameters stay as they were given: 1 is not 1.0, and a field that does not apply is empty.
     return frame.astype({column: COUNTS.get(column, float) for column in WINRATE_RIGHT if column != "seeds"})

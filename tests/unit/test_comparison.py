@@ -223,6 +223,23 @@ def test_seeds_are_a_level_of_their_own():
     assert row["win_rate_high"] - row["win_rate_low"] > 50  # prompts alone would give none
 
 
+def test_length_control_and_ratings_vary_with_the_seeds_too():
+    rng = np.random.default_rng(4)
+    shares = {1: 0.25, 2: 0.5, 3: 0.75}
+    alike = pd.concat([verdicts({"a": (rng.random(200) < 0.5) * 1.0}, seed=seed) for seed in shares])
+    apart = pd.concat([verdicts({"a": (rng.random(200) < q) * 1.0}, seed=seed) for seed, q in shares.items()])
+    for column in ("lc_win_rate", "rating"):
+        widths = [row[f"{column}_high"] - row[f"{column}_low"] for row in map(one_row, (alike, apart))]
+        assert widths[1] > 2 * widths[0], column
+
+
+def test_a_seed_that_a_run_lacks_leaves_its_rating_and_interval():
+    table = pd.concat([verdicts({"a": [1.0, 0.0, 1.0] * 5}, seed=seed) for seed in (1, 2, 3)])
+    table = pd.concat([table, verdicts({"b": [1.0, 0.0] * 5}, seed=3)])
+    found = compare(table, resamples=20, refits=30).set_index("run").loc["b"]
+    assert found["rating"] == pytest.approx(0, abs=1e-6) and found["rating_low"] <= 0 <= found["rating_high"]
+
+
 def test_what_needs_a_fit_can_be_left_out():
     table = verdicts({"a": [1.0, 0.0, 1.0]})
     assert set(compare(table, resamples=20, refits=5)) - set(compare(table, resamples=20, refits=0)) == {

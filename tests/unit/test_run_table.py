@@ -34,7 +34,8 @@ def test_reads_runs_in_order(tmp_path):
 
 def test_reads_the_files_of_a_run(table_path):
     run = read_run_table(table_path).runs[2]
-    assert read_verdicts(run, 1, "chosen").columns.tolist() == ["prompt_id", "order", "preference", "status"]
+    columns = ["prompt_id", "order", "preference", "status", "len_run", "len_baseline"]
+    assert read_verdicts(run, 1, "chosen").columns.tolist() == columns
     assert read_scores(run, 2).index.tolist() == ["p000", "p001", "p002", "p003", "p004"]
     assert len(read_evaluation(run, 2)) == 5
     assert read_responses(run, 1).at["p001", "prompt"] == "Question 1?"

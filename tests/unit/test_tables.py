@@ -7,8 +7,10 @@ from fixtures_results import DPO, DPR, build_results, verdict_frame
 
 import compute_cost
 import compute_winrate
+from pipeline.comparison import compare, holm
 from pipeline.io import InputError, read_yaml, write_parquet, write_yaml
 from pipeline.run_table import read_run_table
+from pipeline.sweep_comparison import group_verdicts
 from pipeline.tables import cost_table, read_table, winrate_columns, winrate_table
 
 IDS = ["a", "b", "c", "d"]
@@ -71,6 +73,31 @@ def test_numbers_by_hand(table):
     assert dpr["win_rate_se"] == pytest.approx(100 * (0.25 / 3) ** 0.5 / 2)
     assert dpr["win_rate_low"] <= dpr["win_rate"] <= dpr["win_rate_high"]
     assert row(frame, DPO)["win_rate"] == 50
+
+
+def test_tests_and_ratings_stand_beside_the_rates(table):
+    put_verdicts(table, DPO, {1: [1, 0, 0, 1], 2: [0, 0, 1, 1]})
+    put_verdicts(table, DPR, {1: [1, 1, 0.5, 1], 2: [1, 0, None, 1]})
+    frame = winrate_table(table, resamples=200, refits=20)
+    compared = compare(group_verdicts(table, ("world", "W1M")), None, DPO, 200, 20).set_index(["run", "baseline"])
+    for _, line in frame.iterrows():
+        there = compared.loc[line["run"], line["baseline"]]
+        for column in ("p_value", "difference_p_value", "lc_win_rate", "lc_win_rate_low", "rating", "flipped"):
+            assert line[column] == pytest.approx(there[column], abs=1e-9, nan_ok=True), column
+        assert there["win_rate"] == pytest.approx(line["win_rate"])
+    against = frame[frame["baseline"] == "chosen"]
+    assert against["p_value_holm"].tolist() == pytest.approx(holm(against["p_value"]).tolist())
+    assert against["difference_p_value_holm"].isna().tolist() == [False, True, False]
+    assert row(frame, DPO)["rating"] == 0 and not winrate_table(table, resamples=20, refits=0)["rating"].notna().any()
+
+
+def test_orders_that_contradict_each_other_are_counted(table):
+    run = table.runs[2]
+    for seed in run.seeds:
+        first = verdict_frame(DPR, seed, "chosen", IDS, np.array([1, 1, 0, 0.5])).assign(order="run_first")
+        second = verdict_frame(DPR, seed, "chosen", IDS, np.array([0, 1, 0, np.nan])).assign(order="baseline_first")
+        write_parquet(pd.concat([first, second]), run.verdicts[seed]["chosen"])
+    assert row(winrate_table(table, resamples=20, refits=0), DPR)["flipped"] == 2
 
 
 def test_differences_stand_only_where_they_belong(table):

@@ -1,123 +1,134 @@
-"""The report: one self-contained HTML page, readable offline, without scripts and without any request to the network.
+"""The report: one self-contained HTML file that opens offline and asks the network for nothing.
 
-Everything in it that comes from data, models or configs is text: Jinja escapes it, and the page's own content policy
-forbids scripts and requests.
+Everything in it that comes from data, models or configs is text: Jinja escapes it, the page's scripts set it as text
+alone, and the page's content policy runs no script but the page's own and allows no request.
 """
 
-import re
+from dataclasses import dataclass, field
 from pathlib import Path
 
 import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline import statistics
+from pipeline.figures import figures, rating_figure
 from pipeline.io import InputError
-from pipeline.report.calibration import ScoredSplit
+from pipeline.report.calibration import ScoredSplit, calibration_figures_of
 from pipeline.report.cards import card_view
-from pipeline.report.findings import caveats, group_findings
-from pipeline.report.samples import sample_prompts
-from pipeline.report.svg import inline_svg
-from pipeline.run_table import CHOSEN, RunTable
+from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.embedding import Chunks, json_element, printable
+from pipeline.report.findings import answer_section
+from pipeline.report.leaderboard import leaderboard_section
+from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.responses import responses_section
+from pipeline.report.results_table import results_section
+from pipeline.report.section import Section
+from pipeline.report.selection import selection_of
+from pipeline.run_table import RunTable
+from pipeline.statistics import RESAMPLES
 
-FIGURES = {
-    "winrate": (
-        "Win rates",
-        "Share of prompts on which the judge prefers the run's response, with 95% interval. An interval that "
-        "crosses the dashed line at 50% shows no clear difference.",
-    ),
-    "reward": (
-        "Rewards",
-        "Mean score that the reward model gives to the responses, with 95% interval. A method that was trained on the "
-        "same reward model is expected to score well here; the win rates are the judge's word.",
-    ),
-    "winrate_vs_kl": (
-        "Win rate and distance from the reference",
-        "How much win rate a run buys with how much divergence from the SFT model. Up and to the left is better.",
-    ),
-    "learning_curves": (
-        "Learning curves",
-        "Mean over seeds, with a band from the lowest to the highest seed. Losses of different methods are of "
-        "different objectives: compare their course, not their height.",
-    ),
-}
-# Characters that have no place in an HTML page: control characters, and surrogates that UTF-8 cannot hold.
-UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+FOLDER = Path(__file__).parent
 
 
-def render_report(
-    table: RunTable,
-    winrate: pd.DataFrame,
-    cost: pd.DataFrame,
-    figures: str | Path,
-    cards: list[dict],
-    scores: list[dict],
-    splits: list[ScoredSplit],
-) -> str:
-    """The whole page.
+@dataclass(frozen=True)
+class ReportInputs:
+    """What the report is made from.
 
-    Args:
+    Attributes:
         table: the run table.
         winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
         cost: the cost table, likewise.
-        figures: folder with the SVG figures named in `FIGURES`.
         cards: data cards; whatever keys they have are shown.
         scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.
         splits: calibration of the scored splits, as `read_calibration` gives it.
+        pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
+        replies: a judge's raw replies by request key, as `read_judgements` gives them; None where there are none.
+        selection: the win-rate table of the same runs on the selection split; None where there is none.
+        more: sections of other modules, shown before the responses.
+    """
+
+    table: RunTable
+    winrate: pd.DataFrame
+    cost: pd.DataFrame
+    cards: list[dict] = field(default_factory=list)
+    scores: list[dict] = field(default_factory=list)
+    splits: list[ScoredSplit] = field(default_factory=list)
+    pairs: dict[str, Path] = field(default_factory=dict)
+    replies: pd.Series | None = None
+    selection: pd.DataFrame | None = None
+    more: list[Section] = field(default_factory=list)
+
+
+def render_report(inputs: ReportInputs) -> str:
+    """The whole page.
 
     Raises:
-        InputError: a figure is missing or unsafe, a card is no JSON object, or a run's files are at fault.
+        InputError: a card is no JSON object, a run has no row in the win-rate table, or a run's files are at fault.
     """
-    for card in cards:
+    for card in inputs.cards:
         if not isinstance(card, dict):
             raise InputError(f"a data card must be a JSON object, not {type(card).__name__}")
-    folder = Path(__file__).parent
+    charts, chunks = Charts(), Chunks()
+    sections, contents = report_sections(inputs, charts, chunks)
+    environment = _environment()
+    shared = {"table": inputs.table, "groups": inputs.table.groups}
+    bodies = {
+        section.name: Markup(environment.get_template(section.template).render(shared | section.values))
+        for section in sections
+    }
+    scripts = [chart_library(), page_script()]
+    contents["chart-specifications"] = charts.specifications
+    return environment.get_template("page.html.jinja").render(
+        table=inputs.table,
+        policy=content_policy(scripts),
+        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        sections=sections,
+        bodies=bodies,
+        data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
+        scripts=[script_element(script) for script in scripts],
+    )
+
+
+def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tuple[list[Section], dict[str, object]]:
+    """The sections in their order, and what the page's scripts read, by name."""
+    table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
+    drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost).items()}
+    selection = selection_of(table, inputs.selection)
+    results, rows = results_section(table, winrate, cost, selection.best, selection.note)
+    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks)
+    splits = [calibration_figures_of(split, charts) for split in inputs.splits]
+    rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
+    trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
+    sections = [
+        answer_section(table, winrate, drawn["winrate"], selection),
+        leaderboard_section(table, winrate, charts.place(rating_figure(table, winrate))),
+        results,
+        Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
+        Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
+        Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
+        Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
+        *inputs.more,
+        responses,
+        Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
+        Section(
+            "method", "How it was computed", "method.jinja", {"resamples": RESAMPLES, "splits": inputs.splits}, "Method"
+        ),
+    ]
+    return sections, {"results-table": rows, "responses-index": index}
+
+
+def _environment() -> jinja2.Environment:
     environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(folder),
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
         autoescape=True,
         undefined=jinja2.StrictUndefined,
         finalize=_printable,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "interval": interval}
-    return environment.get_template("report.html.jinja").render(
-        table=table,
-        style=Markup((folder / "report.css").read_text(encoding="utf-8")),
-        groups=[group_findings(table, winrate, group) for group in table.groups],
-        caveats=caveats(table, winrate),
-        winrate=winrate.to_dict("records"),
-        cost=cost.to_dict("records"),
-        figures=[
-            (name, title, caption, Markup(inline_svg(Path(figures) / f"{name}.svg", name, title)))
-            for name, (title, caption) in FIGURES.items()
-        ],
-        cards=[card_view(card) for card in cards],
-        scores=scores,
-        splits=splits,
-        samples=[sample_prompts(table, group) for group in table.groups],
-        chosen=CHOSEN,
-        resamples=statistics.RESAMPLES,
-    )
-
-
-def number(value: object, digits: int = 1, sign: bool = False) -> str:
-    """A number for readers: fixed digits, a true minus sign, a dash where there is none."""
-    if not isinstance(value, int | float) or value != value:
-        return "–"
-    text = f"{value:{'+' if sign else ''}.{digits}f}"
-    if not text.strip("+-0."):
-        text = text.strip("+-")
-    return text.replace("-", "−")
-
-
-def interval(row: dict, column: str, digits: int = 1) -> str:
-    """The 95% interval of a column as "low to high", empty where there is none."""
-    low, high = row[f"{column}_low"], row[f"{column}_high"]
-    return "" if low is None or low != low else f"{number(low, digits)} to {number(high, digits)}"
+    environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
+    return environment
 
 
 def _printable(value: object) -> object:
-    if isinstance(value, Markup) or not isinstance(value, str):
-        return value
-    return UNPRINTABLE.sub("\ufffd", value)
+    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -5,8 +5,13 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.run_table import CHOSEN, RunTable
+from pipeline.report.numbers import p_value
+from pipeline.report.section import Section
+from pipeline.report.selection import Selection
+from pipeline.run_table import CHOSEN, Run, RunTable
 
+# Of a test over the sweep; beyond it a difference counts as clear.
+ALPHA = 0.05
 BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
 
 
@@ -25,15 +30,29 @@ class GroupFindings:
 
     dataset: str
     model: str
+    lead: str
     headline: str
     runs: list[Finding]
 
 
-def group_findings(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> GroupFindings:
-    """Headline and a finding per run of one (dataset, model).
+def answer_section(table: RunTable, winrate: pd.DataFrame, figure: dict, selection: Selection) -> Section:
+    """The section that answers the question, with the figure of the win rates, placed."""
+    values = {
+        "groups": [group_findings(table, winrate, group, selection) for group in table.groups],
+        "caveats": caveats(table, winrate) + ([selection.note] if "Some methods" in selection.note else []),
+        "figure": figure,
+    }
+    return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
+
+
+def group_findings(
+    table: RunTable, winrate: pd.DataFrame, group: tuple[str, str], selection: Selection | None = None
+) -> GroupFindings:
+    """Lead, headline and a finding per run of one (dataset, model).
 
     A run is called better (worse) only where the 95% interval of its win rate against the baseline run excludes 50%
-    or, without direct comparisons, where that of the difference against the chosen responses excludes 0.
+    or, without direct comparisons, where that of the difference against the chosen responses excludes 0; and where the
+    p-value of that comparison, corrected over the sweep, is below `ALPHA`.
 
     Args:
         winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
@@ -49,8 +68,10 @@ def group_findings(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str
         finding = _finding(run.run, table.baseline, opponents)
         findings.append(finding)
         if run.method != "sft":
-            trained.append((finding, opponents))
-    return GroupFindings(*group, _headline(table.baseline, trained), findings)
+            trained.append((run, finding, opponents))
+    pairs = [(finding, opponents) for _, finding, opponents in trained]
+    lead = _lead(table, trained, selection.best if selection else None)
+    return GroupFindings(*group, lead, _headline(table.baseline, pairs), findings)
 
 
 def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
@@ -67,8 +88,8 @@ def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
     compared = sum(run.run != table.baseline for run in table.runs)
     if compared > 5:
         notes.append(
-            f"{compared} runs are compared and the intervals are not corrected for that: where nothing differs, "
-            "about one in twenty excludes 50% by chance."
+            f"{compared} runs are compared: each interval is for its run alone, and where nothing differs about one in "
+            "twenty excludes 50% by chance; the p-values are corrected for that."
         )
     unparsed, parsed = int(winrate["unparsed"].sum()), int(winrate["n"].sum())
     if unparsed:
@@ -76,6 +97,30 @@ def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
             f"{unparsed} of {unparsed + parsed} verdicts were not parsed. They are counted, and stay out of the rates."
         )
     return notes
+
+
+def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set | None) -> str:
+    """The answer in a few words: of the runs that represent their method, where the selection split has chosen them."""
+    if not trained:
+        return "There is nothing to compare."
+    group = trained[0][0].group
+    base = table.baseline_of(group)
+    name = base.method.upper() if base else table.baseline
+    if best is not None:
+        trained = [item for item in trained if (*group, item[0].run) in best]
+    methods = [run.method for run, _, _ in trained]
+    better = [item for item in trained if item[1].verdict == BETTER]
+    if not better:
+        known = any(finding.verdict != UNKNOWN for _, finding, _ in trained)
+        return f"No method clearly beats {name}." if known else f"Nothing was compared with {name}."
+    if len(set(methods)) < len(methods):
+        return f"{len(better)} of {len(trained)} runs beat {name}."
+    run, _, opponents = max(better, key=lambda item: _rate(item[2], table.baseline))
+    start = f"{run.method.upper()} beats {name}"
+    direct, chosen = opponents.get(table.baseline), opponents.get(CHOSEN)
+    if direct is not None and _known(direct, "win_rate"):
+        return f"{start}: it wins {direct['win_rate']:.0f}% of direct comparisons."
+    return f"{start} by {chosen['difference']:.0f} percentage points of win rate."
 
 
 def _headline(baseline: str, trained: list[tuple[Finding, dict]]) -> str:
@@ -108,15 +153,17 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
     direct, chosen = opponents.get(baseline), opponents.get(CHOSEN)
     sentences, verdict = [], UNKNOWN
     if direct is not None and _known(direct, "win_rate"):
-        verdict = _verdict(direct, "win_rate", 50)
+        verdict = _verdict(direct, "win_rate", 50, "p_value_holm")
         start = {
             BETTER: f"{run} beats {baseline}",
             WORSE: f"{run} loses to {baseline}",
             UNCLEAR: f"No clear difference between {run} and {baseline}",
         }[verdict]
-        sentences.append(f"{start}: it wins {_percent(direct, 'win_rate')} of the direct comparisons.")
+        sentences.append(
+            f"{start}: it wins {_percent(direct, 'win_rate')} of the direct comparisons{_test(direct, 'p_value_holm')}."
+        )
     if chosen is not None and _known(chosen, "difference"):
-        against_chosen = _verdict(chosen, "difference", 0)
+        against_chosen = _verdict(chosen, "difference", 0, "difference_p_value_holm")
         signed = _signed(chosen["difference"])
         points = f"{abs(chosen['difference']):.1f} percentage points"
         place = {
@@ -127,7 +174,7 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
         subject = "its win rate" if sentences else f"the win rate of {run}"
         sentences.append(
             f"Against the dataset's chosen responses {subject} is {chosen['win_rate']:.1f}%, {place}"
-            f"{_interval(chosen, 'difference', ' (95% interval {} to {})')}."
+            f"{_interval(chosen, 'difference', ' (95% interval {} to {})')}{_test(chosen, 'difference_p_value_holm')}."
         )
         if verdict == UNKNOWN:
             verdict = against_chosen
@@ -144,10 +191,17 @@ def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:
     return Finding(run, "the baseline", text)
 
 
-def _verdict(row: dict, column: str, even: float) -> str:
+def _verdict(row: dict, column: str, even: float, test: str) -> str:
+    if row.get(test, math.nan) >= ALPHA:
+        return UNCLEAR
     if row[f"{column}_low"] > even:
         return BETTER
     return WORSE if row[f"{column}_high"] < even else UNCLEAR
+
+
+def _test(row: dict, column: str) -> str:
+    """The corrected p-value in words, "" where there is none."""
+    return "" if math.isnan(row.get(column, math.nan)) else f", p = {p_value(row[column])} after Holm's correction"
 
 
 def _rate(opponents: dict[str, dict], baseline: str) -> float:

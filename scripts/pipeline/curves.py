@@ -1,0 +1,82 @@
+"""The learning curves: loss, implicit reward accuracy and margin over the training steps."""
+
+import altair as alt
+import numpy as np
+import pandas as pd
+
+from pipeline.drawing import Figure, Panel, values
+from pipeline.method_styles import method_color
+from pipeline.run_table import Run, RunTable, read_metrics
+
+CURVES = {
+    "loss": "training loss",
+    "rewards/accuracies": "implicit reward accuracy",
+    "rewards/margins": "implicit reward margin",
+}
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+# Steps of a curve that are drawn, spread evenly over the logged ones.
+MAX_STEPS = 200
+
+
+def learning_curves(table: RunTable, shown: dict[tuple[str, str], list[Run]]) -> Figure:
+    """Mean over seeds, in a band from the lowest to the highest seed; a row of panels per (dataset, model).
+
+    Args:
+        shown: the runs to draw of each (dataset, model).
+    """
+    rows = []
+    for group, runs in shown.items():
+        trained = [run for run in runs if run.seeds_with("metrics")]
+        logs = {run.run: pd.concat([read_metrics(run, seed) for seed in run.seeds_with("metrics")]) for run in trained}
+        panels = []
+        for number, (metric, name) in enumerate(CURVES.items()):
+            points = [point for run in trained for point in curve_points(logs[run.run], metric, run)]
+            title = f"{group[0]}, {group[1]}: {name}" if len(table.groups) > 1 else name
+            panels.append(Panel(title, _panel(points, trained, legend=number == 0)))
+        rows.append(panels)
+    return Figure(
+        "learning_curves",
+        "Learning curves",
+        "Mean over seeds, in a band from the lowest to the highest seed. Losses of different methods are of different "
+        "objectives: compare their course, not their height.",
+        rows,
+    )
+
+
+def curve_points(log: pd.DataFrame, metric: str, run: Run) -> list[dict]:
+    """The points of one curve: run, method, step, mean, low and high over seeds."""
+    found = log[log["metric"] == metric].groupby("step")["value"].agg(["mean", "min", "max"])
+    kept = np.unique(np.linspace(0, len(found) - 1, MAX_STEPS).astype(int)) if len(found) else []
+    return [
+        {"run": run.run, "method": run.method, "step": int(step), "mean": mean, "low": low, "high": high}
+        for step, mean, low, high in found.iloc[kept].itertuples()
+    ]
+
+
+def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
+    data, color = alt.Chart(values(points)), method_color(runs, legend)
+    x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=4))
+    y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
+    dashes = _dashes(runs)
+    names = list(dashes)
+    several = len(set(map(tuple, dashes.values()))) > 1
+    dash = alt.StrokeDash(
+        "run:N",
+        scale=alt.Scale(domain=names, range=list(dashes.values())),
+        legend=alt.Legend(symbolType="stroke") if legend and several and len(names) <= 12 else None,
+    )
+    tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
+    band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
+    line = data.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tips)
+    return alt.layer(band, line).properties(height=220)
+
+
+_ENDS = ("mean", "low", "high")
+
+
+def _dashes(runs: list[Run]) -> dict[str, list[int]]:
+    """A line style per run name, different for the first runs of one method."""
+    names: dict[str, list[str]] = {}
+    for run in runs:
+        names.setdefault(run.method, []).append(run.run)
+    return {name: DASHES[i % len(DASHES)] for of_method in names.values() for i, name in enumerate(of_method)}

@@ -1,0 +1,82 @@
+"""Charts in the page: figures of `pipeline.drawing` as specifications that take the page's colours and width."""
+
+import base64
+import hashlib
+import json
+from dataclasses import dataclass, field
+from functools import cache
+from pathlib import Path
+
+from markupsafe import Markup
+
+from pipeline.drawing import INK, LINE, MUTED, PAPER, Figure, panel_specification
+
+COLORS = {INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"}
+FOLDER = Path(__file__).parent
+SCRIPTS = (
+    "codec.js",
+    "charts.js",
+    "table.js",
+    "outcomes.js",
+    "search.js",
+    "virtual_list.js",
+    "detail.js",
+    "browser.js",
+)
+MAIN = "main.js"
+
+
+@dataclass
+class Charts:
+    """The specifications of a page's charts, by the id of their place."""
+
+    specifications: dict[str, dict] = field(default_factory=dict)
+
+    def place(self, figure: Figure, prefix: str = "") -> dict:
+        """A figure for the template charts.jinja: name, title, caption, and rows of panels with title and place."""
+        name, rows = f"{prefix}{figure.name}", []
+        for row in figure.rows:
+            panels = []
+            for panel in row:
+                place = f"chart-{name}-{len(rows)}-{len(panels)}"
+                text = json.dumps(panel_specification(panel))
+                for color, variable in COLORS.items():
+                    text = text.replace(color, variable)
+                self.specifications[place] = json.loads(text)
+                panels.append({"title": panel.title, "place": place})
+            rows.append(panels)
+        return {"name": name, "title": figure.title, "caption": figure.caption, "rows": rows}
+
+
+@cache
+def chart_library() -> str:
+    """Vega, Vega-Lite and Vega-Embed as one script, with their licences."""
+    import vl_convert
+
+    notice = (FOLDER / "vega_license.txt").read_text(encoding="utf-8")
+    return f"/*\n{notice}*/\n{vl_convert.javascript_bundle()}".replace("</script", "<\\/script")
+
+
+@cache
+def page_script() -> str:
+    """The page's own modules as one script: their imports of each other are left out, and the word export."""
+    parts = []
+    for name in (*SCRIPTS, MAIN):
+        lines = (FOLDER / "scripts" / name).read_text(encoding="utf-8").splitlines()
+        parts += [line.removeprefix("export ") for line in lines if not line.startswith("import ")]
+    return "\n".join(parts) + "\n"
+
+
+def script_element(content: str, kind: str = "") -> Markup:
+    """A script element with this content."""
+    return Markup(f"<script{kind}>{content}</script>")
+
+
+def content_policy(scripts: list[str]) -> str:
+    """A policy that lets these inline scripts run, and nothing else: no request of any kind."""
+    hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
+    allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)
+    return (
+        f"default-src 'none'; script-src {allowed}; style-src 'unsafe-inline'; img-src data:; base-uri 'none'; "
+        "form-action 'none'"
+    )

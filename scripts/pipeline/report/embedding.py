@@ -1,0 +1,59 @@
+"""What the page carries for its scripts: JSON, and text in compressed chunks that are decoded when they are wanted.
+
+A chunk is gzip in base64, in a script element of a type that browsers do not run. Nothing of it is HTML: base64 has no
+"<", and JSON gets every "<" written as an escape.
+"""
+
+import base64
+import gzip
+import json
+import re
+
+from markupsafe import Markup
+
+# Characters that have no place in an HTML page: control characters, and surrogates that UTF-8 cannot hold.
+UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
+SEPARATOR = "\x1e"
+LEVEL = 6
+
+
+class Chunks:
+    """Compressed chunks, by number."""
+
+    def __init__(self) -> None:
+        self.contents: list[str] = []
+
+    def add(self, text: str) -> int:
+        """Store a text; the same bytes for the same text."""
+        packed = gzip.compress(text.encode("utf-8"), LEVEL, mtime=0)
+        self.contents.append(base64.b64encode(packed).decode("ascii"))
+        return len(self.contents) - 1
+
+    def add_texts(self, texts: list[str | None]) -> int:
+        """Store texts, None for one that is not there."""
+        return self.add(SEPARATOR.join("\x1f" if text is None else printable(text) for text in texts))
+
+    def add_json(self, content: object) -> int:
+        """Store anything that JSON can hold."""
+        return self.add(compact(content))
+
+    def markup(self) -> Markup:
+        """The script elements that hold the chunks."""
+        form = '<script type="application/gzip" id="chunk-{}">{}</script>'
+        return Markup("\n".join(form.format(i, content) for i, content in enumerate(self.contents)))
+
+
+def printable(text: str) -> str:
+    """Text without characters that no page can hold; each is shown as a replacement mark."""
+    return UNPRINTABLE.sub("\ufffd", text)
+
+
+def compact(content: object) -> str:
+    """JSON without spaces; what is not a number is refused."""
+    return json.dumps(content, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
+
+
+def json_element(name: str, content: object) -> Markup:
+    """A script element that holds JSON, to be read by its id."""
+    text = printable(compact(content)).replace("<", "\\u003c")
+    return Markup(f'<script type="application/json" id="{name}">{text}</script>')

@@ -1,0 +1,154 @@
+"""The browser of prompts and responses: what the page carries of them, in chunks.
+
+Per (dataset, model) the prompts have one order, and every column (the dataset's chosen and rejected responses, then
+each run and seed) has its responses in that order, in blocks of `BLOCK` prompts. Scores and mean preferences are a list
+per column; single verdicts, with the judge's own words where they are given, are in blocks again.
+"""
+
+import math
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline import statistics
+from pipeline.io import read_parquet
+from pipeline.report.embedding import Chunks, printable
+from pipeline.report.section import Section
+from pipeline.run_table import (
+    CHOSEN,
+    SCORE_COLUMNS,
+    Run,
+    RunTable,
+    read_responses,
+    read_scores,
+    read_verdict_details,
+)
+
+BLOCK = 512
+REJECTED = "rejected"
+Texts = dict[str, str]
+
+
+def responses_section(
+    table: RunTable, pairs: dict[str, Path], replies: pd.Series | None, chunks: Chunks
+) -> tuple[Section, dict]:
+    """The section, and the index that its script reads.
+
+    Args:
+        pairs: per dataset a scored split of the prompts (prompt_id, prompt, chosen, rejected, chosen_score,
+            rejected_score); a dataset may be missing.
+        replies: a judge's raw replies by request key, None where there are none.
+        chunks: to which the texts are added.
+    """
+    groups = [_group(table, group, pairs.get(group[0]), replies, chunks) for group in table.groups]
+    total = sum(column["responses"] for group in groups for column in group["columns"])
+    section = Section(
+        "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
+    )
+    return section, {"block": BLOCK, "baseline": table.baseline, "groups": groups}
+
+
+def plain_text(content: object) -> str:
+    """A prompt or response as text: itself, or the messages of a dialogue, each behind its role."""
+    if content is None or (isinstance(content, float) and math.isnan(content)):
+        return ""
+    if isinstance(content, str):
+        return content
+    if isinstance(content, dict):
+        return f"{content.get('role', '')}: {content.get('content', '')}"
+    return "\n\n".join(plain_text(part) for part in content) if isinstance(content, Iterable) else str(content)
+
+
+def response_text(content: object) -> str:
+    """A response as text; that of a single message has no role before it."""
+    if not isinstance(content, str | dict) and isinstance(content, Iterable) and len(list(content)) == 1:
+        content = next(iter(content))
+        return plain_text(content.get("content", "")) if isinstance(content, dict) else plain_text(content)
+    return plain_text(content)
+
+
+def _group(
+    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: pd.Series | None, chunks: Chunks
+) -> dict:
+    runs = table.runs_of(group)
+    prompts: Texts = {}
+    for run in runs:
+        for seed in run.seeds:
+            prompts |= read_responses(run, seed)["prompt"].to_dict()
+    ids = sorted(prompts)
+    columns = []
+    if pairs is not None:
+        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, f"{CHOSEN}_score", f"{REJECTED}_score"])
+        frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
+        for name in (CHOSEN, REJECTED):
+            label = {"run": name, "method": "dataset", "seed": None}
+            columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
+    for run in runs:
+        for seed in run.seeds:
+            columns.append(_column(run, seed, ids, replies, chunks))
+    texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
+    return {
+        "dataset": group[0],
+        "model": group[1],
+        "prompts": len(ids),
+        "ids": chunks.add_json([printable(str(name)) for name in ids]),
+        "text": texts,
+        "columns": columns,
+    }
+
+
+def _column(run: Run, seed: int, ids: list[str], replies: pd.Series | None, chunks: Chunks) -> dict:
+    column = {"run": run.run, "method": run.method, "seed": seed, "verdicts": {}}
+    column |= _texts(read_responses(run, seed)["response"].reindex(ids), chunks)
+    if "scores" in run.files[seed]:
+        column |= _scores(read_scores(run, seed).reindex(ids), chunks)
+    for opponent in run.baselines:
+        verdicts = read_verdict_details(run, seed, opponent)
+        means = statistics.order_means(verdicts).reindex(ids)
+        details = dict(_details(verdicts, replies))
+        column["verdicts"][opponent] = {
+            "preference": chunks.add_json([_rounded(value) for value in means]),
+            "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
+        }
+    return column
+
+
+def _texts(responses: pd.Series, chunks: Chunks) -> dict:
+    texts = [
+        None if value is None or (isinstance(value, float) and math.isnan(value)) else response_text(value)
+        for value in responses
+    ]
+    return {
+        "text": [chunks.add_texts(block) for block in _blocks(texts)],
+        "responses": sum(text is not None for text in texts),
+    }
+
+
+def _scores(scores: pd.Series, chunks: Chunks) -> dict:
+    return {"score": chunks.add_json([_rounded(value) for value in scores])}
+
+
+def _details(verdicts: pd.DataFrame, replies: pd.Series | None) -> Iterator[tuple[str, list[list]]]:
+    """Per prompt its verdicts: [order, status, preference, score_run, score_baseline, judge, model, reply]."""
+    known = {} if replies is None else replies.to_dict()
+    columns = ["prompt_id", "order", "status", "preference", *SCORE_COLUMNS]
+    found: dict[str, list[list]] = {}
+    for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
+        index=False
+    ):
+        reply = known.get(key) if key else None
+        texts = [None if text is None else printable(str(text)) for text in (judge, model, reply)]
+        numbers = [_rounded(value) for value in (preference, run, baseline)]
+        found.setdefault(prompt, []).append([order, status, *numbers, *texts])
+    return iter(found.items())
+
+
+def _blocks(values: list) -> list[list]:
+    return [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+
+
+def _rounded(value: object) -> float | None:
+    """Four digits behind the point; None for what is no finite number."""
+    number = float("nan") if value is None else float(value)
+    return round(number, 4) + 0.0 if math.isfinite(number) else None

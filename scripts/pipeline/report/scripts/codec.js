@@ -1,0 +1,64 @@
+// Chunks of the page: gzip in base64, decoded when they are wanted and kept while there is room.
+const ROOM = 256e6; // characters of decoded text held at once
+const decoded = new Map(); // chunk number -> promise of {value, size}, least recently used first
+let held = 0;
+
+export function readJson(id) {
+  return JSON.parse(document.getElementById(id).textContent);
+}
+
+async function unpack(number) {
+  const packed = document.getElementById(`chunk-${number}`).textContent;
+  const binary = atob(packed);
+  const bytes = new Uint8Array(binary.length);
+  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
+  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
+  return new Response(stream).text();
+}
+
+async function cached(number, convert) {
+  let entry = decoded.get(number);
+  if (entry) {
+    decoded.delete(number);
+  } else {
+    entry = unpack(number).then((text) => {
+      held += text.length;
+      return { value: convert(text), size: text.length };
+    });
+  }
+  decoded.set(number, entry);
+  const { value } = await entry;
+  for (const [oldest, promise] of decoded) {
+    if (held <= ROOM || oldest === number) break;
+    decoded.delete(oldest);
+    held -= (await promise).size;
+  }
+  return value;
+}
+
+// The texts of a block; null for one that is not there.
+export function texts(number) {
+  return cached(number, (text) => text.split("\x1e").map((part) => (part === "\x1f" ? null : part)));
+}
+
+export function json(number) {
+  return cached(number, JSON.parse);
+}
+
+// An element with text and children; text never becomes markup.
+export function element(tag, properties = {}, ...children) {
+  const made = document.createElement(tag);
+  for (const [name, value] of Object.entries(properties)) {
+    if (name === "class") made.className = value;
+    else if (name.startsWith("on")) made.addEventListener(name.slice(2), value);
+    else if (value !== false && value !== null && value !== undefined) made.setAttribute(name, value === true ? "" : value);
+  }
+  made.append(...children.filter((child) => child !== null && child !== undefined));
+  return made;
+}
+
+export function number(value, digits, sign = false) {
+  if (value === undefined || value === null) return "–";
+  const text = value.toFixed(digits).replace("-", "−");
+  return sign && value > 0 ? `+${text}` : text;
+}

@@ -1,0 +1,76 @@
+// One prompt with two responses side by side: scores, verdicts, the judge's own words. Everything is text.
+import { element, json, number, texts } from "./codec.js";
+import { contradicts, directVerdicts, outcome, scores } from "./outcomes.js";
+import { marked } from "./search.js";
+
+const SHOWN = 3000; // characters of a text before it is folded
+
+export function columnName(column) {
+  return column.seed === null ? `${column.run} (dataset)` : `${column.run}, seed ${column.seed}`;
+}
+
+export async function detail(group, block, row, left, right, expression) {
+  const [number_, place] = [Math.floor(row / block), row % block];
+  const prompt = (await texts(group.text[number_]))[place];
+  const ids = await json(group.ids);
+  const sides = await Promise.all([left, right].map((column) => side(column, number_, place, row, expression)));
+  const found = directVerdicts(left, right);
+  const orders = found ? (await json(found.details[number_]))[place] : [];
+  return [
+    element("div", { class: "soft id" }, `prompt ${ids[row]}`),
+    folded(prompt, "prompt", expression),
+    element("div", { class: "sides" }, ...sides),
+    verdictBlock(orders, found, left, right),
+  ];
+}
+
+async function side(column, number_, place, row, expression) {
+  const text = (await texts(column.text[number_]))[place];
+  const found = await scores(column);
+  const facts = [];
+  if (text !== null) facts.push(`${[...text].length.toLocaleString("en")} characters`);
+  if (found && found[row] !== null) facts.push(`reward ${number(found[row], 2)}`);
+  for (const [opponent, verdict] of Object.entries(column.verdicts ?? {})) {
+    const word = { left: "won", right: "lost", tie: "tied", none: "no verdict" }[outcome((await json(verdict.preference))[row])];
+    facts.push(`${word} against ${opponent}`);
+  }
+  const body = text === null ? element("p", { class: "soft" }, "no response to this prompt")
+    : text.trim() === "" ? element("p", { class: "soft" }, "(empty response)") : folded(text, "", expression);
+  return element("article", {}, element("h4", {}, columnName(column)), element("p", { class: "soft facts" }, facts.join(" · ")), body);
+}
+
+function folded(text, kind, expression) {
+  const holder = element("div", { class: `text ${kind}`, dir: "auto" });
+  if (text.length <= SHOWN) {
+    holder.append(...marked(text, expression));
+    return holder;
+  }
+  const all = element("button", { class: "quiet", onclick: () => {
+    holder.replaceChildren(...marked(text, expression));
+    all.remove();
+  } }, `show all ${text.length.toLocaleString("en")} characters`);
+  holder.append(...marked(text.slice(0, SHOWN), expression), "…");
+  return element("div", {}, holder, all);
+}
+
+function verdictBlock(orders, found, left, right) {
+  const block = element("section", { class: "verdicts" }, element("h4", {}, "Verdicts"));
+  if (!found) {
+    block.append(element("p", { class: "soft" }, "No judge compared these two with each other; each line above says how it did against others."));
+    return block;
+  }
+  if (!orders.length) block.append(element("p", { class: "soft" }, "No verdict on this prompt."));
+  if (contradicts(orders)) block.append(element("p", { class: "flag" }, "The two orders contradict each other."));
+  const [own, other] = found.mirrored ? [right, left] : [left, right];
+  for (const [order, status, preference, scoreOwn, scoreOther, judge, model, reply] of orders) {
+    const winner = { left: own.run, right: other.run, tie: "a tie", none: status }[outcome(preference)];
+    const parts = [judge === model || !model ? judge : `${judge} (${model})`];
+    if (order !== "none") parts.push(`order: ${order.replaceAll("_", " ")}`);
+    if (scoreOwn !== null && scoreOther !== null) parts.push(`scores ${own.run} ${scoreOwn}, ${other.run} ${scoreOther}`);
+    block.append(element("p", {}, element("strong", {}, winner), element("span", { class: "soft" }, ` ${parts.filter(Boolean).join(" · ")}`)));
+    if (reply !== null) {
+      block.append(element("details", {}, element("summary", {}, "the judge's reply"), folded(reply, "reply", null)));
+    }
+  }
+  return block;
+}

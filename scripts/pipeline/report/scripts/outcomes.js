@@ -1,0 +1,32 @@
+// What is known of two columns prompt by prompt: preference of the left over the right, scores, and where details are.
+import { json } from "./codec.js";
+
+// The verdicts that compare the two directly: {preference, details, mirrored}, null where none were asked for.
+export function directVerdicts(left, right) {
+  const same = (run, other) => other.seed === null || other.seed === run.seed;
+  if (left.verdicts?.[right.run] && same(left, right)) return { ...left.verdicts[right.run], mirrored: false };
+  if (right.verdicts?.[left.run] && same(right, left)) return { ...right.verdicts[left.run], mirrored: true };
+  return null;
+}
+
+export async function preferences(left, right) {
+  const found = directVerdicts(left, right);
+  if (!found) return null;
+  const values = await json(found.preference);
+  return found.mirrored ? values.map((value) => (value === null ? null : 1 - value)) : values;
+}
+
+export async function scores(column) {
+  return column.score === undefined ? null : json(column.score);
+}
+
+export function outcome(preference) {
+  if (preference === null || preference === undefined) return "none";
+  return preference === 0.5 ? "tie" : preference > 0.5 ? "left" : "right";
+}
+
+// Orders of one pair that contradict each other.
+export function contradicts(orders) {
+  const values = orders.map((order) => order[2]).filter((value) => value !== null);
+  return values.some((value) => value > 0.5) && values.some((value) => value < 0.5);
+}

@@ -1,0 +1,44 @@
+// Search in texts: block after block, giving way to the page in between.
+import { texts } from "./codec.js";
+
+const TURN = 24; // milliseconds of work before the page gets its turn
+
+export function pattern(query) {
+  return query ? new RegExp(query.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "iu") : null;
+}
+
+// Rows (of `rows`, ascending) where any of the sources matches; null when `isStale` says that nobody waits any more.
+export async function matchingRows(rows, sources, expression, block, isStale) {
+  const found = [];
+  let started = performance.now();
+  for (let at = 0; at < rows.length; ) {
+    const number = Math.floor(rows[at] / block);
+    const parts = await Promise.all(sources.map((source) => texts(source[number])));
+    if (isStale()) return null;
+    for (; at < rows.length && Math.floor(rows[at] / block) === number; at++) {
+      const place = rows[at] - number * block;
+      if (parts.some((part) => part[place] !== null && expression.test(part[place]))) found.push(rows[at]);
+    }
+    if (performance.now() - started > TURN) {
+      await new Promise((resume) => setTimeout(resume));
+      started = performance.now();
+    }
+  }
+  return found;
+}
+
+// Text with its matches marked, as nodes.
+export function marked(text, expression) {
+  if (!expression) return [document.createTextNode(text)];
+  const nodes = [];
+  let last = 0;
+  for (const match of text.matchAll(new RegExp(expression.source, "giu"))) {
+    nodes.push(document.createTextNode(text.slice(last, match.index)));
+    const mark = document.createElement("mark");
+    mark.textContent = match[0];
+    nodes.push(mark);
+    last = match.index + match[0].length;
+  }
+  nodes.push(document.createTextNode(text.slice(last)));
+  return nodes;
+}

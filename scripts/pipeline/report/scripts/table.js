@@ -1,0 +1,135 @@
+// The table of all results: filters, columns to choose, sorting by a click on a heading.
+import { element, number, readJson } from "./codec.js";
+
+const TITLES = { tag: "tag", dataset: "dataset", model: "model", method: "method", run: "run", against: "against", seed: "seeds" };
+
+export class ResultsTable {
+  constructor(place, openRun) {
+    this.place = place;
+    this.openRun = openRun;
+    Object.assign(this, readJson("results-table"));
+    this.chosen = {};
+    this.sort = null;
+    this.shown = new Set(this.columns.filter((column) => column.shown).map((column) => column.name));
+    this.controls = place.querySelector(".controls");
+    this.table = place.querySelector("table");
+    this.count = place.querySelector(".count");
+    this.buildControls();
+    this.draw();
+  }
+
+  value(row, name) {
+    return name.startsWith("hyper.") ? row.hyper[name.slice(6)] : row[name];
+  }
+
+  distinct(name, rows) {
+    const values = [...new Set(rows.map((row) => this.value(row, name)).filter((value) => value !== undefined))];
+    return values.every((value) => value !== "" && !isNaN(value)) ? values.sort((a, b) => a - b) : values;
+  }
+
+  buildControls() {
+    const seeds = element("input", { type: "checkbox", id: "each-seed", onchange: () => this.draw() });
+    this.controls.append(element("label", { class: "check" }, seeds, "each seed"));
+    const best = element("input", { type: "checkbox", id: "best-only", disabled: !this.selected, onchange: () => this.draw() });
+    this.controls.append(element("label", { class: "check" }, best, "best of each sweep"));
+    for (const name of ["tag", "dataset", "model", "method", "against", ...this.hyper.map((key) => `hyper.${key}`)]) {
+      const values = this.distinct(name, this.rows);
+      const title = name.replace("hyper.", "");
+      const select = element("select", { "data-filter": name, "aria-label": title, onchange: (event) => {
+        this.chosen[name] = event.target.value;
+        this.draw();
+      } });
+      select.append(element("option", { value: "" }, `all`));
+      for (const value of values) select.append(element("option", { value }, value));
+      this.controls.append(element("label", { class: values.length > 1 ? "" : "single" }, element("span", {}, title), select));
+    }
+    this.seedSelect = element("select", { "data-filter": "seed", "aria-label": "seed", onchange: () => this.draw() });
+    this.seedSelect.append(element("option", { value: "" }, "all"));
+    for (const value of this.distinct("seed", this.rows.filter((row) => row.seeded))) {
+      this.seedSelect.append(element("option", { value }, value));
+    }
+    this.controls.append(element("label", {}, element("span", {}, "seed"), this.seedSelect));
+    this.search = element("input", { type: "search", placeholder: "name of a run", "aria-label": "name of a run", oninput: () => this.draw() });
+    this.controls.append(element("label", {}, element("span", {}, "run"), this.search));
+    const menu = element("div", { class: "menu" });
+    for (const column of this.columns) {
+      const box = element("input", { type: "checkbox", checked: this.shown.has(column.name), "data-column": column.name, onchange: (event) => {
+        if (event.target.checked) this.shown.add(column.name);
+        else this.shown.delete(column.name);
+        this.draw();
+      } });
+      menu.append(element("label", { class: "check" }, box, column.title));
+    }
+    this.controls.append(element("details", { class: "columns" }, element("summary", {}, "columns"), menu));
+  }
+
+  visibleRows() {
+    const seeded = document.getElementById("each-seed").checked || this.seedSelect.value !== "";
+    document.getElementById("each-seed").checked = seeded;
+    const best = document.getElementById("best-only").checked;
+    const wanted = Object.entries(this.chosen).filter(([, value]) => value !== "");
+    const text = this.search.value.toLowerCase();
+    const rows = this.rows.filter((row) => row.seeded === seeded && (!best || row.best) &&
+      wanted.every(([name, value]) => this.value(row, name) === value) &&
+      (!this.seedSelect.value || row.seed === this.seedSelect.value) && row.run.toLowerCase().includes(text));
+    if (this.sort) {
+      const { name, down } = this.sort;
+      const missing = (value) => value === undefined || value === "";
+      const compare = (a, b) => (typeof a === "number" ? a - b : String(a).localeCompare(String(b), undefined, { numeric: true }));
+      rows.sort((first, second) => {
+        const [a, b] = [this.value(first, name), this.value(second, name)];
+        if (missing(a) || missing(b)) return missing(a) - missing(b);
+        return down ? compare(b, a) : compare(a, b);
+      });
+    }
+    return rows;
+  }
+
+  draw() {
+    const rows = this.visibleRows();
+    const several = (name) => this.distinct(name, this.rows).length > 1;
+    const names = this.names.filter((name) => name === "run" || name === "seed" || several(name));
+    const texts = [...names, ...this.hyper.map((key) => `hyper.${key}`)];
+    const columns = this.columns.filter((column) => this.shown.has(column.name));
+    const head = element("tr");
+    for (const name of texts) head.append(this.heading(name, TITLES[name] ?? name.slice(6), false));
+    for (const column of columns) head.append(this.heading(column.name, column.title, true));
+    const body = element("tbody");
+    for (const row of rows) {
+      const line = element("tr");
+      for (const name of texts) {
+        const value = this.value(row, name) ?? "";
+        if (name === "run") {
+          const link = element("button", { class: "link", title: "read its responses", onclick: () => this.openRun(row) }, value);
+          line.append(element("th", { scope: "row" }, link, row.best ? element("small", {}, "best of its sweep") : ""));
+        } else line.append(element("td", {}, value));
+      }
+      for (const column of columns) line.append(this.cell(row, column));
+      body.append(line);
+    }
+    this.table.replaceChildren(element("thead", {}, head), body);
+    this.count.textContent = `${rows.length} of ${this.rows.filter((row) => row.seeded === (rows[0]?.seeded ?? false)).length} rows`;
+  }
+
+  heading(name, title, isNumber) {
+    const sorted = this.sort?.name === name ? (this.sort.down ? "descending" : "ascending") : "none";
+    const button = element("button", { class: "sort", "data-sort": name, onclick: () => {
+      // Numbers start with the highest, names with the first; the third click restores the order of the config.
+      const first = isNumber;
+      if (this.sort?.name !== name) this.sort = { name, down: first };
+      else if (this.sort.down === first) this.sort = { name, down: !first };
+      else this.sort = null;
+      this.draw();
+    } }, title);
+    return element("th", { scope: "col", class: isNumber ? "n" : "", "aria-sort": sorted }, button);
+  }
+
+  cell(row, column) {
+    const value = row[column.name];
+    const signed = column.name === "difference";
+    const cell = element("td", { class: "n" }, number(value, column.digits, signed));
+    const [low, high] = [row[`${column.name}_low`], row[`${column.name}_high`]];
+    if (low !== undefined) cell.append(element("small", {}, `${number(low, column.digits)} to ${number(high, column.digits)}`));
+    return cell;
+  }
+}

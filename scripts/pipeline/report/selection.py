@@ -1,0 +1,50 @@
+"""The best run of each method's sweep, chosen on the selection split and never on the reported one."""
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from pipeline.run_table import CHOSEN, RunTable
+
+Key = tuple[str, str, str]
+
+
+@dataclass(frozen=True)
+class Selection:
+    """How runs represent their methods.
+
+    Attributes:
+        best: (dataset, model, run) of each method's best run; None where it was not chosen.
+        note: how it was chosen, or why not; "" where no method has several runs.
+    """
+
+    best: set[Key] | None
+    note: str
+
+
+def selection_of(table: RunTable, selection: pd.DataFrame | None) -> Selection:
+    """The choice from the win-rate table of the same runs on the selection split."""
+    if not has_sweep(table):
+        return Selection(None, "Each method has one run, so there is no sweep to choose from.")
+    if selection is None:
+        return Selection(
+            None,
+            "Some methods have several runs, and there are no results of the selection split to choose the best by; "
+            f"choosing on the reported split ({table.split}) would flatter the winner, so none is chosen.",
+        )
+    best = best_of_sweeps(table, selection)
+    return Selection(best, "The best of each sweep has the highest win rate against chosen on the selection split.")
+
+
+def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
+    """(dataset, model, run) of each method's run with the highest win rate against chosen."""
+    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"])
+    known = {(*run.group, run.run) for run in table.runs}
+    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
+    highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
+    return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))
+
+
+def has_sweep(table: RunTable) -> bool:
+    """Whether a method has several runs on one dataset and model."""
+    return len({(*run.group, run.method) for run in table.runs}) < len(table.runs)
