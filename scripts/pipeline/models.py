@@ -125,13 +125,23 @@ def peft_config(entry: dict):
     )
 
 
-def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write a checkpoint (weights in safetensors, or the adapter alone) and its tokenizer, nothing else."""
+def save_checkpoint(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a checkpoint (weights in safetensors, or the adapter alone) and its tokenizer, nothing else.
+
+    Args:
+        state_dict: the weights, where the model has a part of them only.
+    """
+    weights = {} if state_dict is None else {"state_dict": state_dict}
     with atomic_folder(folder) as temporary:
         if hasattr(model, "peft_config"):
-            model.save_pretrained(temporary, selected_adapters=["default"])
+            model.save_pretrained(temporary, selected_adapters=["default"], **weights)
         else:
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, **weights)
         tokenizer.save_pretrained(temporary)
 
 

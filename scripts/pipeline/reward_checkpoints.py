@@ -197,7 +197,11 @@ def check_score_trunk(model_type: str) -> None:
 
 
 def save_score_model(
-    classifier: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: str | Path, text_format: str | None = None
+    classifier: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    text_format: str | None = None,
+    state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a one-label sequence classifier as a safe-rlhf score model.
 
@@ -207,6 +211,7 @@ def save_score_model(
     Args:
         classifier: LlamaForSequenceClassification or Qwen2ForSequenceClassification with num_labels=1.
         text_format: that it was trained on; recorded in the config, where scoring finds it.
+        state_dict: the weights, where the classifier has a part of them only.
 
     Raises:
         InputError: another architecture.
@@ -215,7 +220,8 @@ def save_score_model(
 
     config = classifier.config
     check_score_trunk(config.model_type)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+    whole = classifier.state_dict() if state_dict is None else state_dict
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
     weights["score_head.weight"] = weights.pop("score.weight")
     weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
     fields = {key: value for key, value in config.to_dict().items() if key in LlamaConfig().to_dict()}
