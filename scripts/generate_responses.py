@@ -40,16 +40,13 @@ def main(argv: list[str] | None = None) -> None:
     device = device_from_arguments(arguments)
     entry = spec["model"]
     tokenizer = load_tokenizer(arguments.model, entry)
-    policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.place).eval()
+    policy = load_policy(arguments.model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
     decoding = spec["decoding"]
-    responses = generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device)
+    common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
+    responses = generate_responses(decoding, *common)
     plain = decoding | PLAIN_SAMPLING
-    sample = (
-        responses
-        if decoding == plain
-        else generate_responses(plain, entry, frame, policy, tokenizer, arguments.seed, device)
-    )
-    base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.place).eval()
+    sample = responses if decoding == plain else generate_responses(plain, *common)
+    base = load_policy(arguments.reference_model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
     evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device, spec["max_length"])
     if not is_first_process():
         return

@@ -30,6 +30,7 @@ class Device:
         attention: transformers' attn_implementation.
         batch_sizes: rows per device and step, by stage.
         description: for records, such as the GPU's own name.
+        server_url: where an OpenAI-compatible server for the decoding backend server is, if any.
     """
 
     name: str
@@ -38,6 +39,7 @@ class Device:
     attention: str
     batch_sizes: dict[str, int]
     description: str
+    server_url: str | None = None
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
@@ -107,6 +109,7 @@ def resolve_device(name: str, entry: dict) -> Device:
         attention=attention,
         batch_sizes=dict(entry["per_device_batch_size"]),
         description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
+        server_url=entry.get("server_url"),
     )
 
 

@@ -44,7 +44,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
     """
     entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
-    model = load_policy(model_path, entry, **device.model_kwargs())
+    model = load_policy(model_path, entry, device=device, **device.model_kwargs())
     arguments = DPOConfig(
         output_dir=scratch,
         max_length=spec["max_length"],

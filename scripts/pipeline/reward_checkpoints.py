@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from pipeline.io import InputError, atomic_folder
+from pipeline.quantization import four_bit
 from pipeline.reward_files import base_entry, base_of_adapter, checkpoint_folder, read_weights, weight_files
 from pipeline.reward_networks import (
     HEADED,
@@ -148,19 +149,8 @@ def _quantization(path: str, entry: dict, dtype: torch.dtype, device: str):
     """The 4-bit configuration that an entry asks for: nf4, double quantisation; None where it asks for none."""
     if not entry.get("load_in_4bit"):
         return None
-    if device == "cpu":
-        raise InputError(f"{path}: load_in_4bit needs a CUDA device, this one is {device}; leave it out or use one")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError(f"{path}: load_in_4bit needs the package bitsandbytes, which is not installed")
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=["score", "classifier", "pooler"],  # heads, which stay as they are
-    )
+    heads = ["score", "classifier", "pooler"]  # which stay as they are
+    return four_bit(f"{path}: load_in_4bit", dtype, device, llm_int8_skip_modules=heads)
 
 
 # adapters
