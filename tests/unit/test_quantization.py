@@ -1,9 +1,9 @@
 """QLoRA: adapters on weights in 4 bits; where it cannot be, it is refused."""
 
+import pandas as pd
 import pytest
 import torch
 from fixtures_models import chat_tokenizer, cpu_device, trunk_config
-from test_training import FRAME, LORA, POLICY, SFT
 from transformers import AutoModelForCausalLM, BitsAndBytesConfig
 
 import pipeline.models
@@ -17,7 +17,17 @@ from pipeline.training import train_and_save
 from pipeline.training_policy import policy_trainer
 from pipeline.training_sft import sft_trainer
 
-QLORA = LORA | {"adapter": "qlora"}
+QLORA = {"adapter": "qlora", "lora": {"r": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}}
+TRAINING = {
+    **{"learning_rate": 1e-2, "epochs": 1, "max_steps": 2, "warmup_steps": 0, "lr_scheduler": "constant"},
+    **{"optimizer": "adamw_torch", "weight_decay": 0.0, "max_length": 128, "global_batch_size": 4, "seed": 0},
+}
+SFT = {**TRAINING, "responses": "chosen"}
+POLICY = {**TRAINING, "beta": 0.1, "label_smoothing": 0.0, "loss_type": "sigmoid"}
+FRAME = pd.DataFrame(
+    [(f"What is {i}?", f"It is {i}.", f"Thank you, {i}!", f"id{i}") for i in range(8)],
+    columns=["prompt", "chosen", "rejected", "prompt_id"],
+)
 
 
 @pytest.fixture
@@ -37,7 +47,7 @@ def test_qlora_needs_cuda(base):
 
 def test_qlora_needs_bitsandbytes(monkeypatch):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(InputError, match=r"adapter qlora needs the package bitsandbytes.* envs/requirements-gpu\.txt"):
+    with pytest.raises(InputError, match=r"adapter qlora needs the package bitsandbytes.*envs/requirements-gpu\.txt"):
         four_bit("adapter qlora", torch.float16, "cuda")
 
 
@@ -69,9 +79,8 @@ def test_adapters_on_four_bits_stay_adapters_from_sft_to_responses(base, tmp_pat
     before = {name: value.clone() for name, value in trainer.model.named_parameters() if value.requires_grad}
     train_and_save(trainer, trainer.processing_class, tmp_path / "sft", device)
     assert before and all("lora_" in name for name in before)
-    assert any(
-        not torch.equal(value, before[name]) for name, value in trainer.model.named_parameters() if name in before
-    )
+    after = {name: value for name, value in trainer.model.named_parameters() if name in before}
+    assert any(not torch.equal(after[name], before[name]) for name in before)
     sft = str(tmp_path / "sft" / "model")
     assert sorted(path.suffix for path in (tmp_path / "sft" / "model").glob("*model*")) == [".safetensors"]
 
