@@ -5,11 +5,14 @@ import yaml
 from snakemake.exceptions import WorkflowError
 
 from pipeline.config import ConfigError, Settings
+from pipeline.global_batch import check_global_batches
+from pipeline.io import InputError
 from pipeline.provenance import code_fingerprint
 
 try:
     settings = Settings.from_config(config, Path(workflow.basedir))
-except ConfigError as error:
+    check_global_batches(settings)
+except (ConfigError, InputError) as error:
     raise WorkflowError(str(error)) from None
 
 RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}
@@ -19,6 +22,21 @@ WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, MODELS, SEEDS, SPLIT = settings.datasets, settings.models, settings.seeds, settings.split
 REWARD_MODELS = sorted({settings.reward_model_name(dataset) for dataset in DATASETS})
 JUDGES = sorted({settings.judge_name(dataset) for dataset in DATASETS})
+
+# What the device gives a job that runs a model. None of it is in what makes a job stale.
+PROCESSES = settings.device_entry()["processes"]
+GPUS = 0 if settings.device_entry()["accelerator"] == "cpu" else PROCESSES
+
+
+def launcher(strategy):
+    """How a script is started: by Python, or in the device's processes by accelerate with that of its configs."""
+    if PROCESSES == 1:
+        return "python"
+    return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {PROCESSES}"
+
+
+# In training, processes may hold parts of a model; what else they share, each does with a whole one.
+LAUNCH = {"training": launcher(settings.device_entry()["distributed"]), "sharing": launcher("ddp")}
 
 
 def one_of(names):

@@ -19,13 +19,14 @@ rule generate_responses:
         "results/benchmarks/generate_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
     params:
         code=code("generate_responses.py"),
     shell:
-        "python scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
+        "{LAUNCH[sharing]} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
         " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
         " --responses {output.responses} --evaluation {output.evaluation}"
         " --device {resources.device} --threads 1 > {log} 2>&1"

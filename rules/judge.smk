@@ -20,7 +20,7 @@ rule judge_responses:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=lambda w: int(judge_kind(w) == "reward"),
+        gpu=lambda w: min(GPUS, 1) if judge_kind(w) == "reward" else 0,
         device=settings.device,
     params:
         code=code("judge_responses.py"),

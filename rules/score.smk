@@ -15,14 +15,15 @@ rule score_responses:
         "results/benchmarks/score_responses/{dataset}/{model}/{run}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
     params:
         code=code("score_responses.py"),
         reward_model=reward_model_path,
     shell:
-        "python scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
+        "{LAUNCH[sharing]} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
         " --reward-model {params.reward_model} --output {output}"
         " --device {resources.device} --threads 1 > {log} 2>&1"
 
@@ -40,8 +41,9 @@ rule score_bt:
         "results/benchmarks/score_bt/{dataset}/{reward_model}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
     params:
         code=code("score_bt.py"),
@@ -49,7 +51,7 @@ rule score_bt:
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "python scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
+        "{LAUNCH[sharing]} scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
         " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"
         " --device {resources.device} --threads 1 > {log} 2>&1"
 

@@ -17,16 +17,16 @@ rule train_sft:
         "results/benchmarks/train_sft/{dataset}/{model}.tsv"
     conda:
         "../envs/pipeline.yaml"
-    threads: 2
+    threads: 2 * PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
         wandb=WANDB,
     params:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
-        "OMP_WAIT_POLICY=passive python scripts/train_sft.py"
+        "OMP_WAIT_POLICY=passive {LAUNCH[training]} scripts/train_sft.py"
         " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
         " --device {resources.device} --threads 2 --wandb {resources.wandb} > {log} 2>&1"
 
@@ -49,15 +49,16 @@ rule train_reward:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
         wandb=WANDB,
     params:
         code=code("train_reward.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
-        "python scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{LAUNCH[training]} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
 
 
@@ -76,13 +77,14 @@ rule compute_reference:
     priority: 20
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
     params:
         code=code("compute_reference.py"),
     shell:
-        "python scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{LAUNCH[sharing]} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
 
 
@@ -108,8 +110,9 @@ rule train_policy:
     priority: 1
     conda:
         "../envs/pipeline.yaml"
+    threads: PROCESSES
     resources:
-        gpu=1,
+        gpu=GPUS,
         device=settings.device,
         wandb=WANDB,
     params:
@@ -119,6 +122,6 @@ rule train_policy:
             f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
         ),
     shell:
-        "python scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
+        "{LAUNCH[training]} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"

@@ -3,6 +3,8 @@
 Reads the reference spec (YAML), the SFT model and a split; writes parquet with the columns row (position in the split),
 prompt_id, ref_chosen_logps and ref_rejected_logps (nats, summed over the response's tokens). Pairs whose prompt alone
 fills max_length have no row.
+
+Under `accelerate launch` processes share the batches; the first one writes, and the result is the same.
 """
 
 import argparse
@@ -25,12 +27,14 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
 
+    from pipeline.processes import is_first_process
     from pipeline.reference import reference_logps
 
     device = device_from_arguments(arguments)
     with tempfile.TemporaryDirectory() as scratch:
         result = reference_logps(spec, frame, arguments.model, device, scratch)
-    write_parquet(result, arguments.output)
+    if is_first_process():
+        write_parquet(result, arguments.output)
 
 
 if __name__ == "__main__":

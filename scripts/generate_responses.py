@@ -4,6 +4,8 @@ Reads the generation spec (YAML: model entry and decoding), the split, its refer
 the SFT model. Writes the responses (parquet: prompt_id, prompt, response, response_ids, response_tokens, finished) and
 the log-probabilities behind implicit rewards and KL (parquet, columns as `pipeline.evaluation.evaluate_policy` says).
 KL is an expectation over the policy's own samples: where the decoding is another, it gets a sample of its own.
+
+Under `accelerate launch` processes share the prompts; the first one writes, and the result is the same.
 """
 
 import argparse
@@ -33,23 +35,23 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.evaluation import evaluate_policy
     from pipeline.generation import PLAIN_SAMPLING, generate_responses
     from pipeline.models import load_policy, load_tokenizer
+    from pipeline.processes import is_first_process
     from pipeline.progress import count_responses
 
     device = device_from_arguments(arguments)
     entry = spec["model"]
     tokenizer = load_tokenizer(arguments.model, entry)
-    policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
+    policy = load_policy(arguments.model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
     count_responses(policy, len(frame))
     decoding = spec["decoding"]
-    responses = generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device)
+    common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
+    responses = generate_responses(decoding, *common)
     plain = decoding | PLAIN_SAMPLING
-    sample = (
-        responses
-        if decoding == plain
-        else generate_responses(plain, entry, frame, policy, tokenizer, arguments.seed, device)
-    )
-    base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
+    sample = responses if decoding == plain else generate_responses(plain, *common)
+    base = load_policy(arguments.reference_model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
     evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device, spec["max_length"])
+    if not is_first_process():
+        return
     write_parquet(responses, arguments.responses)
     write_parquet(evaluation, arguments.evaluation)
     length, ended = responses["response_tokens"].mean(), responses["finished"].mean()

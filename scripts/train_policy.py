@@ -2,6 +2,8 @@
 
 Reads the policy spec (YAML), the train split, the reference log-probabilities and the SFT model; writes model/,
 metrics.parquet, cost.json and manifest.json into the output folder.
+
+Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
 import argparse
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
+    from pipeline.processes import is_first_process
     from pipeline.training import train_and_save
     from pipeline.training_policy import policy_trainer
     from pipeline.training_tracking import track
@@ -50,8 +53,9 @@ def main(argv: list[str] | None = None) -> None:
         config = spec | {"seed": arguments.seed}
         track(trainer, arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config)
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    inputs = [arguments.spec, arguments.data, arguments.reference]
-    write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)
+    if is_first_process():
+        inputs = [arguments.spec, arguments.data, arguments.reference]
+        write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)
 
 
 if __name__ == "__main__":

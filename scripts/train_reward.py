@@ -2,6 +2,8 @@
 
 Reads the reward model's spec (YAML), the train split and the SFT model that it starts from; writes model/ (in
 safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json into the output folder.
+
+Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
 import argparse
@@ -28,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
+    from pipeline.processes import is_first_process
     from pipeline.reward_checkpoints import save_score_model
     from pipeline.training import train_and_save
     from pipeline.training_reward import reward_trainer
@@ -39,7 +42,8 @@ def main(argv: list[str] | None = None) -> None:
         track(trainer, arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec)
         save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
-    write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+    if is_first_process():
+        write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
 
 
 if __name__ == "__main__":

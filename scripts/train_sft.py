@@ -2,6 +2,8 @@
 
 Reads the SFT spec (YAML) and the train split; writes model/, metrics.parquet, cost.json and manifest.json into the
 output folder. A model entry with an architecture is made anew, with a tokenizer trained on the split.
+
+Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
 import argparse
@@ -26,6 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
+    from pipeline.processes import is_first_process
     from pipeline.training import train_and_save
     from pipeline.training_sft import sft_trainer
     from pipeline.training_tracking import track
@@ -36,7 +39,8 @@ def main(argv: list[str] | None = None) -> None:
         name = f"{spec['dataset']}/{spec['model']['name']}/sft"
         track(trainer, arguments.wandb, name, name, "train_sft", spec)
         train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+    if is_first_process():
+        write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
 
 
 if __name__ == "__main__":

@@ -4,13 +4,17 @@ A device entry says machine matters only (see config/devices.yaml): nothing in i
 """
 
 import argparse
+import importlib.util
+import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import torch
 
 from pipeline.entries import read_entries
+from pipeline.global_batch import split_batch
 from pipeline.io import InputError
+from pipeline.processes import own_place, processes
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -26,6 +30,7 @@ class Device:
         attention: transformers' attn_implementation.
         batch_sizes: rows per device and step, by stage.
         description: for records, such as the GPU's own name.
+        server_url: where an OpenAI-compatible server for the decoding backend server is, if any.
     """
 
     name: str
@@ -34,30 +39,39 @@ class Device:
     attention: str
     batch_sizes: dict[str, int]
     description: str
+    server_url: str | None = None
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
         return {"dtype": self.dtype, "attn_implementation": self.attention}
 
-    def training_kwargs(self, stage: str, global_batch_size: int, processes: int = 1) -> dict:
+    @property
+    def place(self) -> str:
+        """The torch device of this process: of several on CUDA each has its own."""
+        return own_place(self.type)
+
+    def record(self) -> dict:
+        """What was chosen, for records: name, type, dtype, attention, processes, description."""
+        chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
+        return chosen | {
+            "attention": self.attention,
+            "processes": processes()[1],
+            "description": self.description,
+        }
+
+    def training_kwargs(self, stage: str, global_batch_size: int, count: int | None = None) -> dict:
         """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
+
+        Args:
+            count: how many processes there are; as this job was launched when None.
 
         Raises:
             InputError: the global batch is no multiple of the per-device batch times processes.
         """
-        per_device = min(self.batch_sizes[stage], global_batch_size)
-        accumulation, rest = divmod(global_batch_size, per_device * processes)
-        if global_batch_size % processes:
-            raise InputError(
-                f"device {self.name}: a global batch of {global_batch_size} is not a multiple of "
-                f"{processes} processes; a global batch of {-(-global_batch_size // processes) * processes} would be"
-            )
-        if rest or not accumulation:
-            fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % (n * processes) == 0]
-            raise InputError(
-                f"device {self.name}: a global batch of {global_batch_size} is not a multiple of {per_device} rows per "
-                f"device × {processes} processes; per_device_batch_size.{stage} could be one of {fits}"
-            )
+        count = processes()[1] if count is None else count
+        per_device, accumulation = split_batch(
+            self.batch_sizes[stage], global_batch_size, count, stage, f"device {self.name}"
+        )
         return {
             "per_device_train_batch_size": per_device,
             "gradient_accumulation_steps": accumulation,
@@ -86,8 +100,8 @@ def resolve_device(name: str, entry: dict) -> Device:
     if kind == "cuda" and precision == "bf16" and capability < (8, 0):
         raise InputError(f"device {name}: compute capability {capability} has no bf16; use precision fp16 or auto")
     attention = "sdpa" if entry["attention"] == "auto" else entry["attention"]
-    if attention == "flash_attention_2" and (capability is None or capability < (8, 0)):
-        raise InputError(f"device {name}: FlashAttention-2 needs compute capability 8.0 or above; use attention sdpa")
+    if attention == "flash_attention_2":
+        _check_flash_attention(name, capability, precision)
     return Device(
         name=name,
         type=kind,
@@ -95,7 +109,18 @@ def resolve_device(name: str, entry: dict) -> Device:
         attention=attention,
         batch_sizes=dict(entry["per_device_batch_size"]),
         description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
+        server_url=entry.get("server_url"),
     )
+
+
+def _check_flash_attention(name: str, capability: tuple[int, int] | None, precision: str) -> None:
+    """Raise where FlashAttention-2 cannot run."""
+    if capability is None or capability < (8, 0):
+        raise InputError(f"device {name}: FlashAttention-2 needs compute capability 8.0 or above; use attention sdpa")
+    if precision == "fp32":
+        raise InputError(f"device {name}: FlashAttention-2 has no fp32; use precision bf16, fp16 or auto")
+    if importlib.util.find_spec("flash_attn") is None:
+        raise InputError(f"device {name}: FlashAttention-2 needs the package flash-attn; use attention sdpa")
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
@@ -108,7 +133,10 @@ def device_from_arguments(arguments: argparse.Namespace) -> Device:
     """The device that the arguments name, and torch set to the number of threads that they ask for."""
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
-    return named_device(arguments.device)
+    device = named_device(arguments.device)
+    if device.type == "cpu" and processes()[1] > 1:
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # else it takes the processes for those of GPUs
+    return device
 
 
 def named_device(name: str) -> Device:

@@ -1,48 +1,101 @@
 """Responses of a policy to the prompts of a split."""
 
+import hashlib
+
 import numpy as np
 import pandas as pd
 import torch
 
 from pipeline.devices import Device
-from pipeline.templates import as_text, prompt_token_ids
+from pipeline.processes import gathered, is_first_process, own_share
+from pipeline.templates import Text, as_text, prompt_token_ids
 from sail.rollouts import sample_responses
 
 # The decoding whose responses follow the policy's own distribution.
 PLAIN_SAMPLING = {"do_sample": True, "temperature": 1.0, "top_p": 1.0}
 
+# Prompts that share a stream of random numbers; processes share the streams.
+STREAM = 512
+
 
 def generate_responses(
-    spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer, seed: int, device: Device
+    spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer, seed: int, device: Device, path: str | None = None
 ) -> pd.DataFrame:
-    """One response per prompt.
+    """One response per prompt; all processes have them in the end.
+
+    By transformers, the default, they are the same whatever the number of processes.
 
     Args:
-        spec: a decoding: do_sample, temperature, top_p, max_new_tokens.
+        spec: a decoding: do_sample, temperature, top_p, max_new_tokens, backend.
         entry: the model entry.
         frame: prompt_id, prompt of a split.
         model, tokenizer: the policy, in eval mode, and its tokenizer.
         seed: of the sampling.
+        path: the policy's folder, for other backends than transformers.
 
     Returns:
         prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
         included), response_tokens (int64, its length), finished (bool, whether it ended before max_new_tokens).
     """
-    prompts = [prompt_token_ids(as_text(prompt), tokenizer, entry) for prompt in frame["prompt"]]
+    texts = [as_text(prompt) for prompt in frame["prompt"]]
     ends = model.generation_config.eos_token_id
     eos_token_ids = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
-    torch.manual_seed(seed)
-    responses = sample_responses(
-        model,
-        prompts,
-        pad_token_id=tokenizer.pad_token_id,
-        eos_token_ids=eos_token_ids,
-        max_new_tokens=spec["max_new_tokens"],
-        temperature=spec["temperature"],
-        top_p=spec["top_p"],
-        batch_size=device.batch_sizes["generate"],
-        do_sample=spec["do_sample"],
-    )
+    backend = spec.get("backend", "transformers")
+    if backend == "server":
+        from pipeline.generation_server import ServedPolicy
+
+        rows = own_share(range(len(texts)))
+        policy = ServedPolicy(path, tokenizer, entry, device)
+        own = dict(zip(rows, policy.respond(spec, [texts[row] for row in rows], seed, eos_token_ids), strict=True))
+    elif backend == "vllm":
+        from pipeline.generation_server import request_seed
+        from pipeline.generation_vllm import vllm_responses
+
+        rows = range(len(texts)) if is_first_process() else []  # it has no part in accelerate's processes
+        prompts = [prompt_token_ids(texts[row], tokenizer, entry) for row in rows]
+        seeds = [request_seed(seed, texts[row]) for row in rows]
+        own = dict(zip(rows, vllm_responses(spec, prompts, path, entry, seeds, device) if rows else [], strict=True))
+    else:
+        own = sampled_responses(spec, entry, texts, model, tokenizer, seed, device, eos_token_ids)
+    responses = gathered(own, device.type)
+    return response_table(frame, [responses[row] for row in range(len(texts))], tokenizer, eos_token_ids)
+
+
+def sampled_responses(
+    spec: dict, entry: dict, texts: list[Text], model, tokenizer, seed: int, device: Device, eos_token_ids: list[int]
+) -> dict[int, list[int]]:
+    """Token ids of this process's share of the responses by their positions, by transformers' batched generation."""
+    prompts = [prompt_token_ids(text, tokenizer, entry) for text in texts]
+    # The order in which `sample_responses` takes them, so that what is one stream alone is one here.
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    streams = list(enumerate(order[start : start + STREAM] for start in range(0, len(order), STREAM)))
+    sampled: dict[int, list[int]] = {}
+    for stream, rows in own_share(streams):
+        torch.manual_seed(stream_seed(seed, stream))
+        responses = sample_responses(
+            model,
+            [prompts[row] for row in rows],
+            pad_token_id=tokenizer.pad_token_id,
+            eos_token_ids=eos_token_ids,
+            max_new_tokens=spec["max_new_tokens"],
+            temperature=spec["temperature"],
+            top_p=spec["top_p"],
+            batch_size=device.batch_sizes["generate"],
+            do_sample=spec["do_sample"],
+        )
+        sampled |= dict(zip(rows, responses, strict=True))
+    return sampled
+
+
+def stream_seed(seed: int, stream: int) -> int:
+    """The seed of a stream of random numbers: the first has the run's own, the others have 64 bits of a hash."""
+    if not stream:
+        return seed
+    return int.from_bytes(hashlib.sha256(f"{seed}:{stream}".encode()).digest()[:8], "big") >> 1
+
+
+def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, eos_token_ids: list[int]):
+    """The table of responses that `generate_responses` returns, from their token ids in the frame's order."""
     return pd.DataFrame(
         {
             "prompt_id": frame["prompt_id"],

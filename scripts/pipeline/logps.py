@@ -3,12 +3,14 @@
 import torch
 from torch import Tensor
 
+from pipeline.processes import gathered, own_share
+
 
 @torch.no_grad()
 def response_logps(
     model, prompts: list[list[int]], responses: list[list[int]], pad_token_id: int, batch_size: int
 ) -> list[float]:
-    """log π(response | prompt) in nats, summed over the response's tokens.
+    """log π(response | prompt) in nats, summed over the response's tokens; several processes share the batches.
 
     Args:
         model: a causal language model in eval mode.
@@ -20,9 +22,9 @@ def response_logps(
         One number per pair, in their order.
     """
     device = next(model.parameters()).device
-    values = [0.0] * len(prompts)
+    values: dict[int, float] = {}
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]) + len(responses[i]))
-    for start in range(0, len(order), batch_size):
+    for start in own_share(range(0, len(order), batch_size)):
         rows = order[start : start + batch_size]
         sequences = [prompts[i] + responses[i] for i in rows]
         width = max(map(len, sequences))
@@ -38,7 +40,8 @@ def response_logps(
             rows, _summed(logits, input_ids.to(device), response_mask.to(device)).tolist(), strict=True
         ):
             values[i] = value
-    return values
+    values = gathered(values, device.type)
+    return [values[i] for i in range(len(prompts))]
 
 
 def _summed(logits: Tensor, input_ids: Tensor, mask: Tensor) -> Tensor:

@@ -18,7 +18,9 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
+from pipeline.devices import Device
 from pipeline.io import atomic_folder, write_json
+from pipeline.quantization import four_bit
 from pipeline.tokenization import load_tokenizer, local_folder
 
 __all__ = [
@@ -86,19 +88,26 @@ def new_policy(entry: dict, texts: list[str], seed: int) -> tuple[PreTrainedMode
     return AutoModelForCausalLM.from_config(architecture_config(entry["architecture"], tokenizer)), tokenizer
 
 
-def load_policy(path: str, entry: dict | None = None, trainable: bool = False, **kwargs) -> PreTrainedModel:
+def load_policy(
+    path: str, entry: dict | None = None, trainable: bool = False, device: Device | None = None, **kwargs
+) -> PreTrainedModel:
     """A causal language model from a hub id, a save_pretrained folder, or a folder with a PEFT adapter.
 
     Args:
         path: hub id or folder. A folder with adapter_config.json is loaded on top of the base model that it names.
-        entry: the model entry, for `revision` and `trust_remote_code`.
+        entry: the model entry, for `revision`, `trust_remote_code` and `adapter`; with qlora the base model's weights
+            are held in 4 bits, where the device's place is.
         trainable: whether an adapter's weights are to be trained.
+        device: needed for qlora.
         kwargs: for from_pretrained, such as dtype and attn_implementation.
 
     Raises:
-        InputError: a local path that is no checkpoint.
+        InputError: a local path that is no checkpoint; qlora without CUDA or without bitsandbytes.
     """
     entry = entry or {}
+    if entry.get("adapter") == "qlora":
+        quantized = four_bit("adapter qlora", device.dtype, device.place)
+        kwargs |= {"quantization_config": quantized, "device_map": {"": device.place}, "dtype": device.dtype}
     kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
     folder = local_folder(path)
     if folder and (folder / "adapter_config.json").is_file():
@@ -109,7 +118,7 @@ def load_policy(path: str, entry: dict | None = None, trainable: bool = False, *
 
 
 def peft_config(entry: dict):
-    """The LoRA configuration of a model entry; None where it is fully fine-tuned."""
+    """The LoRA configuration of a model entry (adapter lora or qlora); None where it is fully fine-tuned."""
     if entry.get("adapter", "none") == "none":
         return None
     from peft import LoraConfig
@@ -125,13 +134,23 @@ def peft_config(entry: dict):
     )
 
 
-def save_checkpoint(model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, folder: str | Path) -> None:
-    """Write a checkpoint (weights in safetensors, or the adapter alone) and its tokenizer, nothing else."""
+def save_checkpoint(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a checkpoint (weights in safetensors, or the adapter alone) and its tokenizer, nothing else.
+
+    Args:
+        state_dict: the weights, where the model has a part of them only.
+    """
+    weights = {} if state_dict is None else {"state_dict": state_dict}
     with atomic_folder(folder) as temporary:
         if hasattr(model, "peft_config"):
-            model.save_pretrained(temporary, selected_adapters=["default"])
+            model.save_pretrained(temporary, selected_adapters=["default"], **weights)
         else:
-            model.save_pretrained(temporary)
+            model.save_pretrained(temporary, **weights)
         tokenizer.save_pretrained(temporary)
 
 

@@ -16,6 +16,7 @@ from torch import nn
 from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
 
 from pipeline.io import InputError, atomic_folder
+from pipeline.quantization import four_bit
 from pipeline.reward_files import base_entry, base_of_adapter, checkpoint_folder, read_weights, weight_files
 from pipeline.reward_networks import (
     HEADED,
@@ -148,19 +149,8 @@ def _quantization(path: str, entry: dict, dtype: torch.dtype, device: str):
     """The 4-bit configuration that an entry asks for: nf4, double quantisation; None where it asks for none."""
     if not entry.get("load_in_4bit"):
         return None
-    if device == "cpu":
-        raise InputError(f"{path}: load_in_4bit needs a CUDA device, this one is {device}; leave it out or use one")
-    if importlib.util.find_spec("bitsandbytes") is None:
-        raise InputError(f"{path}: load_in_4bit needs the package bitsandbytes, which is not installed")
-    from transformers import BitsAndBytesConfig
-
-    return BitsAndBytesConfig(
-        load_in_4bit=True,
-        bnb_4bit_quant_type="nf4",
-        bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=dtype,
-        llm_int8_skip_modules=["score", "classifier", "pooler"],  # heads, which stay as they are
-    )
+    heads = ["score", "classifier", "pooler"]  # which stay as they are
+    return four_bit(f"{path}: load_in_4bit", dtype, device, llm_int8_skip_modules=heads)
 
 
 # adapters
@@ -197,7 +187,11 @@ def check_score_trunk(model_type: str) -> None:
 
 
 def save_score_model(
-    classifier: nn.Module, tokenizer: PreTrainedTokenizerBase, folder: str | Path, text_format: str | None = None
+    classifier: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    text_format: str | None = None,
+    state_dict: dict[str, torch.Tensor] | None = None,
 ) -> None:
     """Write a one-label sequence classifier as a safe-rlhf score model.
 
@@ -207,6 +201,7 @@ def save_score_model(
     Args:
         classifier: LlamaForSequenceClassification or Qwen2ForSequenceClassification with num_labels=1.
         text_format: that it was trained on; recorded in the config, where scoring finds it.
+        state_dict: the weights, where the classifier has a part of them only.
 
     Raises:
         InputError: another architecture.
@@ -215,7 +210,8 @@ def save_score_model(
 
     config = classifier.config
     check_score_trunk(config.model_type)
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in classifier.state_dict().items()}
+    whole = classifier.state_dict() if state_dict is None else state_dict
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
     weights["score_head.weight"] = weights.pop("score.weight")
     weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
     fields = {key: value for key, value in config.to_dict().items() if key in LlamaConfig().to_dict()}

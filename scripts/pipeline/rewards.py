@@ -12,11 +12,12 @@ from scipy.special import expit
 
 from pipeline.devices import Device
 from pipeline.models import load_tokenizer
+from pipeline.processes import is_first_process, own_place
 from pipeline.reward_batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
 from pipeline.reward_checkpoints import check_score_trunk, load_reward_network, save_score_model
 from pipeline.reward_files import base_of_adapter, checkpoint_folder, content_hash
 from pipeline.reward_networks import CausalScorer, ScoreModel
-from pipeline.scoring import Shards, is_first_process, own_place, run_batches
+from pipeline.scoring import Shards, run_batches
 from pipeline.templates import Text, as_text, default_format, response_text, reward_text
 
 __all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]

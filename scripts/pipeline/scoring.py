@@ -7,16 +7,15 @@ the batches are the same whoever computes them, so are the scores.
 
 import hashlib
 import json
-import os
 import shutil
 import time
-from datetime import timedelta
 from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
 
 from pipeline.io import atomic_path
+from pipeline.processes import is_first_process, own_share, processes, shared_state
 from pipeline.provenance import code_fingerprint
 
 SAVE_SECONDS = 10.0  # of work that a killed job loses at most, and between two lines of progress
@@ -40,28 +39,6 @@ class Shards:
             shutil.rmtree(self.folder, ignore_errors=True)
 
 
-def processes() -> tuple[int, int]:
-    """The rank of this process and how many there are, as `accelerate launch` tells them."""
-    return int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-
-
-def is_first_process() -> bool:
-    """Whether this is the process that writes results."""
-    return processes()[0] == 0
-
-
-def own_place(kind: str) -> str:
-    """The torch device of this process: of several on CUDA each has its own."""
-    return str(_state(kind).device) if processes()[1] > 1 else kind
-
-
-def _state(kind: str):
-    from accelerate import PartialState
-
-    # Processes wait for the slowest at the end, which may take longer than the usual limit.
-    return PartialState(cpu=kind == "cpu", timeout=timedelta(days=7))
-
-
 def run_batches(model, inputs: list[dict], batches: list[list], shards: Shards | None, name: str):
     """Scores of all texts, computed in this process and in those beside it, or found in the shards.
 
@@ -79,7 +56,7 @@ def run_batches(model, inputs: list[dict], batches: list[list], shards: Shards |
     rank, count = processes()
     folder = shards.folder / job_key(model, inputs, batches)
     scores = read_shards(folder)
-    own = [batch for batch in batches[rank::count] if not all(text in scores for row in batch for text in row.texts)]
+    own = [batch for batch in own_share(batches) if not all(text in scores for row in batch for text in row.texts)]
     progress = Progress(name, own, count, found=len(scores))
     unsaved: dict[int, float] = {}
     saved = time.monotonic()
@@ -92,7 +69,7 @@ def run_batches(model, inputs: list[dict], batches: list[list], shards: Shards |
     progress.end()
     if count > 1:
         write_shard(unsaved, folder)
-        _state(model.device.type).wait_for_everyone()
+        shared_state(model.device.type).wait_for_everyone()
         return read_shards(folder) if rank == 0 else None
     return scores | unsaved
 

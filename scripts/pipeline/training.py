@@ -14,7 +14,9 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from pipeline.devices import Device
 from pipeline.io import InputError, write_json, write_parquet
 from pipeline.models import save_checkpoint, write_manifest
+from pipeline.processes import PATIENCE, is_first_process
 from pipeline.templates import as_text, format_prompt, format_response
+from pipeline.training_processes import share_order, whole_weights
 from pipeline.training_progress import SlowSteps
 
 LOGGING_STEPS = 10
@@ -31,7 +33,7 @@ class Progress(TrainerCallback):
             control.should_log = True
 
     def on_log(self, args, state, control, logs=None, **kwargs):
-        if "loss" in (logs or {}):
+        if "loss" in (logs or {}) and state.is_world_process_zero:
             spent = time.perf_counter() - self.started
             left = spent / max(state.global_step, 1) * (state.max_steps - state.global_step)
             print(
@@ -99,6 +101,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "report_to": [],
         "disable_tqdm": True,
         "dataset_num_proc": None,
+        "ddp_timeout": int(PATIENCE.total_seconds()),
         "train_sampling_strategy": "group_by_length" if grouped else "random",
         "remove_unused_columns": not grouped,  # the sampler reads the column `length`
         **device.training_kwargs(stage, given["global_batch_size"]),
@@ -115,9 +118,11 @@ def add_lengths(dataset: Dataset) -> Dataset:
 def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> None:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
 
+    Of several processes the first one writes.
+
     Args:
         trainer: a TRL trainer, not yet trained.
-        save: called with (model, tokenizer, folder).
+        save: called with (model, tokenizer, folder), and with state_dict where the model has a part of it only.
 
     Raises:
         InputError: the loss ended as not a number.
@@ -125,6 +130,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     trainer.remove_callback(PrinterCallback)
     trainer.add_callback(SlowSteps())
     trainer.add_callback(Progress())
+    share_order(trainer)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     started = time.perf_counter()
@@ -135,6 +141,9 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     if losses.isna().any():
         step = curve.loc[losses.index[losses.isna()][0], "step"]
         raise InputError(f"the loss is not a number from step {step} on; a lower learning_rate may be right")
+    weights = whole_weights(trainer)
+    if not is_first_process():
+        return
     write_parquet(curve, output_dir / "metrics.parquet")
     cost = {
         "seconds": seconds,
@@ -142,9 +151,10 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         "steps": trainer.state.global_step,
         "peak_memory_mib": peak_memory_mib(device),
         "device": device.description,
+        "machine": device.record(),
     }
     write_json(cost, output_dir / "cost.json")
-    save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model")
+    save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)
     write_manifest(output_dir / "model", output_dir / "manifest.json")
 
 

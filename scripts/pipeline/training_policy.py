@@ -40,7 +40,7 @@ def policy_trainer(
     entry, given = spec["model"], spec["hyperparameters"]
     tokenizer = load_tokenizer(model_path, entry)
     kwargs = {"dtype": "float32", "attn_implementation": device.attention}
-    model = load_policy(model_path, entry, trainable=True, **kwargs)
+    model = load_policy(model_path, entry, trainable=True, device=device, **kwargs)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
     arguments = trainer_arguments(given, device, "policy", scratch, seed)
     arguments |= {name: given[name] for name in DPO_ARGUMENTS} | {"loss_type": [given["loss_type"]]}

@@ -25,7 +25,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         model, tokenizer = new_policy(entry, texts, given["seed"])
     else:
         tokenizer = load_tokenizer(entry["path"], entry)
-        model = load_policy(entry["path"], entry, dtype="float32", attn_implementation=device.attention)
+        model = load_policy(entry["path"], entry, device=device, dtype="float32", attn_implementation=device.attention)
     names = ["chosen"] if given["responses"] == "chosen" else ["chosen", "rejected"]
     rows = [
         {

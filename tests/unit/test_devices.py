@@ -4,10 +4,13 @@ import argparse
 
 import pytest
 import torch
+import yaml
 from fixtures_models import STAGES, cpu_device
 
+from pipeline.config import Settings
 from pipeline.devices import ROOT, Device, add_device_arguments, device_from_arguments, resolve_device
 from pipeline.entries import read_entries
+from pipeline.global_batch import check_global_batches
 from pipeline.io import InputError
 from pipeline.judging_reward import reward_scorer
 
@@ -29,7 +32,10 @@ def machine(monkeypatch):
 
 @pytest.mark.parametrize(
     ("per_device", "total", "processes", "rows", "steps"),
-    [(4, 32, 1, 4, 8), (32, 32, 1, 32, 1), (64, 32, 1, 32, 1), (4, 32, 4, 4, 2), (8, 32, 4, 8, 1), (1, 3, 3, 1, 1)],
+    [
+        *((4, 32, 1, 4, 8), (32, 32, 1, 32, 1), (64, 32, 1, 32, 1), (4, 32, 4, 4, 2), (8, 32, 4, 8, 1)),
+        *((1, 3, 3, 1, 1), (16, 32, 4, 8, 1)),  # no more rows than the global batch has for a process
+    ],
 )
 def test_the_global_batch_is_met(per_device, total, processes, rows, steps):
     kwargs = cpu_device(per_device).training_kwargs("policy", total, processes)
@@ -46,7 +52,7 @@ def test_a_stage_has_a_batch_of_its_own():
 
 @pytest.mark.parametrize(
     ("per_device", "total", "processes", "fits"),
-    [(5, 32, 1, "[1, 2, 4, 8, 16, 32]"), (3, 32, 4, "[1, 2, 4, 8]"), (16, 32, 4, "[1, 2, 4, 8]")],
+    [(5, 32, 1, "[1, 2, 4, 8, 16, 32]"), (3, 32, 4, "[1, 2, 4, 8]"), (5, 24, 4, "[1, 2, 3, 6]")],
 )
 def test_what_does_not_divide_is_refused_with_what_would(per_device, total, processes, fits):
     with pytest.raises(InputError) as error:
@@ -59,10 +65,46 @@ def test_what_does_not_divide_is_refused_with_what_would(per_device, total, proc
 
 
 def test_more_processes_than_divide_the_batch_are_refused():
-    with pytest.raises(InputError, match="32 is not a multiple of 3 processes; a global batch of 33 would be"):
+    message = r"32 is not a multiple of 3 processes; a global batch of 30 or 33 would be, .* processes one of \[1, 2\]"
+    with pytest.raises(InputError, match=message):
         cpu_device(4).training_kwargs("policy", 32, 3)
     with pytest.raises(InputError, match="2 is not a multiple of 4 processes; a global batch of 4 would be"):
         cpu_device(4).training_kwargs("policy", 2, 4)
+
+
+def test_the_processes_are_those_that_were_launched(monkeypatch):
+    monkeypatch.setenv("WORLD_SIZE", "4")
+    monkeypatch.setenv("RANK", "1")
+    kwargs = cpu_device(4).training_kwargs("policy", 32)
+    assert kwargs["per_device_train_batch_size"] * kwargs["gradient_accumulation_steps"] == 8
+    assert cpu_device(4).record()["processes"] == 4
+
+
+def config_with(device, **given):
+    """A config of the tests on a device, with another global batch of all policies."""
+    content = yaml.safe_load((ROOT / "tests" / "data" / "small.yaml").read_text("utf-8"))
+    return content | {"device": device, "policy": content["policy"] | given}
+
+
+def test_a_config_whose_batches_a_device_cannot_cut_is_refused_before_any_job():
+    settings = Settings.from_config(config_with("a40x4"))
+    check_global_batches(settings)  # 4 × 4 for sft and the reward model, 2 × 4 for the policies
+    with pytest.raises(InputError) as error:
+        check_global_batches(Settings.from_config(config_with("a40x4", global_batch_size=20)))
+    assert str(error.value) == (
+        "device a40x4, run dpo-beta0.1: a global batch of 20 is not a multiple of 4 rows per device × 4 processes; "
+        "per_device_batch_size.policy could be one of [1, 5]"
+    )
+    with pytest.raises(
+        InputError, match=r"device a40x4, run dpo-beta0\.1: a global batch of 6 is not a multiple of 4 pro"
+    ):
+        check_global_batches(Settings.from_config(config_with("a40x4", global_batch_size=6)))
+
+
+@pytest.mark.parametrize("device", [name for name in ENTRIES if name.endswith("x4")])
+def test_the_published_devices_take_the_published_global_batches(device):
+    content = yaml.safe_load((ROOT / "config" / "t4.yaml").read_text("utf-8"))
+    check_global_batches(Settings.from_config(content | {"device": device}))
 
 
 @pytest.mark.parametrize("name", ENTRIES)
@@ -114,12 +156,25 @@ def test_precision_is_what_the_machine_has(changes, capability, dtype, flags, ma
         (CUDA | {"precision": "bf16"}, (7, 5), r"compute capability \(7, 5\) has no bf16; use precision fp16 or auto"),
         ({"attention": "flash_attention_2"}, (7, 5), "FlashAttention-2 needs compute capability 8.0 .*; use attention"),
         ({"attention": "flash_attention_2"}, None, "FlashAttention-2 needs compute capability 8.0 .*; use attention"),
+        (
+            {"attention": "flash_attention_2", "precision": "fp32"},
+            (8, 0),
+            "FlashAttention-2 has no fp32; use precision",
+        ),
+        ({"attention": "flash_attention_2"}, (8, 0), "FlashAttention-2 needs the package flash-attn; use attention"),
     ],
 )
 def test_what_the_machine_does_not_have_is_refused(changes, capability, message, machine):
     machine(capability)
     with pytest.raises(InputError, match=f"device auto: {message}"):
         resolve_device("auto", ENTRIES["auto"] | changes)
+
+
+def test_what_was_chosen_is_recorded(machine):
+    machine((7, 5))
+    record = resolve_device("auto", ENTRIES["auto"]).record()
+    chosen = {"type": "cuda", "dtype": "float16", "attention": "sdpa", "processes": 1, "description": "A GPU"}
+    assert record == {"name": "auto"} | chosen
 
 
 def test_the_arguments_name_a_device_and_set_the_threads():

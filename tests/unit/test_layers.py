@@ -15,7 +15,7 @@ LINES = 300
 # Modules of the pipeline that train, sample or score with the trainers' own code.
 MAY_IMPORT = {
     "trl": {"pipeline.training_sft", "pipeline.training_reward", "pipeline.training_policy", "pipeline.reference"},
-    "sail": {"pipeline.training_policy", "pipeline.generation"},
+    "sail": {"pipeline.training_policy", "pipeline.training_processes", "pipeline.generation"},
 }
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
