@@ -6,11 +6,12 @@ fills max_length have no row.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.job_state import JobState
+from pipeline.records import Record, record_path
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,9 +29,15 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.reference import reference_logps
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        result = reference_logps(spec, frame, arguments.model, device, scratch)
-    write_parquet(result, arguments.output)
+    record = Record(__file__, arguments, ("spec", "data", "model"), ("output",), spec, device)
+    results = [arguments.output, record_path(arguments.output)]
+    with JobState(arguments.output, record.key) as state:
+        if state.restored(results):
+            return
+        result = reference_logps(spec, frame, arguments.model, device, str(state.folder))
+        write_parquet(result, arguments.output)
+        record.write()
+        state.finish(results)
 
 
 if __name__ == "__main__":

@@ -11,6 +11,8 @@ from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.job_state import JobState
+from pipeline.records import Record, record_path
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -35,21 +37,32 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.models import load_policy, load_tokenizer
 
     device = device_from_arguments(arguments)
-    entry = spec["model"]
-    tokenizer = load_tokenizer(arguments.model, entry)
-    policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
-    decoding = spec["decoding"]
-    responses = generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device)
-    plain = decoding | PLAIN_SAMPLING
-    sample = (
-        responses
-        if decoding == plain
-        else generate_responses(plain, entry, frame, policy, tokenizer, arguments.seed, device)
-    )
-    base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
-    evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device, spec["max_length"])
-    write_parquet(responses, arguments.responses)
-    write_parquet(evaluation, arguments.evaluation)
+    entry, decoding = spec["model"], spec["decoding"]
+    inputs, outputs = ("spec", "data", "reference", "model", "reference_model"), ("responses", "evaluation")
+    record = Record(__file__, arguments, inputs, outputs, spec, device)
+    results = [arguments.responses, arguments.evaluation]
+    results += [record_path(path) for path in results]
+    with JobState(arguments.responses, record.key) as state:
+        if state.restored(results):
+            return
+        tokenizer = load_tokenizer(arguments.model, entry)
+        policy = load_policy(arguments.model, entry, **device.model_kwargs()).to(device.type).eval()
+
+        def answers(decoding: dict, name: str):
+            kept = state.folder / name
+            return generate_responses(decoding, entry, frame, policy, tokenizer, arguments.seed, device, kept)
+
+        responses = answers(decoding, "responses")
+        plain = decoding | PLAIN_SAMPLING
+        sample = responses if decoding == plain else answers(plain, "sample")
+        base = load_policy(arguments.reference_model, entry, **device.model_kwargs()).to(device.type).eval()
+        models = policy, base, tokenizer
+        evaluation = evaluate_policy(entry, frame, reference, sample, *models, device, spec["max_length"])
+        write_parquet(responses, arguments.responses)
+        write_parquet(evaluation, arguments.evaluation)
+        for path in results[2:]:
+            record.write(path)
+        state.finish(results)
     length, ended = responses["response_tokens"].mean(), responses["finished"].mean()
     print(f"{len(responses)} responses of {length:.1f} tokens on average, {ended:.1%} ended by themselves")
 

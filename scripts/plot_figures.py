@@ -8,6 +8,7 @@ import argparse
 
 from pipeline.figures import write_figures
 from pipeline.io import run
+from pipeline.records import Record
 from pipeline.run_table import read_run_table
 from pipeline.tables import read_table
 
@@ -18,7 +19,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
     parser.add_argument("--output-dir", required=True, help="folder for the figures")
     arguments = parser.parse_args(argv)
-    write_figures(read_run_table(arguments.runs), read_table(arguments.winrate), arguments.output_dir)
+    table = read_run_table(arguments.runs)
+    files = table.paths("metrics")
+    record = Record(__file__, arguments, ("runs", "winrate"), ("output_dir",), table.summary, files=files)
+    write_figures(table, read_table(arguments.winrate), arguments.output_dir)
+    record.write()
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ and asks the network for nothing.
 import argparse
 
 from pipeline.io import read_json, run, write_text
+from pipeline.records import Record
 from pipeline.report import render_report
 from pipeline.report.calibration import read_calibration
 from pipeline.run_table import read_run_table
@@ -26,8 +27,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
+    table = read_run_table(arguments.runs)
+    inputs = ("runs", "winrate", "cost", "figures", "cards", "scores", "calibration")
+    record = Record(__file__, arguments, inputs, ("output",), table.summary, files=table.paths("responses"))
     page = render_report(
-        read_run_table(arguments.runs),
+        table,
         read_table(arguments.winrate),
         read_table(arguments.cost),
         arguments.figures,
@@ -36,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
         [read_calibration(path) for path in arguments.calibration],
     )
     write_text(page, arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

@@ -5,12 +5,12 @@ metrics.parquet, cost.json and manifest.json into the output folder.
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import InputError, read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,20 +32,27 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_policy import policy_trainer
 
     device = device_from_arguments(arguments)
-    reward = None
-    if spec.get("reward_model"):
-        from pipeline.rewards import RewardModel
+    reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
+    inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
+    record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        reward = None
+        if reward_entry:
+            from pipeline.rewards import RewardModel
 
-        reward = RewardModel(arguments.reward_model, read_yaml(arguments.reward_spec), device)
-    with tempfile.TemporaryDirectory() as scratch:
+            reward = RewardModel(arguments.reward_model, reward_entry, device)
+        scratch = str(state.folder)
         trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    inputs = [arguments.spec, arguments.data, arguments.reference]
-    write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

@@ -5,13 +5,13 @@ safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json in
 """
 
 import argparse
-import tempfile
 from functools import partial
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,15 +27,20 @@ def main(argv: list[str] | None = None) -> None:
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
     from pipeline.reward_checkpoints import save_score_model
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_reward import reward_trainer
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = reward_trainer(spec, frame, arguments.model, device, scratch)
+    record = Record(__file__, arguments, ("spec", "data", "model"), ("output_dir",), spec, device)
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        trainer = reward_trainer(spec, frame, arguments.model, device, str(state.folder))
         save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
-    write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

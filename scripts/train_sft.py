@@ -5,12 +5,12 @@ output folder. A model entry with an architecture is made anew, with a tokenizer
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -24,14 +24,19 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_sft import sft_trainer
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = sft_trainer(spec, frame, device, scratch)
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+    record = Record(__file__, arguments, ("spec", "data"), ("output_dir",), spec, device, [("model", spec["model"])])
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        trainer = sft_trainer(spec, frame, device, str(state.folder))
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

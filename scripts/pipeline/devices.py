@@ -26,6 +26,7 @@ class Device:
         attention: transformers' attn_implementation.
         batch_sizes: rows per device and step, by stage.
         description: for records, such as the GPU's own name.
+        checkpoint_seconds: between two checkpoints of a training.
     """
 
     name: str
@@ -34,6 +35,7 @@ class Device:
     attention: str
     batch_sizes: dict[str, int]
     description: str
+    checkpoint_seconds: float = 300
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
@@ -95,6 +97,7 @@ def resolve_device(name: str, entry: dict) -> Device:
         attention=attention,
         batch_sizes=dict(entry["per_device_batch_size"]),
         description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
+        checkpoint_seconds=entry["checkpoint_seconds"],
     )
 
 
