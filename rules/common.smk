@@ -170,6 +170,12 @@ def require_device():
         )
 
 
+def nothing_was_to_be_done():
+    """Whether this was a run, not a dry one, and every job of the config was done before."""
+    ran = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    return ran and workflow.dag is not None and len(workflow.dag) == 0
+
+
 def reward_base(wildcards):
     """The model entry whose SFT model a trained reward model starts from."""
     return settings.entries["reward_models"][wildcards.reward_model]["train"]["model"]

@@ -92,7 +92,7 @@ class JobState:
                 handle = os.open(path, os.O_RDWR | os.O_CREAT, 0o664)
             except FileNotFoundError:  # removed meanwhile
                 continue
-            if not try_lock(handle):
+            if try_lock(handle) is False:
                 if not waited:
                     print(f"{self.place}: another process does this job; waiting for it", flush=True)
                 waited = True
@@ -121,7 +121,7 @@ def remove_states(places: Iterable[Path]) -> int:
             handle = os.open(place / LOCK, os.O_RDWR)
         except FileNotFoundError:
             continue
-        if try_lock(handle):
+        if try_lock(handle) is not False:
             _remove(place)
             removed += 1
         os.close(handle)

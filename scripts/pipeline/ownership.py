@@ -61,17 +61,18 @@ def _is_there(process: int) -> bool:
     return True
 
 
-def try_lock(handle: int) -> bool:
-    """Lock an open file for this process alone, until the file is closed or the process ends; False if it is locked.
+def try_lock(handle: int) -> bool | None:
+    """Lock an open file or folder for this process alone, until it is closed or the process ends.
 
-    File systems without locks lock nothing and give True.
+    Returns:
+        False if another process has the lock, None where the file system knows no locks.
     """
     try:
         fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
         return False
     except OSError:
-        pass
+        return None
     return True
 
 
