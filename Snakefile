@@ -1,6 +1,5 @@
 # Online DPO (SAIL) against plain DPO: data, SFT, reward model, policies, responses, verdicts, win rates, report.
 # `snakemake` runs the embedded default; `snakemake --configfile FILE` another config (config/README.md).
-import atexit
 import sys
 from pathlib import Path
 
@@ -66,10 +65,3 @@ onsuccess:
 
 onerror:
     remove_states(finished_states(Path("results")))
-
-
-@atexit.register
-def remove_what_a_killed_run_had_finished():
-    """As `onsuccess`, for a run that finds all done."""
-    if nothing_was_to_be_done():
-        remove_states(finished_states(Path("results")))
