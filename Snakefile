@@ -8,9 +8,19 @@ from snakemake.utils import min_version
 min_version("9.0")
 sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
 
+from pipeline.job_state import finished_states, remove_states
+from pipeline.ownership import OWNER, enter_folder
+
+# Jobs end with the Snakemake that started them, so that none goes on beside the next run's.
+prefix = f"export {OWNER}=$PPID; "
 # Jobs use the Python that runs Snakemake, whether or not its environment is active; conda environments bring their own.
 if not workflow.deployment_settings.deployment_method:
-    shell.prefix(f'export PATH="{Path(sys.executable).parent}:$PATH"; ')
+    prefix += f'export PATH="{Path(sys.executable).parent}:$PATH"; '
+shell.prefix(prefix)
+
+# The lock of a run that was killed is removed, if no run is alive here.
+if workflow.is_main_process:
+    alive = enter_folder(Path(".snakemake"))
 
 # A config file on the command line, or in a profile, stands alone: nothing of the default leaks in.
 if "tasks" not in config and not workflow.overwrite_configfiles:
@@ -29,6 +39,7 @@ include: "rules/report.smk"
 include: "rules/publications.smk"
 include: "rules/publish.smk"
 include: "rules/forecast.smk"
+include: "rules/state.smk"
 
 
 localrules:
@@ -50,3 +61,12 @@ rule all:
 onstart:
     require_device()
     announce_plan()
+
+
+# Only now that Snakemake has noted what is done, the state of jobs that are done can go.
+onsuccess:
+    remove_states(finished_states(Path("results")))
+
+
+onerror:
+    remove_states(finished_states(Path("results")))

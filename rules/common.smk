@@ -1,4 +1,5 @@
 # Lookups in the config and helpers for paths. No rules here.
+import atexit
 import subprocess
 
 import yaml
@@ -193,6 +194,14 @@ def require_device():
             f"the device {settings.device} needs CUDA, and torch sees no CUDA device on this machine. "
             "What runs here: `snakemake` (the embedded default, on CPU); `snakemake -n` with the same arguments prints the plan."
         )
+
+
+@atexit.register
+def remove_states_if_all_was_done():
+    """What `onsuccess` does, where a run, not a dry one, found every job of the config done before."""
+    ran = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
+    if ran and workflow.dag is not None and len(workflow.dag) == 0:
+        remove_states(finished_states(Path("results")))
 
 
 def reward_base(wildcards):

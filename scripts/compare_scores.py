@@ -9,6 +9,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.io import run, write_csv
+from pipeline.records import Record
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import comparison_table
 from pipeline.statistics import add_bootstrap_arguments
@@ -32,7 +33,10 @@ def main(argv: list[str] | None = None) -> None:
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
     table = read_run_table(arguments.runs)
+    files = [*table.paths("scores"), *dict(arguments.pairs).values()]
+    record = Record(__file__, arguments, ("runs",), ("output",), table.summary, files=files)
     write_csv(comparison_table(table, dict(arguments.pairs), arguments.resamples, arguments.seed), arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

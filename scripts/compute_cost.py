@@ -7,6 +7,7 @@ Reads the run table and the cost files that it names; writes one CSV row per tra
 import argparse
 
 from pipeline.io import run, write_csv
+from pipeline.records import Record
 from pipeline.run_table import read_run_table
 from pipeline.tables import cost_table
 
@@ -16,7 +17,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--output", required=True, help="cost table to write (CSV)")
     arguments = parser.parse_args(argv)
-    write_csv(cost_table(read_run_table(arguments.runs)), arguments.output)
+    table = read_run_table(arguments.runs)
+    record = Record(__file__, arguments, ("runs",), ("output",), table.summary, files=table.paths("cost"))
+    write_csv(cost_table(table), arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

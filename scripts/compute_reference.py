@@ -8,11 +8,12 @@ Under `accelerate launch` processes share the batches; the first one writes, and
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.job_state import JobState
+from pipeline.records import Record, record_path
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -31,10 +32,16 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.reference import reference_logps
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        result = reference_logps(spec, frame, arguments.model, device, scratch)
-    if is_first_process():
-        write_parquet(result, arguments.output)
+    record = Record(__file__, arguments, ("spec", "data", "model"), ("output",), spec, device)
+    results = [arguments.output, record_path(arguments.output)]
+    with JobState(arguments.output, record.key) as state:
+        if state.restored(results):
+            return
+        result = reference_logps(spec, frame, arguments.model, device, str(state.folder))
+        if is_first_process():
+            write_parquet(result, arguments.output)
+            record.write()
+        state.finish(results)
 
 
 if __name__ == "__main__":

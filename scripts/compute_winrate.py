@@ -12,6 +12,7 @@ import argparse
 
 from pipeline.comparison import REFITS, compare
 from pipeline.io import read_parquet, run, write_csv
+from pipeline.records import Record
 from pipeline.run_table import read_run_table
 from pipeline.statistics import DECIMALS, add_bootstrap_arguments
 from pipeline.tables import winrate_table
@@ -34,8 +35,12 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--refits must be at least 0")
     if arguments.runs and (arguments.difficulty or arguments.reference):
         parser.error("--difficulty and --reference go with --verdicts")
-    if arguments.runs:
-        table = winrate_table(read_run_table(arguments.runs), arguments.resamples, arguments.seed, arguments.refits)
+    runs = read_run_table(arguments.runs) if arguments.runs else None
+    files = runs.paths("verdicts", "scores", "evaluation", "responses") if runs else []
+    inputs, spec = ("runs", "verdicts", "difficulty"), runs.summary if runs else {}
+    record = Record(__file__, arguments, inputs, ("output",), spec, files=files)
+    if runs:
+        table = winrate_table(runs, arguments.resamples, arguments.seed, arguments.refits)
     else:
         verdicts, difficulty = read_parquet(arguments.verdicts), None
         if arguments.difficulty:
@@ -44,6 +49,7 @@ def main(argv: list[str] | None = None) -> None:
         counts = arguments.resamples, arguments.refits, arguments.seed
         table = compare(verdicts, difficulty, arguments.reference, *counts).round(DECIMALS)
     write_csv(table, arguments.output, digits=6 if arguments.runs else 12)
+    record.write()
 
 
 if __name__ == "__main__":

@@ -13,6 +13,8 @@ from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.job_state import JobState
+from pipeline.records import Record, record_path
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -39,21 +41,33 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.progress import count_responses
 
     device = device_from_arguments(arguments)
-    entry = spec["model"]
-    tokenizer = load_tokenizer(arguments.model, entry)
-    policy = load_policy(arguments.model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
-    count_responses(policy, len(frame))
-    decoding = spec["decoding"]
-    common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
-    responses = generate_responses(decoding, *common)
-    plain = decoding | PLAIN_SAMPLING
-    sample = responses if decoding == plain else generate_responses(plain, *common)
-    base = load_policy(arguments.reference_model, entry, device=device, **device.model_kwargs()).to(device.place).eval()
-    evaluation = evaluate_policy(entry, frame, reference, sample, policy, base, tokenizer, device, spec["max_length"])
-    if not is_first_process():
-        return
-    write_parquet(responses, arguments.responses)
-    write_parquet(evaluation, arguments.evaluation)
+    entry, decoding = spec["model"], spec["decoding"]
+    inputs, outputs = ("spec", "data", "reference", "model", "reference_model"), ("responses", "evaluation")
+    record = Record(__file__, arguments, inputs, outputs, spec, device)
+    results = [arguments.responses, arguments.evaluation]
+    results += [record_path(path) for path in results]
+    with JobState(arguments.responses, record.key) as state:
+        if state.restored(results):
+            return
+        tokenizer = load_tokenizer(arguments.model, entry)
+        policy, base = (
+            load_policy(path, entry, device=device, **device.model_kwargs()).to(device.place).eval()
+            for path in (arguments.model, arguments.reference_model)
+        )
+        count_responses(policy, len(frame))
+        common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
+        responses = generate_responses(decoding, *common, kept=state.folder / "responses")
+        plain = decoding | PLAIN_SAMPLING
+        own = decoding == plain
+        sample = responses if own else generate_responses(plain, *common, kept=state.folder / "sample")
+        models = policy, base, tokenizer
+        evaluation = evaluate_policy(entry, frame, reference, sample, *models, device, spec["max_length"])
+        if is_first_process():
+            write_parquet(responses, arguments.responses)
+            write_parquet(evaluation, arguments.evaluation)
+            for path in results[2:]:
+                record.write(path)
+        state.finish(results)
     length, ended = responses["response_tokens"].mean(), responses["finished"].mean()
     print(f"{len(responses)} responses of {length:.1f} tokens on average, {ended:.1%} ended by themselves")
 

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from pipeline.io import InputError, read_parquet, read_yaml, run, write_parquet
 from pipeline.judging import gold_scores, judge_by_score, pair_responses
+from pipeline.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,6 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     judge = read_yaml(arguments.spec)
+    inputs = ("spec", "responses", "baseline_responses", "reward_spec", "reward_model")
+    record = Record(__file__, arguments, inputs, ("output",), judge)
     column = "chosen" if arguments.baseline == "chosen" else "response"
     responses = read_parquet(arguments.responses, ["prompt_id", "prompt", "response"])
     baseline = read_parquet(arguments.baseline_responses, ["prompt_id", column])
@@ -43,6 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{arguments.spec}: no judge of kind {judge['kind']} can be run; there are gold and reward")
     verdicts = judge_by_score(table, scorer, judge["name"], model, arguments.run, arguments.seed, arguments.baseline)
     write_parquet(verdicts, arguments.output)
+    record.write()
     print(f"{arguments.run} against {arguments.baseline}: win rate {100 * verdicts['preference'].mean():.1f}%")
 
 

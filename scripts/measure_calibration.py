@@ -9,6 +9,7 @@ import argparse
 from pipeline.calibration import calibration, read_scored
 from pipeline.calibration_figures import write_calibration_figures
 from pipeline.io import run, write_json
+from pipeline.records import Record
 from pipeline.statistics import add_bootstrap_arguments
 
 
@@ -22,11 +23,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--figures", required=True, help="folder for the figures")
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
+    names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
+    record = Record(__file__, arguments, ("scored",), ("output", "figures"), names)
     scored = read_scored(arguments.scored)
     measured = calibration(scored, arguments.resamples, arguments.seed)
     write_calibration_figures(measured, arguments.figures)
-    names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
     write_json(names | measured, arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

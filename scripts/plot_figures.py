@@ -8,6 +8,7 @@ import argparse
 
 from pipeline.figures import write_figures
 from pipeline.io import run
+from pipeline.records import Record
 from pipeline.run_table import read_run_table
 from pipeline.tables import read_table
 
@@ -19,8 +20,11 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cost", required=True, help="cost table (CSV)")
     parser.add_argument("--output-dir", required=True, help="folder for the figures")
     arguments = parser.parse_args(argv)
-    tables = read_table(arguments.winrate), read_table(arguments.cost)
-    write_figures(read_run_table(arguments.runs), *tables, arguments.output_dir)
+    table = read_run_table(arguments.runs)
+    files = table.paths("metrics")
+    record = Record(__file__, arguments, ("runs", "winrate", "cost"), ("output_dir",), table.summary, files=files)
+    write_figures(table, read_table(arguments.winrate), read_table(arguments.cost), arguments.output_dir)
+    record.write()
 
 
 if __name__ == "__main__":

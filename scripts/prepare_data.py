@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.data.preparation import prepare
 from pipeline.io import read_yaml, run
+from pipeline.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -21,7 +22,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--processes", type=int, help="that filter rows side by side; all CPUs if left out")
     arguments = parser.parse_args(argv)
 
-    card = prepare(read_yaml(arguments.spec), arguments.output_dir, arguments.processes)
+    spec = read_yaml(arguments.spec)
+    record = Record(__file__, arguments, ("spec",), ("output_dir",), spec, entries=[("dataset", spec)])
+    card = prepare(spec, arguments.output_dir, arguments.processes)
+    record.write()
     counts = ", ".join(f"{name} {count:,}" for name, count in card["splits"].items())
     reasons = ", ".join(f"{reason} {count:,}" for reason, count in card["dropped"].items() if count)
     print(f"{card['dataset']}: {card['rows_in']:,} rows in, {counts}; dropped: {reasons or 'none'}")

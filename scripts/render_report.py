@@ -8,6 +8,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.io import InputError, read_json, run, write_text
+from pipeline.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judgements import read_judgements
@@ -34,18 +35,24 @@ def main(argv: list[str] | None = None) -> None:
     for pair in arguments.pairs:
         if "=" not in pair:
             raise InputError(f"--pairs {pair}: it must be dataset=file")
+    pairs = {dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)}
+    table = read_run_table(arguments.runs)
+    read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judgements", "selection")
+    files = [*table.paths("responses"), *pairs.values()]
+    record = Record(__file__, arguments, read, ("output",), table.summary, files=files)
     inputs = ReportInputs(
-        read_run_table(arguments.runs),
+        table,
         read_table(arguments.winrate),
         read_table(arguments.cost),
         cards=[read_json(card) for card in arguments.cards],
         scores=read_comparison(arguments.scores) if arguments.scores else [],
         splits=[read_calibration(path) for path in arguments.calibration],
-        pairs={dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)},
+        pairs=pairs,
         replies=read_judgements(arguments.judgements) if arguments.judgements else None,
         selection=read_table(arguments.selection) if arguments.selection else None,
     )
     write_text(render_report(inputs), arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

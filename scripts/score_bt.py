@@ -15,6 +15,7 @@ from pathlib import Path
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_yaml, run, write_table
 from pipeline.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
+from pipeline.records import Record, record_path
 from pipeline.templates import REWARD_FORMATS
 
 
@@ -55,7 +56,10 @@ def main(argv: list[str] | None = None) -> None:
     entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
     entry = read_yaml(arguments.spec) if arguments.spec else entry
     size = arguments.per_device_evalreward_batch_size
-    model = RewardModel(arguments.score_model_id, entry, device_from_arguments(arguments), size)
+    device = device_from_arguments(arguments)
+    inputs = ("dataset", "score_model_id", "spec")
+    record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
+    model = RewardModel(arguments.score_model_id, entry, device, size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with Shards(folder / "-".join(tables)) as shards:
         for split, table in tables.items():
@@ -63,6 +67,7 @@ def main(argv: list[str] | None = None) -> None:
             if scored is None:  # another process writes
                 continue
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")
+            record.write(record_path(folder / f"{split}.parquet"))
             higher = (scored.bt_prob > 0.5).mean()
             print(f"{split}: {len(scored)} pairs, the chosen response scores higher in {higher:.1%}")
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.records import Record, record_path
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,13 +34,18 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.scoring import Shards
     from pipeline.templates import as_text
 
-    model = RewardModel(arguments.reward_model, entry, device_from_arguments(arguments))
+    device = device_from_arguments(arguments)
+    inputs = ("spec", "responses", "reward_model")
+    record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
+    model = RewardModel(arguments.reward_model, entry, device)
     with Shards(arguments.output[0]) as shards:
         for path, frame, output in zip(arguments.responses, frames, arguments.output, strict=True):
             prompts = [as_text(prompt) for prompt in frame["prompt"]]
             scores = model.score_once(prompts, frame["response"].tolist(), shards, str(path))
             if scores is not None:
                 write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
+        for output in arguments.output:
+            record.write(record_path(output))
 
 
 if __name__ == "__main__":

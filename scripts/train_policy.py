@@ -7,12 +7,12 @@ Under `accelerate launch` processes share the global batch; the first one writes
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import InputError, read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 from pipeline.tracking import OFF
 
 
@@ -36,26 +36,31 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
-    from pipeline.processes import is_first_process
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_policy import policy_trainer
     from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
-    reward = None
-    if spec.get("reward_model"):
-        from pipeline.rewards import RewardModel
+    reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
+    inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
+    record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        reward = None
+        if reward_entry:
+            from pipeline.rewards import RewardModel
 
-        reward = RewardModel(arguments.reward_model, read_yaml(arguments.reward_spec), device)
-    with tempfile.TemporaryDirectory() as scratch:
+            reward = RewardModel(arguments.reward_model, reward_entry, device)
+        scratch = str(state.folder)
         trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
         name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
         config = spec | {"seed": arguments.seed}
         track(trainer, arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config)
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    if is_first_process():
-        inputs = [arguments.spec, arguments.data, arguments.reference]
-        write_provenance(arguments.output_dir / "provenance.json", spec | {"seed": arguments.seed}, inputs, device)
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

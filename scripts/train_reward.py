@@ -7,13 +7,13 @@ Under `accelerate launch` processes share the global batch; the first one writes
 """
 
 import argparse
-import tempfile
 from functools import partial
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 from pipeline.tracking import OFF
 
 
@@ -30,20 +30,23 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.processes import is_first_process
     from pipeline.reward_checkpoints import save_score_model
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_reward import reward_trainer
     from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = reward_trainer(spec, frame, arguments.model, device, scratch)
+    record = Record(__file__, arguments, ("spec", "data", "model"), ("output_dir",), spec, device)
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        trainer = reward_trainer(spec, frame, arguments.model, device, str(state.folder))
         track(trainer, arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec)
         save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
-    if is_first_process():
-        write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

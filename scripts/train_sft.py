@@ -7,12 +7,12 @@ Under `accelerate launch` processes share the global batch; the first one writes
 """
 
 import argparse
-import tempfile
 from pathlib import Path
 
 from pipeline.devices import add_device_arguments, device_from_arguments
 from pipeline.io import read_parquet, read_yaml, run
-from pipeline.provenance import write_provenance
+from pipeline.job_state import JobState
+from pipeline.records import Record
 from pipeline.tracking import OFF
 
 
@@ -28,19 +28,22 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.processes import is_first_process
-    from pipeline.training import train_and_save
+    from pipeline.training import train_and_save, trained_files
     from pipeline.training_sft import sft_trainer
     from pipeline.training_tracking import track
 
     device = device_from_arguments(arguments)
-    with tempfile.TemporaryDirectory() as scratch:
-        trainer = sft_trainer(spec, frame, device, scratch)
+    record = Record(__file__, arguments, ("spec", "data"), ("output_dir",), spec, device, [("model", spec["model"])])
+    results = trained_files(arguments.output_dir)
+    with JobState(arguments.output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        trainer = sft_trainer(spec, frame, device, str(state.folder))
         name = f"{spec['dataset']}/{spec['model']['name']}/sft"
         track(trainer, arguments.wandb, name, name, "train_sft", spec)
-        train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-    if is_first_process():
-        write_provenance(arguments.output_dir / "provenance.json", spec, [arguments.spec, arguments.data], device)
+        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
+        record.write(seconds=seconds)
+        state.finish(results)
 
 
 if __name__ == "__main__":

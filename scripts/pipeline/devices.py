@@ -31,6 +31,7 @@ class Device:
         batch_sizes: rows per device and step, by stage.
         description: for records, such as the GPU's own name.
         server_url: where an OpenAI-compatible server for the decoding backend server is, if any.
+        checkpoint_seconds: between two checkpoints of a training.
     """
 
     name: str
@@ -40,6 +41,7 @@ class Device:
     batch_sizes: dict[str, int]
     description: str
     server_url: str | None = None
+    checkpoint_seconds: float = 300
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
@@ -110,6 +112,7 @@ def resolve_device(name: str, entry: dict) -> Device:
         batch_sizes=dict(entry["per_device_batch_size"]),
         description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
         server_url=entry.get("server_url"),
+        checkpoint_seconds=entry["checkpoint_seconds"],
     )
 
 

@@ -1,12 +1,14 @@
 """Responses of a policy to the prompts of a split."""
 
 import hashlib
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
 import torch
 
 from pipeline.devices import Device
+from pipeline.pieces import Pieces, random_state, restore_random_state
 from pipeline.processes import gathered, is_first_process, own_share
 from pipeline.templates import Text, as_text, prompt_token_ids
 from sail.rollouts import sample_responses
@@ -19,7 +21,15 @@ STREAM = 512
 
 
 def generate_responses(
-    spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer, seed: int, device: Device, path: str | None = None
+    spec: dict,
+    entry: dict,
+    frame: pd.DataFrame,
+    model,
+    tokenizer,
+    seed: int,
+    device: Device,
+    path: str | None = None,
+    kept: Path | None = None,
 ) -> pd.DataFrame:
     """One response per prompt; all processes have them in the end.
 
@@ -32,6 +42,7 @@ def generate_responses(
         model, tokenizer: the policy, in eval mode, and its tokenizer.
         seed: of the sampling.
         path: the policy's folder, for other backends than transformers.
+        kept: folder for finished batches of transformers' own, from which a killed job continues.
 
     Returns:
         prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
@@ -56,34 +67,51 @@ def generate_responses(
         seeds = [request_seed(seed, texts[row]) for row in rows]
         own = dict(zip(rows, vllm_responses(spec, prompts, path, entry, seeds, device) if rows else [], strict=True))
     else:
-        own = sampled_responses(spec, entry, texts, model, tokenizer, seed, device, eos_token_ids)
+        own = sampled_responses(spec, entry, texts, model, tokenizer, seed, device, eos_token_ids, kept)
     responses = gathered(own, device.type)
     return response_table(frame, [responses[row] for row in range(len(texts))], tokenizer, eos_token_ids)
 
 
 def sampled_responses(
-    spec: dict, entry: dict, texts: list[Text], model, tokenizer, seed: int, device: Device, eos_token_ids: list[int]
+    spec: dict,
+    entry: dict,
+    texts: list[Text],
+    model,
+    tokenizer,
+    seed: int,
+    device: Device,
+    eos_token_ids: list[int],
+    kept: Path | None = None,
 ) -> dict[int, list[int]]:
     """Token ids of this process's share of the responses by their positions, by transformers' batched generation."""
     prompts = [prompt_token_ids(text, tokenizer, entry) for text in texts]
     # The order in which `sample_responses` takes them, so that what is one stream alone is one here.
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
-    streams = list(enumerate(order[start : start + STREAM] for start in range(0, len(order), STREAM)))
+    size = device.batch_sizes["generate"]
     sampled: dict[int, list[int]] = {}
-    for stream, rows in own_share(streams):
-        torch.manual_seed(stream_seed(seed, stream))
-        responses = sample_responses(
-            model,
-            [prompts[row] for row in rows],
-            pad_token_id=tokenizer.pad_token_id,
-            eos_token_ids=eos_token_ids,
-            max_new_tokens=spec["max_new_tokens"],
-            temperature=spec["temperature"],
-            top_p=spec["top_p"],
-            batch_size=device.batch_sizes["generate"],
-            do_sample=spec["do_sample"],
-        )
-        sampled |= dict(zip(rows, responses, strict=True))
+    for stream, start in own_share(list(enumerate(range(0, len(order), STREAM)))):
+        rows = order[start : start + STREAM]
+        batches = [rows[first : first + size] for first in range(0, len(rows), size)]
+        pieces = Pieces(kept and kept / str(stream))
+        if pieces.state:
+            print(f"{len(pieces.values)} of {len(batches)} batches of responses were generated before", flush=True)
+            restore_random_state(pieces.state)
+        else:
+            torch.manual_seed(stream_seed(seed, stream))
+        for batch in batches[len(pieces.values) :]:
+            responses = sample_responses(
+                model,
+                [prompts[row] for row in batch],
+                pad_token_id=tokenizer.pad_token_id,
+                eos_token_ids=eos_token_ids,
+                max_new_tokens=spec["max_new_tokens"],
+                temperature=spec["temperature"],
+                top_p=spec["top_p"],
+                batch_size=size,
+                do_sample=spec["do_sample"],
+            )
+            pieces.add(responses, random_state)
+        sampled |= zip(rows, (ids for piece in pieces.all() for ids in piece), strict=True)
     return sampled
 
 

@@ -1,6 +1,8 @@
 """Reading and writing the files between stages: atomic writes, errors that name the file, key or row at fault."""
 
 import contextlib
+import errno
+import glob
 import json
 import os
 import shutil
@@ -15,6 +17,7 @@ import pyarrow.parquet as pq
 import yaml
 
 from pipeline.console import prepare_console, redact
+from pipeline.ownership import follow_owner, try_lock
 
 
 class InputError(ValueError):
@@ -22,27 +25,52 @@ class InputError(ValueError):
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call an entry script's main; an `InputError` becomes one line on stderr and exit code 1.
+    """Call an entry script's main; an `InputError` and a full disk become one line on stderr and exit code 1.
 
-    Secrets are read from .env first (see `pipeline.console`), and are in nothing that is printed.
+    Secrets are read from .env first (see `pipeline.console`), and are in nothing that is printed. A script that
+    Snakemake started ends with Snakemake.
     """
     prepare_console()
+    follow_owner()
     try:
         main()
     except InputError as error:
         sys.exit(redact(f"error: {error}"))
+    except Exception as error:
+        if not (place := full_disk(error)):
+            raise
+        sys.exit(
+            f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
+            "job that was under way continues"
+        )
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """What could not be written, if an error or one behind it says that a disk is full or a quota used up; else None.
+
+    Libraries write in their own ways: safetensors has the system's message as its own, torch only its own.
+    """
+    while error is not None:
+        text = str(error)
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
+            return f"while writing {getattr(error, 'filename', None) or 'a file'} ({text})"
+        if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in text or "inline_container" in text):
+            return "or not to be written to, while torch was saving a file"
+        error = error.__cause__ or error.__context__
+    return None
 
 
 @contextlib.contextmanager
 def atomic_path(path: str | Path) -> Iterator[Path]:
     """A temporary path in the folder of `path` that takes its place when the block ends without an error.
 
-    A killed or failed writer leaves the old file, or none, never half of one.
+    A killed or failed writer leaves the old file, or none, never half of one; what a killed one left is removed.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, f".{path.name}.")
     handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
-    os.close(handle)
+    try_lock(handle)
     temporary = Path(name)
     try:
         yield temporary
@@ -50,21 +78,50 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
+        os.close(handle)
 
 
 @contextlib.contextmanager
 def atomic_folder(path: str | Path) -> Iterator[Path]:
     """A temporary folder beside `path` that takes its place when the block ends without an error."""
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = Path(tempfile.mkdtemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp"))
-    try:
+    with scratch_folder(path.parent, f".{path.name}.") as temporary:
         yield temporary
         temporary.chmod(0o755)
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: str | Path, prefix: str) -> Iterator[Path]:
+    """A folder for the time of the block; those of the same prefix that killed processes left are removed."""
+    parent = Path(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(parent, prefix)
+    temporary = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".tmp"))
+    handle = os.open(temporary, os.O_RDONLY)
+    try_lock(handle)
+    try:
+        yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> int:
+    """Remove the temporary files and folders of that prefix whose writers are dead; returns how many.
+
+    A writer locks what it writes, and the lock ends with it.
+    """
+    removed = 0
+    for path in parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            if try_lock(handle):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed += 1
+            os.close(handle)
+    return removed
 
 
 def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty: bool = False) -> pd.DataFrame:

@@ -1,46 +1,11 @@
-"""Records of what a result was made from, and fingerprints of the code that makes it."""
+"""Fingerprints of the code that makes a result, by which Snakemake tells what is stale."""
 
 import ast
 import hashlib
-import importlib.metadata
-import subprocess
-from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
 
-from pipeline.io import write_json
-
 SCRIPTS = Path(__file__).resolve().parents[1]
-PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "snakemake")
-
-
-def write_provenance(path: Path, spec: dict, inputs: list[Path], device=None) -> None:
-    """Write the record of a result as JSON: spec, hashes of its inputs, versions, device, commit and time.
-
-    Args:
-        path: record to write.
-        spec: the resolved spec that the result was made from.
-        inputs: files that were read.
-        device: a `pipeline.devices.Device`, if one was used.
-    """
-    record = {
-        "spec": spec,
-        "inputs": {str(file): hashlib.sha256(Path(file).read_bytes()).hexdigest() for file in inputs},
-        "packages": {name: importlib.metadata.version(name) for name in PACKAGES},
-        "device": device and {"name": device.name, "type": device.type, "dtype": str(device.dtype)},
-        "commit": commit(),
-        "finished": datetime.now(UTC).isoformat(timespec="seconds"),
-    }
-    write_json(record, path)
-
-
-def commit() -> str | None:
-    """The commit of the code, with "-dirty" where tracked files differ from it; None outside a git checkout."""
-    command = ["git", "-C", str(SCRIPTS), "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
 
 
 @cache

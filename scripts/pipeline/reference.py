@@ -1,5 +1,7 @@
 """Reference log-probabilities of preference pairs, exactly as DPOTrainer computes them."""
 
+from pathlib import Path
+
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
@@ -7,26 +9,29 @@ from trl import DPOConfig, DPOTrainer
 
 from pipeline.devices import Device
 from pipeline.models import load_policy, load_tokenizer
-from pipeline.processes import PATIENCE, gathered, own_share
+from pipeline.pieces import Pieces
+from pipeline.processes import PATIENCE, gathered, own_share, processes
 from pipeline.training import preference_dataset
 
 
 class ReferenceTrainer(DPOTrainer):
-    """DPOTrainer whose precomputation of the reference's log-probabilities is shared by several processes.
+    """DPOTrainer whose precomputation of the reference's log-probabilities is shared by processes and can go on.
 
-    The only change is that each process does every n-th batch of those that one process alone has. accelerate would
-    fill the last batch with other rows, which changes the last digits of its values.
+    The only change is that each process does every n-th batch of those that one process alone has, and keeps what it
+    has in the output folder, where it is found again. accelerate would fill the last batch with other rows, which
+    changes the last digits of its values.
     """
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
         place = self.accelerator.device
-        values = {}
-        for start in own_share(range(0, len(dataset), batch_size)):
+        starts = own_share(range(0, len(dataset), batch_size))
+        pieces = Pieces(Path(self.args.output_dir) / f"{name}-{processes()[0]}")
+        for start in starts[len(pieces.values) :]:
             rows = dataset.select(range(start, min(start + batch_size, len(dataset))))
             [batch] = DataLoader(rows, batch_size=batch_size, collate_fn=self.data_collator)
             batch = {key: value.to(place) for key, value in batch.items()}
-            values[start] = [part.cpu() for part in self.compute_ref_log_probs(self.model, batch)]
-        values = gathered(values, place.type)
+            pieces.add([part.cpu() for part in self.compute_ref_log_probs(self.model, batch)])
+        values = gathered(dict(zip(starts, pieces.all(), strict=True)), place.type)
         for i, column in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
             dataset = dataset.add_column(column, torch.cat([values[start][i] for start in sorted(values)]).tolist())
         return dataset
@@ -38,6 +43,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
     Args:
         spec: {dataset, model: entry, max_length}; max_length is of prompt with response, in tokens, as in training.
         frame: prompt_id, prompt, chosen, rejected of a split.
+        scratch: folder that finished pieces are kept in.
 
     Returns:
         row (int64, position in the frame), prompt_id, ref_chosen_logps, ref_rejected_logps (float64, nats).

@@ -103,6 +103,22 @@ class RunTable:
         """The baseline run of one (dataset, model), None where it has none."""
         return next((run for run in self.runs_of(group) if run.run == self.baseline), None)
 
+    def paths(self, *kinds: str) -> list[str]:
+        """The files of these kinds (of `FILE_KEYS`, and verdicts), of all runs and seeds, for records."""
+        found = []
+        for run in self.runs:
+            for seed in run.seeds:
+                files = run.files[seed] | {"verdicts": list(run.verdicts[seed].values())}
+                found += [path for kind in kinds for path in np.atleast_1d(files.get(kind, [])).tolist()]
+        return found
+
+    @property
+    def summary(self) -> dict:
+        """What was run, without the files, for records."""
+        names = ("dataset", "model", "run", "method", "hyperparameters")
+        runs = [{name: getattr(run, name) for name in names} for run in self.runs]
+        return {"tag": self.tag, "split": self.split, "baseline": self.baseline, "seeds": self.seeds, "runs": runs}
+
 
 def read_run_table(path: str | Path) -> RunTable:
     """Read and check a run table. The files that it names are not opened.

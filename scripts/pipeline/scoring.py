@@ -1,13 +1,12 @@
 """Jobs of scoring: finished work is kept until the result is written, several processes share it, progress is printed.
 
-A job's finished scores lie in small files, the shards, in a folder beside its outputs that Snakemake does not know of.
+A job's finished scores lie in small files, the shards, in the job's state, which Snakemake does not know of.
 They are found again by what the job is: the model's files, its entry, the texts and how they are put into batches. As
 the batches are the same whoever computes them, so are the scores.
 """
 
 import hashlib
 import json
-import shutil
 import time
 from importlib.metadata import version
 from pathlib import Path
@@ -15,28 +14,22 @@ from pathlib import Path
 import numpy as np
 
 from pipeline.io import atomic_path
+from pipeline.job_state import JobState
 from pipeline.processes import is_first_process, own_share, processes, shared_state
 from pipeline.provenance import code_fingerprint
 
 SAVE_SECONDS = 10.0  # of work that a killed job loses at most, and between two lines of progress
 
 
-class Shards:
+class Shards(JobState):
     """The folder of a job's finished scores, for a `with` block at whose successful end it is removed.
 
     Args:
-        output: the first file that the job writes; the folder is beside it.
+        output: the first file that the job writes.
     """
 
     def __init__(self, output: Path):
-        self.folder = output.parent / f".{output.name}.shards"
-
-    def __enter__(self) -> "Shards":
-        return self
-
-    def __exit__(self, kind, error, trace) -> None:
-        if kind is None and is_first_process():
-            shutil.rmtree(self.folder, ignore_errors=True)
+        super().__init__(output, "shards")
 
 
 def run_batches(model, inputs: list[dict], batches: list[list], shards: Shards | None, name: str):

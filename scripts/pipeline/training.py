@@ -18,6 +18,7 @@ from pipeline.processes import PATIENCE, is_first_process
 from pipeline.templates import as_text, format_prompt, format_response
 from pipeline.training_processes import share_order, whole_weights
 from pipeline.training_progress import SlowSteps
+from pipeline.training_state import train_on
 
 LOGGING_STEPS = 10
 
@@ -26,7 +27,7 @@ class Progress(TrainerCallback):
     """One line per logging interval, the last steps' too: step, loss, seconds spent and about how many are left."""
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.started = time.perf_counter()
+        self.started, self.first = time.perf_counter(), state.global_step
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == state.max_steps:
@@ -34,8 +35,8 @@ class Progress(TrainerCallback):
 
     def on_log(self, args, state, control, logs=None, **kwargs):
         if "loss" in (logs or {}) and state.is_world_process_zero:
-            spent = time.perf_counter() - self.started
-            left = spent / max(state.global_step, 1) * (state.max_steps - state.global_step)
+            spent, done = time.perf_counter() - self.started, state.global_step - self.first
+            left = spent / max(done, 1) * (state.max_steps - state.global_step)
             print(
                 f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}  "
                 f"{spent:.0f} s, about {left:.0f} s left",
@@ -115,14 +116,23 @@ def add_lengths(dataset: Dataset) -> Dataset:
     return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
 
 
-def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> None:
+def trained_files(folder: Path) -> list[Path]:
+    """What a training writes into its output folder, its record included."""
+    return [folder / name for name in ("model", "metrics.parquet", "cost.json", "provenance.json", "manifest.json")]
+
+
+def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> float:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
 
-    Of several processes the first one writes.
+    A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the first
+    one writes.
 
     Args:
-        trainer: a TRL trainer, not yet trained.
+        trainer: a TRL trainer of a class made by `pipeline.training_state.continued`, not yet trained.
         save: called with (model, tokenizer, folder), and with state_dict where the model has a part of it only.
+
+    Returns:
+        Seconds that the training took, all attempts together.
 
     Raises:
         InputError: the loss ended as not a number.
@@ -133,9 +143,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     share_order(trainer)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
-    started = time.perf_counter()
-    trainer.train()
-    seconds = time.perf_counter() - started
+    train_on(trainer, device.checkpoint_seconds)
     curve = learning_curve(trainer.state.log_history)
     losses = curve.loc[curve["metric"] == "loss", "value"]
     if losses.isna().any():
@@ -146,7 +154,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         return
     write_parquet(curve, output_dir / "metrics.parquet")
     cost = {
-        "seconds": seconds,
+        "seconds": trainer.seconds(),
         "rollout_seconds": getattr(trainer, "rollout_seconds", 0.0),
         "steps": trainer.state.global_step,
         "peak_memory_mib": peak_memory_mib(device),
@@ -156,6 +164,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     write_json(cost, output_dir / "cost.json")
     save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)
     write_manifest(output_dir / "model", output_dir / "manifest.json")
+    return cost["seconds"]
 
 
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:

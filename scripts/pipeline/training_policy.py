@@ -6,6 +6,7 @@ from trl import DPOConfig
 from pipeline.devices import Device
 from pipeline.models import load_policy, load_tokenizer
 from pipeline.training import add_lengths, preference_dataset, trainer_arguments
+from pipeline.training_state import continued
 from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 
 # Hyperparameters of a spec that the trainers take by the same name.
@@ -46,13 +47,15 @@ def policy_trainer(
     arguments |= {name: given[name] for name in DPO_ARGUMENTS} | {"loss_type": [given["loss_type"]]}
     if spec["method"] == "dpo":
         args = DPOConfig(**arguments, precompute_ref_log_probs=True)
-        trainer = ReferenceColumnsDPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
+        trainer = continued(ReferenceColumnsDPOTrainer)(
+            model, args=args, train_dataset=dataset, processing_class=tokenizer
+        )
     else:
         sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
         if "variance_baseline" in given:
             sail["baseline"] = given["variance_baseline"]
         sail["rollout_batch_size"] = device.batch_sizes["generate"]
-        trainer = SAILTrainer(
+        trainer = continued(SAILTrainer)(
             model,
             args=SAILConfig(**arguments, **sail),
             train_dataset=dataset,

@@ -13,6 +13,7 @@ from pipeline.models import load_tokenizer
 from pipeline.reward_checkpoints import check_score_trunk
 from pipeline.templates import as_text, reward_text
 from pipeline.training import add_lengths, trainer_arguments
+from pipeline.training_state import continued
 
 
 def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Device, scratch: str) -> RewardTrainer:
@@ -41,7 +42,7 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
     model = AutoModelForSequenceClassification.from_pretrained(
         model_path, num_labels=1, dtype="float32", attn_implementation=device.attention
     )
-    trainer = RewardTrainer(
+    trainer = continued(RewardTrainer)(
         model,
         args=RewardConfig(**trainer_arguments(given, device, "reward", scratch, given["seed"])),
         train_dataset=reward_dataset(frame, tokenizer, text_format, given["max_length"]),

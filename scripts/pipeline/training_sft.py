@@ -8,6 +8,7 @@ from pipeline.devices import Device
 from pipeline.models import load_policy, load_tokenizer, new_policy, peft_config
 from pipeline.templates import as_text, format_prompt, format_response, response_text
 from pipeline.training import trainer_arguments
+from pipeline.training_state import continued
 
 
 def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -> SFTTrainer:
@@ -35,7 +36,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         for name in names
         for prompt, response in zip(columns["prompt"], columns[name], strict=True)
     ]
-    return SFTTrainer(
+    return continued(SFTTrainer)(
         model,
         args=SFTConfig(**trainer_arguments(given, device, "sft", scratch, given["seed"])),
         train_dataset=Dataset.from_list(rows),

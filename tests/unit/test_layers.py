@@ -15,12 +15,15 @@ LINES = 300
 # Modules of the pipeline that train, sample or score with the trainers' own code.
 MAY_IMPORT = {
     "trl": {"pipeline.training_sft", "pipeline.training_reward", "pipeline.training_policy", "pipeline.reference"},
-    "sail": {"pipeline.training_policy", "pipeline.training_processes", "pipeline.generation"},
+    "sail": {
+        *("pipeline.training_policy", "pipeline.training_state", "pipeline.training_processes"),
+        "pipeline.generation",
+    },
 }
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "measure_calibration", "plot_figures", "prepare_data"),
-    "render_report",
+    *("render_report", "clean_state"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

@@ -31,7 +31,7 @@ def prepare(folder, **changes):
 
 def test_the_world_is_written_with_its_card(tmp_path, capsys):
     folder = prepare(tmp_path)
-    assert sorted(os.listdir(folder)) == OUTPUTS
+    assert sorted(os.listdir(folder)) == sorted([*OUTPUTS, "provenance.json"])
     frames = {name: read_parquet(folder / f"{name}.parquet") for name in ("train", "selection", "eval")}
     assert {name: len(frame) for name, frame in frames.items()} == {"train": 140, "selection": 20, "eval": 40}
     for frame in frames.values():

@@ -1,17 +1,13 @@
-"""Fingerprints change with what a script computes, and with nothing else; records name what a result was made from."""
+"""Fingerprints change with what a script computes, and with nothing else."""
 
 import ast
-import hashlib
 import shutil
-import subprocess
 
 import pytest
-from fixtures_models import cpu_device
 from fixtures_scripts import ENTRIES, SCRIPTS, fresh_modules, import_all
 
 from pipeline import provenance
-from pipeline.io import read_json
-from pipeline.provenance import code_fingerprint, write_provenance
+from pipeline.provenance import code_fingerprint
 
 
 def clear_caches():
@@ -123,37 +119,3 @@ def test_who_depends_on_the_objective():
     assert {"sail/objective.py", "sail/trainer.py", "sail/config.py", "pipeline/rewards.py"} <= files_of("train_policy")
     for script in ("compute_winrate", "compute_cost", "plot_figures", "render_report", "prepare_data", "score_bt"):
         assert not {file for file in files_of(script) if file.startswith("sail/")}, script
-
-
-# records
-
-
-def test_a_record_names_what_a_result_was_made_from(tmp_path):
-    (tmp_path / "data.parquet").write_bytes(b"rows")
-    write_provenance(tmp_path / "p.json", {"name": "x"}, [tmp_path / "data.parquet"], cpu_device())
-    record = read_json(tmp_path / "p.json")
-    assert record["spec"] == {"name": "x"}
-    assert record["inputs"] == {str(tmp_path / "data.parquet"): hashlib.sha256(b"rows").hexdigest()}
-    assert record["device"] == {"name": "cpu", "type": "cpu", "dtype": "torch.float32"}
-    assert set(record["packages"]) == set(provenance.PACKAGES) and record["packages"]["torch"]
-    write_provenance(tmp_path / "p.json", {}, [])
-    assert read_json(tmp_path / "p.json")["device"] is None
-
-
-def test_the_commit_says_whether_the_code_differs_from_it(tmp_path, monkeypatch):
-    monkeypatch.setattr(provenance, "SCRIPTS", tmp_path)
-    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
-    assert provenance.commit() is None
-
-    def git(*arguments):
-        settings = ["-c", "user.name=a", "-c", "user.email=a@b"]
-        subprocess.run(["git", "-C", tmp_path, *settings, *arguments], check=True, capture_output=True)
-
-    git("init")
-    (tmp_path / "a.py").write_text("1")
-    git("add", "a.py")
-    git("commit", "-m", "one")
-    clean = provenance.commit()
-    assert len(clean) == 40
-    (tmp_path / "a.py").write_text("2")
-    assert provenance.commit() == f"{clean}-dirty"

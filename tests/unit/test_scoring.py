@@ -71,7 +71,8 @@ JOBS = {"score_bt": (score_bt, bt_arguments), "score_responses": (score_response
 
 
 def files(folder: Path) -> dict[str, bytes]:
-    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+    found = [path for path in folder.rglob("*") if path.is_file() and not path.name.endswith("provenance.json")]
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in found}
 
 
 @pytest.mark.parametrize("job", JOBS)
@@ -203,13 +204,13 @@ def test_a_killed_process_continues(job, at, tmp_path):
     for wanted in (3, 6):
         process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
         limit = time.monotonic() + 120
-        while len(list(tmp_path.glob("cut/.*.shards/*/*.npz"))) < wanted:
+        while len(list(tmp_path.glob("cut/.state/*/shards/*/*.npz"))) < wanted:
             assert process.poll() is None and time.monotonic() < limit
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not list(tmp_path.glob("cut/train.parquet"))
-    before = len(list(tmp_path.glob("cut/.*.shards/*/*.npz")))
+    before = len(list(tmp_path.glob("cut/.state/*/shards/*/*.npz")))
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert before >= 6 and files(tmp_path / "cut") == files(tmp_path / "whole")

@@ -8,6 +8,7 @@ import pandas as pd
 import pytest
 
 from pipeline.io import read_json
+from pipeline.records import record_path
 from pipeline.tables import COST_COLUMNS, WINRATE_LEFT, WINRATE_RIGHT
 
 BASELINE = "dpo-beta0.1"
@@ -115,6 +116,27 @@ def test_every_trained_model_has_its_records(finished):
         manifest = read_json(results / folder / "manifest.json")
         assert "model.safetensors" in json.dumps(manifest)
     assert [read_json(results / folder / "provenance.json")["spec"]["run"] for folder in policies] == TRAINED
+
+
+def test_every_artifact_has_a_record_beside_it(finished):
+    results, seen = finished.folder / "results", set()
+    artifacts = [path for path in finished.files("results") if path.endswith((".parquet", ".csv", ".svg", ".html"))]
+    artifacts += ["data/small/card.json", *(f"calibration/small/tiny/{split}.json" for split in ("train", "eval"))]
+    assert len(artifacts) > 60
+    for name in artifacts:
+        path = results / name
+        places = [record_path(path), path.parent / "provenance.json", record_path(path.parent.with_suffix(".x"))]
+        [place, *_] = [place for place in places if place.is_file()] or [None]
+        assert place, f"{name} has no record"
+        seen.add(place)
+    keys = {"spec", "options", "inputs", "hub", "packages", "device", "machine", "commit", "code", "finished"}
+    for place in seen:
+        record = read_json(place)
+        assert keys | {"seconds", "peak_memory_mib", "peak_device_memory_mib"} <= set(record), place
+        assert record["inputs"] and record["spec"] and record["seconds"] > 0 and record["peak_memory_mib"] > 10, place
+        assert all(re.fullmatch("[0-9a-f]{64}", digest) for digest in record["inputs"].values())
+    rules = {path.split("/")[0].removesuffix(".tsv") for path in finished.files("results/benchmarks")}
+    assert {read_json(place)["script"].removesuffix(".py") for place in seen} == rules
 
 
 def test_nothing_is_left_over(finished):

@@ -32,9 +32,9 @@ def profile(name):
     return yaml.safe_load((REPOSITORY / "profiles" / name / "config.yaml").read_text("utf-8"))
 
 
-def test_the_default_profile_holds_cores_alone():
+def test_the_default_profile_holds_what_is_right_everywhere_alone():
     """It is merged over every other profile."""
-    assert set(profile("default")) == {"cores"}
+    assert set(profile("default")) == {"cores", "rerun-incomplete", "max-checksum-file-size"}
 
 
 def test_a_profile_that_names_a_config_is_the_t4s_alone():

@@ -11,7 +11,6 @@ the number of processes changes nothing in the result.
 import dataclasses
 import multiprocessing
 import os
-import tempfile
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
@@ -33,7 +32,8 @@ from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import Shelf, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
-from pipeline.io import InputError, write_json
+from pipeline.io import InputError, scratch_folder, write_json
+from pipeline.ownership import end_with
 
 PROGRESS_ROWS = 100_000
 PIECE_ROWS = 25_000
@@ -65,8 +65,8 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     folder = Path(folder)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
-    with tempfile.TemporaryDirectory(dir=_existing(folder), prefix=".prepare-") as scratch:
-        shelf, kept = Shelf(Path(scratch)), []
+    with scratch_folder(_existing(folder), f".prepare-{folder.name}-") as scratch:
+        shelf, kept = Shelf(scratch), []
         train, rows_in = collect(spec, sources["train"], shelf, kept, dropped, processes)
         own_eval = None
         if sources.get("eval"):
@@ -85,10 +85,10 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
         _check(records, splits, rows_in, dropped)
         labels = _labels(spec, records, splits["train"])
         card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(shelf.schema.empty_table()), labels)
-        card |= _write(spec, shelf, splits, labels, Path(scratch))
+        card |= _write(spec, shelf, splits, labels, scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for name in SPLITS:
-            os.replace(Path(scratch) / f"{name}.parquet", folder / f"{name}.parquet")
+            os.replace(scratch / f"{name}.parquet", folder / f"{name}.parquet")
     write_json(card, folder / "card.json")
     return card
 
@@ -184,6 +184,7 @@ _row_filter: RowFilter | None = None
 
 def _start_worker(spec: dict) -> None:
     global _row_filter
+    end_with(os.getppid())  # a killed parent cannot end its workers
     _row_filter = RowFilter(spec)
 
 

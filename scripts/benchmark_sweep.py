@@ -1,0 +1,75 @@
+"""Time the plan of a sweep, `snakemake -n`, for several numbers of runs, and what it takes in memory.
+
+    python scripts/benchmark_sweep.py --output results/benchmark_sweep.json
+
+Each run is a task of its own, with all its stages, on the embedded world. Nothing is there yet, so all is planned.
+"""
+
+import argparse
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from pipeline.io import InputError, read_yaml, run, write_json, write_yaml
+
+ROOT = Path(__file__).resolve().parents[1]
+PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")
+FIRST_BETA, STEP = 0.05, 0.001
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000], help="numbers of runs")
+    parser.add_argument("--output", type=Path, default=Path("results/benchmark_sweep.json"), help="JSON to write")
+    arguments = parser.parse_args(argv)
+    if min(arguments.runs) < 1:
+        parser.error("--runs must be at least 1")
+    with tempfile.TemporaryDirectory() as scratch:
+        plans = [measure(runs, Path(scratch) / str(runs)) for runs in arguments.runs]
+    print("| runs | jobs | seconds | milliseconds per run more | peak MiB |\n|---|---|---|---|---|")
+    for before, plan in zip([None, *plans], plans, strict=False):
+        more = before and 1000 * (plan["seconds"] - before["seconds"]) / (plan["runs"] - before["runs"])
+        growth = "" if more is None else f"{more:.1f}"
+        print(f"| {plan['runs']} | {plan['jobs']} | {plan['seconds']:.1f} | {growth} | {plan['peak_mib']:.0f} |")
+    write_json({"plans": plans}, arguments.output)
+
+
+def sweep(runs: int) -> dict:
+    """The embedded default's config with that many tasks, each of them one run: a plain one, and DPR at many β."""
+    config = read_yaml(ROOT / "config" / "config.yaml")
+    tasks = [{"method": "dpr", "beta": round(FIRST_BETA + STEP * number, 6), "g": 0.3} for number in range(runs - 1)]
+    return config | {"tag": f"sweep{runs}", "seeds": [1], "baseline": "dpo", "tasks": [{"method": "dpo"}, *tasks]}
+
+
+def measure(runs: int, folder: Path) -> dict:
+    """Plan a sweep in a copy of the workflow.
+
+    Returns:
+        runs, jobs, seconds, peak_mib (of Snakemake's process).
+    """
+    folder.mkdir()
+    for part in PARTS:
+        copy = shutil.copytree if (ROOT / part).is_dir() else shutil.copy2
+        copy(ROOT / part, folder / part)
+    write_yaml(sweep(runs), folder / "sweep.yaml")
+    command = [sys.executable, "-m", "snakemake", "--dry-run", "--quiet", "rules", "--configfile", "sweep.yaml"]
+    started = time.perf_counter()
+    with (folder / "plan.txt").open("w+", encoding="utf-8") as output:
+        process = subprocess.Popen(command, cwd=folder, stdout=output, stderr=subprocess.STDOUT)
+        _, status, usage = os.wait4(process.pid, 0)
+        seconds = time.perf_counter() - started
+        output.seek(0)
+        text = output.read()
+    if os.waitstatus_to_exitcode(status):
+        raise InputError(f"the plan of {runs} runs failed:\n{text[-3000:]}")
+    jobs = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("total "))
+    peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
+    return {"runs": runs, "jobs": jobs, "seconds": seconds, "peak_mib": peak}
+
+
+if __name__ == "__main__":
+    run(main)

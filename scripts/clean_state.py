@@ -1,0 +1,28 @@
+"""Remove what killed jobs would go on from, and what they left half-written; jobs that run are left alone.
+
+Nothing that is finished is touched. The next run begins again where it could have continued.
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline.io import remove_abandoned, run
+from pipeline.job_state import STATE, all_states, remove_states
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
+    arguments = parser.parse_args(argv)
+
+    states = all_states(arguments.results)
+    removed = remove_states(states)
+    folders = [path for path in (arguments.results, *arguments.results.rglob("*")) if path.is_dir()]
+    left = sum(remove_abandoned(folder, ".") for folder in folders if STATE not in folder.parts)
+    print(
+        f"removed {removed} of {len(states)} states, the others are in use; {left} files and folders left half-written"
+    )
+
+
+if __name__ == "__main__":
+    run(main)

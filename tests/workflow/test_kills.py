@@ -1,0 +1,147 @@
+"""Runs whose jobs, whose Snakemake and which themselves are killed end with the same bytes as one left in peace."""
+
+import os
+import random
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import psutil
+import pytest
+
+from workflow.snakemake_copy import Workflow
+
+KILLS = 20
+KINDS = ("job", "snakemake", "group")
+INTERVAL = 0.2  # seconds between checkpoints
+TARGETS = ["results/winrate.csv"]
+MAY_DIFFER = ("logs/", "benchmarks/")
+RECORDS = ("/cost.json", "provenance.json", "/.snakemake_timestamp")
+
+
+def smaller(config: dict) -> None:
+    """Fewer runs, which train longer."""
+    config["tasks"] = [task for task in config["tasks"] if task["method"] in ("dpo", "dpr")]
+    config["policy"]["max_steps"] = 60
+
+
+def new_workflow(folder: Path) -> Workflow:
+    workflow = Workflow.new(folder)
+    workflow.configure(smaller)
+    workflow.configure(lambda devices: devices["cpu"].update(checkpoint_seconds=INTERVAL), "config/devices.yaml")
+    return workflow
+
+
+class Run:
+    """Snakemake in a session of its own, started again whenever it ended before its work was done."""
+
+    def __init__(self, workflow: Workflow):
+        self.workflow, self.output = workflow, workflow.folder.parent / "output.txt"
+        self.environment = os.environ | {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+        self.start()
+
+    def start(self) -> None:
+        command = [sys.executable, "-m", "snakemake", *TARGETS, "--configfile", "small.yaml", "--retries", str(KILLS)]
+        with self.output.open("a") as output:
+            self.process = subprocess.Popen(
+                command,
+                cwd=self.workflow.folder,
+                env=self.environment,
+                stdout=output,
+                stderr=subprocess.STDOUT,
+                start_new_session=True,
+            )
+
+    def jobs(self) -> list[psutil.Process]:
+        """The processes of entry scripts."""
+        found = []
+        for process in psutil.Process(self.process.pid).children(recursive=True):
+            try:
+                if any("scripts/" in part for part in process.cmdline()) and "python" in process.name():
+                    found.append(process)
+            except psutil.NoSuchProcess:
+                pass
+        return found
+
+    def kill(self, kind: str, rng: random.Random) -> bool:
+        """Kill a job, Snakemake alone, or all processes of the run; False where there is no job to kill."""
+        if kind == "job":
+            jobs = self.jobs()
+            if not jobs:
+                return False
+            rng.choice(jobs).kill()
+            return True
+        if kind == "snakemake":
+            self.process.kill()
+        else:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        self.process.wait()
+        self.start()
+        return True
+
+
+def trainings(workflow: Workflow) -> dict[str, str]:
+    """The logs of trainings as they stand."""
+    logs = (workflow.folder / "results/logs").glob("train_*/**/*.log")
+    return {path.relative_to(workflow.folder).as_posix(): path.read_text() for path in logs}
+
+
+class Progress:
+    """How far each training is known to be, from the checkpoints that its logs tell of."""
+
+    def __init__(self):
+        self.saved: dict[str, int] = {}
+        self.resumed = 0
+
+    def look(self, workflow: Workflow) -> None:
+        """Take in what the logs say; a training that began again before its last checkpoint has lost work."""
+        for name, text in trainings(workflow).items():
+            found = re.search(r"^continues after step (\d+)$", text, re.MULTILINE)
+            saved = [int(step) for step in re.findall(r"^step (\d+)/\d+  checkpoint$", text, re.MULTILINE)]
+            if found:
+                self.resumed += 1
+                assert int(found[1]) >= self.saved.get(name, 0), f"{name} lost steps:\n{text}"
+            elif saved:
+                assert name not in self.saved or saved[-1] >= self.saved[name], f"{name} began anew:\n{text}"
+            self.saved[name] = max([self.saved.get(name, 0), *saved, int(found[1]) if found else 0])
+
+
+def results(workflow: Workflow) -> set[str]:
+    """Files whose bytes are to be the same."""
+    files = workflow.files("results")
+    return {path for path in files if not path.startswith(MAY_DIFFER) and not path.endswith(RECORDS)}
+
+
+@pytest.mark.slow
+def test_killed_again_and_again_a_run_gives_the_same_bytes(tmp_path):
+    undisturbed, killed = new_workflow(tmp_path / "undisturbed"), new_workflow(tmp_path / "killed")
+    undisturbed.snakemake(*TARGETS)
+    rng, progress, kills = random.Random(20), Progress(), dict.fromkeys(KINDS, 0)
+    run = Run(killed)
+    try:
+        while sum(kills.values()) < KILLS:
+            time.sleep(rng.uniform(0.5, 12))
+            assert run.process.poll() is None, f"it ended after {kills} kills:\n{run.output.read_text()[-3000:]}"
+            kind = rng.choice(KINDS)
+            progress.look(killed)
+            kills[kind] += run.kill(kind, rng)
+        assert run.process.wait(timeout=600) == 0, run.output.read_text()[-6000:]
+    finally:
+        if run.process.poll() is None:
+            os.killpg(run.process.pid, signal.SIGKILL)
+    assert all(kills.values()) and progress.resumed > 0, (kills, progress.saved)
+    output = run.output.read_text()
+    assert "LockException" not in output and "IncompleteFilesException" not in output
+    assert undisturbed.files("results") == killed.files("results")
+    compared = results(undisturbed)
+    assert {"winrate.csv"} <= compared and len([path for path in compared if path.endswith(".safetensors")]) == 4
+    different = {
+        path
+        for path in compared
+        if (undisturbed.folder / "results" / path).read_bytes() != (killed.folder / "results" / path).read_bytes()
+    }
+    assert not different
+    assert not list((killed.folder / ".snakemake/locks").glob("*")) and killed.plan(*TARGETS) == set()

@@ -1,0 +1,24 @@
+"""The plan of a sweep of a thousand runs is there within a minute and in little memory."""
+
+import pytest
+
+import benchmark_sweep
+from pipeline.config import Settings
+from pipeline.io import read_json
+
+
+@pytest.mark.slow
+def test_a_thousand_runs_are_planned_soon_and_the_time_grows_with_their_number(tmp_path, capsys):
+    benchmark_sweep.main(["--output", str(tmp_path / "plans.json"), "--runs", "10", "100", "1000"])
+    ten, hundred, thousand = read_json(tmp_path / "plans.json")["plans"]
+    assert thousand["jobs"] - hundred["jobs"] == 10 * (hundred["jobs"] - ten["jobs"]) > 4000
+    assert thousand["seconds"] < 60 and thousand["peak_mib"] < 2048, thousand
+    # What a run more costs, beside the seconds that any plan takes; near linear, so at most three times as much.
+    each = (hundred["seconds"] - ten["seconds"]) / 90, (thousand["seconds"] - hundred["seconds"]) / 900
+    assert each[1] < 3 * max(each[0], 0.010), each
+    assert len(capsys.readouterr().out.splitlines()) == 5
+
+
+def test_each_task_of_a_sweep_is_one_run():
+    for runs in (1, 7):
+        assert len(Settings.from_config(benchmark_sweep.sweep(runs)).runs) == runs
