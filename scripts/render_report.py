@@ -10,6 +10,7 @@ import argparse
 from pipeline.io import read_json, run, write_text
 from pipeline.report import render_report
 from pipeline.report.calibration import read_calibration
+from pipeline.report.judge_quality import read_judge_quality
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
 from pipeline.tables import read_table
@@ -24,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--cards", nargs="*", default=[], help="data cards (JSON)")
     parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
+    parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     page = render_report(
@@ -34,6 +36,7 @@ def main(argv: list[str] | None = None) -> None:
         [read_json(card) for card in arguments.cards],
         read_comparison(arguments.scores) if arguments.scores else [],
         [read_calibration(path) for path in arguments.calibration],
+        [read_judge_quality(path) for path in arguments.judges],
     )
     write_text(page, arguments.output)
 

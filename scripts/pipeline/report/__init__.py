@@ -53,6 +53,7 @@ def render_report(
     cards: list[dict],
     scores: list[dict],
     splits: list[ScoredSplit],
+    judges: list[dict] = (),
 ) -> str:
     """The whole page.
 
@@ -64,6 +65,7 @@ def render_report(
         cards: data cards; whatever keys they have are shown.
         scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.
         splits: calibration of the scored splits, as `read_calibration` gives it.
+        judges: rows of the judges' measured quality, as `read_judge_quality` gives them.
 
     Raises:
         InputError: a figure is missing or unsafe, a card is no JSON object, or a run's files are at fault.
@@ -95,6 +97,7 @@ def render_report(
         cards=[card_view(card) for card in cards],
         scores=scores,
         splits=splits,
+        judges=judges,
         samples=[sample_prompts(table, group) for group in table.groups],
         chosen=CHOSEN,
         resamples=statistics.RESAMPLES,
