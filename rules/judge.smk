@@ -64,7 +64,8 @@ rule measure_judge:
 
 
 rule judge_cost:
-    # Prints and makes nothing, so it runs whenever it is asked for; it needs the prompts, not the responses.
+    # Prints and makes nothing, not even a benchmark file, so that it runs whenever it is asked for. It needs the prompts,
+    # not the responses.
     input:
         runs="results/specs/runs.yaml",
         splits=expand("results/data/{dataset}/{split}.parquet", dataset=paid_datasets(), split=SPLIT),
@@ -72,8 +73,6 @@ rule judge_cost:
         services=[judge_service_file(dataset) for dataset in paid_datasets()],
     log:
         "results/logs/judge_cost.log",
-    benchmark:
-        "results/benchmarks/judge_cost.tsv"
     conda:
         "../envs/pipeline.yaml"
     params:
