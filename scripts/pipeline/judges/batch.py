@@ -9,6 +9,7 @@ import asyncio
 import hashlib
 import json
 import math
+from collections import Counter
 
 from pipeline.io import InputError
 from pipeline.judges.budget import price
@@ -44,16 +45,21 @@ class BatchAsker:
         Raises:
             InputError: the budget is reached, or the endpoint refuses a batch.
         """
-        await self._collect_open(requests)
-        for _ in range(self.spec["max_retries"] + 1):
+        await self.collect_open(requests)
+        submitted: Counter[str] = Counter()
+        while True:
             replies = self.store.replies(requests)
-            waiting = [request for request in requests.values() if self._to_ask(replies.get(request.key, []))]
+            waiting = [
+                request
+                for key, request in requests.items()
+                if submitted[key] <= self.spec["max_retries"] and self._to_ask(replies.get(key, []))
+            ]
             if not waiting:
                 break
             for part in self._parts(self._affordable(waiting)):
+                submitted.update(request.key for request in part)
                 await self._submit(part, replies)
-            await self._collect_open(requests)
-        replies = self.store.replies(requests)
+            await self.collect_open(requests)
         none = {key: Outcome("failed", reason=self.reasons.get(key, "no reply in the batch")) for key in requests}
         return {key: settled(replies.get(key, []), self.spec) or none[key] for key in requests}
 
@@ -73,7 +79,7 @@ class BatchAsker:
         spent = self.store.spent(self.service["prices"])
         left, taken = limit - spent, []
         for request in requests:
-            left -= price(request.tokens, self.spec["max_tokens"], self.service)
+            left -= price(request.tokens, self.spec["max_tokens"], self.service, batched=True)
             if left < -1e-12:
                 break
             taken.append(request)
@@ -125,7 +131,7 @@ class BatchAsker:
         self._note(name, "batch_id", created.id)
         print(f"batch {created.id}: {len(requests)} requests submitted", flush=True)
 
-    async def _collect_open(self, requests: dict[str, Request]) -> None:
+    async def collect_open(self, requests: dict[str, Request]) -> None:
         """Wait for all batches that are in the store and not yet collected, and keep their replies."""
         rows = self.store.connection.execute("select hash, keys, batch_id from batches where state = 'new'").fetchall()
         for name, keys, batch_id in rows:
@@ -139,10 +145,14 @@ class BatchAsker:
 
     async def _find(self, name: str) -> str | None:
         """The id of a batch that was created by a job that ended before it could write it down."""
-        async for found in self.client.batches.list(limit=100):
-            if (found.metadata or {}).get("requests") == name:
-                return found.id
-        return None
+        page = await self._call(self.client.batches.list(limit=100))
+        while True:
+            for found in page.data:
+                if (found.metadata or {}).get("requests") == name:
+                    return found.id
+            if not page.has_next_page():
+                return None
+            page = await self._call(page.get_next_page())
 
     async def _collect(self, name: str, keys: list[str], batch_id: str, requests: dict[str, Request]) -> None:
         batch = await self._call(self.client.batches.retrieve(batch_id))
@@ -184,7 +194,7 @@ class BatchAsker:
             prompt = request.tokens if request else 0
         if completion is None:
             completion = min(self.spec["max_tokens"], estimate_tokens(reply.content or reply.body))
-        paid = Paid(prompt, completion, price(prompt, completion, self.service), 0.0, source)
+        paid = Paid(prompt, completion, price(prompt, completion, self.service, batched=True), 0.0, source)
         self.store.add(line["custom_id"], self.spec["model"], reply, paid)
 
     def _note(self, name: str, column: str, value: str) -> None:

@@ -7,13 +7,17 @@ from pipeline.io import InputError
 MILLION = 1_000_000
 
 
-def price(prompt_tokens: int, completion_tokens: int, service: dict) -> float | None:
-    """US dollars of a request by the prices per million tokens of the judge; None where it has none."""
+def price(prompt_tokens: int, completion_tokens: int, service: dict, batched: bool = False) -> float | None:
+    """US dollars of a request by the judge's prices per million tokens; None where it has none.
+
+    Args:
+        batched: whether it is sent through the Batch API.
+    """
     prices = service["prices"]
     if prices is None:
         return None
     dollars = (prompt_tokens * prices["input"] + completion_tokens * prices["output"]) / MILLION
-    return dollars * (1 - prices["batch_discount"]) if service["batch"] else dollars
+    return dollars * (1 - prices["batch_discount"]) if batched else dollars
 
 
 class Budget:

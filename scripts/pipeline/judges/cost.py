@@ -66,7 +66,7 @@ class Bill:
     @property
     def dollars(self) -> float | None:
         """What is still to be sent costs that much at most; None without prices."""
-        return price(*self.tokens, self.service)
+        return price(*self.tokens, self.service, self.service["batch"])
 
 
 def judge_bill(
