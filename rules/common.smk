@@ -23,6 +23,9 @@ WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, MODELS, SEEDS, SPLIT = settings.datasets, settings.models, settings.seeds, settings.split
 REWARD_MODELS = sorted({settings.reward_model_name(dataset) for dataset in DATASETS})
 JUDGES = sorted({settings.judge_name(dataset) for dataset in DATASETS})
+# Replies that were paid for: no rule's output, as Snakemake deletes the outputs of failed jobs.
+JUDGEMENTS = "results/judgements"
+QUALITY = settings.config["judge_quality"]
 
 # What the device gives a job that runs a model. None of it is in what makes a job stale.
 PROCESSES = settings.device_entry()["processes"]
@@ -213,6 +216,11 @@ def judge_kind(wildcards):
     return settings.judge_spec(settings.judge_name(wildcards.dataset))["kind"]
 
 
+def judge_service_file(dataset):
+    """How a dataset's judge of kind openai is reached and paid."""
+    return f"results/specs/judge_service/{settings.judge_name(dataset)}.yaml"
+
+
 def judge_reward_model(wildcards):
     """The reward model of a judge of kind reward: its own, else the dataset's; None for other kinds."""
     spec = settings.judge_spec(settings.judge_name(wildcards.dataset))
@@ -221,11 +229,36 @@ def judge_reward_model(wildcards):
     return spec.get("reward_model") or settings.reward_model_name(wildcards.dataset)
 
 
-def judge_reward_files(wildcards):
+def judge_files(wildcards):
+    """Inputs of judging that depend on the judge's kind. A changed service makes no verdict stale."""
+    if judge_kind(wildcards) == "openai":
+        return {"service": ancient(judge_service_file(wildcards.dataset))}
     name = judge_reward_model(wildcards)
     return name and {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(wildcards, name) or {}
 
 
-def judge_reward_arguments(wildcards, input):
+def judge_arguments(wildcards, input):
+    """Arguments of judging that depend on the judge's kind."""
+    if judge_kind(wildcards) == "openai":
+        return f"--service {input.service} --store {JUDGEMENTS}"
     name = judge_reward_model(wildcards)
     return name and f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(wildcards, name)}" or ""
+
+
+def measured_judges():
+    """Where the quality of every dataset's judge is measured; not of judges that cost money, unless that is wanted."""
+    if not QUALITY["pairs"]:
+        return []
+    kinds = {dataset: settings.judge_spec(settings.judge_name(dataset))["kind"] for dataset in DATASETS}
+    wanted = [dataset for dataset in DATASETS if QUALITY["paid"] or kinds[dataset] != "openai"]
+    return [f"results/judge_quality/{dataset}/{settings.judge_name(dataset)}/{SPLIT}.json" for dataset in wanted]
+
+
+def paid_datasets():
+    """Datasets whose judge is of kind openai."""
+    return [dataset for dataset in DATASETS if settings.judge_service(settings.judge_name(dataset))]
+
+
+def longest_response():
+    """Most tokens of a generated response."""
+    return settings.config["decodings"][settings.config["decoding"]]["max_new_tokens"]

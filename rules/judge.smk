@@ -1,9 +1,10 @@
-# Responses -> verdicts against the dataset's chosen responses and against the baseline run -> win rates.
+# Responses -> verdicts against the dataset's chosen responses and against the baseline run -> win rates; what judges
+# cost, and how well they agree with the dataset's labels.
 
 
 rule judge_responses:
     input:
-        unpack(judge_reward_files),
+        unpack(judge_files),
         spec=lambda w: f"results/specs/judge/{settings.judge_name(w.dataset)}.yaml",
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
         baseline=lambda w: (
@@ -21,14 +22,70 @@ rule judge_responses:
         "../envs/pipeline.yaml"
     resources:
         gpu=lambda w: min(GPUS, 1) if judge_kind(w) == "reward" else 0,
+        judge=lambda w: int(judge_kind(w) == "openai"),
         device=settings.device,
     params:
         code=code("judge_responses.py"),
-        reward=judge_reward_arguments,
+        judge=judge_arguments,
     shell:
         "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
         " --seed {wildcards.seed} --baseline {wildcards.baseline} --baseline-responses {input.baseline}"
-        " {params.reward} --output {output} --device {resources.device} > {log} 2>&1"
+        " {params.judge} --output {output} --device {resources.device} > {log} 2>&1"
+
+
+rule measure_judge:
+    # A judge compares the dataset's chosen with its rejected responses; its name is a wildcard for the files' sake alone.
+    input:
+        unpack(judge_files),
+        spec="results/specs/judge/{judge}.yaml",
+        pairs="results/data/{dataset}/{split}.parquet",
+    output:
+        verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
+        measured="results/judge_quality/{dataset}/{judge}/{split}.json",
+    log:
+        "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
+    benchmark:
+        "results/benchmarks/measure_judge/{dataset}/{judge}/{split}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    resources:
+        gpu=lambda w: min(GPUS, 1) if judge_kind(w) == "reward" else 0,
+        judge=lambda w: int(judge_kind(w) == "openai"),
+        device=settings.device,
+    params:
+        code=code("measure_judge.py"),
+        judge=judge_arguments,
+        pairs=QUALITY["pairs"],
+        seed=QUALITY["seed"],
+    shell:
+        "python scripts/measure_judge.py --spec {input.spec} --pairs {input.pairs} --dataset {wildcards.dataset}"
+        " --split {wildcards.split} --sample {params.pairs} --sample-seed {params.seed} {params.judge}"
+        " --verdicts {output.verdicts} --output {output.measured} --device {resources.device} > {log} 2>&1"
+
+
+rule judge_cost:
+    # Prints and makes nothing, not even a benchmark file, so that it runs whenever it is asked for. It needs the prompts,
+    # not the responses.
+    input:
+        runs="results/specs/runs.yaml",
+        splits=expand("results/data/{dataset}/{split}.parquet", dataset=paid_datasets(), split=SPLIT),
+        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
+        services=[judge_service_file(dataset) for dataset in paid_datasets()],
+    log:
+        "results/logs/judge_cost.log",
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        store=JUDGEMENTS,
+        longest=longest_response(),
+        datasets=lambda w, input: " ".join(
+            f"--dataset {dataset} --split {split} --spec {spec} --service {service}"
+            for dataset, split, spec, service in zip(paid_datasets(), input.splits, input.specs, input.services)
+        ),
+        quality=f"--quality-pairs {QUALITY['pairs'] * QUALITY['paid']} --quality-seed {QUALITY['seed']}",
+    shell:
+        "python scripts/judge_cost.py --runs {input.runs} {params.datasets} --store {params.store}"
+        " --max-new-tokens {params.longest} {params.quality} 2>&1 | tee {log}"
 
 
 rule compute_winrate:

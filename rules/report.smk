@@ -82,6 +82,7 @@ rule render_report:
         cost="results/cost.csv",
         scores="results/score_comparison.csv",
         calibration=expand("{folder}.json", folder=calibration_folders()),
+        judges=measured_judges(),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
         page=["scripts/pipeline/report/report.html.jinja", "scripts/pipeline/report/report.css"],
     output:
@@ -98,6 +99,7 @@ rule render_report:
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
         " --figures {params.folder} --cards {input.cards} --scores {input.scores} --calibration {input.calibration}"
+        " --judges {input.judges}"
         " --output {output} > {log} 2>&1"
 
 

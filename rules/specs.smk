@@ -10,6 +10,7 @@ localrules:
     write_policy_spec,
     write_generation_spec,
     write_judge_spec,
+    write_judge_service,
     write_run_table,
 
 
@@ -100,6 +101,19 @@ rule write_judge_spec:
         "results/logs/write_judge_spec/{judge}.log",
     params:
         spec=lambda w: as_yaml(settings.judge_spec(w.judge)),
+    template_engine:
+        "jinja2"
+
+
+rule write_judge_service:
+    input:
+        "rules/templates/spec.yaml.jinja",
+    output:
+        "results/specs/judge_service/{judge}.yaml",
+    log:
+        "results/logs/write_judge_service/{judge}.log",
+    params:
+        spec=lambda w: as_yaml(settings.judge_service(w.judge)),
     template_engine:
         "jinja2"
 

@@ -11,6 +11,7 @@ from pipeline.io import InputError, read_json, run, write_text
 from pipeline.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.calibration import read_calibration
+from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs", nargs="*", default=[], help="dataset=file: scored split of the judged prompts (parquet)"
     )
+    parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
     parser.add_argument("--judgements", help="a judge's raw replies (parquet: request_key, reply)")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
@@ -37,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
             raise InputError(f"--pairs {pair}: it must be dataset=file")
     pairs = {dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)}
     table = read_run_table(arguments.runs)
-    read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judgements", "selection")
+    read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection")
     files = [*table.paths("responses"), *pairs.values()]
     record = Record(__file__, arguments, read, ("output",), table.summary, files=files)
     inputs = ReportInputs(
@@ -50,6 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         pairs=pairs,
         replies=read_judgements(arguments.judgements) if arguments.judgements else None,
         selection=read_table(arguments.selection) if arguments.selection else None,
+        more=[judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else [],
     )
     write_text(render_report(inputs), arguments.output)
     record.write()

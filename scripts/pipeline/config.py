@@ -10,33 +10,16 @@ from functools import cached_property
 from pathlib import Path
 
 from pipeline.config_errors import ConfigError, Problem, unknown_name
-from pipeline.entries import data_entry, judge_names, read_entries, read_judge, why_not_judge
+from pipeline.entries import data_entry, read_entries
+from pipeline.judge_entries import judge_names, read_judge, why_not_judge
 from pipeline.schema import fill, load_schema, validate
-from pipeline.sweep import METHODS, TaskRun, Value, expand
+from pipeline.sweep import METHODS, Run, TaskRun, expand
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
 
 ROOT = Path(__file__).resolve().parents[2]
 ENTRIES = {"datasets": "dataset", "models": "model", "reward_models": "reward model", "devices": "device"}
 DECODINGS = {"greedy": {"do_sample": False}, "sample": {}}
-
-
-@dataclass(frozen=True)
-class Run:
-    """One policy, up to its seeds.
-
-    Attributes:
-        dataset, model: names of their entries.
-        name: of the run, unique within (dataset, model).
-        method: sft, dpo, ddp, dpp, dpr or mix.
-        hyperparameters: every one that the method takes, none for sft.
-    """
-
-    dataset: str
-    model: str
-    name: str
-    method: str
-    hyperparameters: dict[str, Value]
 
 
 @dataclass(frozen=True)
@@ -222,11 +205,14 @@ class Settings:
 
         A judge of kind reward that names no reward_model uses the dataset's.
         """
-        entry, known = read_judge(judge, self.root), list(self.entries["reward_models"])
-        if entry.get("reward_model") not in (None, *known):
-            problem = unknown_name(("reward_model",), "reward model", entry["reward_model"], known)
-            raise problem.error(f"config/judges/{judge}/judge.yaml", entry)
-        return self._named(judge, entry)
+        return self._named(judge, self._judge(judge)[0])
+
+    def judge_service(self, judge: str) -> dict:
+        """How a judge of kind openai is reached and what it may take, which changes no verdict; {} for other kinds."""
+        return self._judge(judge)[1]
+
+    def _judge(self, judge: str) -> tuple[dict, dict]:
+        return read_judge(judge, self.root, list(self.entries["reward_models"]))
 
     def _named(self, name: str, entry: dict) -> dict:
         return copy.deepcopy({"name": name, **entry})

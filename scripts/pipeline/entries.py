@@ -1,13 +1,12 @@
-"""The named entries that a config refers to: datasets, models, reward models, devices and judges."""
+"""The named entries that a config refers to: datasets, models, reward models and devices."""
 
 from pathlib import Path
 
-from pipeline.config_errors import ConfigError, Problem
+from pipeline.config_errors import Problem
 from pipeline.io import read_yaml
 from pipeline.schema import fill, load_schema, validate
 
 TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template")
-RUNNABLE_JUDGES = ("gold", "reward")  # kinds; others are validated, but refused where they are used
 
 
 def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:
@@ -53,40 +52,6 @@ def data_entry(dataset: dict, models: list[dict], max_length: int) -> dict:
     return entry | ({"tokenizers": tokenizers, "max_length": max_length} if tokenizers else {})
 
 
-def judge_names(root: Path) -> list[str]:
-    """Names of the judges in config/judges; `reward` first, as every dataset can have it, those with a prompt last."""
-    names = sorted(path.parent.name for path in root.glob("config/judges/*/judge.yaml"))
-    return sorted(names, key=lambda name: (name != "reward", (root / "config/judges" / name / "prompt.txt").exists()))
-
-
-def why_not_judge(judge: dict, dataset: str, source: str) -> str | None:
-    """Why a judge cannot be run on a dataset of that source, None where it can."""
-    name, kind = judge["name"], judge["kind"]
-    if kind not in RUNNABLE_JUDGES:
-        kinds = ", ".join(RUNNABLE_JUDGES)
-        return f"{name} is of kind {kind}; judges of that kind cannot be run by this version, available kinds: {kinds}"
-    if kind == "gold" and source != "world":
-        return f"{name} knows the embedded world alone and cannot judge the dataset {dataset}"
-    return None
-
-
-def read_judge(name: str, root: Path) -> dict:
-    """A judge's entry from config/judges/<name>, with defaults; kind openai with `prompt`, the text of prompt.txt.
-
-    Raises:
-        ConfigError: judge.yaml is wrong, or prompt.txt is missing or lacks a place that is to be filled in.
-    """
-    folder = root / "config" / "judges" / name
-    file = f"config/judges/{name}/judge.yaml"
-    entry = fill(validate(read_yaml(folder / "judge.yaml"), "judges", file), load_schema("judges"))
-    if entry["kind"] == "openai":
-        lowest, highest = entry["scale"]
-        if lowest >= highest:
-            raise Problem(("scale",), f"{entry['scale']}; the lowest score comes first", [1, 10]).error(file, entry)
-        entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
-    return entry
-
-
 def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict) -> None:
     """Raise what a schema cannot say of an entry; drop what it does not use."""
     if kind == "models" and entry["adapter"] == "none":
@@ -123,15 +88,3 @@ def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> 
     if not (entry.get("relabel") or entry["label_switching"]):
         for key in ("relabel", "bt_noise_gauss", "label_switching", "label_seed"):
             entry.pop(key, None)
-
-
-def _judge_prompt(path: Path, judge: str, mode: str) -> str:
-    """The text of a judge's prompt.txt, which must have a place for the prompt and for each answer."""
-    file = f"config/judges/{judge}/prompt.txt"
-    places = ("{prompt}", "{answer_a}", "{answer_b}") if mode == "pairwise" else ("{prompt}", "{answer}")
-    if not path.is_file():
-        raise ConfigError(f"{file}: there is no such file; a judge of kind openai needs one with {', '.join(places)}")
-    text = path.read_text(encoding="utf-8")
-    if missing := [place for place in places if place not in text]:
-        raise ConfigError(f"{file}: no {missing[0]} in it; a {mode} prompt has the places {', '.join(places)}")
-    return text

@@ -25,6 +25,8 @@ from pipeline.provenance import SCRIPTS, code_fingerprint
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "numpy", "pandas")
 PACKAGES += ("pyarrow", "snakemake")
 RECORD = "provenance.json"
+# Options that say where a job is watched, and change nothing of what it computes.
+WATCHING = {"wandb"}
 
 
 class Record:
@@ -79,9 +81,7 @@ class Record:
             "spec": self.spec,
             "hashes": list(self.hashes.values()),
             "hub": self.hub,
-            "options": {
-                name: value for name, value in self.options.items() if name != "wandb"
-            },  # reports, changes nothing
+            "options": {name: value for name, value in self.options.items() if name not in WATCHING},
             "packages": packages(),
             "device": device and [device.type, str(device.dtype), device.attention, device.batch_sizes],
             "processes": os.environ.get("WORLD_SIZE", "1"),

@@ -33,6 +33,24 @@ class TaskRun:
     task: int
 
 
+@dataclass(frozen=True)
+class Run:
+    """One policy, up to its seeds.
+
+    Attributes:
+        dataset, model: names of their entries.
+        name: of the run, unique within (dataset, model).
+        method: sft, dpo, ddp, dpp, dpr or mix.
+        hyperparameters: every one that the method takes, none for sft.
+    """
+
+    dataset: str
+    model: str
+    name: str
+    method: str
+    hyperparameters: dict[str, Value]
+
+
 @cache
 def method_defaults(method: str) -> dict[str, Value]:
     """The hyperparameters that a method takes, in their fixed order, with their defaults."""

@@ -12,6 +12,7 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from pipeline.config import ROOT, ConfigError, Settings
+from pipeline.judge_entries import SERVICE_KEYS
 from pipeline.schema import SCHEMAS, load_schema
 
 CONFIG = ROOT / "config"
@@ -443,21 +444,63 @@ def test_the_gold_judge_is_for_the_embedded_world_alone():
     assert text.startswith("config: definitions.datasets.mine.judge: gold knows the embedded world")
 
 
-def test_judges_of_kind_openai_are_refused_where_they_are_set():
-    refused = "is of kind openai; judges of that kind cannot be run by this version, available kinds: gold, reward"
-    text = refusal(judge="PM")
-    assert text.startswith(f"config: judge: PM {refused}\n")
-    assert shown(text) == {"judge": "reward"}
-    text = refusal(datasets=["world", "U10"])
-    assert text.startswith(f"config/datasets.yaml: U10.judge: U {refused}\n")
-    assert shown(text) == {"U10": {"judge": "reward"}}
-    definitions = {"datasets": {"mine": {**PLAIN, "judge": "PP"}}}
-    text = refusal(datasets=["mine"], definitions=definitions)
-    assert text.startswith(f"config: definitions.datasets.mine.judge: PP {refused}\n")
-    assert shown(text) == {"definitions": {"datasets": {"mine": {"source": "plain", "judge": "reward"}}}}
-    # the config's judge comes before a dataset's own, and entries that no run uses may have any judge
-    assert settings(datasets=["mine", "U10"], definitions=definitions, judge="reward").judge_name("mine") == "reward"
-    assert settings(definitions=definitions).judge_name("world") == "gold"
+def test_judges_of_kind_openai_can_be_set_for_every_dataset():
+    made = settings(datasets=["world", "U10", "PM30"])
+    assert [made.judge_name(dataset) for dataset in made.datasets] == ["gold", "U", "PM"]
+    assert settings(datasets=["U10"], judge="PP").judge_name("U10") == "PP"
+    assert settings(datasets=["world"], judge="PM").judge_spec("PM")["mode"] == "pairwise"
+
+
+def test_a_judges_service_is_no_part_of_its_spec(root):
+    made = Settings.from_config(MINIMAL, root)
+    assert made.judge_service("gold") == made.judge_service("reward") == {}
+    before = made.judge_spec("PP")
+    assert set(made.judge_service("PP")) == set(SERVICE_KEYS) and not set(SERVICE_KEYS) & set(before)
+    prices = {"input": 1, "output": "2e0"}
+    changes = {"base_url": ["http://a/v1", "http://b/v1"], "budget_usd": 3, "prices": prices, "requests_per_minute": 60}
+    edit(root, "judges/PP/judge.yaml", lambda c: c.update(changes))
+    after = Settings.from_config(MINIMAL, root)
+    assert after.judge_spec("PP") == before
+    assert after.judge_service("PP")["prices"] == {"input": 1.0, "output": 2.0, "batch_discount": 0.5}
+    edit(root, "judges/PP/judge.yaml", lambda c: c.update(max_retries=1))
+    assert Settings.from_config(MINIMAL, root).judge_spec("PP") != before
+
+
+@pytest.mark.parametrize(
+    ("changes", "problem", "right"),
+    [
+        ({"scale": [10, 1]}, "scale: [10.0, 1.0]; the lowest score comes first", {"scale": [1, 10]}),
+        ({"budget_usd": 5, "prices": None}, "prices: missing; budget_usd 5 can be held only", {"prices": dict}),
+        ({"api_version": "2024-10-21"}, "base_url: missing; with api_version it is", {"base_url": str}),
+        ({"batch": True, "base_url": ["http://a", "http://b"]}, "base_url: 2 addresses", {"base_url": "http://a"}),
+        ({"concurrency": 0}, "concurrency: it must be a whole number at least 1", {"concurrency": 16}),
+        ({"base_url": []}, "base_url: it must be a list of at least 1 distinct items", {"base_url": list}),
+        ({"structured": "json"}, "structured: it must be one of auto, json_schema, none", {"structured": str}),
+        ({"max_failed_share": 2}, "max_failed_share: it must be a number at least 0 and at most 1", dict),
+        ({"tokens_per_minut": 1}, "tokens_per_minut: unknown key (did you mean 'tokens_per_minute'?)", dict),
+        ({"price": 1}, "price: unknown key; with kind openai the keys are: kind, model", {"kind": "openai"}),
+        ({"prices": {"input": 1}}, "prices.output: missing; of replies", dict),
+        ({"api_key": "sk-1"}, "api_key: unknown key (did you mean 'api_key_env'?)", dict),
+    ],
+)
+def test_a_judge_that_cannot_be_is_refused(root, changes, problem, right):
+    edit(root, "judges/PP/judge.yaml", lambda c: c.update(changes))
+    with pytest.raises(ConfigError) as raised:
+        Settings.from_config({**MINIMAL, "judge": "PP"}, root)
+    text = str(raised.value)
+    assert text.startswith(f"config/judges/PP/judge.yaml: {problem}")
+    if right is not dict:
+        [(key, value)] = right.items()
+        found = shown(text)[key]
+        assert isinstance(found, value) if isinstance(value, type) else found == value
+
+
+def test_judge_quality_has_its_defaults():
+    assert settings().config["judge_quality"] == {"pairs": 500, "seed": 0, "paid": False}
+    assert settings(judge_quality={"paid": True}).config["judge_quality"]["pairs"] == 500
+    assert refusal(judge_quality={"pair": 5}).startswith(
+        "config: judge_quality.pair: unknown key (did you mean 'pairs'?)"
+    )
 
 
 @pytest.mark.parametrize(

@@ -155,7 +155,9 @@ def test_a_reward_model_as_a_judge(judge, tmp_path):
 
 def test_what_the_script_cannot_do_is_an_error(judge):
     own = responses_of(["a"])
-    with pytest.raises(InputError, match="no judge of kind openai can be run; there are gold and reward"):
+    with pytest.raises(InputError, match="there is no kind 'oracle'; there are gold, reward and openai"):
+        judge("oracle", own, own)
+    with pytest.raises(InputError, match="needs --service and --store"):
         judge("openai", own, own)
     with pytest.raises(InputError, match="needs --reward-spec and --reward-model"):
         judge("reward", own, own)

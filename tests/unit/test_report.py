@@ -12,6 +12,8 @@ import numpy as np
 import pytest
 from fixtures_data import plain, row, write_jsonl
 from fixtures_results import DPO, DPR, build_results, pair_scores
+from pipeline.report.samples import plain_text
+from pipeline.report.svg import inline_svg
 
 import compare_scores
 import compute_cost
@@ -26,8 +28,6 @@ from pipeline.report.calibration import FIGURES as CALIBRATION_FIGURES
 from pipeline.report.calibration import read_calibration
 from pipeline.report.cards import card_view
 from pipeline.report.findings import caveats, group_findings
-from pipeline.report.samples import plain_text
-from pipeline.report.svg import inline_svg
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
 from pipeline.tables import read_table, winrate_table

@@ -150,7 +150,16 @@ def test_nothing_is_left_over(finished):
     kinds = {path.split("/")[0] for path in results}
     assert kinds == {
         *("specs", "data", "sft", "reward_models", "reference", "policies", "responses", "evaluations", "scores", "bt"),
-        *("calibration", "verdicts", "figures", "winrate.csv", "cost.csv", "score_comparison.csv", "report.html"),
+        *(
+            "calibration",
+            "verdicts",
+            "judge_quality",
+            "figures",
+            "winrate.csv",
+            "cost.csv",
+            "score_comparison.csv",
+            "report.html",
+        ),
         *("logs", "benchmarks"),
     }
     assert not finished.files(".snakemake/locks") and not finished.files(".snakemake/incomplete")

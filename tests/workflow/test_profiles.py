@@ -95,7 +95,7 @@ def test_the_t4_profile_never_runs_two_gpu_jobs_at_once(plans):
     assert profile("t4")["resources"] == {"gpu": 1}
     jobs = read_plan(plans["t4"])
     # The reward model comes from the hub, and it is the judge too.
-    assert gpu_rules(jobs) == GPU_RULES - {"train_reward"} | {"judge_responses"}
+    assert gpu_rules(jobs) == GPU_RULES - {"train_reward"} | {"judge_responses", "measure_judge"}
     assert all(job.resources["gpu"] == "1" for job in jobs if job.rule in gpu_rules(jobs))
 
 

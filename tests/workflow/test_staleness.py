@@ -12,6 +12,7 @@ MIX = "mix-r0.2-p0.2-g0.2"
 TRAINED = [BASELINE, DDP, DPP, DPR, MIX]
 REWARDED = [DPR, MIX]  # their rows are labelled by the reward model
 
+MEASURED = {Job("measure_judge", ("small", "gold", "eval"))}
 REPORT = {Job("render_report", ()), Job("all", ())}
 TABLES = {
     *(Job(rule, ()) for rule in ("compute_winrate", "compute_cost", "compare_scores", "plot_figures")),
@@ -191,12 +192,19 @@ def test_the_page_renders_the_report_again(copied, file):
 
 def test_code_of_the_statistics_counts_again(copied):
     add_code(copied, "pipeline/statistics.py")
-    assert copied.plan() == CALIBRATION | TABLES
+    assert copied.plan() == CALIBRATION | MEASURED | TABLES
 
 
 def test_code_of_the_calibration_measures_again(copied):
     add_code(copied, "pipeline/calibration.py")
-    assert copied.plan() == CALIBRATION | REPORT
+    assert copied.plan() == CALIBRATION | MEASURED | REPORT
+
+
+def test_another_sample_measures_the_judge_again(copied):
+    copied.configure(lambda config: config.update(judge_quality={"pairs": 20}))
+    assert copied.plan() == MEASURED | REPORT
+    copied.configure(lambda config: config.update(judge_quality={"pairs": 0}))
+    assert copied.plan() == REPORT
 
 
 def test_code_of_the_comparison_of_scores_compares_again(copied):

@@ -1,0 +1,42 @@
+"""Measure a judge against the labels of a dataset's own pairs: agreement, position and length bias, Cohen's kappa.
+
+Reads a split (columns prompt_id, prompt, chosen, rejected) and lets the judge compare chosen with rejected on a seeded
+sample of it; writes the verdicts (parquet, `pipeline.judging.VERDICT_COLUMNS`, the run being "chosen") and what was
+measured (JSON, `pipeline.judge_quality.judge_quality`).
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline.io import read_parquet, read_yaml, run, write_json, write_parquet
+from pipeline.judge_kinds import add_judge_arguments, judge_pairs
+from pipeline.judge_quality import judge_quality, sample_pairs
+from pipeline.statistics import add_bootstrap_arguments
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    add_judge_arguments(parser)
+    parser.add_argument("--pairs", type=Path, required=True, help="labelled pairs, parquet")
+    parser.add_argument("--dataset", required=True, help="name of the dataset, for the record")
+    parser.add_argument("--split", required=True, help="name of the split, for the record")
+    parser.add_argument("--sample", type=int, default=500, help="pairs to judge (default %(default)s)")
+    parser.add_argument("--sample-seed", type=int, default=0, help="seed of the sample (default %(default)s)")
+    parser.add_argument("--verdicts", type=Path, required=True, help="verdicts to write, parquet")
+    parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    add_bootstrap_arguments(parser)
+    arguments = parser.parse_args(argv)
+
+    pairs = read_parquet(arguments.pairs, ["prompt_id", "prompt", "chosen", "rejected"])
+    table = sample_pairs(pairs, arguments.sample, arguments.sample_seed)
+    verdicts = judge_pairs(table, arguments, "chosen", 0, "rejected")
+    judge = read_yaml(arguments.spec)
+    names = {"dataset": arguments.dataset, "split": arguments.split, "judge": judge["name"], "kind": judge["kind"]}
+    models = ", ".join(sorted(set(verdicts["judge_model"]) - {""}))
+    measured = judge_quality(verdicts, arguments.resamples, arguments.seed)
+    write_parquet(verdicts, arguments.verdicts)
+    write_json(names | {"model": models} | measured, arguments.output)
+
+
+if __name__ == "__main__":
+    run(main)

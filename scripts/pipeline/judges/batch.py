@@ -1,0 +1,211 @@
+"""Asks a judge through the Batch API: cheaper, within a day, and resumable at any point.
+
+A batch is known by the hash of its requests and of how often each was answered before. The hash is in the store before
+the batch is submitted and in the batch's own metadata, so a batch that was submitted by a job that was then killed is
+found again, not submitted twice. Its replies come into the store in one transaction.
+"""
+
+import asyncio
+import hashlib
+import json
+import math
+from collections import Counter
+
+from pipeline.io import InputError
+from pipeline.judges.budget import price
+from pipeline.judges.client import settled
+from pipeline.judges.endpoints import Endpoint
+from pipeline.judges.prompts import estimate_tokens
+from pipeline.judges.replies import Outcome, Reply, read_reply
+from pipeline.judges.requests import Request, body, first_form
+from pipeline.judges.store import Paid, Store
+
+MOST_BYTES = 150_000_000  # of a batch's file; OpenAI takes 200 MB
+ENDED = ("completed", "failed", "expired", "cancelled")
+FREE_RETRIES = 5  # of calls that cost nothing, by the client itself
+
+
+class BatchAsker:
+    """One job's questions to a judge, in batches.
+
+    Args:
+        spec, service: the judge's, as `Settings.judge_spec` and `Settings.judge_service` give them.
+        endpoint: the one that is asked.
+    """
+
+    def __init__(self, spec: dict, service: dict, store: Store, endpoint: Endpoint):
+        self.spec, self.service, self.store, self.endpoint = spec, service, store, endpoint
+        self.client = endpoint.client.with_options(max_retries=FREE_RETRIES)
+        self.path = "/v1/chat/completions" if service["api_version"] is None else "/chat/completions"
+        self.reasons: dict[str, str] = {}
+
+    async def ask_all(self, requests: dict[str, Request]) -> dict[str, Outcome]:
+        """What becomes of requests; each is in max_retries + 1 batches at most, replies of earlier jobs included.
+
+        Raises:
+            InputError: the budget is reached, or the endpoint refuses a batch.
+        """
+        await self.collect_open(requests)
+        submitted: Counter[str] = Counter()
+        while True:
+            replies = self.store.replies(requests)
+            waiting = [
+                request
+                for key, request in requests.items()
+                if submitted[key] <= self.spec["max_retries"] and self._to_ask(replies.get(key, []))
+            ]
+            if not waiting:
+                break
+            for part in self._parts(self._affordable(waiting)):
+                submitted.update(request.key for request in part)
+                await self._submit(part, replies)
+            await self.collect_open(requests)
+        none = {key: Outcome("failed", reason=self.reasons.get(key, "no reply in the batch")) for key in requests}
+        return {key: settled(replies.get(key, []), self.spec) or none[key] for key in requests}
+
+    def _to_ask(self, replies: list[Reply]) -> bool:
+        outcome = settled(replies, self.spec)
+        return outcome is None or not (outcome.final or len(replies) > self.spec["max_retries"])
+
+    def _affordable(self, requests: list[Request]) -> list[Request]:
+        """As many of the requests as the budget is enough for.
+
+        Raises:
+            InputError: it is enough for none.
+        """
+        limit = self.service["budget_usd"]
+        if limit is None:
+            return requests
+        spent = self.store.spent(self.service["prices"])
+        left, taken = limit - spent, []
+        for request in requests:
+            left -= price(request.tokens, self.spec["max_tokens"], self.service, batched=True)
+            if left < -1e-12:
+                break
+            taken.append(request)
+        if not taken:
+            raise InputError(
+                f"budget_usd {limit:g} is reached: {spent:.4f} USD are spent, {len(requests)} requests are open. All "
+                "replies are kept; raise budget_usd in judge.yaml and run again to go on"
+            )
+        return taken
+
+    def _parts(self, requests: list[Request]) -> list[list[Request]]:
+        """Requests as batches of no more than batch_size and MOST_BYTES."""
+        parts, size = [], math.inf
+        for request in requests:
+            length = len(self._line(request))
+            if size + length > MOST_BYTES or len(parts[-1]) >= self.service["batch_size"]:
+                parts.append([])
+                size = 0
+            parts[-1].append(request)
+            size += length
+        return parts
+
+    def _line(self, request: Request) -> bytes:
+        sent = body(request.text, self.spec, first_form(self.spec))
+        line = {"custom_id": request.key, "method": "POST", "url": self.path, "body": sent}
+        return json.dumps(line).encode() + b"\n"
+
+    async def _submit(self, requests: list[Request], replies: dict[str, list[Reply]]) -> None:
+        """Write a batch down, then upload and create it."""
+        names = [f"{request.key}-{len(replies.get(request.key, [])) + 1}" for request in requests]
+        name = hashlib.sha256(json.dumps([self.spec["name"], *names]).encode()).hexdigest()
+        keys = json.dumps([request.key for request in requests])
+        self.store.connection.execute("insert or replace into batches values (?, ?, null, null, 'new')", (name, keys))
+        await self._create(name, {request.key: request for request in requests})
+
+    async def _create(self, name: str, requests: dict[str, Request]) -> None:
+        lines = b"".join(self._line(request) for request in requests.values())
+        file = await self._call(self.client.files.create(file=(f"{name}.jsonl", lines), purpose="batch"))
+        self._note(name, "file_id", file.id)
+        once = self.endpoint.client.with_options(max_retries=0)  # sent twice, it would be paid for twice
+        created = await self._call(
+            once.batches.create(
+                input_file_id=file.id,
+                endpoint=self.path,
+                completion_window="24h",
+                metadata={"judge": self.spec["name"], "requests": name},
+            )
+        )
+        self._note(name, "batch_id", created.id)
+        print(f"batch {created.id}: {len(requests)} requests submitted", flush=True)
+
+    async def collect_open(self, requests: dict[str, Request]) -> None:
+        """Wait for all batches that are in the store and not yet collected, and keep their replies."""
+        rows = self.store.connection.execute("select hash, keys, batch_id from batches where state = 'new'").fetchall()
+        for name, keys, batch_id in rows:
+            if batch_id is None:
+                batch_id = await self._find(name)
+                if batch_id is None:  # it was never created; its requests are asked again if they are still wanted
+                    self.store.connection.execute("delete from batches where hash = ?", (name,))
+                    continue
+                self._note(name, "batch_id", batch_id)
+            await self._collect(name, json.loads(keys), batch_id, requests)
+
+    async def _find(self, name: str) -> str | None:
+        """The id of a batch that was created by a job that ended before it could write it down."""
+        page = await self._call(self.client.batches.list(limit=100))
+        while True:
+            for found in page.data:
+                if (found.metadata or {}).get("requests") == name:
+                    return found.id
+            if not page.has_next_page():
+                return None
+            page = await self._call(page.get_next_page())
+
+    async def _collect(self, name: str, keys: list[str], batch_id: str, requests: dict[str, Request]) -> None:
+        batch = await self._call(self.client.batches.retrieve(batch_id))
+        while batch.status not in ENDED:
+            await asyncio.sleep(self.service["batch_poll_seconds"])
+            batch = await self._call(self.client.batches.retrieve(batch_id))
+        lines = []
+        for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
+            content = await self._call(self.client.files.content(file_id))
+            lines += [json.loads(line) for line in content.text.splitlines() if line.strip()]
+        connection, wanted = self.store.connection, set(keys)
+        connection.execute("begin")
+        try:
+            for line in lines:
+                if line.get("custom_id") in wanted:
+                    wanted.discard(line["custom_id"])
+                    self._keep(line, f"batch {batch_id}", requests.get(line["custom_id"]))
+            connection.execute("update batches set state = ? where hash = ?", (batch.status, name))
+            connection.execute("commit")
+        except BaseException:
+            connection.execute("rollback")
+            raise
+        print(f"batch {batch_id}: {batch.status}, {len(keys) - len(wanted)} of {len(keys)} answered", flush=True)
+        if batch.status == "failed":
+            errors = (batch.errors.data if batch.errors else None) or []
+            told = "; ".join(str(error.message) for error in errors[:3]) or "it gives no reason"
+            raise InputError(f"the endpoint refuses the batch {batch_id}: {self.endpoint.clean(told)}")
+
+    def _keep(self, line: dict, source: str, request: Request | None) -> None:
+        """Keep a reply; of an error, which costs nothing, its message."""
+        response = line.get("response") or {}
+        if response.get("status_code") != 200:
+            error = line.get("error") or response.get("body") or "no reply"
+            self.reasons[line["custom_id"]] = self.endpoint.clean(json.dumps(error))[:500]
+            return
+        reply = read_reply(json.dumps(response.get("body")).encode())
+        prompt, completion = reply.prompt_tokens, reply.completion_tokens
+        if prompt is None:
+            prompt = request.tokens if request else 0
+        if completion is None:
+            completion = min(self.spec["max_tokens"], estimate_tokens(reply.content or reply.body))
+        paid = Paid(prompt, completion, price(prompt, completion, self.service, batched=True), 0.0, source)
+        self.store.add(line["custom_id"], self.spec["model"], reply, paid)
+
+    def _note(self, name: str, column: str, value: str) -> None:
+        self.store.connection.execute(f"update batches set {column} = ? where hash = ?", (value, name))
+
+    async def _call(self, call):
+        """The result of a call of the batch interface; an error that stays is the user's to see."""
+        import openai
+
+        try:
+            return await call
+        except openai.OpenAIError as error:
+            text = self.endpoint.clean(f"{type(error).__name__}: {error}")
+            raise InputError(f"the endpoint {self.endpoint.address}, Batch API: {text}; run again to go on") from None

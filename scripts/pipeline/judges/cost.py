@@ -1,0 +1,182 @@
+"""What the judges of a config will take, before anything is asked.
+
+What is exact and what is not: the number of requests is exact, except that answers that do not exist yet are counted
+as all different (equal answers are asked about once). Requests about answers that exist are looked up in the store, and
+those that were answered cost nothing. Tokens of questions are estimated (`estimate_tokens`); an answer that does not
+exist yet counts with all the tokens that it may have, a reply with max_tokens. So the sum leans to too much, but for
+unreadable replies, which are paid and asked again max_retries times at most.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.io import read_parquet
+from pipeline.judges.budget import price
+from pipeline.judges.client import settled
+from pipeline.judges.prompts import dialogue, estimate_tokens
+from pipeline.judges.requests import Request, make_request, orders, plan_requests
+from pipeline.judges.store import read_store
+from pipeline.judging import pair_responses
+from pipeline.run_table import CHOSEN, RunTable
+from pipeline.templates import as_text, response_text
+
+KEYS_AT_ONCE = 10_000
+
+
+@dataclass
+class Bill:
+    """What a judge will take on a dataset.
+
+    Attributes:
+        verdicts: rows.
+        asked: {key: tokens} of requests whose answers exist.
+        expected: {name: tokens} of requests whose answers do not exist yet.
+        answered: how many of `asked` are in the store with a reply that settles them.
+        spent: US dollars that the judge took before, whatever for.
+    """
+
+    dataset: str
+    spec: dict
+    service: dict
+    verdicts: int = 0
+    asked: dict[str, int] = field(default_factory=dict)
+    expected: dict[tuple, int] = field(default_factory=dict)
+    answered: int = 0
+    spent: float = 0.0
+
+    @property
+    def requests(self) -> int:
+        """All that the verdicts rest on, answered before or not."""
+        return self.answered + self.to_send
+
+    @property
+    def to_send(self) -> int:
+        """Requests that are still to be sent."""
+        return len(self.asked) + len(self.expected)
+
+    @property
+    def tokens(self) -> tuple[int, int]:
+        """Of what is still to be sent, by estimate, and of the replies, at most."""
+        sent = sum(self.asked.values()) + sum(self.expected.values())
+        return sent, self.to_send * self.spec["max_tokens"]
+
+    @property
+    def dollars(self) -> float | None:
+        """What is still to be sent costs that much at most; None without prices."""
+        return price(*self.tokens, self.service, self.service["batch"])
+
+
+def judge_bill(
+    table: RunTable, dataset: str, split: pd.DataFrame, spec: dict, service: dict, longest: int, sample=None
+) -> Bill:
+    """What a judge of kind openai will take on a dataset; the store is not yet looked at (`strike_answered`).
+
+    Args:
+        table: run table; files of responses that do not exist are estimated.
+        split: prompt_id, prompt, chosen of the judged prompts.
+        longest: most tokens of a generated response.
+        sample: labelled pairs, prompt_id, prompt, response, baseline_response, where the judge's quality is measured.
+    """
+    bill = Bill(dataset, spec, service)
+    for run in (run for run in table.runs if run.dataset == dataset):
+        known = {other.run: other for other in table.runs_of(run.group)}
+        for seed in run.files:
+            own = _responses(run.files[seed]["responses"])
+            for baseline in run.baselines:
+                if baseline == CHOSEN:
+                    other = split.rename(columns={"chosen": "response"})
+                else:
+                    other = _responses(known[baseline].files[seed]["responses"])
+                place = (run.model, seed)
+                _add_runs(bill, split, ((*place, run.run), own), ((*place, baseline), other), longest)
+    if sample is not None:
+        _add_table(bill, sample)
+    return bill
+
+
+def strike_answered(bill: Bill, folder: str | Path) -> None:
+    """Take the requests that a store has final replies to, or no more retries for, off a bill."""
+    with read_store(folder, bill.spec["name"]) as store:
+        if store is None:
+            return
+        bill.spent = store.spent(bill.service["prices"])
+        keys = list(bill.asked)
+        for start in range(0, len(keys), KEYS_AT_ONCE):
+            for key, replies in store.replies(keys[start : start + KEYS_AT_ONCE]).items():
+                outcome = settled(replies, bill.spec)
+                if outcome.final or len(replies) > bill.spec["max_retries"]:
+                    del bill.asked[key]
+                    bill.answered += 1
+
+
+def describe(bills: list[Bill]) -> str:
+    """Bills in words, with their sum."""
+    lines = []
+    for bill in bills:
+        sent, replied = bill.tokens
+        paid, budget = bill.dollars, bill.service["budget_usd"]
+        money = "unknown, judge.yaml has no prices" if paid is None else f"at most {paid:,.2f} USD"
+        lines += [
+            f"{bill.dataset}: judge {bill.spec['name']}, model {bill.spec['model']}",
+            f"  verdicts        {bill.verdicts:,}",
+            f"  requests        {bill.requests:,}, {bill.answered:,} of them answered before",
+            f"  still to send   {bill.to_send:,}, {len(bill.expected):,} of them about responses that do not exist yet",
+            f"  tokens          about {sent:,} sent, at most {replied:,} in replies",
+            f"  money           {money}",
+            f"  spent before    {bill.spent:,.2f} USD"
+            + (
+                "" if budget is None else f"; budget_usd {budget:g}, of which {max(0.0, budget - bill.spent):,.2f} left"
+            ),
+        ]
+    known = [bill.dollars for bill in bills if bill.dollars is not None]
+    told = f"at most {sum(known):,.2f} USD" if len(known) == len(bills) else "money unknown, as prices are missing"
+    lines.append(
+        f"total: {sum(bill.to_send for bill in bills):,} requests to send, {told}; unreadable replies come on top"
+    )
+    return "\n".join(lines)
+
+
+def _responses(path: str) -> pd.DataFrame | None:
+    return read_parquet(path, ["prompt_id", "prompt", "response"]) if Path(path).is_file() else None
+
+
+def _add_runs(bill: Bill, split: pd.DataFrame, own: tuple, other: tuple, longest: int) -> None:
+    """Add the requests about a run's and a baseline's responses; each is (name, frame, None where there is none)."""
+    if own[1] is not None and other[1] is not None:
+        baseline = other[1][["prompt_id", "response"]].rename(columns={"response": "baseline_response"})
+        _add_table(bill, pair_responses(own[1], baseline))
+        return
+    spec, single = bill.spec, bill.spec["mode"] == "single"
+    blank = make_request("", {"answer": ""} if single else {"answer_a": "", "answer_b": ""}, spec).tokens
+    texts = [None if part is None else part.set_index("prompt_id")["response"].map(_text) for _, part in (own, other)]
+    for prompt_id, prompt in zip(split["prompt_id"], map(as_text, split["prompt"]), strict=True):
+        asked = orders(spec, str(prompt_id))
+        bill.verdicts += len(asked)
+        question = blank + estimate_tokens(dialogue(prompt))
+        tokens = [longest if text is None else estimate_tokens(text[prompt_id]) for text in texts]
+        if not single:
+            both = {(own[0], other[0], prompt_id, order): question + sum(tokens) for order in asked}
+            bill.expected.update(both)
+            continue
+        for (name, _), text, count in zip((own, other), texts, tokens, strict=True):
+            if text is None:
+                bill.expected[name, prompt_id] = question + count
+            else:
+                _add(bill, [make_request(prompt, {"answer": text[prompt_id]}, spec)])
+
+
+def _text(cell) -> str:
+    return response_text(as_text(cell))
+
+
+def _add_table(bill: Bill, table: pd.DataFrame) -> None:
+    questions, requests = plan_requests(table, bill.spec)
+    bill.verdicts += len(questions)
+    _add(bill, requests.values())
+
+
+def _add(bill: Bill, requests: Iterable[Request]) -> None:
+    bill.asked.update((request.key, request.tokens) for request in requests)

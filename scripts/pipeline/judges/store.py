@@ -1,0 +1,136 @@
+"""Replies that were paid for, kept in SQLite: one file per judge, results/judgements/<judge>.sqlite.
+
+A reply is committed to disk before it is used, so that whatever ends a job after that, it is not paid for again. The
+file is no output of a rule, as Snakemake deletes the outputs of jobs that fail. Table `replies`:
+
+- key, attempt: hash of the request and the judge; 1 for its first reply, more where it was asked again
+- judge, model, returned_model: the judge's name, the model asked for, the id that the endpoint returned
+- content, body: the model's text (null where there is none), and the whole reply as it came
+- refusal, finish_reason: as the endpoint gives them
+- prompt_tokens, completion_tokens, price_usd: as billed; estimated where the endpoint does not say; null without prices
+- seconds, received_at, endpoint: how long it took, when it came (UTC), from where
+
+Jobs of one judge take turns: whoever asks holds the lock of <judge>.lock, which the operating system frees when its
+process ends, however it ends. So a request is asked by one job at a time, and limits and budget hold over all of them.
+"""
+
+import contextlib
+import fcntl
+import sqlite3
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from pipeline.io import InputError
+from pipeline.judges.replies import Reply
+
+TABLES = """
+create table if not exists replies (
+    key text not null, attempt integer not null, judge text not null, model text not null, returned_model text,
+    content text, body text not null, refusal text, finish_reason text, prompt_tokens integer not null,
+    completion_tokens integer not null, price_usd real, seconds real not null, received_at text not null,
+    endpoint text not null, primary key (key, attempt)) without rowid;
+create table if not exists batches (
+    hash text primary key, keys text not null, file_id text, batch_id text, state text not null) without rowid;
+"""
+REPLY = "body, content, refusal, finish_reason, returned_model, prompt_tokens, completion_tokens"
+AT_ONCE = 500  # keys in a query
+
+
+@dataclass(frozen=True)
+class Paid:
+    """What a reply took: tokens, US dollars (None without prices), seconds, and the address that it came from."""
+
+    prompt_tokens: int
+    completion_tokens: int
+    price_usd: float | None
+    seconds: float
+    endpoint: str
+
+
+class Store:
+    """The replies of one judge. Open it with `open_store` or `read_store`."""
+
+    def __init__(self, connection: sqlite3.Connection, judge: str):
+        self.connection, self.judge = connection, judge
+
+    def replies(self, keys: Iterable[str]) -> dict[str, list[Reply]]:
+        """The replies to requests, first attempt first; requests without one are left out."""
+        found, keys = {}, list(keys)
+        for start in range(0, len(keys), AT_ONCE):
+            part = keys[start : start + AT_ONCE]
+            places = ", ".join("?" * len(part))
+            query = f"select key, {REPLY} from replies where key in ({places}) order by key, attempt"
+            for key, *row in self.connection.execute(query, part):
+                found.setdefault(key, []).append(Reply(*row))
+        return found
+
+    def add(self, key: str, model: str, reply: Reply, paid: Paid) -> None:
+        """Keep a reply; it is on disk when this returns."""
+        content = (reply.content, reply.body, reply.refusal, reply.finish_reason)
+        taken = (paid.prompt_tokens, paid.completion_tokens, paid.price_usd, paid.seconds)
+        received = datetime.now(UTC).isoformat(timespec="milliseconds")
+        self.connection.execute(
+            "insert into replies values (?, (select count(*) + 1 from replies where key = ?),"
+            " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
+            (key, key, self.judge, model, reply.model, *map(_storable, content), *taken, received, paid.endpoint),
+        )
+
+    def spent(self, prices: dict | None) -> float:
+        """US dollars of all replies; those that came while the judge had no prices count at today's."""
+        now = prices or {"input": 0.0, "output": 0.0}
+        query = (
+            "select coalesce(sum(coalesce(price_usd, (prompt_tokens * ? + completion_tokens * ?) / 1e6)), 0)"
+            " from replies"
+        )
+        return self.connection.execute(query, (now["input"], now["output"])).fetchone()[0]
+
+    def count(self) -> int:
+        """How many replies there are."""
+        return self.connection.execute("select count(*) from replies").fetchone()[0]
+
+
+@contextlib.contextmanager
+def open_store(folder: str | Path, judge: str) -> Iterator[Store]:
+    """A judge's replies, to read and to add to; waits while another job of the judge has them."""
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    with open(folder / f"{judge}.lock", "a", encoding="utf-8") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print(f"another job asks the judge {judge}; this one waits for its turn", flush=True)
+            fcntl.flock(lock, fcntl.LOCK_EX)
+        with contextlib.closing(_connect(folder / f"{judge}.sqlite")) as connection:
+            connection.executescript(TABLES)
+            yield Store(connection, judge)
+
+
+@contextlib.contextmanager
+def read_store(folder: str | Path, judge: str) -> Iterator[Store | None]:
+    """A judge's replies, to read, also while a job adds to them; None where there are none yet."""
+    path = Path(folder) / f"{judge}.sqlite"
+    if not path.is_file():
+        yield None
+        return
+    with contextlib.closing(_connect(path)) as connection:
+        connection.execute("pragma query_only = on")
+        tables = {name for (name,) in connection.execute("select name from sqlite_master")}
+        yield Store(connection, judge) if "replies" in tables else None
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, timeout=60, isolation_level=None)
+    try:
+        connection.execute("pragma journal_mode = wal")
+        connection.execute("pragma synchronous = full")
+    except sqlite3.DatabaseError as error:
+        connection.close()
+        raise InputError(f"{path}: not a readable SQLite file ({error}); move it away to start a new one") from error
+    return connection
+
+
+def _storable(text: str | None) -> str | None:
+    """A text as UTF-8 can hold it: JSON may bring lone surrogates."""
+    return text if text is None else text.encode("utf-8", "replace").decode("utf-8")

@@ -1,0 +1,39 @@
+"""The judges in the report: how well each agrees with the labels of its dataset's own pairs."""
+
+from pipeline.io import InputError, read_json
+from pipeline.judge_quality import MEASURES
+from pipeline.report.section import Section
+
+NAMES = ("dataset", "split", "judge", "kind", "model")
+COUNTS = ("pairs", "verdicts", "parsed", "unparsed", "refused", "failed", "ties")
+PERCENT = tuple(name for name in MEASURES if name != "kappa")
+
+
+def read_judge_quality(path: str) -> dict:
+    """A judge's measured quality as one row of a table.
+
+    Returns:
+        NAMES and COUNTS as they are; each of MEASURES with its interval (`_low`, `_high`), shares in per cent, None
+        where it was not measured; unjudged: verdicts that are not parsed.
+
+    Raises:
+        InputError: the file is missing or unreadable, or lacks a key.
+    """
+    measured = read_json(path)
+    wanted = (*NAMES, *COUNTS, *MEASURES)
+    for key in wanted:
+        if key not in measured:
+            raise InputError(f"{path}: no key {key!r}; it must have {', '.join(wanted)}")
+    row = {key: measured[key] for key in (*NAMES, *COUNTS)}
+    row["unjudged"] = row["verdicts"] - row["parsed"]
+    for name in MEASURES:
+        estimate = measured[name] or {}
+        for end, key in (("", "value"), ("_low", "low"), ("_high", "high")):
+            value = estimate.get(key)
+            row[f"{name}{end}"] = value if value is None or name not in PERCENT else 100 * value
+    return row
+
+
+def judge_section(judges: list[dict]) -> Section:
+    """The section of the judges, from the rows that `read_judge_quality` gives."""
+    return Section("judges", "The judge", "judges.jinja", {"judges": judges}, "Judge")
