@@ -11,6 +11,7 @@ from pathlib import Path
 from pipeline.io import read_parquet, read_yaml, run, write_json, write_parquet
 from pipeline.judge_kinds import add_judge_arguments, judge_pairs
 from pipeline.judge_quality import judge_quality, sample_pairs
+from pipeline.records import Record
 from pipeline.statistics import add_bootstrap_arguments
 
 
@@ -27,15 +28,18 @@ def main(argv: list[str] | None = None) -> None:
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
 
+    judge = read_yaml(arguments.spec)
+    inputs = ("spec", "pairs", "reward_spec", "reward_model", "service")
+    record = Record(__file__, arguments, inputs, ("output", "verdicts", "store"), judge)
     pairs = read_parquet(arguments.pairs, ["prompt_id", "prompt", "chosen", "rejected"])
     table = sample_pairs(pairs, arguments.sample, arguments.sample_seed)
     verdicts = judge_pairs(table, arguments, "chosen", 0, "rejected")
-    judge = read_yaml(arguments.spec)
     names = {"dataset": arguments.dataset, "split": arguments.split, "judge": judge["name"], "kind": judge["kind"]}
     models = ", ".join(sorted(set(verdicts["judge_model"]) - {""}))
     measured = judge_quality(verdicts, arguments.resamples, arguments.seed)
     write_parquet(verdicts, arguments.verdicts)
     write_json(names | {"model": models} | measured, arguments.output)
+    record.write()
 
 
 if __name__ == "__main__":

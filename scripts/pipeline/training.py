@@ -124,8 +124,8 @@ def trained_files(folder: Path) -> list[Path]:
 def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> float:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
 
-    A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the first
-    one writes.
+    A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the
+    first one writes.
 
     Args:
         trainer: a TRL trainer of a class made by `pipeline.training_state.continued`, not yet trained.
@@ -151,7 +151,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         raise InputError(f"the loss is not a number from step {step} on; a lower learning_rate may be right")
     weights = whole_weights(trainer)
     if not is_first_process():
-        return
+        return trainer.seconds()
     write_parquet(curve, output_dir / "metrics.parquet")
     cost = {
         "seconds": trainer.seconds(),
