@@ -102,7 +102,7 @@ class Record:
             "code": code_fingerprint(self.script),
             "commit": commit(),
             "spec": self.spec,
-            "options": {name: _plain(value) for name, value in self.options.items()},
+            "options": json.loads(json.dumps(self.options, default=str)),
             "inputs": self.hashes,
             "hub": {
                 path: {"kind": kind, "revision": revision, "commit": hub_commit(path, revision, kind)}
@@ -212,7 +212,3 @@ def commit() -> str | None:
 
 def _listed(value) -> list[str]:
     return [] if value is None else [str(part) for part in value] if isinstance(value, list) else [str(value)]
-
-
-def _plain(value):
-    return value if value is None or isinstance(value, int | float | str | list | dict) else str(value)

@@ -40,6 +40,7 @@ class KeepsLog:
             "step": self._globalstep_last_logged,
             "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
             "tokens": getattr(self, "_total_train_tokens", 0),
+            "history": self.state.log_history,  # which the Trainer keeps with its keys in another order
         }
         return inherited | {"log": log, "seconds": self.seconds()}
 
@@ -52,6 +53,7 @@ class KeepsLog:
         self._metrics["train"].clear()
         self._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
         self._total_train_tokens = log["tokens"]
+        self.state.log_history = log["history"]
         self.seconds_before, self.begun = state["seconds"], time.perf_counter()
 
 

@@ -41,9 +41,11 @@ class Run:
     def __init__(self, workflow: Workflow):
         self.workflow, self.output = workflow, workflow.folder.parent / "output.txt"
         self.environment = os.environ | {"HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+        self.environment.pop("PYTHONPATH", None)
         self.start()
 
     def start(self) -> None:
+        self.started = time.time()
         command = [sys.executable, "-m", "snakemake", *TARGETS, "--configfile", "small.yaml", "--retries", str(KILLS)]
         with self.output.open("a") as output:
             self.process = subprocess.Popen(
@@ -54,6 +56,26 @@ class Run:
                 stderr=subprocess.STDOUT,
                 start_new_session=True,
             )
+
+    def wait(self, rng: random.Random, for_checkpoint: bool) -> None:
+        """Until a random moment; where wanted, one after a training that this process began has saved a checkpoint."""
+        time.sleep(rng.uniform(0.5, 8))
+        limit = time.monotonic() + 60
+        while for_checkpoint and time.monotonic() < limit and not self.trained():
+            logs = {path for path in self.logs() if path.stat().st_mtime > self.started}
+            if any("  checkpoint" in path.read_text() for path in logs):
+                break
+            time.sleep(0.05)
+        time.sleep(rng.uniform(0, 0.5))
+
+    def trained(self) -> bool:
+        """Whether all trainings are done."""
+        policies = (self.workflow.folder / "results/policies").rglob("manifest.json")
+        return len(list(policies)) == 2
+
+    def logs(self) -> list[Path]:
+        """The logs of trainings."""
+        return list((self.workflow.folder / "results/logs").glob("train_*/**/*.log"))
 
     def jobs(self) -> list[psutil.Process]:
         """The processes of entry scripts."""
@@ -83,22 +105,17 @@ class Run:
         return True
 
 
-def trainings(workflow: Workflow) -> dict[str, str]:
-    """The logs of trainings as they stand."""
-    logs = (workflow.folder / "results/logs").glob("train_*/**/*.log")
-    return {path.relative_to(workflow.folder).as_posix(): path.read_text() for path in logs}
-
-
 class Progress:
     """How far each training is known to be, from the checkpoints that its logs tell of."""
 
     def __init__(self):
-        self.saved: dict[str, int] = {}
+        self.saved: dict[Path, int] = {}
         self.resumed = 0
 
-    def look(self, workflow: Workflow) -> None:
+    def look(self, logs: list[Path]) -> None:
         """Take in what the logs say; a training that began again before its last checkpoint has lost work."""
-        for name, text in trainings(workflow).items():
+        for name in logs:
+            text = name.read_text()
             found = re.search(r"^continues after step (\d+)$", text, re.MULTILINE)
             saved = [int(step) for step in re.findall(r"^step (\d+)/\d+  checkpoint$", text, re.MULTILINE)]
             if found:
@@ -123,10 +140,10 @@ def test_killed_again_and_again_a_run_gives_the_same_bytes(tmp_path):
     run = Run(killed)
     try:
         while sum(kills.values()) < KILLS:
-            time.sleep(rng.uniform(0.5, 12))
+            run.wait(rng, for_checkpoint=rng.random() < 0.5)
             assert run.process.poll() is None, f"it ended after {kills} kills:\n{run.output.read_text()[-3000:]}"
+            progress.look(run.logs())
             kind = rng.choice(KINDS)
-            progress.look(killed)
             kills[kind] += run.kill(kind, rng)
         assert run.process.wait(timeout=600) == 0, run.output.read_text()[-6000:]
     finally:
