@@ -1,8 +1,8 @@
 """Responses from an OpenAI-compatible server: vLLM, SGLang, `transformers serve` and the like.
 
-The server holds the policy under the name that it is asked for, which is the folder's path. It is asked to complete the
-formatted prompt, so that it has no template of its own to apply. A request has a seed of its own, from the run's seed and
-the prompt, so that neither order nor concurrency matter to a server that keeps a seed to its request.
+The server holds the policy under the name that it is asked for, which is the folder's path. It is asked to complete
+formatted prompts, so that no template of its own matters. A request has a seed of its own, from the run's seed and the
+prompt, so that neither order nor concurrency matter to a server that keeps a seed to its request.
 """
 
 import hashlib
