@@ -1,7 +1,7 @@
 """Responses from an OpenAI-compatible server: vLLM, SGLang, `transformers serve` and the like.
 
-The server holds the policy under the name that it is asked for, which is the folder's path. It gets messages where the
-tokenizer has a chat template, else the formatted text. A request has a seed of its own, from the run's seed and the
+The server holds the policy under the name that it is asked for, which is the folder's path. It is asked to complete
+formatted prompts, so that no template of its own matters. A request has a seed of its own, from the run's seed and the
 prompt, so that neither order nor concurrency matter to a server that keeps a seed to its request.
 """
 
@@ -15,11 +15,12 @@ from openai import OpenAI, OpenAIError
 
 from pipeline.devices import Device
 from pipeline.io import InputError
-from pipeline.templates import Text, conversation, format_prompt
+from pipeline.templates import Text, format_prompt, prompt_token_ids
 
 URL, KEY = "GENERATION_BASE_URL", "GENERATION_API_KEY"
 ATTEMPTS = 6  # at most, of a request; the client waits longer before each
 SECONDS = 600.0  # of an attempt
+TOKENS = "return_token_ids"  # a server that knows this field of vLLM's takes prompts as token ids too
 REFUSED = (400, 422)  # status of a request with a field that the server does not know
 
 
@@ -79,7 +80,7 @@ class ServedPolicy:
         transformers |= {"eos_token_id": eos_token_ids, "pad_token_id": self.tokenizer.pad_token_id}
         if decoding["do_sample"]:
             transformers |= {key: decoding[key] for key in ("temperature", "top_p")} | {"top_k": 0}
-        vllm = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, "return_token_ids": True}
+        vllm = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, TOKENS: True}
         return [vllm, {"generation_config": json.dumps(transformers)}, {}]
 
     def _first(self, decoding: dict, dialects: list[dict], prompt: Text, seed: int):
@@ -97,24 +98,32 @@ class ServedPolicy:
 
     def _request(self, decoding: dict, dialect: dict, prompt: Text, seed: int):
         """The server's first choice."""
-        fields = {
-            "model": self.name,
-            "max_tokens": decoding["max_new_tokens"],
-            "temperature": decoding["temperature"] if decoding["do_sample"] else 0.0,
-            "top_p": decoding["top_p"] if decoding["do_sample"] else 1.0,
-            "seed": seed,
-            "extra_body": dialect,
-        }
-        if self.tokenizer.chat_template is None:
-            text = format_prompt(prompt, self.tokenizer, self.entry)
-            return self.client.completions.create(prompt=text, **fields).choices[0]
-        return self.client.chat.completions.create(messages=conversation(prompt), **fields).choices[0]
+        ids = prompt_token_ids(prompt, self.tokenizer, self.entry)
+        return self.client.completions.create(
+            model=self.name,
+            prompt=ids if dialect.get(TOKENS) else self._text(prompt, ids),
+            max_tokens=decoding["max_new_tokens"],
+            temperature=decoding["temperature"] if decoding["do_sample"] else 0.0,
+            top_p=decoding["top_p"] if decoding["do_sample"] else 1.0,
+            seed=seed,
+            extra_body=dialect,
+        ).choices[0]
+
+    def _text(self, prompt: Text, ids: list[int]) -> str:
+        """The text that the server's tokenizer, which is the policy's, makes the ids of."""
+        text = format_prompt(prompt, self.tokenizer, self.entry)
+        if not isinstance(text, str):
+            text = self.tokenizer.apply_chat_template(text, add_generation_prompt=True, tokenize=False)
+            if self.tokenizer(text)["input_ids"] != ids:  # a tokenizer that puts its BOS before any text
+                text = text.removeprefix(self.tokenizer.bos_token or "")
+        if self.tokenizer(text)["input_ids"] != ids:
+            raise InputError(f"{self.name}: its prompts are not the tokens of any text; use the backend transformers")
+        return text
 
     def _ids(self, choice, eos_token_ids: list[int]) -> list[int]:
         if ids := getattr(choice, "token_ids", None):
             return list(ids)
-        text = choice.text if hasattr(choice, "text") else choice.message.content or ""
-        ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
+        ids = self.tokenizer(choice.text, add_special_tokens=False)["input_ids"]
         ended = choice.finish_reason == "stop" or not ids
         return ids + ([self.tokenizer.eos_token_id] if ended and ids[-1:] != [self.tokenizer.eos_token_id] else [])
 

@@ -619,6 +619,7 @@ def test_decodings_are_added_to_those_that_exist():
     assert settings(decoding="greedy").generation_spec("W1M")["decoding"]["do_sample"] is False
     mine = settings(decoding="mine", decodings={"mine": {"temperature": 0.7}})
     decoding = {"name": "mine", "do_sample": True, "temperature": 0.7, "top_p": 1.0, "max_new_tokens": 512}
+    decoding |= {"backend": "transformers"}
     model = mine.sft_spec("world", "Q0.5B")["model"]
     assert mine.generation_spec("Q0.5B") == {"model": model, "decoding": decoding, "max_length": mine.max_length}
     assert list(mine.config["decodings"]) == ["greedy", "sample", "mine"]

@@ -18,6 +18,9 @@ GPU_RULES = {
 }
 
 
+MACHINES = ("a40x4", "a6000x4", "a100x4")
+
+
 def cuda():
     import torch
 
@@ -100,7 +103,41 @@ def test_the_t4_profile_never_runs_two_gpu_jobs_at_once(plans):
 
 
 def test_the_gold_judge_needs_no_gpu(plans):
-    assert gpu_rules(read_plan(plans["small"])) == GPU_RULES
+    assert gpu_rules(read_plan(plans["default"])) == GPU_RULES
+
+
+def test_a_cpu_device_asks_for_no_gpu(plans):
+    assert gpu_rules(read_plan(plans["small"])) == set()
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_machine_s_profile_gives_its_device_and_its_gpus(fresh, name):
+    assert set(profile(name)) == {"config", "resources"}
+    planned = fresh.snakemake("--profile", f"profiles/{name}", "-n", "-p")
+    jobs = read_plan(planned)
+    assert gpu_rules(jobs) == GPU_RULES
+    processes = yaml.safe_load((REPOSITORY / "config" / "devices.yaml").read_text("utf-8"))[name]["processes"]
+    assert profile(name)["resources"] == {"gpu": processes}
+    on_gpus = [job for job in jobs if job.rule in GPU_RULES]
+    assert {job.resources["gpu"] for job in on_gpus} == {str(processes)}
+    assert {job.resources["device"] for job in on_gpus} == {name}
+    launch = f"accelerate launch --config_file config/accelerate/ddp.yaml --num_processes {processes} scripts/"
+    assert {rule for rule in GPU_RULES if f"{launch}{rule}.py" in planned} == GPU_RULES
+
+
+def test_a_device_s_way_to_hold_a_model_is_for_training_alone(fresh):
+    fresh.configure(lambda devices: devices["a100x4"].update(distributed="fsdp2"), "config/devices.yaml")
+    planned = fresh.snakemake("--profile", "profiles/a100x4", "-n", "-p")
+    launch = "accelerate launch --config_file config/accelerate/{}.yaml --num_processes 4 scripts/{}.py"
+    for rule in GPU_RULES:
+        assert launch.format("fsdp2" if rule.startswith("train_") else "ddp", rule) in planned
+
+
+def test_a_batch_that_a_profile_cannot_cut_is_refused_before_any_job(fresh):
+    fresh.configure(lambda config: config["policy"].update(global_batch_size=20))
+    output = fresh.snakemake("--profile", "profiles/a100x4", "-n", code=1)
+    assert "device a100x4, run dpo-beta0.1: a global batch of 20 is not a multiple of 4 rows per device" in output
+    assert "per_device_batch_size.policy could be one of [1, 5]" in output and "Traceback" not in output
 
 
 @pytest.mark.skipif(cuda(), reason="this machine has a CUDA device")

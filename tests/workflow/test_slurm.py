@@ -59,6 +59,29 @@ def test_a_job_is_one_task_with_all_the_device_s_gpus(device, gpus):
     assert re.findall(r"--ntasks\S*", command) == ([] if gpus else ["--ntasks=1"])
 
 
+def gpus():
+    """How many GPUs Slurm has in a node of the partition debug."""
+    command = ["timeout", "10", "sinfo", "--noheader", "--partition", "debug", "--format", "%G"]
+    found = re.search(
+        r"gpu:(?:\w+:)?(\d+)", subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    )
+    return int(found[1]) if found else 0
+
+
+@slurm
+@pytest.mark.slow
+def test_a_job_that_asks_for_four_gpus_gets_four(tmp_path):
+    if gpus() < 4:
+        pytest.skip("Slurm has no node with four GPUs in the partition debug")
+    (tmp_path / "small.yaml").write_text("{}")
+    shutil.copytree(REPOSITORY / "profiles", tmp_path / "profiles")
+    shell = "echo $SLURM_NTASKS $SLURM_STEP_NUM_TASKS $CUDA_VISIBLE_DEVICES >> {output}"
+    rule = f'rule one:\n    output: "out"\n    resources: gpu=4\n    shell: "{shell}"\n'
+    (tmp_path / "Snakefile").write_text(rule)
+    Workflow(tmp_path).snakemake("out", *SLURM)
+    assert (tmp_path / "out").read_text() == "1 1 0,1,2,3\n"  # written by one task, which has all of them
+
+
 class Resources(dict):
     """A job's resources as the plugin reads them."""
 
