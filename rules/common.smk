@@ -8,7 +8,7 @@ from pipeline.config import ConfigError, Settings
 from pipeline.provenance import code_fingerprint
 
 try:
-    settings = Settings.from_config(config, Path(workflow.basedir))
+    settings = Settings.from_config(config, ROOT)
 except ConfigError as error:
     raise WorkflowError(str(error)) from None
 
