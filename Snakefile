@@ -6,7 +6,9 @@ from pathlib import Path
 from snakemake.utils import min_version
 
 min_version("9.0")
-sys.path.insert(0, str(Path(workflow.basedir) / "scripts"))
+# The folder of this file, whether Snakemake was given it or workflow/Snakefile, which includes it.
+ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve()
+sys.path.insert(0, str(ROOT / "scripts"))
 
 from pipeline.job_state import finished_states, remove_states
 from pipeline.ownership import OWNER, enter_folder

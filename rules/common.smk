@@ -11,7 +11,7 @@ from pipeline.io import InputError
 from pipeline.provenance import code_fingerprint
 
 try:
-    settings = Settings.from_config(config, Path(workflow.basedir))
+    settings = Settings.from_config(config, ROOT)
     check_global_batches(settings)
 except (ConfigError, InputError) as error:
     raise WorkflowError(str(error)) from None

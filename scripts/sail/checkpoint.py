@@ -7,6 +7,7 @@ Trainer itself writes file by file, and a run that is killed meanwhile leaves a 
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch.utils.data import Sampler
@@ -75,7 +76,7 @@ class ReplayableOrder(Sampler):
         self.sampler, self.replay, self.drawn, self.epoch = sampler, replay, None, 0
 
     def __len__(self) -> int:
-        return len(self.sampler)
+        return len(self.sampler)  # type: ignore[arg-type]
 
     def set_epoch(self, epoch: int) -> None:
         """Name the epoch that the next order is for."""
@@ -94,6 +95,8 @@ class Resumable:
     The trainer has `_state()` and `_load_state(state)`.
     """
 
+    args: Any
+    accelerator: Any
     _order: ReplayableOrder | None = None
     _order_to_replay: dict | None = None
 
@@ -110,7 +113,7 @@ class Resumable:
         if resume_from_checkpoint:
             # The parent goes through the epoch's order up to where it stopped before it restores any random state.
             self._order_to_replay = load_state(resume_from_checkpoint, self.accelerator.process_index).get("order")
-        return super().train(resume_from_checkpoint, **kwargs)
+        return super().train(resume_from_checkpoint, **kwargs)  # type: ignore[misc]
 
     def _get_train_sampler(self, *args, **kwargs):
         sampler = super()._get_train_sampler(*args, **kwargs)

@@ -1,5 +1,7 @@
 """Reward functions made of reward models, in TRL's convention."""
 
+from typing import Any
+
 import torch
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, PreTrainedModel, PreTrainedTokenizerBase
 
@@ -28,12 +30,11 @@ class ModelReward:
         device: torch.device | str = "cpu",
         batch_size: int = 32,
     ):
-        if isinstance(model, str):
-            model = AutoModelForSequenceClassification.from_pretrained(model)
-        if model.config.num_labels != 1:
-            raise ValueError(f"a reward model has one label, {model.name_or_path} has {model.config.num_labels}")
-        self.model = model.to(device).eval()
-        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(model.name_or_path)
+        loaded: Any = AutoModelForSequenceClassification.from_pretrained(model) if isinstance(model, str) else model
+        if loaded.config.num_labels != 1:
+            raise ValueError(f"a reward model has one label, {loaded.name_or_path} has {loaded.config.num_labels}")
+        self.model = loaded.to(device).eval()
+        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(loaded.name_or_path)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         # A causal classifier takes the last token that is not this one for the end of the text.
@@ -59,7 +60,7 @@ class ModelReward:
     def _text(self, prompt, completion) -> str:
         if isinstance(prompt, str):
             return prompt + completion
-        return self.tokenizer.apply_chat_template([*prompt, *completion], tokenize=False)
+        return self.tokenizer.apply_chat_template([*prompt, *completion], tokenize=False)  # type: ignore[return-value]
 
 
 def reward_function(
@@ -76,4 +77,4 @@ def reward_function(
         reward_funcs = reward_funcs[0]
     if isinstance(reward_funcs, str | PreTrainedModel):
         return ModelReward(reward_funcs, tokenizer, device)
-    return reward_funcs
+    return reward_funcs  # type: ignore[return-value]

@@ -9,13 +9,14 @@ import random
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from typing import Any
 
 import torch
 
 RewardFunction = Callable[..., list[float]]
 
 # Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
-TRAINING_COLUMNS = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
+TRAINING_COLUMNS: tuple[str, ...] = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
 TRAINING_COLUMNS += ("ref_chosen_logps", "ref_rejected_logps")
 
 # Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
@@ -65,7 +66,7 @@ class RolloutPair:
 
     def as_example(self, by_reward: bool) -> dict:
         """The pair as a tokenised row of DPOTrainer; chosen is the response that the reward prefers, else the first."""
-        chosen = self.preferred if by_reward else 0
+        chosen: Any = self.preferred if by_reward else 0
         return {
             "prompt_ids": self.prompt_ids,
             "chosen_ids": self.response_ids[chosen],
@@ -230,7 +231,7 @@ def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> 
         rng: of the coin.
     """
     for pair in pairs:
-        difference = pair.rewards[0] - pair.rewards[1]
+        difference = pair.rewards[0] - pair.rewards[1]  # type: ignore[index]
         coin = rng.random()
         if draw == "hard" and difference != 0:
             pair.preferred = 0 if difference > 0 else 1

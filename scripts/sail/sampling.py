@@ -1,17 +1,31 @@
 """How a trainer fills its pool: the policy answers, the reference and the reward are asked."""
 
+import random
 import time
+from collections.abc import Callable
 from itertools import islice
+from typing import Any
 
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
-from sail.rollouts import RolloutPair, add_rewards, label_by_reward, sample_responses
+from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, sample_responses
 from sail.sharding import whole_parameters
 
 
 class SamplesPairs:
     """What `SAILTrainer` inherits to sample pairs with the policy as it is."""
+
+    args: Any
+    accelerator: Any
+    model: Any
+    model_wrapped: Any
+    data_collator: Any
+    pool: RolloutPool
+    _sharded: bool
+    _tokenizer: Any
+    _rollout_rng: random.Random
+    _reference_logps: Callable
 
     def _refill_together(self, wanted: int):
         """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.

@@ -22,7 +22,7 @@ from sail.sharding import is_sharded
 logger = logging.getLogger(__name__)
 
 
-class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
+class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
     """Online DPO (SAIL, arXiv 2406.15567): DDP, DPP, DPR and any mix of them with offline rows.
 
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
@@ -45,6 +45,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
 
     _tag_names = ["trl", "dpo", "sail"]  # noqa: RUF012
     _name = "SAIL"
+    precompute_ref_logps: bool
 
     def __init__(
         self,
@@ -85,7 +86,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-        self._prompt_rows = islice(prompt_order(len(self.train_dataset), self.args.seed, rank, processes), drawn, None)
+        self._prompt_rows = islice(prompt_order(len(self.train_dataset), self.args.seed, rank, processes), drawn, None)  # type: ignore[arg-type]
         self._prompts_drawn = drawn
 
     def _state(self) -> dict:
@@ -171,7 +172,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
             return inputs, routes
         routes, replacements, ages, reuses = routes.clone(), {}, [], []
         for row in wanted:
-            pair = self._next_pair(routes[row].item())
+            pair = self._next_pair(routes[row].item())  # type: ignore[arg-type]
             if pair is None:
                 routes[row] = OFFLINE
                 continue
@@ -220,7 +221,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
         """What the routed rows add to their DPO losses, shape (B,)."""
         args = self.args
         reference = [inputs[name] for name in REFERENCE_COLUMNS]
-        margin = objective.preference_margin(chosen_logps, rejected_logps, *reference, args.beta)
+        margin = objective.preference_margin(chosen_logps, rejected_logps, *reference, args.beta)  # type: ignore[call-arg]
         weights = {"rho": args.rho, "pi": args.pi, "gamma": args.gamma}
         if args.estimator == "exact":
             baseline = self._variance_baseline(margin.detach(), routes)
@@ -233,7 +234,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):
             self._log("sail/label_flips", flipped.sum().item())
         if args.revkl > 0:
             on_policy = (routes == DPP) | (routes == DPR)
-            penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)
+            penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)  # type: ignore[call-arg]
             terms = terms + args.revkl / (args.p + args.g) * penalty
         log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
         for route, name in ROUTES.items():

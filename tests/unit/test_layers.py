@@ -23,7 +23,7 @@ MAY_IMPORT = {
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
-    *("prepare_data", "render_report", "clean_state"),
+    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

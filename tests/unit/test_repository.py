@@ -1,0 +1,76 @@
+"""Files for those who find the repository and carry on: they parse, and what they name is there."""
+
+import json
+import re
+import tomllib
+
+import pytest
+import yaml
+from workflow.snakemake_copy import REPOSITORY
+
+
+def read_yaml(name):
+    return yaml.safe_load((REPOSITORY / name).read_text(encoding="utf-8"))
+
+
+def test_the_catalogs_standard_is_met():
+    """Its requirements of workflows with standardized usage."""
+    readme = (REPOSITORY / "README.md").read_text(encoding="utf-8").lower()
+    assert "snakemake" in readme and "workflow" in readme
+    assert (REPOSITORY / "workflow/Snakefile").is_file() and (REPOSITORY / "config/README.md").is_file()
+    usage = read_yaml(".snakemake-workflow-catalog.yml")["usage"]
+    assert set(usage) == {"mandatory-flags", "software-stack-deployment", "report"}
+    assert usage["mandatory-flags"]["desc"] and usage["software-stack-deployment"]["conda"] is True
+    assert (REPOSITORY / "envs/pipeline.yaml").is_file()
+
+
+def test_github_runs_what_everyone_runs():
+    steps = read_yaml(".github/workflows/ci.yml")["jobs"]["run"]["steps"]
+    assert [step["run"] for step in steps if "run" in step] == [".ci/run"]
+    assert (REPOSITORY / ".ci/run").stat().st_mode & 0o111
+
+
+def test_the_citation_has_what_its_format_asks_for():
+    citation = read_yaml("CITATION.cff")
+    assert {"cff-version", "message", "title", "authors"} <= set(citation)
+    assert citation["authors"] == [{"name": "The SAIL pipeline authors"}]
+    project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert (citation["version"], citation["license"]) == (project["version"], project["license"])
+    changelog = (REPOSITORY / "CHANGELOG.md").read_text(encoding="utf-8")
+    assert f"## {project['version']}" in changelog and changelog.index("## Unreleased") < changelog.index("## 0")
+
+
+def test_the_plugin_says_that_it_is_typed():
+    settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
+    assert (REPOSITORY / "scripts/sail/py.typed").is_file()
+    assert settings["tool"]["setuptools"]["package-data"] == {"sail": ["py.typed"]}
+    assert settings["tool"]["mypy"]["files"] == ["scripts/sail"]
+    assert re.search(r"^mypy$", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", "config/README.md", "scripts/sail/README.md"])
+def test_paths_that_a_text_names_are_there(name):
+    """Paths in code marks that begin with a folder of the repository, and the targets of links."""
+    text = (REPOSITORY / name).read_text(encoding="utf-8")
+    folders = "config|scripts|rules|tests|profiles|envs|workflow|.ci|.github"
+    named = re.findall(rf"`((?:{folders})/[\w./-]+\w/?)`", text)
+    linked = [target for target in re.findall(r"\]\(([^)#]+)", text) if "://" not in target]
+    place = (REPOSITORY / name).parent
+    assert not [path for path in named if not (REPOSITORY / path).exists()]
+    assert not [path for path in linked if not (place / path).exists()]
+
+
+def test_names_that_contributors_are_told_are_there():
+    text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    places = {
+        "METHODS": "scripts/pipeline/sweep.py",
+        "REWARD_FORMATS": "scripts/pipeline/templates.py",
+        "VERDICT_COLUMNS": "scripts/pipeline/judging.py",
+    }
+    for word, path in places.items():
+        assert word in text and re.search(rf"^{word}\b", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)
+    schema = json.loads((REPOSITORY / "config/schemas/config.schema.json").read_text(encoding="utf-8"))
+    assert "methods" in schema["$defs"]
+    cards = (REPOSITORY / "scripts/pipeline/publishing/cards.py").read_text(encoding="utf-8")
+    for method in ("sft", "dpo", "ddp", "dpp", "dpr", "mix"):
+        assert f'"{method}": "' in cards
