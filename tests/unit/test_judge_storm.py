@@ -73,7 +73,7 @@ def test_a_storm(tmp_path):
     assert {f"{key}-{attempt}" for key, attempt in stored(tmp_path / "store" / "PP.sqlite")} == paid
     good = Counter(name.split("-")[0] for name, answer in server.answered.items() if not answer.fault)
     assert set(good.values()) == {1} and len(good) == 2 * PROMPTS
-    # never more requests in a minute, or in a second, than the limit allows
+    # never more requests in a minute than the limit allows, nor in bursts
     assert len(calls) > PER_MINUTE >= server.most_in(60.0)
-    assert server.most_in(1.0) <= PER_MINUTE / 60 + 5
+    assert server.most_in(1.0) <= 1.5 * PER_MINUTE / 60
     assert {call.answer.fault for call in calls} == {*FAULTS, ""}
