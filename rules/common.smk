@@ -212,18 +212,18 @@ def reward_base(wildcards):
     return settings.entries["reward_models"][wildcards.reward_model]["train"]["model"]
 
 
+def judge_of(wildcards):
+    """Name of the judge: the one that is asked for, else the dataset's."""
+    return getattr(wildcards, "judge", settings.judge_name(wildcards.dataset))
+
+
 def judge_kind(wildcards):
-    return settings.judge_spec(settings.judge_name(wildcards.dataset))["kind"]
-
-
-def judge_service_file(dataset):
-    """How a dataset's judge of kind openai is reached and paid."""
-    return f"results/specs/judge_service/{settings.judge_name(dataset)}.yaml"
+    return settings.judge_spec(judge_of(wildcards))["kind"]
 
 
 def judge_reward_model(wildcards):
     """The reward model of a judge of kind reward: its own, else the dataset's; None for other kinds."""
-    spec = settings.judge_spec(settings.judge_name(wildcards.dataset))
+    spec = settings.judge_spec(judge_of(wildcards))
     if spec["kind"] != "reward":
         return None
     return spec.get("reward_model") or settings.reward_model_name(wildcards.dataset)
@@ -232,7 +232,7 @@ def judge_reward_model(wildcards):
 def judge_files(wildcards):
     """Inputs of judging that depend on the judge's kind. A changed service makes no verdict stale."""
     if judge_kind(wildcards) == "openai":
-        return {"service": ancient(judge_service_file(wildcards.dataset))}
+        return {"service": ancient(f"results/specs/judge_service/{judge_of(wildcards)}.yaml")}
     name = judge_reward_model(wildcards)
     return name and {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(wildcards, name) or {}
 

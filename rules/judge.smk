@@ -34,7 +34,7 @@ rule judge_responses:
 
 
 rule measure_judge:
-    # A judge compares the dataset's chosen with its rejected responses; its name is a wildcard for the files' sake alone.
+    # The dataset's judge, or another of the config's, compares the dataset's chosen with its rejected responses.
     input:
         unpack(judge_files),
         spec="results/specs/judge/{judge}.yaml",
@@ -70,7 +70,7 @@ rule judge_cost:
         runs="results/specs/runs.yaml",
         splits=expand("results/data/{dataset}/{split}.parquet", dataset=paid_datasets(), split=SPLIT),
         specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
-        services=[judge_service_file(dataset) for dataset in paid_datasets()],
+        services=[f"results/specs/judge_service/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
     log:
         "results/logs/judge_cost.log",
     conda:

@@ -84,7 +84,11 @@ rule render_report:
         calibration=expand("{folder}.json", folder=calibration_folders()),
         judges=measured_judges(),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
-        page=["scripts/pipeline/report/report.html.jinja", "scripts/pipeline/report/report.css"],
+        page=[
+            "scripts/pipeline/report/report.html.jinja",
+            "scripts/pipeline/report/templates/judge.jinja",
+            "scripts/pipeline/report/report.css",
+        ],
     output:
         "results/report.html",
     log:

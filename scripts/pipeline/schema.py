@@ -36,8 +36,8 @@ def validate(content: Any, name: str, source: str) -> Any:
         source: file that the content is from, or "config", for the message.
 
     Returns:
-        A copy with numbers as the schema wants them: float for number, int for integer, also where a string has one.
-        Defaults are not added.
+        A copy with numbers as the schema wants them: float for number, int for integer, also where a string has one;
+        the strings true and false likewise where it wants a boolean. Defaults are not added.
 
     Raises:
         ConfigError: for the first problem by path; the message says how many more there are. For a key or a password
@@ -148,6 +148,8 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
         kinds = [kinds] if isinstance(kinds, str) else kinds
         if isinstance(content, str) and {"number", "integer"} & set(kinds) and NUMERAL.fullmatch(content):
             content = int(content) if content.isdecimal() else float(content)
+        if content in ("true", "false") and "boolean" in kinds:  # as --config hands nested values over
+            return content == "true"
         if isinstance(content, (int, float)) and not isinstance(content, bool):
             if "number" in kinds:
                 return float(content)

@@ -497,7 +497,9 @@ def test_a_judge_that_cannot_be_is_refused(root, changes, problem, right):
 
 def test_judge_quality_has_its_defaults():
     assert settings().config["judge_quality"] == {"pairs": 500, "seed": 0, "paid": False}
-    assert settings(judge_quality={"paid": True}).config["judge_quality"]["pairs"] == 500
+    for paid in (True, "true"):  # --config judge_quality='{paid: true}' hands a text over
+        assert settings(judge_quality={"paid": paid}).config["judge_quality"] == {"pairs": 500, "seed": 0, "paid": True}
+    assert "it must be true or false, not 'yes'" in refusal(judge_quality={"paid": "yes"})
     assert refusal(judge_quality={"pair": 5}).startswith(
         "config: judge_quality.pair: unknown key (did you mean 'pairs'?)"
     )

@@ -9,6 +9,7 @@ from types import SimpleNamespace
 
 import jinja2
 import numpy as np
+import pandas as pd
 import pytest
 from fixtures_data import plain, row, write_jsonl
 from fixtures_results import DPO, DPR, build_results, pair_scores
@@ -23,6 +24,7 @@ import plot_figures
 import render_report
 from pipeline.data import preparation
 from pipeline.io import InputError, write_json
+from pipeline.judge_quality import judge_quality
 from pipeline.report import FIGURES, interval, number
 from pipeline.report.calibration import FIGURES as CALIBRATION_FIGURES
 from pipeline.report.calibration import read_calibration
@@ -85,6 +87,25 @@ def render(
     arguments += ["--cards", "card.json", *rewards, "--output", name]
     render_report.main([part if part.startswith("--") else str(tmp_path / part) for part in arguments])
     return tmp_path / name
+
+
+def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path):
+    assert 'id="judges"' not in (built / "report.html").read_text()
+    shutil.copytree(built, tmp_path / "copy")
+    place = tmp_path / "copy"
+    verdicts = {
+        **{"prompt_id": ["a", "a", "b", "b"], "run": "chosen", "seed": 0, "baseline": "rejected"},
+        **{"order": ["ab", "ba"] * 2, "preference": [1.0, 1.0, 1.0, 0.0], "score_run": 1.0, "score_baseline": 0.0},
+        **{"len_run": [5, 5, 1, 1], "len_baseline": 3, "judge": EVIL, "judge_model": "m", "request_key": ""},
+    }
+    measured = judge_quality(pd.DataFrame(verdicts).assign(status="parsed"), resamples=50)
+    names = {"dataset": "world", "split": "eval", "judge": EVIL, "kind": "openai", "model": "m"}
+    write_json(names | measured, place / "judge.json")
+    section = render(place, rewards=(*REWARDS, "--judges", "judge.json")).read_text().split('id="judges"')[1]
+    section = section.split("</section>")[0]
+    assert "&lt;script&gt;" in section and "<script" not in section
+    # agreement of the two pairs, kappa, the flip on swap
+    assert re.findall(r'<td class="n">([\d.]+)<small>', section)[:3] == ["75.0", "0.50", "50.0"]
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ create table if not exists replies (
 create table if not exists batches (
     hash text primary key, keys text not null, file_id text, batch_id text, state text not null) without rowid;
 """
-REPLY = "body, content, refusal, finish_reason, returned_model, prompt_tokens, completion_tokens"
+REPLY = "substr(body, 1, 200), content, refusal, finish_reason, returned_model, prompt_tokens, completion_tokens"
 AT_ONCE = 500  # keys in a query
 
 
@@ -56,7 +56,7 @@ class Store:
         self.connection, self.judge = connection, judge
 
     def replies(self, keys: Iterable[str]) -> dict[str, list[Reply]]:
-        """The replies to requests, first attempt first; requests without one are left out."""
+        """The replies to those requests that have one, first attempt first; of bodies just the beginning."""
         found, keys = {}, list(keys)
         for start in range(0, len(keys), AT_ONCE):
             part = keys[start : start + AT_ONCE]
