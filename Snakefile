@@ -38,6 +38,7 @@ rule all:
         "results/winrate.csv",
         "results/cost.csv",
         "results/report.html",
+        "results/figures/winrate.svg",
         bt_splits(),
     conda:
         "envs/pipeline.yaml"

@@ -213,7 +213,7 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
             number.encode(x=alt.X(f"{column}:Q"), y=y, text=alt.Text(f"{column}:Q", format=form)),
         ]
         layers += [reference_line(1)] if ratios else []
-        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=alt.Step(ROW)))])
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=ROW * max(1, len(shown))))])
     return Figure(
         "cost",
         "Training cost",
@@ -248,7 +248,7 @@ def _intervals(
     ]
     if line is not None:
         layers.insert(0, reference_line(line))
-    return alt.layer(*layers).properties(height=alt.Step(ROW))
+    return alt.layer(*layers).properties(height=ROW * max(1, len(shown)))
 
 
 def _names() -> alt.Axis:

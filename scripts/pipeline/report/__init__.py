@@ -93,7 +93,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     """The sections in their order, and what the page's scripts read, by name."""
     table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
     drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost).items()}
-    selection = selection_of(table, inputs.selection)
+    selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, selection.best, selection.note)
     responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks)
     splits = [calibration_figures_of(split, charts) for split in inputs.splits]

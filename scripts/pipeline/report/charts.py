@@ -9,9 +9,26 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.drawing import INK, LINE, MUTED, PAPER, Figure, panel_specification
+from pipeline.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PINK,
+    SKY,
+    VERMILION,
+    Figure,
+    panel_specification,
+)
 
-COLORS = {INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"}
+PALETTE = {BLUE: "blue", ORANGE: "orange", GREEN: "green", VERMILION: "vermilion", PINK: "pink", SKY: "sky"}
+COLORS = {
+    **{INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"},
+    **{color: f"var(--{name})" for color, name in PALETTE.items()},
+}
 FOLDER = Path(__file__).parent
 SCRIPTS = (
     "codec.js",
