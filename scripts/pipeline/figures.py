@@ -147,7 +147,7 @@ def scatter_figure(
                 x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
             ),
         ]
-        if len(shown) <= MAX_NAMES:
+        if 0 < len(shown) <= MAX_NAMES:
             layers += _name_layers(shown, found, column, x, y)
         rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
     what = "divergence from the SFT model" if column == "kl" else "length"
