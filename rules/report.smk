@@ -114,4 +114,4 @@ rule render_report:
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
         " --cards {input.cards} --scores {input.scores} --calibration {input.calibration} --pairs {params.pairs}"
-        " {params.selection} --output {output} > {log} 2>&1"
+        " --judgements results/judgements {params.selection} --output {output} > {log} 2>&1"

@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument(
         "--pairs", nargs="*", default=[], help="dataset=file: scored split of the judged prompts (parquet)"
     )
-    parser.add_argument("--judgements", help="a judge's raw replies (parquet: request_key, reply)")
+    parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
@@ -42,7 +42,7 @@ def main(argv: list[str] | None = None) -> None:
         scores=read_comparison(arguments.scores) if arguments.scores else [],
         splits=[read_calibration(path) for path in arguments.calibration],
         pairs={dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)},
-        replies=read_judgements(arguments.judgements) if arguments.judgements else None,
+        replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
     )
     write_text(render_report(inputs), arguments.output)

@@ -1,9 +1,11 @@
 """The report: the answer in words, text shown inert, one file without requests, same bytes twice."""
 
+import contextlib
 import dataclasses
 import json
 import re
 import shutil
+import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -264,6 +266,20 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
     assert here.best == chosen.best and "flatter" in here.note
     best = {line["run"] for line in content["rows"] if line["best"]}
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
+
+
+def test_replies_of_judges_are_read_from_their_stores(tmp_path):
+    assert read_judgements(tmp_path / "none") == {}
+    with contextlib.closing(sqlite3.connect(tmp_path / "pp.sqlite")) as store:
+        store.execute("create table replies (key, attempt, content, refusal, body)")
+        replies = [("a", 1, "first", None, "{}"), ("a", 2, "second", None, "{}"), ("b", 1, None, "I will not", "{}")]
+        store.executemany("insert into replies values (?, ?, ?, ?, ?)", [*replies, ("c", 1, None, None, "{x")])
+        store.commit()
+    expected = {"a": "second", "b": "I will not", "c": "{x"}
+    assert read_judgements(tmp_path) == read_judgements(tmp_path / "pp.sqlite") == expected
+    (tmp_path / "um.sqlite").write_text("no store")
+    with pytest.raises(InputError, match=r"um\.sqlite: not a store of a judge's replies"):
+        read_judgements(tmp_path)
 
 
 def test_the_leaderboard_is_sorted_by_rating(tmp_path):

@@ -118,12 +118,12 @@ def test_the_policy_lets_nothing_else_run_or_leave(page):
 
 
 def test_charts_answer_the_pointer(page):
-    script = (
-        "const mark = document.querySelector('#chart-winrate-0-0 .mark-symbol path');"
-        "const box = mark.getBoundingClientRect();"
-        "mark.dispatchEvent(new MouseEvent('mousemove', {bubbles: true, clientX: box.x + 3, clientY: box.y + 3}))"
-    )
-    page.execute_script(script)
+    from selenium.webdriver import ActionChains
+    from selenium.webdriver.common.by import By
+
+    mark = page.find_element(By.CSS_SELECTOR, "#chart-winrate-0-0 .mark-symbol path")
+    page.execute_script("arguments[0].scrollIntoView({block: 'center', behavior: 'instant'})", mark)
+    ActionChains(page).move_to_element(mark).perform()
     wait(page, "document.querySelector('#vg-tooltip-element.visible')", 5)
     assert "sft" in page.execute_script("return document.querySelector('#vg-tooltip-element').innerText")
     assert complaints(page) == []

@@ -42,7 +42,7 @@ class ReportInputs:
         scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.
         splits: calibration of the scored splits, as `read_calibration` gives it.
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
-        replies: a judge's raw replies by request key, as `read_judgements` gives them; None where there are none.
+        replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         more: sections of other modules, shown before the responses.
     """
@@ -54,7 +54,7 @@ class ReportInputs:
     scores: list[dict] = field(default_factory=list)
     splits: list[ScoredSplit] = field(default_factory=list)
     pairs: dict[str, Path] = field(default_factory=dict)
-    replies: pd.Series | None = None
+    replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
 
