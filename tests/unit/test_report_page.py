@@ -38,7 +38,7 @@ def report(tmp_path_factory):
     path = runs[-1]["seeds"][1]["verdicts"][DPO]
     frame = pd.read_parquet(path)
     orders = []
-    for order, flip in (("run_first", False), ("baseline_first", True)):
+    for order, flip in (("ab", False), ("ba", True)):
         preference = frame["preference"].where(frame.index % 2 == 0, 1 - frame["preference"] if flip else 1.0)
         key = [f"{order}-{i}" for i in frame.index]
         orders.append(
@@ -169,7 +169,7 @@ def test_two_runs_stand_side_by_side_with_scores_verdicts_and_replies(page):
         f"{DPO} answers 7.",
         "reward",
         "mine (m-1)",
-        "order: baseline first",
+        f"{DPO} shown first",
     ):
         assert part in text, part
     assert "against chosen" in text and "scores" in text

@@ -85,7 +85,7 @@ def render_report(inputs: ReportInputs) -> str:
         sections=sections,
         bodies=bodies,
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
-        scripts=[script_element(script) for script in scripts],
+        scripts=[script_element(scripts[0]), script_element(scripts[1], "module")],
     )
 
 

@@ -84,9 +84,9 @@ def page_script() -> str:
     return "\n".join(parts) + "\n"
 
 
-def script_element(content: str, kind: str = "") -> Markup:
+def script_element(content: str, kind: str = "text/javascript") -> Markup:
     """A script element with this content."""
-    return Markup(f"<script{kind}>{content}</script>")
+    return Markup(f'<script type="{kind}">{content}</script>')
 
 
 def content_policy(scripts: list[str]) -> str:
