@@ -54,6 +54,7 @@ rule all:
         "results/winrate.csv",
         "results/cost.csv",
         "results/report.html",
+        "results/figures/winrate.svg",
         bt_splits(),
         tracked_winrates(),
     conda:

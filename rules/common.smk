@@ -123,14 +123,14 @@ def per_seed(pattern):
     return expand(pattern, seed=SEEDS, allow_missing=True)
 
 
-def run_files(run, seed):
+def run_files(run, seed, split=SPLIT):
     """Files of one run and seed that the tables are made from, by kind."""
     place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
     files = {
-        "responses": f"results/responses/{place}/{SPLIT}.parquet",
-        "scores": f"results/scores/{place}/{SPLIT}.parquet",
-        "evaluation": f"results/evaluations/{place}/{SPLIT}.parquet",
-        "verdicts": {name: f"results/verdicts/{place}/{SPLIT}-vs-{name}.parquet" for name in baselines(run)},
+        "responses": f"results/responses/{place}/{split}.parquet",
+        "scores": f"results/scores/{place}/{split}.parquet",
+        "evaluation": f"results/evaluations/{place}/{split}.parquet",
+        "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in baselines(run)},
     }
     if run.method != "sft":
         files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
@@ -140,13 +140,13 @@ def run_files(run, seed):
 RECORDS = {"cost": "json", "metrics": "parquet"}
 
 
-def files_of(kind):
+def files_of(kind, split=SPLIT):
     """That kind of file, of all runs and seeds."""
-    found = [run_files(run, seed).get(kind, {}) for run in settings.runs for seed in SEEDS]
+    found = [run_files(run, seed, split).get(kind, {}) for run in settings.runs for seed in SEEDS]
     return [path for files in found for path in (files.values() if isinstance(files, dict) else [files])]
 
 
-def run_table():
+def run_table(split=SPLIT):
     """The table of runs that the aggregating scripts read."""
     rows = [
         {
@@ -156,12 +156,12 @@ def run_table():
             "method": run.method,
             "hyperparameters": run.hyperparameters,
             "baselines": baselines(run),
-            "seeds": {seed: run_files(run, seed) for seed in SEEDS},
+            "seeds": {seed: run_files(run, seed, split) for seed in SEEDS},
         }
         for run in settings.runs
     ]
     baseline = settings.baseline_run(DATASETS[0], MODELS[0])
-    return {"tag": settings.tag, "split": SPLIT, "baseline": baseline, "seeds": SEEDS, "runs": rows}
+    return {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": SEEDS, "runs": rows}
 
 
 def bt_split(dataset, split):
@@ -182,6 +182,19 @@ def tracked_winrates():
 def calibration_folders():
     """Where the calibration of every scored split is: its figures there, its numbers in a file of that name."""
     return [file.replace("results/bt/", "results/calibration/").removesuffix(".parquet") for file in bt_splits()]
+
+
+def selection_table():
+    """The win rates by which the report chooses the best run of each method; none where the config does not ask."""
+    return ["results/selection.csv"] if settings.config["best_of_sweep"] else []
+
+
+def page_files():
+    """What the report's page is made of besides Python: templates, style, scripts, licences."""
+    folder = ROOT / "scripts" / "pipeline" / "report"
+    kinds = (".jinja", ".css", ".js", ".txt")
+    found = [path for path in folder.rglob("*") if path.suffix in kinds]
+    return sorted(path.relative_to(ROOT).as_posix() for path in found)
 
 
 def require_device():

@@ -112,3 +112,19 @@ rule compute_winrate:
         code=code("compute_winrate.py"),
     shell:
         "python scripts/compute_winrate.py --runs {input.runs} --output {output} > {log} 2>&1"
+
+
+use rule compute_winrate as compute_selection with:
+    # The same runs on the prompts that hyperparameters are chosen by.
+    input:
+        files_of("verdicts", "selection"),
+        files_of("scores", "selection"),
+        files_of("evaluation", "selection"),
+        files_of("responses", "selection"),
+        runs="results/specs/selection.yaml",
+    output:
+        "results/selection.csv",
+    log:
+        "results/logs/compute_selection.log",
+    benchmark:
+        "results/benchmarks/compute_selection.tsv"

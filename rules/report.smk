@@ -29,6 +29,7 @@ rule plot_figures:
         files_of("metrics"),
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
+        cost="results/cost.csv",
     output:
         report(
             "results/figures/winrate.svg",
@@ -41,6 +42,18 @@ rule plot_figures:
             caption="captions/winrate_vs_kl.rst",
             category="Win rates",
             labels={"what": "win rate against KL", "form": "figure"},
+        ),
+        report(
+            "results/figures/winrate_vs_length.svg",
+            caption="captions/winrate_vs_length.rst",
+            category="Win rates",
+            labels={"what": "win rate against length", "form": "figure"},
+        ),
+        report(
+            "results/figures/cost.svg",
+            caption="captions/cost.rst",
+            category="Cost",
+            labels={"what": "training cost", "form": "figure"},
         ),
         report(
             "results/figures/reward.svg",
@@ -65,18 +78,19 @@ rule plot_figures:
         code=code("plot_figures.py"),
         folder=subpath(output[0], parent=True),
     shell:
-        "python scripts/plot_figures.py --runs {input.runs} --winrate {input.winrate} --output-dir {params.folder}"
-        " > {log} 2>&1"
+        "python scripts/plot_figures.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
+        " --output-dir {params.folder} > {log} 2>&1"
 
 
 rule render_report:
     input:
         files_of("responses"),
-        "results/figures/winrate.svg",
-        "results/figures/winrate_vs_kl.svg",
-        "results/figures/reward.svg",
-        expand("{folder}/{name}.svg", folder=calibration_folders(), name=["reliability", "margins", "lengths"]),
-        figures="results/figures/learning_curves.svg",
+        files_of("verdicts"),
+        files_of("scores"),
+        files_of("evaluation"),
+        files_of("metrics"),
+        files_of("cost"),
+        [bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
@@ -84,11 +98,8 @@ rule render_report:
         calibration=expand("{folder}.json", folder=calibration_folders()),
         judges=measured_judges(),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
-        page=[
-            "scripts/pipeline/report/report.html.jinja",
-            "scripts/pipeline/report/templates/judge.jinja",
-            "scripts/pipeline/report/report.css",
-        ],
+        selection=selection_table(),
+        page=page_files(),
     output:
         "results/report.html",
     log:
@@ -99,12 +110,13 @@ rule render_report:
         "../envs/pipeline.yaml"
     params:
         code=code("render_report.py"),
-        folder=subpath(input.figures, parent=True),
+        pairs=[f"{dataset}={bt_split(dataset, SPLIT)}" for dataset in DATASETS],
+        selection=lambda w, input: f"--selection {input.selection}" if input.selection else "",
+        judgements=JUDGEMENTS,
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
-        " --figures {params.folder} --cards {input.cards} --scores {input.scores} --calibration {input.calibration}"
-        " --judges {input.judges}"
-        " --output {output} > {log} 2>&1"
+        " --cards {input.cards} --scores {input.scores} --calibration {input.calibration} --pairs {params.pairs}"
+        " --judgements {params.judgements} {params.selection} --judges {input.judges} --output {output} > {log} 2>&1"
 
 
 rule track_winrates:

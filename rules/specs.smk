@@ -12,6 +12,7 @@ localrules:
     write_judge_spec,
     write_judge_service,
     write_run_table,
+    write_selection_table,
 
 
 rule write_data_spec:
@@ -129,3 +130,12 @@ rule write_run_table:
         spec=as_yaml(run_table()),
     template_engine:
         "jinja2"
+
+
+use rule write_run_table as write_selection_table with:
+    output:
+        "results/specs/selection.yaml",
+    log:
+        "results/logs/write_selection_table.log",
+    params:
+        spec=as_yaml(run_table("selection")),

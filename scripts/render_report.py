@@ -30,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         "--pairs", nargs="*", default=[], help="dataset=file: scored split of the judged prompts (parquet)"
     )
     parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
-    parser.add_argument("--judgements", help="a judge's raw replies (parquet: request_key, reply)")
+    parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
         scores=read_comparison(arguments.scores) if arguments.scores else [],
         splits=[read_calibration(path) for path in arguments.calibration],
         pairs=pairs,
-        replies=read_judgements(arguments.judgements) if arguments.judgements else None,
+        replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
         more=[judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else [],
     )

@@ -236,9 +236,10 @@ class Settings:
             self._check_use(dataset, "judge", "judge", judges)
             entry = self.entries["datasets"][dataset]
             share = "selection_size" if entry["source"] == "world" else "selection_share"
-            if self.split == "selection" and not entry[share]:
-                text = f"selection, but the dataset {dataset} has {share} 0, so no prompts in that split"
-                raise self._error(Problem(("split",), text, "eval"))
+            key = "split" if self.split == "selection" else "best_of_sweep"
+            if self.config[key] in ("selection", True) and not entry[share]:
+                text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
+                raise self._error(Problem((key,), text, "eval" if key == "split" else False))
             self._check_judge(dataset, entry["source"])
             self._check_reward_model(self.reward_model_name(dataset))
         self.baseline_run(self.datasets[0], self.models[0])

@@ -147,7 +147,7 @@ def scatter_figure(
                 x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
             ),
         ]
-        if len(shown) <= MAX_NAMES:
+        if 0 < len(shown) <= MAX_NAMES:
             layers += _name_layers(shown, found, column, x, y)
         rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
     what = "divergence from the SFT model" if column == "kl" else "length"
@@ -213,7 +213,7 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
             number.encode(x=alt.X(f"{column}:Q"), y=y, text=alt.Text(f"{column}:Q", format=form)),
         ]
         layers += [reference_line(1)] if ratios else []
-        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=alt.Step(ROW)))])
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=ROW * max(1, len(shown))))])
     return Figure(
         "cost",
         "Training cost",
@@ -248,7 +248,7 @@ def _intervals(
     ]
     if line is not None:
         layers.insert(0, reference_line(line))
-    return alt.layer(*layers).properties(height=alt.Step(ROW))
+    return alt.layer(*layers).properties(height=ROW * max(1, len(shown)))
 
 
 def _names() -> alt.Axis:

@@ -10,6 +10,7 @@ from scipy.special import expit
 
 import measure_calibration
 from pipeline.calibration import (
+    MAX_POINTS,
     bin_numbers,
     calibration,
     expected_calibration_error,
@@ -19,7 +20,7 @@ from pipeline.calibration import (
     read_scored,
     response_lengths,
 )
-from pipeline.calibration_figures import FIGURES, MAX_POINTS
+from pipeline.calibration_figures import FIGURES
 from pipeline.io import InputError, read_json, write_parquet
 
 
@@ -178,7 +179,9 @@ def test_the_script_writes_one_json_and_three_figures_twice_the_same(tmp_path):
         if file.suffix == ".svg":
             assert ElementTree.fromstring(content).tag.endswith("svg")
     drawing = (tmp_path / "one/eval/lengths.svg").read_text()
-    assert MAX_POINTS <= drawing.count("<use") < 3 * MAX_POINTS, "the file would grow with the split"
+    assert 2 * MAX_POINTS <= drawing.count("<path") < 3 * MAX_POINTS, "the file would grow with the split"
+    assert len(result["chosen"]["length_points"]) == MAX_POINTS
+    assert sum(result["margin"]["histogram"]["counts"]) == 1000 and 0 in result["margin"]["histogram"]["edges"]
     assert f"calibration error {result['ece']:.3f}" in (tmp_path / "one/eval/reliability.svg").read_text()
     assert json.loads((tmp_path / "one/eval.json").read_text()) == result
 

@@ -570,6 +570,9 @@ def test_the_selection_split_must_have_prompts():
     text = refusal(definitions=definitions, split="selection")
     assert text.startswith("config: split: selection, but the dataset world has selection_size 0")
     assert settings(split="selection").split == "selection"
+    text = refusal(definitions=definitions, best_of_sweep=True)
+    assert text.startswith("config: best_of_sweep: True, but the dataset world has selection_size 0")
+    assert settings(best_of_sweep=True).config["best_of_sweep"] and not settings().config["best_of_sweep"]
 
 
 # what comes out

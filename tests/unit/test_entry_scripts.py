@@ -389,13 +389,14 @@ out = root / "report"
 table = build_results(out, seeds=(1,), prompts=6)
 run(compute_winrate, "--runs", table, "--output", out / "winrate.csv", "--resamples", "20")
 run(compute_cost, "--runs", table, "--output", out / "cost.csv")
-run(plot_figures, "--runs", table, "--winrate", out / "winrate.csv", "--output-dir", out / "figures")
+run(plot_figures, "--runs", table, "--winrate", out / "winrate.csv", "--cost", out / "cost.csv",
+    "--output-dir", out / "figures")
 scored = pair_scores(out / "scored.parquet", 6)
 run(compare_scores, "--runs", table, "--pairs", f"world={scored}", "--output", out / "scores.csv", "--resamples", "20")
 run(measure_calibration, "--scored", scored, "--dataset", "world", "--reward-model", "rm", "--split", "eval",
     "--output", out / "eval.json", "--figures", out / "eval", "--resamples", "20")
 run(render_report, "--runs", table, "--winrate", out / "winrate.csv", "--cost", out / "cost.csv",
-    "--figures", out / "figures", "--cards", root / "again/card.json", "--scores", out / "scores.csv",
+    "--pairs", f"world={scored}", "--cards", root / "again/card.json", "--scores", out / "scores.csv",
     "--calibration", out / "eval.json", "--output", out / "report.html")
 print(json.dumps(imported))
 """

@@ -1,8 +1,11 @@
 """The report: the answer in words, text shown inert, one file without requests, same bytes twice."""
 
+import contextlib
+import dataclasses
 import json
 import re
 import shutil
+import sqlite3
 from html.parser import HTMLParser
 from pathlib import Path
 from types import SimpleNamespace
@@ -12,40 +15,30 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_data import plain, row, write_jsonl
-from fixtures_results import DPO, DPR, build_results, pair_scores
-from pipeline.report.samples import plain_text
-from pipeline.report.svg import inline_svg
+from fixtures_report import CARD, EVIL, build_report, render
+from fixtures_results import DPO, DPR, build_results
 
-import compare_scores
-import compute_cost
-import compute_winrate
-import measure_calibration
-import plot_figures
-import render_report
+from pipeline.calibration_figures import FIGURES as CALIBRATION_FIGURES
 from pipeline.data import preparation
-from pipeline.io import InputError, write_json
+from pipeline.figures import FIGURES
+from pipeline.io import InputError, write_json, write_parquet
 from pipeline.judge_quality import judge_quality
-from pipeline.report import FIGURES, interval, number
-from pipeline.report.calibration import FIGURES as CALIBRATION_FIGURES
 from pipeline.report.calibration import read_calibration
 from pipeline.report.cards import card_view
+from pipeline.report.charts import page_script
+from pipeline.report.embedding import Chunks, json_element
 from pipeline.report.findings import caveats, group_findings
+from pipeline.report.judgements import read_judgements
+from pipeline.report.leaderboard import leaderboard
+from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.responses import plain_text, response_text
+from pipeline.report.results_table import results_section
+from pipeline.report.selection import Selection, selection_of
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
-from pipeline.tables import read_table, winrate_table
+from pipeline.tables import cost_table, read_table, winrate_table
 
 CAPTIONS = sorted((Path(__file__).resolve().parents[2] / "rules" / "captions").glob("*.rst"))
-REWARDS = ("--scores", "scores.csv", "--calibration", "train.json", "eval.json")
-EVIL = "<script>alert(1)</script><img src=http://evil.example/x onerror=alert(2)> **bold** 😀 \u202eabc\x00"
-CARD = {
-    "dataset": "world",
-    "rows_in": 10,
-    "rows_out": 8,
-    "dropped": {"equal responses": 2},
-    "splits": {"train": 6, "eval": 2},
-    "samples": [{"prompt": "<b>hello</b>", "chosen": "yes", "rejected": "\ud800 no"}],
-    "histogram": {"bins": list(range(60)), "unknown": None},
-}
 
 
 class Page(HTMLParser):
@@ -63,30 +56,9 @@ class Page(HTMLParser):
         self.text.append(data)
 
 
-def build(tmp_path, card=CARD, **options):
-    """All the steps from a run table to the report; its path."""
-    path = str(build_results(tmp_path, **options))
-    places = {name: str(tmp_path / name) for name in ("winrate.csv", "cost.csv", "figures", "card.json", "report.html")}
-    (tmp_path / "card.json").write_text(json.dumps(card))
-    compute_winrate.main(["--runs", path, "--output", places["winrate.csv"], "--resamples", "200"])
-    compute_cost.main(["--runs", path, "--output", places["cost.csv"]])
-    plot_figures.main(["--runs", path, "--winrate", places["winrate.csv"], "--output-dir", places["figures"]])
-    scored = pair_scores(tmp_path / "scored.parquet", options.get("prompts", 40))
-    compare_scores.main(["--runs", path, "--pairs", f"world={scored}", "--output", str(tmp_path / "scores.csv")])
-    for split in ("train", "eval"):
-        names = ["--dataset", "world", "--reward-model", "rm", "--split", split, "--resamples", "50"]
-        written = ["--output", str(tmp_path / f"{split}.json"), "--figures", str(tmp_path / split)]
-        measure_calibration.main(["--scored", str(scored), *names, *written])
-    return render(tmp_path)
-
-
-def render(
-    tmp_path, name="report.html", rewards=("--scores", "scores.csv", "--calibration", "train.json", "eval.json")
-):
-    arguments = ["--runs", "runs.yaml", "--winrate", "winrate.csv", "--cost", "cost.csv", "--figures", "figures"]
-    arguments += ["--cards", "card.json", *rewards, "--output", name]
-    render_report.main([part if part.startswith("--") else str(tmp_path / part) for part in arguments])
-    return tmp_path / name
+def embedded(content, name):
+    """What a page carries for its scripts."""
+    return json.loads(re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', content)[1])
 
 
 def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path):
@@ -101,7 +73,7 @@ def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path
     measured = judge_quality(pd.DataFrame(verdicts).assign(status="parsed"), resamples=50)
     names = {"dataset": "world", "split": "eval", "judge": EVIL, "kind": "openai", "model": "m"}
     write_json(names | measured, place / "judge.json")
-    section = render(place, rewards=(*REWARDS, "--judges", "judge.json")).read_text().split('id="judges"')[1]
+    section = render(place, extra=("--judges", str(place / "judge.json"))).read_text().split('id="judges"')[1]
     section = section.split("</section>")[0]
     assert "&lt;script&gt;" in section and "<script" not in section
     # agreement of the two pairs, kappa, the flip on swap
@@ -111,33 +83,46 @@ def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
     """The folder of a finished report."""
-    return build(tmp_path_factory.mktemp("built"), prompts=30).parent
+    return build_report(tmp_path_factory.mktemp("built"), prompts=30).parent
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(built):
     content = (built / "report.html").read_text()
     page = Page(content)
     text = " ".join(" ".join(page.text).split())
-    assert f"{DPR} beats {DPO}: it wins" in text
-    assert "Responses side by side" in text and f"{DPR} answers 0." in text and "Question 29?" not in text
+    assert f"{DPR} beats {DPO}: it wins" in text and "DPR beats DPO: it wins" in text
     assert "equal responses" in text and "and 10 more" in text
+    specifications = embedded(content, "chart-specifications")
+    places = [attributes["id"] for tag, attributes in page.tags if attributes.get("class") == "chart"]
+    assert sorted(places) == sorted(specifications)
+    names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in places}
+    splits = {f"calibration-world-rm-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
+    assert names == {*FIGURES, "rating"} | splits
     tags = [tag for tag, _ in page.tags]
-    assert tags.count("svg") == len(FIGURES) + 2 * len(CALIBRATION_FIGURES) == 10
-    assert not {"script", "link", "iframe", "img", "object", "form"} & set(tags)
-    for _, attributes in page.tags:
+    assert not {"iframe", "img", "object", "form"} & set(tags)
+    for tag, attributes in page.tags:
         for key in ("href", "xlink:href", "src"):
-            assert attributes.get(key, "#").startswith("#")
-    assert not re.findall(r"url\((?!#)|@import", content)
+            assert attributes.get(key, "#").startswith("#") or (tag == "link" and attributes[key] == "data:,")
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    used = set(re.findall(r"url\(#([^)]+)\)", content)) | set(re.findall(r'href="#([^"]+)"', content))
-    assert used <= set(ids)
-    assert "prefers-color-scheme: dark" in content
+    assert set(re.findall(r'<a href="#([^"]+)"', content)) <= set(ids)
+    assert "prefers-color-scheme: dark" in content and "@media print" in content
+    index = embedded(content, "responses-index")
+    assert index["groups"][0]["prompts"] == 30 and len(index["groups"][0]["columns"]) == 2 + 3 * 3
+
+
+def test_only_the_scripts_of_the_page_itself_may_run(built):
+    content = (built / "report.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', content)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "connect" not in policy
+    assert "unsafe-eval" not in policy and "unsafe-inline" not in policy.split("style-src")[0]
+    assert not re.search(r"^(import|export) ", page_script(), re.MULTILINE)
+    assert "BSD 3-Clause" in content and "ISC License" in content
 
 
 def test_the_page_has_a_section_per_scored_split(built):
     content = (built / "report.html").read_text()
-    section = content.split('id="rewards"')[1].split('<section id="cost">')[0]
+    section = content.split('id="rewards"')[1].split('<section id="training">')[0]
     text = " ".join(" ".join(Page(section).text).split())
     for split in ("train", "eval"):
         assert f"world, rm, split {split}" in text
@@ -154,18 +139,17 @@ def test_the_page_has_a_section_per_scored_split(built):
         assert re.search(rf"{re.escape(score['run'])} 30 " + ".* ".join(number(cell, 2) for cell in cells), text)
 
 
-def test_without_scored_splits_the_page_has_no_such_section(built, tmp_path):
+def test_without_scored_splits_the_page_says_nothing_of_them(built, tmp_path):
     shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     content = render(tmp_path, "plain.html", rewards=()).read_text()
-    assert 'id="rewards"' not in content and '#rewards"' not in content and 'id="cost"' in content
+    assert "Calibration on the dataset" not in content and 'id="cost"' in content
+    columns = embedded(content, "responses-index")["groups"][0]["columns"]
+    assert "rejected" not in [column["run"] for column in columns]
 
 
 def test_a_faulty_calibration_is_named(built, tmp_path):
     shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     measured = json.loads((tmp_path / "eval.json").read_text())
-    (tmp_path / "eval/margins.svg").write_text("<svg xmlns='http://www.w3.org/2000/svg'><script>1</script></svg>")
-    with pytest.raises(InputError, match=r"margins\.svg: holds active content"):
-        read_calibration(tmp_path / "eval.json")
     write_json({key: value for key, value in measured.items() if key != "ece"}, tmp_path / "eval.json")
     with pytest.raises(InputError, match=r"eval\.json: no key 'ece'"):
         read_calibration(tmp_path / "eval.json")
@@ -177,13 +161,26 @@ def test_the_report_has_the_same_bytes_twice(built):
 
 def test_text_of_models_and_cards_is_inert(tmp_path):
     card = CARD | {"dataset": EVIL, EVIL: EVIL}
-    content = build(tmp_path, card, prompts=3, text=lambda run, i: EVIL if i else "x" * 100_000).read_text()
+    path = build_report(tmp_path, card, prompts=3, text=lambda run, i: EVIL if i else "x" * 100_000)
+    content = path.read_text()
     page = Page(content)
-    assert not {"script", "img", "b"} & {tag for tag, _ in page.tags}
+    assert not {"img", "b"} & {tag for tag, _ in page.tags}
+    kinds = [attributes.get("type") for tag, attributes in page.tags if tag == "script"]
+    assert kinds.count("text/javascript") == kinds.count("module") == 1
+    assert set(kinds) == {"text/javascript", "module", "application/json", "application/gzip"}
     assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content and "&lt;b&gt;hello&lt;/b&gt;" in content
     assert "\x00" not in content and "\ufffd" in content and "😀" in content
-    assert len(content) < 400_000 and "and 96000 more characters" in " ".join("".join(page.text).split())
-    assert "default-src 'none'" in content
+    assert len(content) < 1_500_000, "a hundred kilobytes of one letter take next to no room"
+
+
+def test_json_and_chunks_hold_no_markup():
+    assert "<" not in json_element("x", {"a": "</script><b>"})[len('<script type="application/json" id="x">') : -9]
+    assert embedded(str(json_element("x", {"a": "</script>\u2028"})), "x") == {"a": "</script>\u2028"}
+    chunks = Chunks()
+    assert [chunks.add("</script>"), chunks.add_texts(["a", None, "b\x1ec"])] == [0, 1]
+    assert re.fullmatch("[A-Za-z0-9+/=]+", "".join(chunks.contents))
+    with pytest.raises(ValueError, match="Out of range float"):
+        chunks.add_json([float("nan")])
 
 
 def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(tmp_path):
@@ -200,7 +197,7 @@ def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(tmp_path):
     assert [sum(bin[1][i][0] for bin in lengths.bins) for i in (0, 1)] == [100, 100]
     assert max(share for _, counts in lengths.bins for _, share in counts) == 100
     assert lengths.bins[0][0].startswith("below ") and lengths.bins[-1][0].startswith("from ")
-    content = build(tmp_path, card, prompts=3).read_text()
+    content = build_report(tmp_path, card, prompts=3).read_text()
     page = Page(content)
     bars = [attributes for tag, attributes in page.tags if attributes.get("class") == "bar"]
     assert len(bars) == 2 * len(lengths.bins) + len(margin.bins) and "Margin of a pair" in page.text
@@ -253,6 +250,80 @@ def test_without_direct_verdicts_the_difference_decides(tmp_path):
     assert finding.verdict == "better" and f"the win rate of {DPR} is" in finding.text
 
 
+def test_a_difference_that_the_correction_takes_away_is_not_clear(tmp_path):
+    shifts = {(DPR, DPO): rate(55, 4) | {"p_value_holm": 0.06}, (DPR, "chosen"): rate(2, 3, "difference")}
+    answer = group_findings(*rows(tmp_path, shifts), ("world", "W1M"))
+    assert answer.runs[-1].verdict == "no clear difference" and "p = 0.06 after Holm" in answer.runs[-1].text
+    assert answer.lead == "No method clearly beats DPO."
+
+
+def test_the_lead_names_the_winner_only_where_a_method_has_one_run(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
+    assert group_findings(table, frame, ("world", "W1M")).lead == "DPR beats DPO: it wins 60% of direct comparisons."
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    more = frame[frame["run"] == DPR].assign(run=twin)
+    worse = more.assign(win_rate=58.0, win_rate_low=55.0)
+    both = pd.concat([frame, worse], ignore_index=True)
+    assert group_findings(table, both, ("world", "W1M")).lead == "2 of 2 runs beat DPO."
+    chosen = Selection({("world", "W1M", twin), ("world", "W1M", DPO)}, "")
+    lead = group_findings(table, both, ("world", "W1M"), chosen).lead
+    assert lead == "DPR beats DPO: it wins 58% of direct comparisons."
+
+
+def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, "chosen"): {"win_rate": 90.0}})
+    assert selection_of(table, frame, frame) == selection_of(table, frame, None)
+    assert selection_of(table, frame, frame).best is None and "no sweep" in selection_of(table, frame, frame).note
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    missing = selection_of(table, frame, None)
+    assert missing.best is None and "no results of the selection split" in missing.note
+    other = pd.concat([frame.assign(win_rate=40.0), frame[frame["run"] == DPR].assign(run=twin, win_rate=50.0)])
+    chosen = selection_of(table, frame, other)
+    assert chosen.best == {("world", "W1M", run) for run in ("sft", DPO, twin)}
+    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
+    here = selection_of(dataclasses.replace(table, split="selection"), other, None)
+    assert here.best == chosen.best and "flatter" in here.note
+    best = {line["run"] for line in content["rows"] if line["best"]}
+    assert DPR not in best and {"sft", DPO} <= best and content["selected"]
+
+
+def test_replies_of_judges_are_read_from_their_stores(tmp_path):
+    assert read_judgements(tmp_path / "none") == {}
+    with contextlib.closing(sqlite3.connect(tmp_path / "pp.sqlite")) as store:
+        store.execute("create table replies (key, attempt, content, refusal, body)")
+        replies = [("a", 1, "first", None, "{}"), ("a", 2, "second", None, "{}"), ("b", 1, None, "I will not", "{}")]
+        store.executemany("insert into replies values (?, ?, ?, ?, ?)", [*replies, ("c", 1, None, None, "{x")])
+        store.commit()
+    expected = {"a": "second", "b": "I will not", "c": "{x"}
+    assert read_judgements(tmp_path) == read_judgements(tmp_path / "pp.sqlite") == expected
+    (tmp_path / "um.sqlite").write_text("no store")
+    with pytest.raises(InputError, match=r"um\.sqlite: not a store of a judge's replies"):
+        read_judgements(tmp_path)
+
+
+def test_the_leaderboard_is_sorted_by_rating(tmp_path):
+    table, frame = rows(tmp_path, {}, prompts=30)
+    board = leaderboard(table, frame, ("world", "W1M"))
+    assert [line["run"] for line in board] == [DPR, DPO, "sft"]
+    assert np.isnan(board[1]["direct"]) and board[0]["direct"] > 50
+
+
+def test_the_table_of_results_has_a_row_per_run_opponent_and_seed(built):
+    content = embedded((built / "report.html").read_text(), "results-table")
+    frame = read_table(built / "winrate.csv")
+    runs = [line for line in content["rows"] if not line["seeded"]]
+    seeds = [line for line in content["rows"] if line["seeded"]]
+    assert len(runs) == len(frame) == 5 and len(seeds) == 15 and not content["selected"]
+    for line, (_, expected) in zip(runs, frame.iterrows(), strict=True):
+        assert (line["run"], line["against"], line["seed"]) == (expected["run"], expected["baseline"], "1 2 3")
+        assert line["win_rate"] == expected["win_rate"] and line["tag"] == "test"
+        of_run = [one for one in seeds if (one["run"], one["against"]) == (line["run"], line["against"])]
+        assert np.mean([one["win_rate"] for one in of_run]) == pytest.approx(line["win_rate"], rel=1e-5)
+    assert "training_seconds" in runs[-1] and content["hyper"] == []
+
+
 def test_a_missing_interval_is_no_clear_difference(tmp_path):
     table, frame = rows(tmp_path, {}, seeds=(1,), prompts=1)
     finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
@@ -270,6 +341,8 @@ def test_numbers_for_readers():
     assert number(1.25, 1) == "1.2" and number(-3.14159, 2) == "−3.14" and number(2, 1, True) == "+2.0"
     assert number(-0.01, 1) == "0.0" and number(np.nan) == "–" and number("") == "–"
     assert interval({"x_low": -1.0, "x_high": 2.0}, "x") == "−1.0 to 2.0"
+    assert (p_value(0.0005), p_value(0.034), p_value(0.2), p_value(np.nan)) == ("0.0005", "0.034", "0.20", "–")
+    assert number(float("inf")) == "∞" and number(float("-inf"), sign=True) == "−∞"
     assert interval({"x_low": np.nan, "x_high": np.nan}, "x") == ""
 
 
@@ -277,17 +350,7 @@ def test_dialogues_are_shown_with_their_roles():
     messages = np.array([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}], dtype=object)
     assert plain_text(messages) == "user: Hi\n\nassistant: Yes?"
     assert plain_text(None) == "" and plain_text(float("nan")) == ""
-
-
-@pytest.mark.parametrize(
-    "inner",
-    ["<script>1</script>", '<a href="#x">x</a>', '<rect onclick="x()"/>', '<use href="http://evil.example/x"/>', "<g>"],
-)
-def test_a_drawing_that_acts_is_refused(tmp_path, inner):
-    path = tmp_path / "winrate.svg"
-    path.write_text(f'<svg xmlns="http://www.w3.org/2000/svg">{inner}</svg>')
-    with pytest.raises(InputError, match=r"winrate\.svg"):
-        inline_svg(path, "winrate", "Win rates")
+    assert response_text(messages[1:]) == "Yes?" and response_text(messages).startswith("user: Hi")
 
 
 def test_faults_are_named(built, tmp_path):
@@ -296,9 +359,11 @@ def test_faults_are_named(built, tmp_path):
     with pytest.raises(InputError, match="a data card must be a JSON object, not list"):
         render(tmp_path, "other.html")
     write_json(CARD | {"samples": []}, tmp_path / "card.json")
-    (tmp_path / "figures" / "reward.svg").unlink()
-    with pytest.raises(InputError, match=r"reward\.svg: cannot be read"):
-        render(tmp_path, "other.html")
+    with pytest.raises(InputError, match=r"--pairs scored\.parquet: it must be dataset=file"):
+        render(tmp_path, "other.html", extra=["--pairs", "scored.parquet"])
+    write_parquet(pd.DataFrame({"request_key": ["a"], "reply": [1]}), tmp_path / "replies.parquet")
+    with pytest.raises(InputError, match=r"replies.parquet: row 0: reply is 1; it must be text"):
+        read_judgements(tmp_path / "replies.parquet")
     assert not (tmp_path / "other.html").exists()
     assert not read_table(tmp_path / "cost.csv").empty
 

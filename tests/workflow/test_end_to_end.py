@@ -6,6 +6,7 @@ import re
 
 import pandas as pd
 import pytest
+from chromium import complaints, open_browser, open_page, requests
 
 from pipeline.io import read_json
 from pipeline.records import record_path
@@ -19,7 +20,7 @@ TRAINED = [
     "dpr-beta0.1-g0.3-gamma0.3",
     "mix-r0.2-p0.2-g0.2",
 ]
-FIGURES = ["winrate", "winrate_vs_kl", "reward", "learning_curves"]
+FIGURES = ["winrate", "winrate_vs_kl", "winrate_vs_length", "reward", "learning_curves", "cost"]
 CALIBRATION_FIGURES = ["reliability", "margins", "lengths"]
 
 
@@ -58,8 +59,31 @@ def test_the_report_answers_the_question(finished):
     answer = page.split('id="answer"')[1].split("</section>")[0]
     assert all(run in answer for run in TRAINED)
     assert "interval" in answer and "seed" in answer
-    assert page.count("<svg") == len(FIGURES) + 2 * len(CALIBRATION_FIGURES)
-    assert not re.search(r"""(?:src|href)=["'](?!#|data:)""", page), "the page points outside itself"
+    charts = json.loads(re.search(r'id="chart-specifications">(.*?)</script>', page)[1])
+    names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in charts}
+    splits = {f"calibration-small-tiny-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
+    assert names == {*FIGURES, "rating"} | splits
+    assert not re.search(r"""<[a-z]+ [^>]*(?:src|href)=["'](?!#|data:)""", page), "the page points outside itself"
+
+
+def test_the_report_opens_in_a_browser(finished):
+    browser = open_browser()
+    try:
+        open_page(browser, finished.folder / "results/report.html")
+        assert complaints(browser) == [] and requests(browser) == []
+        assert browser.execute_script("return document.querySelectorAll('.chart svg').length") >= len(FIGURES)
+    finally:
+        browser.quit()
+
+
+def test_the_table_has_tests_length_control_and_ratings(finished):
+    table = pd.read_csv(finished.folder / "results/winrate.csv")
+    direct = table[table["baseline"] == BASELINE]
+    assert (direct["p_value_holm"] >= direct["p_value"]).all() and direct["p_value"].between(0, 1).all()
+    assert table["lc_win_rate"].between(table["lc_win_rate_low"], table["lc_win_rate_high"]).all()
+    assert (table.loc[table["run"] == BASELINE, "rating"] == 0).all() and (table["flipped"] == 0).all()
+    others = table[(table["baseline"] == "chosen") & (table["run"] != BASELINE)]
+    assert others["difference_p_value_holm"].notna().all()
 
 
 def test_the_other_results_are_there(finished):
@@ -202,8 +226,11 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
     assert members == {
-        "Win rates": {"results/winrate.csv", "results/figures/winrate.svg", "results/figures/winrate_vs_kl.svg"},
-        "Cost": {"results/cost.csv"},
+        "Win rates": {
+            "results/winrate.csv",
+            *(f"results/figures/{name}.svg" for name in ("winrate", "winrate_vs_kl", "winrate_vs_length")),
+        },
+        "Cost": {"results/cost.csv", "results/figures/cost.svg"},
         "Rewards": {"results/figures/reward.svg", "results/score_comparison.csv"},
         "Calibration": calibration,
         "Training": {"results/figures/learning_curves.svg"},

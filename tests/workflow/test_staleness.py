@@ -178,13 +178,14 @@ def test_code_of_the_report_renders_it_again(copied):
     assert copied.plan() == REPORT
 
 
-@pytest.mark.parametrize("file", ["report.css", "report.html.jinja"])
+@pytest.mark.parametrize("file", ["report.css", "templates/page.html.jinja", "scripts/browser.js"])
 def test_the_page_renders_the_report_again(copied, file):
     copied.edit(
         f"scripts/pipeline/report/{file}",
         *{
             "report.css": ("margin: 0 auto;", "margin: 1px auto;"),
-            "report.html.jinja": ("<h2>Which method wins?</h2>", "<h2>Which one wins?</h2>"),
+            "templates/page.html.jinja": ("<title>Results:", "<title>Result:"),
+            "scripts/browser.js": ("const SNIPPET = 160;", "const SNIPPET = 170;"),
         }[file],
     )
     assert copied.plan() == REPORT

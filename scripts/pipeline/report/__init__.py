@@ -42,7 +42,7 @@ class ReportInputs:
         scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.
         splits: calibration of the scored splits, as `read_calibration` gives it.
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
-        replies: a judge's raw replies by request key, as `read_judgements` gives them; None where there are none.
+        replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         more: sections of other modules, shown before the responses.
     """
@@ -54,7 +54,7 @@ class ReportInputs:
     scores: list[dict] = field(default_factory=list)
     splits: list[ScoredSplit] = field(default_factory=list)
     pairs: dict[str, Path] = field(default_factory=dict)
-    replies: pd.Series | None = None
+    replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
 
@@ -85,7 +85,7 @@ def render_report(inputs: ReportInputs) -> str:
         sections=sections,
         bodies=bodies,
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
-        scripts=[script_element(script) for script in scripts],
+        scripts=[script_element(scripts[0]), script_element(scripts[1], "module")],
     )
 
 
@@ -93,7 +93,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     """The sections in their order, and what the page's scripts read, by name."""
     table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
     drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost).items()}
-    selection = selection_of(table, inputs.selection)
+    selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, selection.best, selection.note)
     responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks)
     splits = [calibration_figures_of(split, charts) for split in inputs.splits]

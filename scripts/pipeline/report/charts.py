@@ -9,9 +9,26 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.drawing import INK, LINE, MUTED, PAPER, Figure, panel_specification
+from pipeline.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    LINE,
+    MUTED,
+    ORANGE,
+    PAPER,
+    PINK,
+    SKY,
+    VERMILION,
+    Figure,
+    panel_specification,
+)
 
-COLORS = {INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"}
+PALETTE = {BLUE: "blue", ORANGE: "orange", GREEN: "green", VERMILION: "vermilion", PINK: "pink", SKY: "sky"}
+COLORS = {
+    **{INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"},
+    **{color: f"var(--{name})" for color, name in PALETTE.items()},
+}
 FOLDER = Path(__file__).parent
 SCRIPTS = (
     "codec.js",
@@ -67,9 +84,9 @@ def page_script() -> str:
     return "\n".join(parts) + "\n"
 
 
-def script_element(content: str, kind: str = "") -> Markup:
+def script_element(content: str, kind: str = "text/javascript") -> Markup:
     """A script element with this content."""
-    return Markup(f"<script{kind}>{content}</script>")
+    return Markup(f'<script type="{kind}">{content}</script>')
 
 
 def content_policy(scripts: list[str]) -> str:

@@ -36,4 +36,4 @@ def read_judge_quality(path: str) -> dict:
 
 def judge_section(judges: list[dict]) -> Section:
     """The section of the judges, from the rows that `read_judge_quality` gives."""
-    return Section("judges", "The judge", "judges.jinja", {"judges": judges}, "Judge")
+    return Section("judges", "The judge", "judge.jinja", {"judges": judges}, "Judge")

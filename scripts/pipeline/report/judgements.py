@@ -1,5 +1,7 @@
 """A judge's own words, by the key of the request that they answer."""
 
+import contextlib
+import sqlite3
 from pathlib import Path
 
 import pandas as pd
@@ -7,18 +9,40 @@ import pandas as pd
 from pipeline.io import InputError, read_parquet
 
 COLUMNS = ["request_key", "reply"]
+# The text of a reply; where the endpoint gave none its refusal, else all that came back.
+QUERY = "select key, coalesce(content, refusal, body) from replies order by key, attempt"
 
 
-def read_judgements(path: str | Path) -> pd.Series:
-    """A table (parquet) of raw replies: request_key, as the verdicts name it, and reply, the text that came back.
+def read_judgements(path: str | Path) -> dict[str, str]:
+    """Raw replies by request key, as the verdicts name it; of several to one request the last, which was used.
 
-    Of several replies to one request the last counts: it is the one that was used.
+    Args:
+        path: a judge's store (SQLite, table replies: key, attempt, content, refusal, body), a folder of such stores,
+            which need not exist, or a table (parquet: request_key, reply).
 
     Raises:
-        InputError: the file is missing, is no parquet or lacks a column, or a reply is no text.
+        InputError: a file is missing or of another kind, lacks a column, or a reply is no text.
     """
-    frame = read_parquet(path, COLUMNS, allow_empty=True).dropna(subset=["reply"])
+    path = Path(path)
+    if path.suffix == ".parquet":
+        return _from_table(path)
+    stores = [path] if path.suffix == ".sqlite" else sorted(path.glob("*.sqlite"))
+    return {key: reply for store in stores for key, reply in _from_store(store)}
+
+
+def _from_table(path: Path) -> dict[str, str]:
+    frame: pd.DataFrame = read_parquet(path, COLUMNS, allow_empty=True).dropna(subset=["reply"])
     for row, value in enumerate(frame["reply"]):
         if not isinstance(value, str):
             raise InputError(f"{path}: row {row}: reply is {value!r}; it must be text")
-    return frame.drop_duplicates("request_key", keep="last").set_index("request_key")["reply"]
+    return dict(zip(frame["request_key"], frame["reply"], strict=True))
+
+
+def _from_store(path: Path) -> list[tuple[str, str]]:
+    if not path.is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        with contextlib.closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            return connection.execute(QUERY).fetchall()
+    except sqlite3.Error as error:
+        raise InputError(f"{path}: not a store of a judge's replies ({error})") from error

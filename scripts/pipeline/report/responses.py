@@ -31,14 +31,14 @@ Texts = dict[str, str]
 
 
 def responses_section(
-    table: RunTable, pairs: dict[str, Path], replies: pd.Series | None, chunks: Chunks
+    table: RunTable, pairs: dict[str, Path], replies: dict[str, str], chunks: Chunks
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
 
     Args:
         pairs: per dataset a scored split of the prompts (prompt_id, prompt, chosen, rejected, chosen_score,
             rejected_score); a dataset may be missing.
-        replies: a judge's raw replies by request key, None where there are none.
+        replies: judges' raw replies by request key.
         chunks: to which the texts are added.
     """
     groups = [_group(table, group, pairs.get(group[0]), replies, chunks) for group in table.groups]
@@ -69,7 +69,7 @@ def response_text(content: object) -> str:
 
 
 def _group(
-    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: pd.Series | None, chunks: Chunks
+    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: dict[str, str], chunks: Chunks
 ) -> dict:
     runs = table.runs_of(group)
     prompts: Texts = {}
@@ -98,7 +98,7 @@ def _group(
     }
 
 
-def _column(run: Run, seed: int, ids: list[str], replies: pd.Series | None, chunks: Chunks) -> dict:
+def _column(run: Run, seed: int, ids: list[str], replies: dict[str, str], chunks: Chunks) -> dict:
     column = {"run": run.run, "method": run.method, "seed": seed, "verdicts": {}}
     column |= _texts(read_responses(run, seed)["response"].reindex(ids), chunks)
     if "scores" in run.files[seed]:
@@ -129,15 +129,14 @@ def _scores(scores: pd.Series, chunks: Chunks) -> dict:
     return {"score": chunks.add_json([_rounded(value) for value in scores])}
 
 
-def _details(verdicts: pd.DataFrame, replies: pd.Series | None) -> Iterator[tuple[str, list[list]]]:
+def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> Iterator[tuple[str, list[list]]]:
     """Per prompt its verdicts: [order, status, preference, score_run, score_baseline, judge, model, reply]."""
-    known = {} if replies is None else replies.to_dict()
     columns = ["prompt_id", "order", "status", "preference", *SCORE_COLUMNS]
     found: dict[str, list[list]] = {}
     for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
         index=False
     ):
-        reply = known.get(key) if key else None
+        reply = replies.get(key) if key else None
         texts = [None if text is None else printable(str(text)) for text in (judge, model, reply)]
         numbers = [_rounded(value) for value in (preference, run, baseline)]
         found.setdefault(prompt, []).append([order, status, *numbers, *texts])

@@ -22,10 +22,21 @@ class Selection:
     note: str
 
 
-def selection_of(table: RunTable, selection: pd.DataFrame | None) -> Selection:
-    """The choice from the win-rate table of the same runs on the selection split."""
+def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame | None) -> Selection:
+    """The choice of runs.
+
+    Args:
+        winrate: the reported win-rate table; it decides only where it is itself of the selection split.
+        selection: the win-rate table of the same runs on the selection split, None where there is none.
+    """
     if not has_sweep(table):
         return Selection(None, "Each method has one run, so there is no sweep to choose from.")
+    if table.split == "selection":
+        return Selection(
+            best_of_sweeps(table, winrate),
+            "Some methods have several runs. This is the selection split: the best of each sweep is chosen here, so "
+            "its numbers here flatter it; what is chosen is to be reported with other prompts.",
+        )
     if selection is None:
         return Selection(
             None,

@@ -65,7 +65,7 @@ function verdictBlock(orders, found, left, right) {
   for (const [order, status, preference, scoreOwn, scoreOther, judge, model, reply] of orders) {
     const winner = { left: own.run, right: other.run, tie: "a tie", none: status }[outcome(preference)];
     const parts = [judge === model || !model ? judge : `${judge} (${model})`];
-    if (order !== "none") parts.push(`order: ${order.replaceAll("_", " ")}`);
+    if (order !== "none") parts.push({ ab: `${own.run} shown first`, ba: `${other.run} shown first` }[order] ?? `order ${order}`);
     if (scoreOwn !== null && scoreOther !== null) parts.push(`scores ${own.run} ${scoreOwn}, ${other.run} ${scoreOther}`);
     block.append(element("p", {}, element("strong", {}, winner), element("span", { class: "soft" }, ` ${parts.filter(Boolean).join(" · ")}`)));
     if (reply !== null) {

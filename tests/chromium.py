@@ -1,0 +1,56 @@
+"""A headless Chromium for tests of pages, where one is installed."""
+
+import json
+import shutil
+import time
+
+import pytest
+
+
+def open_browser(width=1280, height=900):
+    """A Chromium that records its console and its requests; skips where there is none."""
+    selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
+    browser, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    if not browser or not driver:
+        pytest.skip("needs Chromium (Debian: chromium and chromium-driver)")
+    options = selenium.ChromeOptions()
+    options.binary_location = browser
+    size = f"--window-size={width},{height}"
+    for argument in ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", size):
+        options.add_argument(argument)
+    options.set_capability("goog:loggingPrefs", {"browser": "ALL", "performance": "ALL"})
+    return selenium.Chrome(options=options, service=selenium.ChromeService(driver))
+
+
+def open_page(browser, path, fragment="", seconds=60):
+    """Open a report and wait until its charts are drawn and its browser of responses is ready; the seconds it took."""
+    browser.get("about:blank")
+    for log in ("browser", "performance"):
+        browser.get_log(log)
+    started = time.monotonic()
+    browser.get(f"{path.resolve().as_uri()}{fragment}")
+    wait(browser, "document.documentElement.dataset.charts === 'drawn'", seconds)
+    wait(browser, "document.getElementById('responses').dataset.state === 'ready'", seconds)
+    return time.monotonic() - started
+
+
+def wait(browser, condition, seconds=30):
+    """Wait until an expression is true in the page."""
+    end = time.monotonic() + seconds
+    while not browser.execute_script(f"return Boolean({condition})"):
+        assert time.monotonic() < end, f"not true within {seconds} s: {condition}"
+        time.sleep(0.02)
+
+
+def complaints(browser):
+    """What the console says since the page was opened."""
+    return [entry["message"] for entry in browser.get_log("browser")]
+
+
+def requests(browser):
+    """Addresses that were asked for since the page was opened: not the page's own, nor what its policy kept back."""
+    messages = [json.loads(entry["message"])["message"] for entry in browser.get_log("performance")]
+    events = [(message["method"], message["params"]) for message in messages]
+    kept = {one["requestId"] for name, one in events if name == "Network.loadingFailed" and one.get("blockedReason")}
+    sent = [one for name, one in events if name == "Network.requestWillBeSent" and one.get("type") != "Document"]
+    return [one["request"]["url"] for one in sent if one["requestId"] not in kept]

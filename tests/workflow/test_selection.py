@@ -1,0 +1,49 @@
+"""A sweep whose best run is chosen on the selection split."""
+
+import json
+import re
+
+import pandas as pd
+import pytest
+import yaml
+
+from workflow.snakemake_copy import SMALL, Workflow
+
+DDP = ["ddp-beta0.1-r0.4-rho0.2", "ddp-beta0.5-r0.4-rho0.2"]
+
+
+def sweep(folder):
+    """The small config with two runs of one method, to be chosen from."""
+    config = yaml.safe_load(SMALL.read_text(encoding="utf-8")) | {"best_of_sweep": True}
+    config["tasks"] = [
+        {"method": "sft"},
+        {"method": "dpo", "beta": [0.1]},
+        {"method": "ddp", "beta": [0.1, 0.5], "r": [0.4], "rho": [0.2]},
+    ]
+    (folder / "sweep.yaml").write_text(yaml.safe_dump(config), encoding="utf-8")
+    return "sweep.yaml"
+
+
+def test_every_run_is_judged_on_the_selection_split_too(tmp_path):
+    workflow = Workflow.new(tmp_path / "fresh")
+    plan = workflow.plan(config=sweep(workflow.folder))
+    for rule in ("generate_responses", "judge_responses", "score_responses"):
+        jobs = [job.wildcards for job in plan if job.rule == rule]
+        of_split = {split: sum(split in job for job in jobs) for split in ("eval", "selection")}
+        assert of_split["eval"] == of_split["selection"] > 0, rule
+    assert "compute_selection" in {job.rule for job in plan}
+    assert "compute_selection" not in {job.rule for job in workflow.plan()}
+
+
+@pytest.mark.slow
+def test_the_report_chooses_the_best_of_the_sweep_there(copied):
+    copied.snakemake(config=sweep(copied.folder))
+    results = copied.folder / "results"
+    selection, reported = (pd.read_csv(results / f"{name}.csv") for name in ("selection", "winrate"))
+    assert list(selection.columns) == list(reported.columns) and list(selection["run"]) == list(reported["run"])
+    assert (selection["n"] == 16).all() and (reported["n"] == 32).all()
+    against = selection[(selection["baseline"] == "chosen") & selection["run"].isin(DDP)].set_index("run")["win_rate"]
+    page = (results / "report.html").read_text(encoding="utf-8")
+    rows = json.loads(re.search(r'id="results-table">(.*?)</script>', page)[1])["rows"]
+    assert {row["run"] for row in rows if row["best"] and row["method"] == "ddp"} == {against.idxmax()}
+    assert "highest win rate against chosen on the selection split" in page
