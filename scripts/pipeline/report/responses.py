@@ -130,13 +130,16 @@ def _scores(scores: pd.Series, chunks: Chunks) -> dict:
 
 
 def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> Iterator[tuple[str, list[list]]]:
-    """Per prompt its verdicts: [order, status, preference, score_run, score_baseline, judge, model, reply]."""
+    """Per prompt its verdicts: [order, status, preference, score_run, score_baseline, judge, model, reply].
+
+    A verdict on two answers that were graded alone has two request keys, with a space between them, and two replies.
+    """
     columns = ["prompt_id", "order", "status", "preference", *SCORE_COLUMNS]
     found: dict[str, list[list]] = {}
     for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
         index=False
     ):
-        reply = replies.get(key) if key else None
+        reply = "\n\n".join(replies[name] for name in (key or "").split() if name in replies) or None
         texts = [None if text is None else printable(str(text)) for text in (judge, model, reply)]
         numbers = [_rounded(value) for value in (preference, run, baseline)]
         found.setdefault(prompt, []).append([order, status, *numbers, *texts])
