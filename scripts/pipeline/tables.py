@@ -76,8 +76,8 @@ def winrate_table(table: RunTable, resamples: int = statistics.RESAMPLES, seed: 
     """One row per (dataset, model, run, baseline), seeds aggregated, in the order of the run table, `chosen` first.
 
     Rates are percentages. A rate is the mean over (seed, prompt) cells, a cell being the mean of its parsed orders; n,
-    unparsed and ties count single verdicts, unparsed being all without a preference; refused and failed are the part of
-    them in which the judge or its endpoint refused, or gave no usable reply. `win_rate_se` is AlpacaEval's standard error over prompts, after averaging
+    unparsed and ties count single verdicts, unparsed all that have no preference; refused (by the judge) and failed (no
+    usable reply) are part of those. `win_rate_se` is AlpacaEval's standard error over prompts, after averaging
     a prompt over its seeds; the interval also holds the variation between seeds. Differences to the baseline run are
     taken cell by cell, over the seeds and prompts that both runs have, and stand only on rows of the other runs.
 
