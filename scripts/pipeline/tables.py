@@ -24,6 +24,8 @@ WINRATE_RIGHT = [
     "seeds",
     "n",
     "unparsed",
+    "refused",
+    "failed",
     "ties",
     "win_rate",
     "win_rate_low",
@@ -60,7 +62,7 @@ COST_COLUMNS = [
     "memory_ratio_to_baseline",
     "device",
 ]
-COUNTS = dict.fromkeys(("n", "unparsed", "ties", "flipped"), int)
+COUNTS = dict.fromkeys(("n", "unparsed", "refused", "failed", "ties", "flipped"), int)
 TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device"}
 
 
@@ -78,7 +80,8 @@ def winrate_table(
     """One row per (dataset, model, run, baseline), seeds aggregated, in the order of the run table, `chosen` first.
 
     Rates are percentages. A rate is the mean over (seed, prompt) cells, a cell being the mean of its parsed orders; n,
-    unparsed and ties count single verdicts. `win_rate_se` is AlpacaEval's standard error over prompts, after averaging
+    unparsed and ties count single verdicts, unparsed all that have no preference; refused (by the judge) and failed (no
+    usable reply) are part of those. `win_rate_se` is AlpacaEval's standard error over prompts, after averaging
     a prompt over its seeds; the interval also holds the variation between seeds. Differences to the baseline run are
     taken cell by cell, over the seeds and prompts that both runs have, and stand only on rows of the other runs. Tests,
     length-controlled win rates and ratings are those of `pipeline.sweep_comparison`.
@@ -209,6 +212,7 @@ def _winrate_rows(run: Run, reference: _Cells | None, resamples: int, seed: int)
             "baseline": opponent,
             "n": int(parsed.sum()),
             "unparsed": int((~parsed).sum()),
+            **{status: int((verdicts["status"] == status).sum()) for status in ("refused", "failed")},
             "ties": int((verdicts["preference"] == 0.5).sum()),
             **estimate("win_rate", ("win_rate", opponent)),
             **_numbers(

@@ -2,6 +2,8 @@
 
 import json
 import sqlite3
+import threading
+import time
 from collections import Counter
 from contextlib import closing
 
@@ -221,3 +223,30 @@ def test_what_was_submitted_is_not_asked_one_by_one(judge, monkeypatch):
             judge(server)
         assert set(judge(server, batch=False)["status"]) == {"parsed"}
         assert not [call for call in server.calls if "completions" in call.path]
+
+
+def test_jobs_submit_while_others_wait(tmp_path):
+    """Two jobs, the second beginning while the first one's batch runs: neither waits for the other's batch to end."""
+    batches = Batches(looks=10**9)
+    with Endpoint(batches) as server:
+        spec, service = make_judge("PP", base_url=server.url, batch=True, batch_poll_seconds=0.02, prices=PRICES)
+        tables, verdicts = [pairs(5), pairs(8)], {}
+
+        def job(number):
+            made = judge_by_model(tables[number], spec, service, tmp_path / "store", "dpr", 2, "dpo")
+            verdicts[number] = set(made["status"])
+
+        jobs = [threading.Thread(target=job, args=(number,)) for number in range(2)]
+        for number, thread in enumerate(jobs):
+            thread.start()
+            while len(batches.batches) <= number:
+                assert thread.is_alive()
+                time.sleep(0.01)
+        for batch in batches.batches.values():
+            batches.run(batch)
+        for thread in jobs:
+            thread.join(20)
+    assert verdicts == {0: {"parsed"}, 1: {"parsed"}}
+    sizes = [len(batches.files[batch["input_file_id"]].splitlines()) for batch in batches.batches.values()]
+    assert sizes == [10, 6]  # what the first batch asks is not asked in the second
+    assert set(batches.answered.values()) == {1} and len(rows(tmp_path)) == 16

@@ -177,6 +177,16 @@ def test_both_orders_are_averaged_and_counted_apart(table):
     assert dpr["win_rate"] == pytest.approx(50)
 
 
+def test_refused_and_failed_verdicts_are_counted_apart(table):
+    run = table.runs[2]
+    for seed in run.seeds:
+        verdicts = verdict_frame(DPR, seed, "chosen", IDS, np.array([1, np.nan, np.nan, np.nan]))
+        verdicts["status"] = ["parsed", "unparsed", "refused", "failed" if seed == 1 else "refused"]
+        write_parquet(verdicts, run.verdicts[seed]["chosen"])
+    dpr = row(winrate_table(table, resamples=50), DPR)
+    assert dpr[["n", "unparsed", "refused", "failed"]].tolist() == [2, 6, 3, 1] and dpr["win_rate"] == 100
+
+
 def test_all_ties(table):
     put_verdicts(table, DPR, {1: [0.5] * 4, 2: [0.5] * 4})
     dpr = row(winrate_table(table, resamples=50), DPR)

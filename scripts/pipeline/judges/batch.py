@@ -2,7 +2,8 @@
 
 A batch is known by the hash of its requests and of how often each was answered before. The hash is in the store before
 the batch is submitted and in the batch's own metadata, so a batch that was submitted by a job that was then killed is
-found again, not submitted twice. Its replies come into the store in one transaction.
+found again, not submitted twice. Its replies come into the store in one transaction. While batches run, other jobs of
+the judge have their turn and submit theirs.
 """
 
 import asyncio
@@ -45,45 +46,66 @@ class BatchAsker:
         Raises:
             InputError: the budget is reached, or the endpoint refuses a batch.
         """
-        await self.collect_open(requests)
         submitted: Counter[str] = Counter()
         while True:
+            under_way = await self._collect_ended(requests)
             replies = self.store.replies(requests)
             waiting = [
                 request
                 for key, request in requests.items()
-                if submitted[key] <= self.spec["max_retries"] and self._to_ask(replies.get(key, []))
+                if key not in under_way
+                and submitted[key] <= self.spec["max_retries"]
+                and self._to_ask(replies.get(key, []))
             ]
-            if not waiting:
-                break
-            for part in self._parts(self._affordable(waiting)):
+            for part in self._parts(self._affordable(waiting, wait=bool(under_way))):
                 submitted.update(request.key for request in part)
                 await self._submit(part, replies)
-            await self.collect_open(requests)
+                under_way |= {request.key for request in part}
+            if not (waiting or under_way & requests.keys()):
+                break
+            await self._pause()
         none = {key: Outcome("failed", reason=self.reasons.get(key, "no reply in the batch")) for key in requests}
         return {key: settled(replies.get(key, []), self.spec) or none[key] for key in requests}
+
+    async def wait_for(self, requests: dict[str, Request]) -> None:
+        """Wait until none of the requests is in a batch that is still open."""
+        while await self._collect_ended(requests) & requests.keys():
+            await self._pause()
+
+    async def _pause(self) -> None:
+        """Let time pass, in which other jobs of the judge may submit their batches."""
+        with self.store.left_to_others():
+            await asyncio.sleep(self.service["batch_poll_seconds"])
 
     def _to_ask(self, replies: list[Reply]) -> bool:
         outcome = settled(replies, self.spec)
         return outcome is None or not (outcome.final or len(replies) > self.spec["max_retries"])
 
-    def _affordable(self, requests: list[Request]) -> list[Request]:
-        """As many of the requests as the budget is enough for.
+    def _most(self, request: Request) -> float:
+        """US dollars that a request may take."""
+        return price(request.tokens, self.spec["max_tokens"], self.service, batched=True) or 0.0
+
+    def _affordable(self, requests: list[Request], wait: bool) -> list[Request]:
+        """As many of the requests as the budget is enough for, beside what open batches may take.
+
+        Args:
+            wait: whether batches are open, which may take less than they might; then none is an answer too.
 
         Raises:
             InputError: it is enough for none.
         """
         limit = self.service["budget_usd"]
-        if limit is None:
+        if limit is None or not requests:
             return requests
         spent = self.store.spent(self.service["prices"])
-        left, taken = limit - spent, []
+        query = "select coalesce(sum(most_usd), 0) from batches where state = 'new'"
+        left, taken = limit - spent - self.store.connection.execute(query).fetchone()[0], []
         for request in requests:
-            left -= price(request.tokens, self.spec["max_tokens"], self.service, batched=True)
+            left -= self._most(request)
             if left < -1e-12:
                 break
             taken.append(request)
-        if not taken:
+        if not taken and not wait:
             raise InputError(
                 f"budget_usd {limit:g} is reached: {spent:.4f} USD are spent, {len(requests)} requests are open. All "
                 "replies are kept; raise budget_usd in judge.yaml and run again to go on"
@@ -112,7 +134,9 @@ class BatchAsker:
         names = [f"{request.key}-{len(replies.get(request.key, [])) + 1}" for request in requests]
         name = hashlib.sha256(json.dumps([self.spec["name"], *names]).encode()).hexdigest()
         keys = json.dumps([request.key for request in requests])
-        self.store.connection.execute("insert or replace into batches values (?, ?, null, null, 'new')", (name, keys))
+        most = sum(map(self._most, requests))
+        row = "insert or replace into batches values (?, ?, ?, null, null, 'new')"
+        self.store.connection.execute(row, (name, keys, most))
         await self._create(name, {request.key: request for request in requests})
 
     async def _create(self, name: str, requests: dict[str, Request]) -> None:
@@ -131,17 +155,23 @@ class BatchAsker:
         self._note(name, "batch_id", created.id)
         print(f"batch {created.id}: {len(requests)} requests submitted", flush=True)
 
-    async def collect_open(self, requests: dict[str, Request]) -> None:
-        """Wait for all batches that are in the store and not yet collected, and keep their replies."""
-        rows = self.store.connection.execute("select hash, keys, batch_id from batches where state = 'new'").fetchall()
-        for name, keys, batch_id in rows:
+    async def _collect_ended(self, requests: dict[str, Request]) -> set[str]:
+        """Keep the replies of batches that have ended; the keys that are in the others, of whatever job."""
+        query = "select hash, keys, batch_id from batches where state = 'new'"
+        under_way = set()
+        for name, keys, batch_id in self.store.connection.execute(query).fetchall():
             if batch_id is None:
                 batch_id = await self._find(name)
                 if batch_id is None:  # it was never created; its requests are asked again if they are still wanted
                     self.store.connection.execute("delete from batches where hash = ?", (name,))
                     continue
                 self._note(name, "batch_id", batch_id)
-            await self._collect(name, json.loads(keys), batch_id, requests)
+            batch = await self._call(self.client.batches.retrieve(batch_id))
+            if batch.status in ENDED:
+                await self._collect(name, json.loads(keys), batch, requests)
+            else:
+                under_way |= set(json.loads(keys))
+        return under_way
 
     async def _find(self, name: str) -> str | None:
         """The id of a batch that was created by a job that ended before it could write it down."""
@@ -154,11 +184,7 @@ class BatchAsker:
                 return None
             page = await self._call(page.get_next_page())
 
-    async def _collect(self, name: str, keys: list[str], batch_id: str, requests: dict[str, Request]) -> None:
-        batch = await self._call(self.client.batches.retrieve(batch_id))
-        while batch.status not in ENDED:
-            await asyncio.sleep(self.service["batch_poll_seconds"])
-            batch = await self._call(self.client.batches.retrieve(batch_id))
+    async def _collect(self, name: str, keys: list[str], batch, requests: dict[str, Request]) -> None:
         lines = []
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             content = await self._call(self.client.files.content(file_id))
@@ -169,17 +195,17 @@ class BatchAsker:
             for line in lines:
                 if line.get("custom_id") in wanted:
                     wanted.discard(line["custom_id"])
-                    self._keep(line, f"batch {batch_id}", requests.get(line["custom_id"]))
+                    self._keep(line, f"batch {batch.id}", requests.get(line["custom_id"]))
             connection.execute("update batches set state = ? where hash = ?", (batch.status, name))
             connection.execute("commit")
         except BaseException:
             connection.execute("rollback")
             raise
-        print(f"batch {batch_id}: {batch.status}, {len(keys) - len(wanted)} of {len(keys)} answered", flush=True)
-        if batch.status == "failed":
+        print(f"batch {batch.id}: {batch.status}, {len(keys) - len(wanted)} of {len(keys)} answered", flush=True)
+        if batch.status == "failed" and requests.keys() & set(keys):
             errors = (batch.errors.data if batch.errors else None) or []
             told = "; ".join(str(error.message) for error in errors[:3]) or "it gives no reason"
-            raise InputError(f"the endpoint refuses the batch {batch_id}: {self.endpoint.clean(told)}")
+            raise InputError(f"the endpoint refuses the batch {batch.id}: {self.endpoint.clean(told)}")
 
     def _keep(self, line: dict, source: str, request: Request | None) -> None:
         """Keep a reply; of an error, which costs nothing, its message."""

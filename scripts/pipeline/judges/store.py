@@ -10,6 +10,9 @@ file is no output of a rule, as Snakemake deletes the outputs of jobs that fail.
 - prompt_tokens, completion_tokens, price_usd: as billed; estimated where the endpoint does not say; null without prices
 - seconds, received_at, endpoint: how long it took, when it came (UTC), from where
 
+Table `batches` has what was submitted to the Batch API: hash and keys of its requests, the most that it may take, its
+ids, and its state, which is new until its replies are here.
+
 Jobs of one judge take turns: whoever asks holds the lock of <judge>.lock, which the operating system frees when its
 process ends, however it ends. So a request is asked by one job at a time, and limits and budget hold over all of them.
 """
@@ -21,6 +24,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import IO
 
 from pipeline.io import InputError
 from pipeline.judges.replies import Reply
@@ -32,7 +36,8 @@ create table if not exists replies (
     completion_tokens integer not null, price_usd real, seconds real not null, received_at text not null,
     endpoint text not null, primary key (key, attempt)) without rowid;
 create table if not exists batches (
-    hash text primary key, keys text not null, file_id text, batch_id text, state text not null) without rowid;
+    hash text primary key, keys text not null, most_usd real not null, file_id text, batch_id text,
+    state text not null) without rowid;
 """
 REPLY = "substr(body, 1, 200), content, refusal, finish_reason, returned_model, prompt_tokens, completion_tokens"
 AT_ONCE = 500  # keys in a query
@@ -50,10 +55,30 @@ class Paid:
 
 
 class Store:
-    """The replies of one judge. Open it with `open_store` or `read_store`."""
+    """The replies of one judge. Open it with `open_store` or `read_store`.
 
-    def __init__(self, connection: sqlite3.Connection, judge: str):
-        self.connection, self.judge = connection, judge
+    Args:
+        lock: the open lock file, where it is held.
+    """
+
+    def __init__(self, path: Path, judge: str, lock: IO | None = None):
+        self.path, self.judge, self._lock = path, judge, lock
+        self.connection = _connect(path)
+
+    def close(self) -> None:
+        """Leave the file as other processes are to find it."""
+        self.connection.close()
+
+    @contextlib.contextmanager
+    def left_to_others(self) -> Iterator[None]:
+        """Inside, other jobs of the judge have their turn; afterwards it is this one's again."""
+        self.close()
+        fcntl.flock(self._lock, fcntl.LOCK_UN)
+        try:
+            yield
+        finally:
+            fcntl.flock(self._lock, fcntl.LOCK_EX)
+            self.connection = _connect(self.path)
 
     def replies(self, keys: Iterable[str]) -> dict[str, list[Reply]]:
         """The replies to those requests that have one, first attempt first; of bodies just the beginning."""
@@ -102,9 +127,9 @@ def open_store(folder: str | Path, judge: str) -> Iterator[Store]:
         except OSError:
             print(f"another job asks the judge {judge}; this one waits for its turn", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
-        with contextlib.closing(_connect(folder / f"{judge}.sqlite")) as connection:
-            connection.executescript(TABLES)
-            yield Store(connection, judge)
+        with contextlib.closing(Store(folder / f"{judge}.sqlite", judge, lock)) as store:
+            store.connection.executescript(TABLES)
+            yield store
 
 
 @contextlib.contextmanager
@@ -114,10 +139,10 @@ def read_store(folder: str | Path, judge: str) -> Iterator[Store | None]:
     if not path.is_file():
         yield None
         return
-    with contextlib.closing(_connect(path)) as connection:
-        connection.execute("pragma query_only = on")
-        tables = {name for (name,) in connection.execute("select name from sqlite_master")}
-        yield Store(connection, judge) if "replies" in tables else None
+    with contextlib.closing(Store(path, judge)) as store:
+        store.connection.execute("pragma query_only = on")
+        tables = {name for (name,) in store.connection.execute("select name from sqlite_master")}
+        yield store if "replies" in tables else None
 
 
 def _connect(path: Path) -> sqlite3.Connection:

@@ -70,7 +70,7 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
             batches = BatchAsker(spec, service, store, endpoints[0])
             if service["batch"]:
                 return await batches.ask_all(wanted)
-            await batches.collect_open(wanted)  # submitted before the judge was set to be asked one by one
+            await batches.wait_for(wanted)  # submitted before the judge was set to be asked one by one
             replies.update(store.replies(wanted))
             largest = max(request.tokens for request in wanted.values()) + spec["max_tokens"]
             asker = Asker(spec, service, store, endpoints, largest)
