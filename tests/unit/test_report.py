@@ -282,9 +282,10 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
     other = pd.concat([frame.assign(win_rate=40.0), frame[frame["run"] == DPR].assign(run=twin, win_rate=50.0)])
     chosen = selection_of(table, frame, other)
     assert chosen.best == {("world", "W1M", run) for run in ("sft", DPO, twin)}
-    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
     here = selection_of(dataclasses.replace(table, split="selection"), other, None)
     assert here.best == chosen.best and "flatter" in here.note
+    table.runs.pop()
+    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
     best = {line["run"] for line in content["rows"] if line["best"]}
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
 

@@ -51,7 +51,9 @@ def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
     """(dataset, model, run) of each method's run with the highest win rate against chosen."""
     rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"])
     known = {(*run.group, run.run) for run in table.runs}
-    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
+    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]].reset_index(
+        drop=True
+    )
     highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
     return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))
 
