@@ -5,15 +5,15 @@ import subprocess
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from pipeline.config import ConfigError, Settings
-from pipeline.global_batch import check_global_batches
+from pipeline.config import Settings
+from pipeline.global_batch import check_device
 from pipeline.io import InputError
 from pipeline.provenance import code_fingerprint
 
 try:
     settings = Settings.from_config(config, ROOT)
-    check_global_batches(settings)
-except (ConfigError, InputError) as error:
+    check_device(settings)
+except InputError as error:
     raise WorkflowError(str(error)) from None
 
 RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}

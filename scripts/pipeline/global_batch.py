@@ -1,4 +1,4 @@
-"""The global batch of a training as rows per device × processes × accumulation steps.
+"""What of a config a device can do: the global batch of a training as rows per device × processes × accumulation steps.
 
 The global batch belongs to the task; the machine only says how it is cut.
 """
@@ -34,6 +34,27 @@ def split_batch(most: int, global_batch_size: int, processes: int, stage: str, w
             f"device × {processes} processes; per_device_batch_size.{stage} could be one of {fits}"
         )
     return per_device, accumulation
+
+
+def check_device(settings) -> None:
+    """Every training of a config can be done on its device, as far as the config tells.
+
+    Args:
+        settings: a `pipeline.config.Settings`.
+
+    Raises:
+        InputError: a global batch cannot be cut, or weights in 4 bits are to be where they cannot.
+    """
+    entry = settings.device_entry()
+    for name in settings.models:
+        if settings.entries["models"][name]["adapter"] != "qlora":
+            continue
+        what = f"device {settings.device}, model {name}: adapter qlora"
+        if entry["accelerator"] == "cpu":
+            raise InputError(f"{what} needs CUDA; use a device that has it, or adapter lora")
+        if entry["processes"] > 1 and entry["distributed"] in ("fsdp2", "zero3"):
+            raise InputError(f"{what} has weights that {entry['distributed']} cannot hold in parts; use ddp or zero2")
+    check_global_batches(settings)
 
 
 def check_global_batches(settings) -> None:

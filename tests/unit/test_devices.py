@@ -10,7 +10,7 @@ from fixtures_models import STAGES, cpu_device
 from pipeline.config import Settings
 from pipeline.devices import ROOT, Device, add_device_arguments, device_from_arguments, resolve_device
 from pipeline.entries import read_entries
-from pipeline.global_batch import check_global_batches
+from pipeline.global_batch import check_device, check_global_batches
 from pipeline.io import InputError
 from pipeline.judging_reward import reward_scorer
 
@@ -168,6 +168,28 @@ def test_what_the_machine_does_not_have_is_refused(changes, capability, message,
     machine(capability)
     with pytest.raises(InputError, match=f"device auto: {message}"):
         resolve_device("auto", ENTRIES["auto"] | changes)
+
+
+@pytest.mark.parametrize(
+    ("device", "changes", "message"),
+    [
+        ("cpu", {}, "device cpu, model mine: adapter qlora needs CUDA; use a device that has it, or adapter lora"),
+        ("a40x4", {"distributed": "fsdp2"}, "adapter qlora has weights that fsdp2 cannot hold in parts; use ddp"),
+        ("a40x4", {"distributed": "zero3"}, "adapter qlora has weights that zero3 cannot hold in parts; use ddp"),
+        ("a40x4", {"distributed": "zero2"}, None),
+        ("a40x4", {}, None),
+    ],
+)
+def test_four_bits_are_refused_where_they_cannot_be(device, changes, message):
+    content = yaml.safe_load((ROOT / "config" / "t4.yaml").read_text("utf-8")) | {"device": device, "models": ["mine"]}
+    content["definitions"] = {"models": {"mine": {"path": "my/model", "adapter": "qlora"}}}
+    settings = Settings.from_config(content)
+    settings.devices[device].update(changes)
+    if message is None:
+        check_device(settings)
+        return
+    with pytest.raises(InputError, match=message):
+        check_device(settings)
 
 
 def test_what_was_chosen_is_recorded(machine):

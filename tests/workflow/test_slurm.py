@@ -110,10 +110,10 @@ def scoring(tmp_path):
     """A workflow whose scoring of a split takes a while, with a reward model that is there already."""
     workflow = Workflow.new(tmp_path / "scoring")
     torch.manual_seed(0)
-    save_headed(workflow.folder / "rm", "LlamaForScore", "llama", chat_tokenizer(), trunk={"num_hidden_layers": 32})
+    save_headed(workflow.folder / "rm", "LlamaForScore", "llama", chat_tokenizer(), trunk={"num_hidden_layers": 16})
 
     def change(config):
-        config["definitions"]["datasets"]["small"]["size"] = 4000
+        config["definitions"]["datasets"]["small"]["size"] = 3000
         config["definitions"]["reward_models"]["tiny"] = {"path": str(workflow.folder / "rm")}
 
     workflow.configure(change)
@@ -133,7 +133,7 @@ def test_a_cancelled_job_is_submitted_again_and_continues(scoring, tmp_path):
     def cancel():
         """Cancel the job once its first scores are kept."""
         while not stop.wait(0.2):
-            if list(scoring.folder.glob("results/bt/small/tiny/.train.parquet.shards/*/*.npz")):
+            if list(scoring.folder.glob("results/bt/small/tiny/.train.shards/*/*.npz")):
                 jobs = subprocess.run(
                     ["squeue", "--noheader", "--format", "%i %Z"], capture_output=True, text=True, check=True
                 ).stdout
