@@ -28,7 +28,8 @@ def announce_plan():
     if not workflow.is_main_process:
         return
     jobs = planned_jobs()
-    if any(job.rule == "publish_results" for job in jobs):
+    names = {job.rule for job in jobs}
+    if "publish_results" in names:
         try:
             require_token()
         except InputError as error:

@@ -30,8 +30,8 @@ def publication_parts(repository):
     records = {"data": f"results/specs/data/{of['dataset']}.yaml"}
     judge = settings.judge_name(of["dataset"])
     reward_model = settings.reward_model_name(of["dataset"])
-    calibration = [bt_split(of["dataset"], split).replace("/bt/", "/calibration/") for split in ("train", SPLIT)]
-    calibration = [path.removesuffix(".parquet") + ".json" for path in calibration]
+    place = f"results/calibration/{of['dataset']}/{reward_model}"
+    calibration = [f"{place}/{split}.json" for split in ("train", SPLIT)]
     if kind == "dataset":
         files = {f"data/{split}.parquet": f"results/data/{of['dataset']}/{split}.parquet" for split in SPLITS}
         files |= {f"scored/{split}.parquet": bt_split(of["dataset"], split) for split in ("train", SPLIT)}

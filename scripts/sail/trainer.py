@@ -6,8 +6,10 @@ import logging
 import random
 from collections.abc import Iterator
 from itertools import islice
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sail import objective
 from sail.checkpoint import Resumable
@@ -18,6 +20,9 @@ from sail.rewards import reward_function
 from sail.rollouts import RewardFunction, RolloutPair, RolloutPool, prompt_order
 from sail.sampling import SamplesPairs
 from sail.sharding import is_sharded
+
+if TYPE_CHECKING:
+    from peft import PeftModel
 
 logger = logging.getLogger(__name__)
 
@@ -49,14 +54,14 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
 
     def __init__(
         self,
-        model,
-        ref_model=None,
+        model: "str | PreTrainedModel | PeftModel",
+        ref_model: PreTrainedModel | None = None,
         args: SAILConfig | None = None,
         *,
-        reward_funcs=None,
-        reward_processing_classes=None,
-        **kwargs,
-    ):
+        reward_funcs: RewardFunction | str | PreTrainedModel | list | None = None,
+        reward_processing_classes: PreTrainedTokenizerBase | None = None,
+        **kwargs: Any,
+    ) -> None:
         args = SAILConfig("SAIL") if args is None else copy.copy(args)
         if args.g > 0 and reward_funcs is None:
             raise ValueError("g > 0 (DPR) needs a reward: pass reward_funcs, or set g=0")

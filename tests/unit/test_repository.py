@@ -2,6 +2,8 @@
 
 import json
 import re
+import subprocess
+import sys
 import tomllib
 
 import pytest
@@ -43,9 +45,28 @@ def test_the_citation_has_what_its_format_asks_for():
 def test_the_plugin_says_that_it_is_typed():
     settings = tomllib.loads((REPOSITORY / "pyproject.toml").read_text(encoding="utf-8"))
     assert (REPOSITORY / "scripts/sail/py.typed").is_file()
-    assert settings["tool"]["setuptools"]["package-data"] == {"sail": ["py.typed"]}
+    assert settings["tool"]["setuptools"]["package-data"] == {"sail": ["py.typed", "*.pyi"]}
     assert settings["tool"]["mypy"]["files"] == ["scripts/sail"]
     assert re.search(r"^mypy$", (REPOSITORY / ".ci/run").read_text(encoding="utf-8"), re.MULTILINE)
+
+
+@pytest.mark.slow
+def test_a_type_checker_knows_the_plugins_arguments(tmp_path):
+    lines = {
+        'right = SAILConfig("out", g=0.3, estimator="exact")': None,
+        'wrong = SAILConfig("out", g="much")': 'Argument "g" to "SAILConfig"',
+        'SAILTrainer("model", args=right)': None,
+        'SAILTrainer("model", args=3)': 'Argument "args" to "SAILTrainer"',
+        "right.online_share.upper()": '"float" has no attribute "upper"',
+    }
+    script = tmp_path / "script.py"
+    script.write_text("\n".join(["from sail import SAILConfig, SAILTrainer", *lines]) + "\n")
+    command = [sys.executable, "-m", "mypy", str(script)]
+    told = subprocess.run(command, cwd=REPOSITORY, capture_output=True, text=True, timeout=600, check=False).stdout
+    errors = {int(number): text for number, text in re.findall(r"script\.py:(\d+): error: (.*)", told)}
+    assert errors.keys() == {i for i, message in enumerate(lines.values(), 2) if message}, told
+    for i, message in enumerate(lines.values(), 2):
+        assert message is None or message in errors[i]
 
 
 @pytest.mark.parametrize("name", ["CONTRIBUTING.md", "README.md", "config/README.md", "scripts/sail/README.md"])

@@ -35,7 +35,8 @@ def publish(publication: dict, token: str) -> dict:
     except (HfHubHTTPError, httpx2.HTTPError, RuntimeError, ValueError) as error:
         if isinstance(error, InputError):
             raise
-        reason = " ".join(str(error.__cause__ or error).split())
+        cause = error.__cause__ if type(error) is RuntimeError else None  # of an upload in a thread of the client's
+        reason = " ".join(str(cause or error).split())
         raise InputError(f"{publication['repo_type']} {name} at {api.endpoint}: {reason}") from error
 
 
