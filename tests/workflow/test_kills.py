@@ -110,20 +110,26 @@ class Progress:
 
     def __init__(self):
         self.saved: dict[Path, int] = {}
+        self.seen: dict[Path, str] = {}
         self.resumed = 0
 
     def look(self, logs: list[Path]) -> None:
         """Take in what the logs say; a training that began again before its last checkpoint has lost work."""
-        for name in logs:
-            text = name.read_text()
+        for path in logs:
+            text, before = path.read_text(), self.seen.get(path, "")
             found = re.search(r"^continues after step (\d+)$", text, re.MULTILINE)
             saved = [int(step) for step in re.findall(r"^step (\d+)/\d+  checkpoint$", text, re.MULTILINE)]
-            if found:
-                self.resumed += 1
-                assert int(found[1]) >= self.saved.get(name, 0), f"{name} lost steps:\n{text}"
-            elif saved:
-                assert name not in self.saved or saved[-1] >= self.saved[name], f"{name} began anew:\n{text}"
-            self.saved[name] = max([self.saved.get(name, 0), *saved, int(found[1]) if found else 0])
+            known = self.saved.get(path, 0)
+            if not text.startswith(before) or not before:  # another attempt, or the first
+                if found:
+                    self.resumed += 1
+                    assert int(found[1]) >= known, f"{path} lost steps, {known} were saved:\n{text}"
+                elif saved:
+                    assert not known, f"{path} began anew, {known} steps were saved:\n{text}"
+            # Of a new attempt that has not said yet where it begins, more is to be seen later.
+            if found or saved or not before:
+                self.seen[path] = text if found or saved else ""
+            self.saved[path] = max([known, *saved])
 
 
 def results(workflow: Workflow) -> set[str]:
