@@ -70,16 +70,44 @@ class RefusedError(Exception):
 def stand_in_hub() -> Iterator[Hub]:
     """A hub that answers on a free port of this machine, for the time of the block."""
     hub = Hub()
-    server = ThreadingHTTPServer(("127.0.0.1", 0), type("Handler", (_Handler,), {"hub": hub}))
-    hub.url = f"http://127.0.0.1:{server.server_port}"
+    with _served(type("Handler", (_Handler,), {"hub": hub})) as hub.url:
+        yield hub
+
+
+@contextmanager
+def telltale_hub() -> Iterator[str]:
+    """The address of a hub that refuses everything and tells in its answer which token it was given."""
+    with _served(_Telltale) as url:
+        yield url
+
+
+@contextmanager
+def _served(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, daemon=True)
     thread.start()
     try:
-        yield hub
+        yield f"http://127.0.0.1:{server.server_port}"
     finally:
         server.shutdown()
         server.server_close()
         thread.join()
+
+
+class _Telltale(BaseHTTPRequestHandler):
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        data = json.dumps({"error": f"refused: {self.headers.get('Authorization')}"}).encode()
+        self.send_response(403)
+        self.send_header("Content-Type", "application/json")
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    do_POST = do_PUT = do_GET  # noqa: N815
+
+    def log_message(self, *arguments) -> None:
+        """Nothing is printed."""
 
 
 class _Handler(BaseHTTPRequestHandler):

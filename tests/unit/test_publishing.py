@@ -11,7 +11,7 @@ import pytest
 import yaml
 from fixtures_data import plain, write_jsonl
 from fixtures_data import row as pair
-from fixtures_hub import TOKEN, USER, stand_in_hub
+from fixtures_hub import TOKEN, USER, stand_in_hub, telltale_hub
 from fixtures_results import DPO, DPR, build_results
 from huggingface_hub import constants
 from safetensors.numpy import save_file
@@ -333,6 +333,15 @@ def test_the_script_takes_the_token_from_env_file_and_writes_a_record(results, t
     assert "the hub has all 3 files, nothing is uploaded" in again.stdout
     for text in (refused, done, again):
         assert TOKEN not in text.stdout + text.stderr
+
+
+def test_a_hub_that_repeats_the_token_does_not_make_the_script_tell_it(results, tmp_path):
+    write_yaml(report_publication(results), tmp_path / "spec.yaml")
+    (tmp_path / ".env").write_text(f"HF_TOKEN={TOKEN}\n")
+    with telltale_hub() as address:
+        refused = call_script(tmp_path, "--output", "record.json", HF_ENDPOINT=address)
+    assert refused.returncode == 1 and "refused: Bearer [secret]" in refused.stderr
+    assert TOKEN not in refused.stdout + refused.stderr and not (tmp_path / "record.json").exists()
 
 
 def test_a_publication_can_be_looked_at_without_a_token(results, tmp_path):

@@ -1,15 +1,12 @@
 """A run with Weights & Biases and publishing, with keys that must be nowhere afterwards."""
 
-import json
 import os
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from threading import Thread
 from unittest import mock
 
 import pandas as pd
 import pytest
-from fixtures_hub import TOKEN, USER, stand_in_hub
+from fixtures_hub import TOKEN, USER, stand_in_hub, telltale_hub
 from fixtures_wandb import offline_files, read_offline_run
 
 from workflow.snakemake_copy import Job, Workflow
@@ -35,24 +32,6 @@ def tracked(tmp_path_factory):
     (workflow.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in FILE.items()))
     with with_keys():
         return workflow, [workflow.snakemake()]
-
-
-class EchoServer(BaseHTTPRequestHandler):
-    """A server that refuses everything and tells in its answer what it was given."""
-
-    def do_GET(self):
-        self.rfile.read(int(self.headers.get("Content-Length", 0)))
-        data = json.dumps({"error": f"refused: {self.headers.get('Authorization')}"}).encode()
-        self.send_response(403)
-        self.send_header("Content-Type", "application/json")
-        self.send_header("Content-Length", str(len(data)))
-        self.end_headers()
-        self.wfile.write(data)
-
-    do_POST = do_PUT = do_GET  # noqa: N815
-
-    def log_message(self, *arguments):
-        """Nothing is printed."""
 
 
 def found_in(folder: Path) -> list[tuple[str, str]]:
@@ -167,18 +146,14 @@ def test_publishing_needs_a_token_and_says_so_before_any_job(tracked, tmp_path):
 def test_no_key_is_in_anything_that_was_written(tracked, tmp_path):
     """Also where publishing fails: a wrong token, no server, and one that repeats the token in its answer."""
     workflow, outputs = tracked[0].copy(tmp_path / "copied"), list(tracked[1])
-    server = ThreadingHTTPServer(("127.0.0.1", 0), EchoServer)
-    Thread(target=server.serve_forever, daemon=True).start()
-    with stand_in_hub() as hub:
-        for address in (hub.url, "http://127.0.0.1:9", f"http://127.0.0.1:{server.server_port}"):
+    with stand_in_hub() as hub, telltale_hub() as telltale:
+        for address in (hub.url, "http://127.0.0.1:9", telltale):
             with with_keys(HF_ENDPOINT=address):
                 output = workflow.snakemake(
                     *("publish", "--keep-going", "--show-failed-logs"), code=1, environment={"HF_HUB_OFFLINE": "0"}
                 )
             assert "error: dataset small-small at" in output
             outputs.append(output)
-    server.shutdown()
-    server.server_close()
     assert "refused: Bearer [secret]" in outputs[-1]
     assert found_in(workflow.folder) == []
     assert not [key for key in KEYS for text in outputs if key in text]
