@@ -29,10 +29,12 @@ def learning_curves(table: RunTable, shown: dict[tuple[str, str], list[Run]]) ->
         trained = [run for run in runs if run.seeds_with("metrics")]
         logs = {run.run: pd.concat([read_metrics(run, seed) for seed in run.seeds_with("metrics")]) for run in trained}
         panels = []
-        for number, (metric, name) in enumerate(CURVES.items()):
+        for metric, name in CURVES.items():
             points = [point for run in trained for point in curve_points(logs[run.run], metric, run)]
+            if not points:
+                continue
             title = f"{group[0]}, {group[1]}: {name}" if len(table.groups) > 1 else name
-            panels.append(Panel(title, _panel(points, trained, legend=number == 0)))
+            panels.append(Panel(title, _panel(points, trained, legend=not panels)))
         rows.append(panels)
     return Figure(
         "learning_curves",

@@ -104,8 +104,11 @@ def panel_specification(panel: Panel) -> dict:
 
 def figure_specification(figure: Figure) -> dict:
     """The whole figure as one Vega-Lite specification."""
+    if not figure.panels:
+        nothing = alt.Chart(values([{"text": "nothing was measured"}])).mark_text().encode(text="text:N")
+        return nothing.configure(**SETTINGS | {"background": PAPER}).properties(padding=10).to_dict()
     rows = []
-    for row in figure.rows:
+    for row in (row for row in figure.rows if row):
         whole, room = sum(panel.share for panel in row), WIDTH - 90 * len(row)
         charts = [panel.chart.properties(width=room * panel.share / whole, title=panel.title) for panel in row]
         rows.append(alt.hconcat(*charts, spacing=24) if len(charts) > 1 else charts[0])

@@ -93,6 +93,8 @@ def reward_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         found = _rows(winrate, group)
         base = found.get(table.baseline, {}).get("mean_reward")
         line = None if base is None or pd.isna(base) else base
+        if not any(pd.notna(row["mean_reward"]) for row in found.values()):
+            continue
         chart = _intervals(_shown(table, group), found, "mean_reward", "mean score", None, line, ".2f")
         rows.append([Panel(_title(table, group, f"dashed: {table.baseline}" if line is not None else ""), chart)])
     return Figure(
@@ -111,6 +113,8 @@ def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         found = _rows(winrate, group)
         known = {name: row for name, row in found.items() if abs(row["rating"]) < float("inf")}
         runs = [run for run in _shown(table, group) if run.run in known]
+        if not runs:
+            continue
         runs.sort(key=lambda run: -known[run.run]["rating"])
         chart = _intervals(runs, known, "rating", f"rating in logits, {table.baseline} = 0", None, 0, ".2f")
         rows.append([Panel(_title(table, group, ""), chart)])
@@ -126,6 +130,8 @@ def scatter_figure(
         runs, found = _shown(table, group), _rows(winrate, group, CHOSEN)
         shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
         means = values(_described(run) | found[run.run] for run in shown)
+        if not shown:
+            continue
         names = {run.run for run in shown}
         single = values(
             row
@@ -195,6 +201,8 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
         ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
         column = "seconds_ratio_to_baseline" if ratios else "training_seconds"
         shown = (ratios or of_group)[:MAX_RUNS]
+        if not shown:
+            continue
         parts = []
         for row in shown:
             sampling = row["rollout_seconds"] / row["training_seconds"] if row["training_seconds"] else 0.0

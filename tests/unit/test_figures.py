@@ -100,6 +100,9 @@ def test_runs_without_scores_evaluation_or_training_are_drawn(tmp_path):
     write_csv(cost_table(table), tmp_path / "cost.csv")
     tables = read_table(tmp_path / "winrate.csv"), read_table(tmp_path / "cost.csv")
     write_figures(table, *tables, tmp_path / "figures")
+    assert "nothing was measured" in (tmp_path / "figures/reward.svg").read_text()
+    drawn = figures(table, *tables)
+    assert not drawn["winrate_vs_kl"].panels and not drawn["cost"].panels and drawn["winrate"].panels
 
 
 def test_a_run_without_a_row_is_refused(tmp_path):
