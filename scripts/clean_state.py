@@ -20,7 +20,7 @@ def main(argv: list[str] | None = None) -> None:
     folders = [path for path in (arguments.results, *arguments.results.rglob("*")) if path.is_dir()]
     left = sum(remove_abandoned(folder, ".") for folder in folders if STATE not in folder.parts)
     print(
-        f"removed {removed} of {len(states)} states, the others are in use; {left} files and folders left half-written"
+        f"removed {removed} of {len(states)} states, any others are in use; {left} files and folders left half-written"
     )
 
 
