@@ -39,10 +39,8 @@ def run(main: Callable[[], None]) -> None:
     except Exception as error:
         if not (place := full_disk(error)):
             raise
-        sys.exit(
-            f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
-            "job that was under way continues"
-        )
+        told = f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
+        sys.exit(redact(told + "job that was under way continues"))
 
 
 def full_disk(error: BaseException | None) -> str | None:
