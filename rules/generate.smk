@@ -23,10 +23,11 @@ rule generate_responses:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["sharing"],
     params:
         code=code("generate_responses.py"),
     shell:
-        "{LAUNCH[sharing]} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
+        "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
         " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
         " --responses {output.responses} --evaluation {output.evaluation}"
         " --device {resources.device} --threads 1 > {log} 2>&1"

@@ -19,11 +19,12 @@ rule score_responses:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["sharing"],
     params:
         code=code("score_responses.py"),
         reward_model=reward_model_path,
     shell:
-        "{LAUNCH[sharing]} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
+        "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
         " --reward-model {params.reward_model} --output {output}"
         " --device {resources.device} --threads 1 > {log} 2>&1"
 
@@ -45,13 +46,14 @@ rule score_bt:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["sharing"],
     params:
         code=code("score_bt.py"),
         reward_model=reward_model_path,
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "{LAUNCH[sharing]} scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
+        "{resources.launch} scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
         " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"
         " --device {resources.device} --threads 1 > {log} 2>&1"
 

@@ -21,11 +21,12 @@ rule train_sft:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["training"],
     params:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
-        "OMP_WAIT_POLICY=passive {LAUNCH[training]} scripts/train_sft.py"
+        "OMP_WAIT_POLICY=passive {resources.launch} scripts/train_sft.py"
         " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
         " --device {resources.device} --threads 2 > {log} 2>&1"
 
@@ -52,11 +53,12 @@ rule train_reward:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["training"],
     params:
         code=code("train_reward.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
-        "{LAUNCH[training]} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
 
 
@@ -79,10 +81,11 @@ rule compute_reference:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["sharing"],
     params:
         code=code("compute_reference.py"),
     shell:
-        "{LAUNCH[sharing]} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
         " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
 
 
@@ -112,6 +115,7 @@ rule train_policy:
     resources:
         gpu=GPUS,
         device=settings.device,
+        launch=LAUNCH["training"],
     params:
         code=code("train_policy.py"),
         folder=subpath(output.manifest, parent=True),
@@ -119,6 +123,6 @@ rule train_policy:
             f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
         ),
     shell:
-        "{LAUNCH[training]} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
+        "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 > {log} 2>&1"
