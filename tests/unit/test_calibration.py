@@ -1,6 +1,7 @@
 """Calibration of a scored split against numbers derived by hand, and against simulated models; its files."""
 
 import json
+from pathlib import Path
 from xml.etree import ElementTree
 
 import numpy as np
@@ -172,8 +173,9 @@ def test_the_script_writes_one_json_and_three_figures_twice_the_same(tmp_path):
     assert result["accuracy"]["value"] == pytest.approx((margins > 0).mean())
     measure(tmp_path / "scored.parquet", tmp_path / "two")
     files = sorted(path.relative_to(tmp_path / "one") for path in (tmp_path / "one").rglob("*") if path.is_file())
-    assert {str(file) for file in files} == {"eval.json", *(f"eval/{name}.svg" for name in FIGURES)}
-    for file in files:
+    results = {"eval.json", *(f"eval/{name}.svg" for name in FIGURES)}
+    assert {str(file) for file in files} == results | {"eval.provenance.json"}
+    for file in map(Path, sorted(results)):
         content = (tmp_path / "one" / file).read_bytes()
         assert content == (tmp_path / "two" / file).read_bytes()
         if file.suffix == ".svg":

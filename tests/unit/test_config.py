@@ -480,7 +480,7 @@ def test_a_judges_service_is_no_part_of_its_spec(root):
         ({"tokens_per_minut": 1}, "tokens_per_minut: unknown key (did you mean 'tokens_per_minute'?)", dict),
         ({"price": 1}, "price: unknown key; with kind openai the keys are: kind, model", {"kind": "openai"}),
         ({"prices": {"input": 1}}, "prices.output: missing; of replies", dict),
-        ({"api_key": "sk-1"}, "api_key: unknown key (did you mean 'api_key_env'?)", dict),
+        ({"api_key": "sk-1"}, "api_key: it looks like a key or a password, which has no place in a config", dict),
     ],
 )
 def test_a_judge_that_cannot_be_is_refused(root, changes, problem, right):

@@ -192,7 +192,7 @@ def test_every_training_leaves_its_records(at):
         assert not [name for name in files if name.endswith((".bin", ".pt", ".pth"))]
         assert set(read_json(folder / "manifest.json")["files"]) == files
         cost = read_json(folder / "cost.json")
-        assert set(cost) == {"seconds", "rollout_seconds", "steps", "peak_memory_mib", "device"}
+        assert set(cost) == {"seconds", "rollout_seconds", "steps", "peak_memory_mib", "device", "machine"}
         assert cost["steps"] == steps and cost["seconds"] > 0 and cost["peak_memory_mib"] > 10
         assert (cost["rollout_seconds"] > 0) == (folder == at.dpr) and cost["device"] == "cpu"
         curve = read_parquet(folder / "metrics.parquet")
@@ -277,8 +277,9 @@ def test_scores_and_verdicts_have_their_columns(at):
 
 
 def test_every_split_is_scored(at):
-    assert sorted(os.listdir(at.bt)) == ["eval.parquet", "selection.parquet", "train.parquet"]
-    for name in os.listdir(at.bt):
+    tables = [name for name in sorted(os.listdir(at.bt)) if name.endswith(".parquet")]
+    assert tables == ["eval.parquet", "selection.parquet", "train.parquet"]
+    for name in tables:
         data, scored = read_parquet(at.data / name), read_parquet(at.bt / name)
         pd.testing.assert_frame_equal(scored[list(data.columns)], data)
         assert list(scored.columns) == [*data.columns, "chosen_score", "rejected_score", "bt_prob"]

@@ -538,4 +538,6 @@ def test_a_signal_lets_requests_under_way_end(tmp_path, name):
         process.send_signal(getattr(signal, name))
         _, told = process.communicate(timeout=20)
         assert process.returncode == 1 and f"error: ended by {name}; all replies are kept" in told
-        assert len(replies(tmp_path)) == len(server.calls) == 12 and not (tmp_path / "verdicts.parquet").exists()
+        # two waves of four are answered, of the third as many as were asked before the signal
+        assert len(replies(tmp_path)) == len(server.calls) and 9 <= len(server.calls) <= 12
+        assert not (tmp_path / "verdicts.parquet").exists()

@@ -158,7 +158,9 @@ def test_every_split_of_a_folder_is_scored_in_any_batch(model, tmp_path):
     for size in (1, 4):
         output = tmp_path / f"bt{size}"
         score(model, tmp_path / "data", output, "--per_device_evalreward_batch_size", str(size), split=None)
-        assert sorted(path.name for path in output.iterdir()) == ["test.parquet", "train.parquet"]
+        assert sorted(path.name for path in output.iterdir()) == [
+            *("test.parquet", "test.provenance.json", "train.parquet", "train.provenance.json")
+        ]
     one, four = (pq.read_table(tmp_path / f"bt{size}/train.parquet") for size in (1, 4))
     assert len(one) == 7 and one["chosen_score"].to_numpy() == pytest.approx(four["chosen_score"].to_numpy(), abs=1e-5)
     assert one["prompt"].to_pylist() == PROMPTS + PROMPTS[:2]

@@ -76,6 +76,7 @@ def test_numbers_by_hand(table):
 
 
 def test_tests_and_ratings_stand_beside_the_rates(table):
+    put_verdicts(table, "sft", {1: [0, 0, 1, 1], 2: [1, 0, 0, 0]})
     put_verdicts(table, DPO, {1: [1, 0, 0, 1], 2: [0, 0, 1, 1]})
     put_verdicts(table, DPR, {1: [1, 1, 0.5, 1], 2: [1, 0, None, 1]})
     frame = winrate_table(table, resamples=200, refits=20)

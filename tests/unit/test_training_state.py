@@ -10,7 +10,7 @@ from fixtures_models import chat_tokenizer, cpu_device, trunk_config
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOTrainer
 
-from pipeline import generation, pieces, reference
+from pipeline import generation, pieces
 from pipeline.generation import generate_responses
 from pipeline.io import read_json, read_parquet
 from pipeline.models import load_policy, load_tokenizer, save_checkpoint
@@ -186,7 +186,6 @@ def test_a_stopped_reference_goes_on_to_the_same_numbers(base, tmp_path, monkeyp
 
     whole = compute(tmp_path / "whole")
     monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
-    monkeypatch.setattr(reference, "BATCHES", 1)
     original = DPOTrainer.compute_ref_log_probs
     for calls in (2, 1):
         monkeypatch.setattr(DPOTrainer, "compute_ref_log_probs", after(calls, original))
@@ -203,7 +202,7 @@ def test_a_stopped_generation_goes_on_to_the_same_responses(base, tmp_path, monk
     spec = {"do_sample": do_sample, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
 
     def generate(folder=None):
-        return generate_responses(spec, {}, FRAME, model, tokenizer, 5, DEVICE, folder)
+        return generate_responses(spec, {}, FRAME, model, tokenizer, 5, DEVICE, kept=folder)
 
     whole = generate()
     monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
