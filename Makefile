@@ -9,10 +9,10 @@ run: environment
 	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
 
 test: environment
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m "not slow"
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: environment
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -m slow
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m slow
 
 # Installs only where the lock file differs from the one that .venv was installed from.
 environment:
