@@ -1,6 +1,9 @@
 """The workflow on a small config: before its first run, run to the report, and copies of that to change."""
 
+import os
+
 import pytest
+from filelock import FileLock
 
 from workflow.snakemake_copy import Workflow
 
@@ -14,9 +17,14 @@ def fresh(tmp_path):
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
     """The workflow after the small config ran to the report; not to be changed."""
-    workflow = Workflow.new(tmp_path_factory.mktemp("workflow") / "finished")
-    workflow.snakemake()
-    return workflow
+    base = tmp_path_factory.getbasetemp()
+    # the test processes of one session have it together
+    place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    with FileLock(place / "finished.lock"):
+        if not (place / "finished.done").exists():
+            Workflow.new(place / "finished").snakemake()
+            (place / "finished.done").touch()
+    return Workflow(place / "finished")
 
 
 @pytest.fixture
