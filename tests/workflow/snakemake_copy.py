@@ -143,3 +143,9 @@ def read_plan(output: str) -> set[Job]:
 
 def _pairs(text: str) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in text.split(", ") if pair)
+
+
+def points_outside(page: str) -> bool:
+    """Whether a page's markup, its scripts apart, names a file or an address to load."""
+    markup = re.sub(r"<script.*?</script>", "", page, flags=re.DOTALL)
+    return bool(re.search(r"""<[a-z]+ [^>]*(?:src|href)=["'](?!#|data:)""", markup))

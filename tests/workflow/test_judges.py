@@ -21,6 +21,7 @@ def add_judge(workflow, **entry) -> None:
     folder.mkdir(exist_ok=True)
     shutil.copy2(workflow.folder / "config/judges/PP/prompt.txt", folder)
     content = {"kind": "openai", "model": "judge-1", "prices": {"input": 100, "output": 1000}, "backoff_seconds": 0.01}
+    content["max_tokens"] = 20  # what a request may take is held back from the budget before it is sent
     (folder / "judge.yaml").write_text(yaml.safe_dump(content | entry), encoding="utf-8")
     workflow.configure(lambda config: config.update(judge="mine"))
 
