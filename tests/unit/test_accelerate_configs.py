@@ -29,7 +29,7 @@ def launched(name, processes=4):
 
 def test_there_is_a_file_for_each_way_that_a_device_can_name():
     assert {path.stem for path in FOLDER.glob("*.yaml")} == set(TYPES)
-    device = load_schema("devices")["patternProperties"].popitem()[1]
+    [device] = load_schema("devices")["patternProperties"].values()
     assert {*device["properties"]["distributed"]["enum"], "single"} == set(TYPES)
 
 
