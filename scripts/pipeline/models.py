@@ -32,6 +32,7 @@ __all__ = [
     "peft_config",
     "save_checkpoint",
     "train_tokenizer",
+    "training_dtype",
     "write_manifest",
 ]
 
@@ -117,6 +118,16 @@ def load_policy(
     return AutoModelForCausalLM.from_pretrained(path, revision=entry.get("revision"), **kwargs)
 
 
+def training_dtype(entry: dict, device: Device) -> torch.dtype:
+    """Of the weights of a model that is loaded to be trained.
+
+    Weights that change are float32, on a GPU under autocast; there those that lie still under an adapter take the
+    device's own dtype, half the memory where that is half precision. PEFT keeps the adapter itself in float32.
+    """
+    frozen = entry.get("adapter", "none") != "none"
+    return device.dtype if frozen and device.type == "cuda" else torch.float32
+
+
 def peft_config(entry: dict):
     """The LoRA configuration of a model entry (adapter lora or qlora); None where it is fully fine-tuned."""
     if entry.get("adapter", "none") == "none":
@@ -148,6 +159,9 @@ def save_checkpoint(
     weights = {} if state_dict is None else {"state_dict": state_dict}
     with atomic_folder(folder) as temporary:
         if hasattr(model, "peft_config"):
+            for config in model.peft_config.values():
+                if isinstance(config.target_modules, set):  # its order is another in every process
+                    config.target_modules = sorted(config.target_modules)
             model.save_pretrained(temporary, selected_adapters=["default"], **weights)
         else:
             model.save_pretrained(temporary, **weights)

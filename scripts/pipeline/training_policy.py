@@ -4,7 +4,7 @@ import pandas as pd
 from trl import DPOConfig
 
 from pipeline.devices import Device
-from pipeline.models import load_policy, load_tokenizer
+from pipeline.models import load_policy, load_tokenizer, training_dtype
 from pipeline.training import add_lengths, preference_dataset, trainer_arguments
 from pipeline.training_state import continued
 from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
@@ -40,7 +40,7 @@ def policy_trainer(
     """
     entry, given = spec["model"], spec["hyperparameters"]
     tokenizer = load_tokenizer(model_path, entry)
-    kwargs = {"dtype": "float32", "attn_implementation": device.attention}
+    kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
     model = load_policy(model_path, entry, trainable=True, device=device, **kwargs)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
     arguments = trainer_arguments(given, device, "policy", scratch, seed)

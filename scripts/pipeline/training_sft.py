@@ -5,7 +5,7 @@ from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
 from pipeline.devices import Device
-from pipeline.models import load_policy, load_tokenizer, new_policy, peft_config
+from pipeline.models import load_policy, load_tokenizer, new_policy, peft_config, training_dtype
 from pipeline.templates import as_text, format_prompt, format_response, response_text
 from pipeline.training import trainer_arguments
 from pipeline.training_state import continued
@@ -26,7 +26,8 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         model, tokenizer = new_policy(entry, texts, given["seed"])
     else:
         tokenizer = load_tokenizer(entry["path"], entry)
-        model = load_policy(entry["path"], entry, device=device, dtype="float32", attn_implementation=device.attention)
+        kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
+        model = load_policy(entry["path"], entry, device=device, **kwargs)
     names = ["chosen"] if given["responses"] == "chosen" else ["chosen", "rejected"]
     rows = [
         {

@@ -9,12 +9,14 @@ import pytest
 import torch
 from datasets import disable_progress_bars
 from fixtures_models import PLAIN_ENTRY, chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
+from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 from trl import RewardConfig, RewardTrainer
 
+from pipeline.devices import Device
 from pipeline.io import InputError, read_json, read_parquet
-from pipeline.models import load_policy, load_tokenizer, save_checkpoint
+from pipeline.models import load_policy, load_tokenizer, peft_config, save_checkpoint, training_dtype
 from pipeline.reference import reference_logps
 from pipeline.rewards import RewardModel, save_score_model
 from pipeline.training import learning_curve, preference_dataset, train_and_save, trainer_arguments
@@ -48,6 +50,24 @@ def save_base(folder, kind, tokenizer):
 def base(tmp_path_factory):
     """Folder of a tiny Qwen2 with a chat template."""
     return save_base(tmp_path_factory.mktemp("base") / "model", "qwen2", chat_tokenizer())
+
+
+def test_frozen_weights_take_half_precision_on_a_gpu_and_the_adapter_does_not(base):
+    t4 = Device("t4", "cuda", torch.float16, "sdpa", {}, "")
+    entry = {"path": str(base), **LORA}
+    assert training_dtype(entry, t4) == training_dtype({"adapter": "qlora"}, t4) == torch.float16
+    assert training_dtype({**entry, "adapter": "none"}, t4) == training_dtype({}, t4) == torch.float32
+    assert training_dtype(entry, cpu_device()) == torch.float32
+    model = get_peft_model(load_policy(str(base), entry, dtype=training_dtype(entry, t4)), peft_config(entry))
+    dtypes = {(value.requires_grad, value.dtype) for value in model.parameters()}
+    assert dtypes == {(True, torch.float32), (False, torch.float16)}
+
+
+def test_the_file_of_an_adapter_is_the_same_in_every_process(base, tmp_path):
+    model = get_peft_model(load_policy(str(base), LORA), peft_config(LORA))
+    save_checkpoint(model, load_tokenizer(str(base)), tmp_path / "adapter")
+    named = read_json(tmp_path / "adapter" / "adapter_config.json")["target_modules"]
+    assert named == sorted(named) and len(named) == 14  # the set has another order under another PYTHONHASHSEED
 
 
 def train_sft(entry, folder, frame=FRAME, **given):
