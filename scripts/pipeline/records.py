@@ -176,8 +176,9 @@ def hub_commit(name: str, revision: str | None = None, kind: str = "model") -> s
 
 
 def packages() -> dict[str, str]:
-    """Versions of the packages that results depend on."""
-    return {name: importlib.metadata.version(name) for name in PACKAGES}
+    """Versions of the packages that results depend on, of those that are there: scripts run without Snakemake too."""
+    found = {name: next(iter(importlib.metadata.distributions(name=name)), None) for name in PACKAGES}
+    return {name: distribution.version for name, distribution in found.items() if distribution}
 
 
 def machine(device=None) -> dict:

@@ -48,6 +48,11 @@ def test_a_record_names_what_a_result_was_made_from_and_what_it_took(inputs):
     assert read_json(inputs / "other.json")["seconds"] == 12.5
 
 
+def test_a_package_that_is_not_installed_is_left_out(monkeypatch):
+    monkeypatch.setattr(records, "PACKAGES", ("numpy", "no-such-package"))
+    assert set(records.packages()) == {"numpy"}
+
+
 def test_records_lie_in_folders_and_beside_files(tmp_path):
     assert record_path(tmp_path) == tmp_path / "provenance.json"
     assert record_path("results/a/eval.parquet").as_posix() == "results/a/eval.provenance.json"
