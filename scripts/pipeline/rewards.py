@@ -141,7 +141,7 @@ class RewardModel:
         """Scores of a batch's texts by their positions in `inputs`."""
         if any(row.shared for row in batch):
             ids = [text["input_ids"] for text in inputs]
-            tensors, texts = packed(batch, ids, self._padding(), self.device.dtype)
+            tensors, texts = packed(batch, ids, self._padding(), self.device.dtype, self.network.passed_over)
             values = self.network.forward_packed(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
         else:
             texts = [row.texts[0] for row in batch]
