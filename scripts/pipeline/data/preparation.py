@@ -33,6 +33,7 @@ from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import Shelf, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
 from pipeline.io import InputError, scratch_folder, write_json
+from pipeline.job_state import PREPARATION
 from pipeline.ownership import end_with
 
 PROGRESS_ROWS = 100_000
@@ -65,7 +66,7 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     folder = Path(folder)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
-    with scratch_folder(_existing(folder), f".prepare-{folder.name}-") as scratch:
+    with scratch_folder(_existing(folder), f"{PREPARATION}{folder.name}-") as scratch:
         shelf, kept = Shelf(scratch), []
         train, rows_in = collect(spec, sources["train"], shelf, kept, dropped, processes)
         own_eval = None
