@@ -51,7 +51,10 @@ class RewardModel:
         recorded = getattr(config, "text_format", None)
         default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
         self.text_format = entry.get("text_format") or recorded or default
-        self.sign = -1.0 if entry.get("reverse") else 1.0
+        reverse = entry.get("reverse")
+        if reverse is None:  # safe-rlhf's cost models say what they are
+            reverse = getattr(config, "score_type", None) == "cost"
+        self.sign = -1.0 if reverse else 1.0
         self.batch_size = batch_size or device.batch_sizes["score"]
         self.tokens = device.batch_sizes.get("score_tokens", TOKENS)
         self.max_length = entry.get("max_length") or self._own_maximum()

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 
 import pytest
 import torch
@@ -257,6 +258,61 @@ def test_the_package_safe_rlhf_gives_the_same_scores(tmp_path):
     pytest.importorskip("safe_rlhf", reason="safe_rlhf is not installed; nothing to compare the native scorer with")
     save_headed(tmp_path, "LlamaForScore", "llama", llama_tokenizer("<pad>"), bias=True, mean=1.0, var=4.0)
     assert scores(tmp_path, backend="safe_rlhf") == pytest.approx(scores(tmp_path), abs=1e-5)
+
+
+# What safe_rlhf has under these names, as far as scoring goes: a stand-in where the package is not installed.
+SAFE_RLHF = """
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+from transformers import LlamaModel, LlamaPreTrainedModel
+
+
+class Normalizer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ("mean", "var", "count"):
+            self.register_buffer(name, torch.zeros(1))
+
+
+class AutoModelForScore(LlamaPreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = LlamaModel(config)
+        self.score_head = nn.Linear(config.hidden_size, config.score_dim, bias=config.bias)
+        self.normalizer = Normalizer()
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None):
+        assert attention_mask is not None
+        scores = self.score_head(self.model(input_ids, attention_mask=attention_mask)[0]).float()
+        end_index = torch.cat([mask.nonzero()[-1] for mask in attention_mask])
+        end_scores = scores[torch.arange(len(scores)), end_index]
+        normal = self.normalizer
+        return SimpleNamespace(scores=scores, end_scores=(end_scores - normal.mean) / normal.var.sqrt())
+"""
+
+
+@pytest.mark.parametrize("source", [SAFE_RLHF, "from transformers import NoSuchThing"])
+def test_the_backend_safe_rlhf_takes_what_that_package_gives(source, tmp_path, monkeypatch):
+    if importlib.util.find_spec("safe_rlhf"):
+        pytest.skip("safe_rlhf is installed, which is compared with by itself")
+    folder, package = tmp_path / "model", tmp_path / "packages" / "safe_rlhf"
+    save_headed(folder, "LlamaForScore", "llama", llama_tokenizer("<pad>"), bias=True, mean=1.0, var=4.0)
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "models.py").write_text(source)
+    monkeypatch.syspath_prepend(package.parent)
+    for name in ("safe_rlhf", "safe_rlhf.models"):  # so that they are forgotten again
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
+    if source == SAFE_RLHF:
+        assert scores(folder, backend="safe_rlhf") == pytest.approx(scores(folder), abs=1e-5)
+        assert "safe_rlhf.models" in sys.modules
+        return
+    with pytest.raises(InputError, match=r"backend safe_rlhf: .* cannot be loaded here .*NoSuchThing"):
+        scores(folder, backend="safe_rlhf")
 
 
 def test_a_backend_that_is_not_installed_is_refused(tmp_path):
