@@ -323,6 +323,11 @@ def test_a_backend_that_is_not_installed_is_refused(tmp_path):
         scores(tmp_path, backend="safe_rlhf")
 
 
+def test_a_hub_id_that_cannot_be_had_is_named():
+    with pytest.raises(InputError, match=r"nobody/nothing: the reward model cannot be had .* Give a hub id"):
+        scores("nobody/nothing")
+
+
 # what a checkpoint says of itself
 
 
