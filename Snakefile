@@ -10,7 +10,7 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve()
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from pipeline.job_state import finished_states, remove_states
+from pipeline.job_state import clear_up
 from pipeline.ownership import OWNER, enter_folder
 
 # Jobs end with the Snakemake that started them, so that none goes on beside the next run's.
@@ -66,10 +66,10 @@ onstart:
     announce_plan()
 
 
-# Only now that Snakemake has noted what is done, the state of jobs that are done can go.
+# Only now that Snakemake has noted what is done, the state of jobs that are done can go; and what killed jobs left.
 onsuccess:
-    remove_states(finished_states(Path("results")))
+    clear_up(Path("results"))
 
 
 onerror:
-    remove_states(finished_states(Path("results")))
+    clear_up(Path("results"))

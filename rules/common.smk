@@ -217,7 +217,7 @@ def remove_states_if_all_was_done():
     """What `onsuccess` does, where a run, not a dry one, found every job of the config done before."""
     ran = workflow.is_main_process and workflow.executor_plugin is not None and not workflow.dryrun
     if ran and workflow.dag is not None and len(workflow.dag) == 0:
-        remove_states(finished_states(Path("results")))
+        clear_up(Path("results"))
 
 
 def reward_base(wildcards):

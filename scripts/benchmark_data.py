@@ -52,18 +52,23 @@ def main(argv: list[str] | None = None) -> None:
         results = [
             measure("prepare", scratch, "one", source=source, processes=1, near_duplicates=None),
             measure("prepare", scratch, "all", source=source, processes=cpu_count(), near_duplicates=None),
-            measure("prepare", scratch, "near", source=source, processes=cpu_count(), near_duplicates=0.8),
+            measure("prepare", scratch, "near-one", source=source, processes=1, near_duplicates=0.8),
+            measure("prepare", scratch, "near-all", source=source, processes=cpu_count(), near_duplicates=0.8),
             measure("row_by_row", scratch, "plain", source=source),
         ]
-        same = [fingerprints(Path(scratch) / name) for name in ("one", "all", "plain")]
-    if not same[0] == same[1] == same[2]:
-        raise InputError(f"the ways give other rows: {same}")
-    write_json({"rows": arguments.rows, "cpus": cpu_count(), "results": results, "splits": same[0]}, arguments.output)
+        for names in (("one", "all", "plain"), ("near-one", "near-all")):
+            same = [fingerprints(Path(scratch) / name) for name in names]
+            if any(other != same[0] for other in same):
+                raise InputError(f"the ways {', '.join(names)} give other rows: {same}")
+    write_json({"rows": arguments.rows, "cpus": cpu_count(), "results": results}, arguments.output)
     for result in results:
         seconds, cpu_seconds = (f"{result[name]:.1f} s" for name in ("seconds", "cpu_seconds"))
         ratios = [results[-1][name] / result[name] for name in ("seconds", "cpu_seconds")]
         faster = "row by row takes {:.1f} times as long, {:.1f} times by CPU".format(*ratios)
         print(f"{result['case']}: {seconds}, {cpu_seconds} of CPU, {result['peak_mib']:.0f} MiB; {faster}")
+    for kind, one, several in (("without", *results[:2]), ("with", *results[2:4])):
+        ratio = several["seconds"] / one["seconds"]
+        print(f"{kind} the search for near duplicates {cpu_count()} processes take {ratio:.2f} of one's time")
 
 
 def make_rows(path: str, rows: int) -> None:

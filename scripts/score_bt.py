@@ -1,9 +1,10 @@
 """Score a dataset's pairs with a reward model: chosen_score, rejected_score and the Bradley-Terry probability.
 
 Adds chosen_score, rejected_score and bt_prob = sigmoid(chosen_score - rejected_score) (float64; higher is better, also
-for cost models, which --reverse or the spec names) to a split of a dataset, or to all splits. The dataset is a prepared
-folder, any local file or folder of parquet or JSON lines, a saved dataset, or a hub id, with the columns prompt, chosen
-and rejected (text, or lists of messages). All other columns, all types and the order of the rows stay as they are.
+for cost models: safe-rlhf's by their config, others by --reverse or the spec) to a split of a dataset, or to all
+splits. The dataset is a prepared folder, any local file or folder of parquet or JSON lines, a saved dataset, or a hub
+id, with the columns prompt, chosen and rejected (text, or lists of messages). All other columns, all types and the
+order of the rows stay as they are.
 
 A killed job continues where it was, from a folder beside its outputs that is removed at the end. Under `accelerate
 launch` each process scores a share and the first one writes; the result is the same.
@@ -29,7 +30,11 @@ def main(argv: list[str] | None = None) -> None:
     which.add_argument("--process_all_splits", action="store_true", help="score every split")
     parser.add_argument("--score_model_id", required=True, help="reward model, hub id or folder")
     parser.add_argument("--spec", type=Path, help="reward model spec, YAML: reverse, text_format, …")
-    parser.add_argument("--reverse", action="store_true", help="without --spec: lower is better in the checkpoint")
+    parser.add_argument(
+        "--reverse",
+        action=argparse.BooleanOptionalAction,
+        help="without --spec: lower is better in the checkpoint; by its config's score_type if left out",
+    )
     parser.add_argument("--text_format", choices=REWARD_FORMATS, help="without --spec: by its architecture if left out")
     parser.add_argument("--suffix", help="end of the new columns' names, after an underscore: one per reward model")
     parser.add_argument("--tag", help="folder below --output to write to")
@@ -39,7 +44,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="folder to write {split}.parquet to")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
-    if arguments.spec and (arguments.reverse or arguments.text_format):
+    if arguments.spec and (arguments.reverse is not None or arguments.text_format):
         parser.error("--reverse and --text_format stand in the file of --spec; give one or the other")
     if arguments.per_device_evalreward_batch_size is not None and arguments.per_device_evalreward_batch_size < 1:
         parser.error("--per_device_evalreward_batch_size must be at least 1")

@@ -11,10 +11,11 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.io import atomic_folder
+from pipeline.io import atomic_folder, remove_abandoned
 from pipeline.ownership import is_owned, try_lock
 
 STATE, FINISHED, LOCK = ".state", "finished", "lock"
+PREPARATION = ".prepare-"  # beginning of the names of folders, in results/data, where datasets are prepared
 
 
 def state_place(output: str | Path) -> Path:
@@ -107,6 +108,12 @@ class JobState:
 def finished_states(results: Path) -> list[Path]:
     """Places of the states of jobs that are done."""
     return sorted({path.parent.parent for path in (results / STATE).rglob(FINISHED) if path.is_dir()})
+
+
+def clear_up(results: Path) -> None:
+    """Remove what nobody goes on from: states of jobs that are done, folders where killed jobs prepared datasets."""
+    remove_states(finished_states(results))
+    remove_abandoned(results / "data", PREPARATION)
 
 
 def all_states(results: Path) -> list[Path]:

@@ -103,13 +103,18 @@ def padded(inputs: Sequence[dict[str, list[int]]], pad_token_id: int, side: str 
 
 
 def packed(
-    rows: Sequence[Row], texts: Sequence[list[int]], pad_token_id: int, dtype: torch.dtype
+    rows: Sequence[Row],
+    texts: Sequence[list[int]],
+    pad_token_id: int,
+    dtype: torch.dtype,
+    passed_over: int | None = None,
 ) -> tuple[dict[str, Tensor], list[int]]:
     """Rows of texts that begin alike as tensors: each text attends to the shared beginning and to itself.
 
     Args:
         texts: token ids.
         dtype: of the additive attention mask.
+        passed_over: of `CausalScorer`, a token that no text is scored at.
 
     Returns:
         The arguments of `CausalScorer.forward_packed`, and the text that each of its scores is for.
@@ -130,10 +135,17 @@ def packed(
             position_ids[i, start:end] = torch.arange(first, first + len(piece))
             owner[i, start:end] = k - 1
             if k:
-                last.append((i, end - 1))
-                order.append(row.texts[k - 1])
+                text = row.texts[k - 1]
+                at = _scored_at(texts[text], passed_over)
+                last.append((i, at if at < row.shared else start + at - row.shared))
+                order.append(text)
     sees = (owner[:, None, :] == owner[:, :, None]) | ((owner[:, None, :] == -1) & (owner[:, :, None] >= 0))
     sees &= torch.ones(width, width, dtype=torch.bool).tril()
     mask = torch.zeros(sees.shape, dtype=dtype).masked_fill(~sees, torch.finfo(dtype).min)[:, None]
     inputs = {"input_ids": input_ids, "attention_mask": mask, "position_ids": position_ids}
     return inputs | {"last": torch.tensor(last).T}, order
+
+
+def _scored_at(text: Sequence[int], passed_over: int | None) -> int:
+    """The position of a text's last token that is not passed over; 0 where there is none."""
+    return next((i for i in range(len(text) - 1, -1, -1) if text[i] != passed_over), 0)

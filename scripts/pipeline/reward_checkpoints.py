@@ -139,7 +139,13 @@ def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
     """A score model as the package safe_rlhf loads it."""
     if importlib.util.find_spec("safe_rlhf") is None:
         raise InputError("backend safe_rlhf: the package safe_rlhf is not installed; leave backend out, or install it")
-    from safe_rlhf.models import AutoModelForScore
+    try:
+        from safe_rlhf.models import AutoModelForScore
+    except (ImportError, AttributeError) as error:  # it is written for older versions of transformers
+        raise InputError(
+            f"backend safe_rlhf: the package safe_rlhf that is installed cannot be loaded here ({error}); leave "
+            "backend out, or install one that goes with this version of transformers"
+        ) from error
 
     weight_files(folder, "model", entry)
     return SafeRlhfScorer(AutoModelForScore.from_pretrained(str(folder), torch_dtype=dtype))

@@ -7,7 +7,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.io import InputError, read_json
+from pipeline.io import InputError, full_disk, read_json
 from pipeline.models import local_folder
 
 
@@ -15,7 +15,7 @@ def checkpoint_folder(path: str, entry: dict) -> str:
     """The local folder of a checkpoint: the path itself, or the hub's snapshot.
 
     Raises:
-        InputError: a local path that is no checkpoint.
+        InputError: a local path that is no checkpoint, or a hub id that cannot be had.
     """
     if local_folder(path):
         return path
@@ -24,7 +24,16 @@ def checkpoint_folder(path: str, entry: dict) -> str:
     patterns = ["*.json", "*.safetensors", "*.model", "*.txt", "*.jinja"]
     patterns += ["*.bin"] if entry.get("allow_pickle") else []
     patterns += ["*.py"] if entry.get("trust_remote_code") else []
-    return snapshot_download(path, revision=entry.get("revision"), allow_patterns=patterns)
+    try:
+        return snapshot_download(path, revision=entry.get("revision"), allow_patterns=patterns)
+    except (OSError, ValueError) as error:
+        if full_disk(error):
+            raise
+        reason = " ".join(str(error).split())
+        raise InputError(
+            f"{path}: the reward model cannot be had from the Hugging Face Hub ({reason}). Give a hub id that this "
+            "machine can reach or has in its cache, or a local folder"
+        ) from error
 
 
 def weight_files(folder: Path, stem: str, entry: dict) -> list[Path]:

@@ -34,7 +34,8 @@ class CausalScorer(nn.Module):
         positions = (attention_mask.cumsum(dim=1) - 1).clamp(min=0)
         hidden = self._hidden(input_ids, attention_mask, positions)
         index = torch.arange(attention_mask.size(1), device=attention_mask.device)
-        last = (self._ends(input_ids, attention_mask) * index).argmax(dim=1)
+        ends = attention_mask if self.passed_over is None else attention_mask * (input_ids != self.passed_over)
+        last = (ends * index).argmax(dim=1)
         return self._head(hidden[torch.arange(len(hidden), device=hidden.device), last])
 
     def forward_packed(self, input_ids: Tensor, attention_mask: Tensor, position_ids: Tensor, last: Tensor) -> Tensor:
@@ -43,7 +44,7 @@ class CausalScorer(nn.Module):
         Args:
             input_ids, position_ids: shape (B, T).
             attention_mask: additive, shape (B, 1, T, T), in the trunk's precision.
-            last: row and column of each text's last token, shape (2, N).
+            last: row and column of the token that each text is scored at, shape (2, N).
         """
         return self._head(self._hidden(input_ids, attention_mask, position_ids)[last[0], last[1]])
 
@@ -53,9 +54,10 @@ class CausalScorer(nn.Module):
             inputs["position_ids"] = position_ids
         return self.trunk(**inputs).last_hidden_state
 
-    def _ends(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        """Tokens that may be a text's last."""
-        return attention_mask
+    @property
+    def passed_over(self) -> int | None:
+        """A token that is never taken for a text's last, although it is attended; None where any may be it."""
+        return None
 
     def _head(self, hidden: Tensor) -> Tensor:
         """Scores, shape (N,), of hidden states of shape (N, hidden)."""
@@ -135,9 +137,9 @@ class CausalClassifier(CausalScorer):
     def head(self) -> nn.Module:
         return self.classifier.score
 
-    def _ends(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
-        pad = self.config.get_text_config().pad_token_id
-        return attention_mask if pad is None else attention_mask * (input_ids != pad)
+    @property
+    def passed_over(self) -> int | None:
+        return self.config.get_text_config().pad_token_id
 
 
 class EncoderClassifier(nn.Module):

@@ -51,7 +51,10 @@ class RewardModel:
         recorded = getattr(config, "text_format", None)
         default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
         self.text_format = entry.get("text_format") or recorded or default
-        self.sign = -1.0 if entry.get("reverse") else 1.0
+        reverse = entry.get("reverse")
+        if reverse is None:  # safe-rlhf's cost models say what they are
+            reverse = getattr(config, "score_type", None) == "cost"
+        self.sign = -1.0 if reverse else 1.0
         self.batch_size = batch_size or device.batch_sizes["score"]
         self.tokens = device.batch_sizes.get("score_tokens", TOKENS)
         self.max_length = entry.get("max_length") or self._own_maximum()
@@ -141,7 +144,7 @@ class RewardModel:
         """Scores of a batch's texts by their positions in `inputs`."""
         if any(row.shared for row in batch):
             ids = [text["input_ids"] for text in inputs]
-            tensors, texts = packed(batch, ids, self._padding(), self.device.dtype)
+            tensors, texts = packed(batch, ids, self._padding(), self.device.dtype, self.network.passed_over)
             values = self.network.forward_packed(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
         else:
             texts = [row.texts[0] for row in batch]

@@ -118,7 +118,7 @@ def test_every_published_key_is_there_and_usable():
             assert everything.entries["datasets"][prefix + size]["judge"] == prefix
             assert everything.judge_spec(prefix)["kind"] == "openai"
     assert everything.reward_spec("PM10", "beaver-cost")["reverse"] is True
-    assert everything.reward_spec("PP10", "beaver-reward")["reverse"] is False
+    assert not everything.reward_spec("PP10", "beaver-reward")["reverse"]
     assert everything.data_spec("OS0")["splits"] == {"train": "train", "eval": "validation"}
     assert everything.data_spec("U30")["limit"] == 30000
     assert everything.sft_spec("U10", "Qc7B")["model"]["path"] == "Qwen/Qwen1.5-7B-Chat"

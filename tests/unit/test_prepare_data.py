@@ -8,6 +8,7 @@ import pytest
 
 import prepare_data
 from pipeline.io import InputError, read_json, read_parquet, write_yaml
+from pipeline.job_state import clear_up
 from pipeline.world import all_prompts
 
 SCRIPT = Path(prepare_data.__file__)
@@ -48,6 +49,52 @@ def test_two_runs_give_the_same_bytes(tmp_path):
     (tmp_path / "two").mkdir()
     one, two = prepare(tmp_path / "one"), prepare(tmp_path / "two")
     assert all((one / name).read_bytes() == (two / name).read_bytes() for name in OUTPUTS)
+
+
+KILLED = """
+import time
+import prepare_data
+from pipeline.data import preparation
+
+def wait(*arguments):
+    print("ready", flush=True)
+    time.sleep(600)
+
+preparation.data_card = wait  # when all rows are on disk
+prepare_data.main(["--spec", "spec.yaml", "--output-dir", "results/data/one"])
+"""
+
+
+def test_what_a_killed_preparation_left_goes_with_the_next_one_and_at_the_end_of_any_run(tmp_path):
+    write_yaml(WORLD, tmp_path / "spec.yaml")
+    data = tmp_path / "results" / "data"
+    data.mkdir(parents=True)
+
+    def left() -> list[str]:
+        return sorted(path.name for path in data.iterdir() if path.name.startswith("."))
+
+    def start() -> subprocess.Popen:
+        environment = os.environ | {"PYTHONPATH": str(SCRIPT.parent)}
+        command = [sys.executable, "-c", KILLED]
+        process = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE, text=True)
+        assert process.stdout.readline() == "ready\n"
+        return process
+
+    def kill(process: subprocess.Popen) -> None:
+        process.kill()
+        process.wait()
+
+    first = start()
+    clear_up(tmp_path / "results")
+    assert len(left()) == 1, "a living job was robbed"
+    kill(first)
+    [name] = left()
+    second = start()  # the next attempt
+    assert len(left()) == 1 and left() != [name]
+    kill(second)
+    assert len(left()) == 1
+    clear_up(tmp_path / "results")
+    assert list(data.iterdir()) == []
 
 
 def test_messages_come_back_as_messages(tmp_path):

@@ -14,7 +14,7 @@ import jinja2
 import numpy as np
 import pandas as pd
 import pytest
-from fixtures_data import plain, row, write_jsonl
+from fixtures_data import plain, prepare_rows, row, write_jsonl
 from fixtures_report import CARD, EVIL, build_report, render
 from fixtures_results import DPO, DPR, build_results
 
@@ -145,6 +145,34 @@ def test_without_scored_splits_the_page_says_nothing_of_them(built, tmp_path):
     assert "Calibration on the dataset" not in content and 'id="cost"' in content
     columns = embedded(content, "responses-index")["groups"][0]["columns"]
     assert "rejected" not in [column["run"] for column in columns]
+
+
+def test_the_page_has_all_of_a_data_card(built, tmp_path):
+    rows = [
+        {"prompt": f"Is {number} or {number + 1} the larger?", "chosen": f"{number + 1}.", "rejected": "Both."}
+        for number in range(60)
+    ]
+    rows += [rows[0], {"prompt": "Why?", "chosen": "So.", "rejected": "So."}]
+    _, card = prepare_rows(tmp_path, rows, near_duplicates=0.8, limit=50)
+    assert card["dropped"]["duplicate"] == card["dropped"]["equal_responses"] == 1 and len(card["samples"]) == 5
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    write_json(card, tmp_path / "card.json")
+    section = render(tmp_path).read_text().split('<section id="data">')[1].split("</section>")[0]
+    text = " ".join(" ".join(Page(section).text).split())
+    assert f"rows_in {card['rows_in']} rows_out {card['rows_out']}" in text
+    for reason, count in card["dropped"].items():
+        assert f" {reason} {count} " in text
+    overlap = card["contamination"]
+    shown = [f"{name} {overlap[name]}" for name in ("words", "eval_prompts", "shared", "share")]
+    assert f"contamination {' '.join(shown)}" in text and "near_duplicates threshold 0.8" in text
+    for sample in card["samples"]:
+        assert f"{sample['prompt']} {sample['chosen']} {sample['rejected']}" in text
+    for title in ("Characters of a response", "Margin of a pair"):
+        assert title in text
+    for histogram, series in (("response_characters", ("chosen", "rejected")), ("margin", ("pairs",))):
+        for name in series:
+            assert sum(card["histograms"][histogram][name]) == card["rows_out"]
+    assert section.count('class="histogram"') == 2
 
 
 def test_a_faulty_calibration_is_named(built, tmp_path):

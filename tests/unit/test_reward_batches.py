@@ -100,6 +100,28 @@ def test_shared_prompts_give_the_same_scores(text_format, tmp_path):
     assert model.shares_prompts == (text_format != "deberta")
 
 
+@pytest.mark.parametrize("prompt", PROMPTS[2:4])
+def test_a_text_that_ends_in_the_pad_token_is_scored_at_the_same_place_with_a_shared_prompt(prompt, tmp_path):
+    """Like transformers a classifier passes over its pad token; here that is the end which every text has."""
+    tokenizer = chat_tokenizer()
+    tokenizer.pad_token = tokenizer.eos_token
+    tokenizer.chat_template = "{% for message in messages %}{{ message['content'] }}{% endfor %}{{ eos_token }}"
+    torch.manual_seed(4)
+    config = trunk_config("qwen2", tokenizer, num_labels=1, **ROOM)
+    classifier = AutoModelForSequenceClassification.from_config(config)
+    classifier.save_pretrained(tmp_path)
+    tokenizer.save_pretrained(tmp_path)
+    model = load(tmp_path, "chat_template")
+    prompts, responses = [prompt] * 3, ["", *RESPONSES[1:3]]
+    inputs = [text["input_ids"] for text in model.inputs(prompts, responses)]
+    assert all(ids[-1] == config.pad_token_id for ids in inputs)
+    assert any(row.shared for row in packed_rows(inputs, [range(3)]))
+    with torch.no_grad():
+        logits = [classifier.eval()(torch.tensor([ids])).logits[0, 0].item() for ids in inputs]
+    assert model.score(prompts, responses) == pytest.approx(logits, abs=1e-5)
+    assert model.score_once(prompts, responses) == pytest.approx(logits, abs=1e-5)
+
+
 def test_pairs_with_long_prompts_share_them(tmp_path, monkeypatch):
     save_model(tmp_path, "beaver")
     model, seen = load(tmp_path, "beaver"), []

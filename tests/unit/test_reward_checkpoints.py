@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import sys
 
 import pytest
 import torch
@@ -10,6 +11,7 @@ from peft import LoraConfig, get_peft_model
 from safetensors.torch import load_file, save_file
 from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
 
+from pipeline import reward_checkpoints
 from pipeline.io import InputError, read_json
 from pipeline.reward_checkpoints import load_reward_network, save_score_model
 from pipeline.reward_files import content_hash
@@ -240,17 +242,35 @@ def test_four_bits_need_cuda(tmp_path):
         scores(tmp_path, load_in_4bit=True)
 
 
-@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no CUDA device, which 4-bit weights need")
 @pytest.mark.parametrize("kind", ["score model", "classifier"])
-def test_four_bits_are_near_the_scores(kind, tmp_path):
+def test_four_bits_are_near_the_scores(kind, tmp_path, monkeypatch):
+    """By the real bitsandbytes, which has 4 bits on a CPU too, though too slow to be offered."""
     pytest.importorskip("bitsandbytes", reason="bitsandbytes is not installed, which 4-bit weights need")
-    save_classifier(tmp_path) if kind == "classifier" else save_headed(
-        tmp_path, "LlamaForScore", "llama", llama_tokenizer(), trunk={"initializer_range": 0.02}
-    )
-    network = load_reward_network(str(tmp_path), {"load_in_4bit": True}, torch.bfloat16, "cuda")
-    exact = load_reward_network(str(tmp_path), {}, torch.float32, "cuda")
-    ids = torch.tensor([[1, 5, 6, 9]], device="cuda")
-    assert network(ids, torch.ones_like(ids)).item() == pytest.approx(exact(ids, torch.ones_like(ids)).item(), abs=0.3)
+    place = "cuda" if torch.cuda.is_available() else "cpu"
+    if place == "cpu":
+        offered = reward_checkpoints.four_bit
+        monkeypatch.setattr(
+            reward_checkpoints, "four_bit", lambda what, dtype, place, **rest: offered(what, dtype, "cuda", **rest)
+        )
+    trunk = {"initializer_range": 0.02, "hidden_size": 64, "intermediate_size": 128}  # wide enough for blocks of 64
+    if kind == "classifier":
+        tokenizer = chat_tokenizer()
+        torch.manual_seed(3)
+        config = trunk_config("qwen2", tokenizer, num_labels=1, **trunk)
+        AutoModelForSequenceClassification.from_config(config).save_pretrained(tmp_path)
+        tokenizer.save_pretrained(tmp_path)
+    else:
+        save_headed(tmp_path, "LlamaForScore", "llama", llama_tokenizer(), trunk=trunk)
+    network = load_reward_network(str(tmp_path), {"load_in_4bit": True}, torch.bfloat16, place)
+    held = {type(module).__name__ for module in network.trunk.modules()}
+    assert "Linear4bit" in held and "Linear" not in held
+    [head] = [module for name, module in network.named_modules() if name.split(".")[-1] in ("score", "score_head")]
+    assert type(head) is torch.nn.Linear and head.weight.dtype == torch.float32
+    exact = load_reward_network(str(tmp_path), {}, torch.float32, place)
+    ids = torch.tensor([[1, 5, 6, 9]], device=place)
+    score, wanted = (each(ids, torch.ones_like(ids)) for each in (network, exact))
+    assert score.dtype == torch.float32 and score.item() != wanted.item()
+    assert score.item() == pytest.approx(wanted.item(), abs=0.25 * head.weight.norm().item())
 
 
 def test_the_package_safe_rlhf_gives_the_same_scores(tmp_path):
@@ -259,12 +279,72 @@ def test_the_package_safe_rlhf_gives_the_same_scores(tmp_path):
     assert scores(tmp_path, backend="safe_rlhf") == pytest.approx(scores(tmp_path), abs=1e-5)
 
 
+# What safe_rlhf has under these names, as far as scoring goes: a stand-in where the package is not installed.
+SAFE_RLHF = """
+from types import SimpleNamespace
+
+import torch
+from torch import nn
+from transformers import LlamaModel, LlamaPreTrainedModel
+
+
+class Normalizer(nn.Module):
+    def __init__(self):
+        super().__init__()
+        for name in ("mean", "var", "count"):
+            self.register_buffer(name, torch.zeros(1))
+
+
+class AutoModelForScore(LlamaPreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = LlamaModel(config)
+        self.score_head = nn.Linear(config.hidden_size, config.score_dim, bias=config.bias)
+        self.normalizer = Normalizer()
+        self.post_init()
+
+    def forward(self, input_ids, attention_mask=None):
+        assert attention_mask is not None
+        scores = self.score_head(self.model(input_ids, attention_mask=attention_mask)[0]).float()
+        end_index = torch.cat([mask.nonzero()[-1] for mask in attention_mask])
+        end_scores = scores[torch.arange(len(scores)), end_index]
+        normal = self.normalizer
+        return SimpleNamespace(scores=scores, end_scores=(end_scores - normal.mean) / normal.var.sqrt())
+"""
+
+
+@pytest.mark.parametrize("source", [SAFE_RLHF, "from transformers import NoSuchThing"])
+def test_the_backend_safe_rlhf_takes_what_that_package_gives(source, tmp_path, monkeypatch):
+    if importlib.util.find_spec("safe_rlhf"):
+        pytest.skip("safe_rlhf is installed, which is compared with by itself")
+    folder, package = tmp_path / "model", tmp_path / "packages" / "safe_rlhf"
+    save_headed(folder, "LlamaForScore", "llama", llama_tokenizer("<pad>"), bias=True, mean=1.0, var=4.0)
+    package.mkdir(parents=True)
+    (package / "__init__.py").write_text("")
+    (package / "models.py").write_text(source)
+    monkeypatch.syspath_prepend(package.parent)
+    for name in ("safe_rlhf", "safe_rlhf.models"):  # so that they are forgotten again
+        monkeypatch.setitem(sys.modules, name, None)
+        monkeypatch.delitem(sys.modules, name)
+    if source == SAFE_RLHF:
+        assert scores(folder, backend="safe_rlhf") == pytest.approx(scores(folder), abs=1e-5)
+        assert "safe_rlhf.models" in sys.modules
+        return
+    with pytest.raises(InputError, match=r"backend safe_rlhf: .* cannot be loaded here .*NoSuchThing"):
+        scores(folder, backend="safe_rlhf")
+
+
 def test_a_backend_that_is_not_installed_is_refused(tmp_path):
     if importlib.util.find_spec("safe_rlhf"):
         pytest.skip("safe_rlhf is installed")
     save_headed(tmp_path, "LlamaForScore", "llama", llama_tokenizer())
     with pytest.raises(InputError, match="the package safe_rlhf is not installed"):
         scores(tmp_path, backend="safe_rlhf")
+
+
+def test_a_hub_id_that_cannot_be_had_is_named():
+    with pytest.raises(InputError, match=r"nobody/nothing: the reward model cannot be had .* Give a hub id"):
+        scores("nobody/nothing")
 
 
 # what a checkpoint says of itself

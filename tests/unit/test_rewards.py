@@ -88,7 +88,7 @@ def test_a_headed_score_is_the_heads_at_the_last_token(name, pad_token, tmp_path
             last = trunk(torch.tensor([ids])).last_hidden_state[0, -1]
         score = (weight[0] @ last).item() + (0 if bias is None else bias.item())
         expected.append(NORMALIZERS.get(name, float)(score))
-    assert scores_in_batches(tmp_path) == pytest.approx(expected, abs=1e-5)
+    assert scores_in_batches(tmp_path, reverse=False) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("side", ["left", "right"])

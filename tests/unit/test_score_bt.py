@@ -113,6 +113,20 @@ def test_a_cost_model_is_reversed_with_the_switch_and_with_the_spec(model, tmp_p
         assert turned["bt_prob"].to_numpy() == pytest.approx(1 - as_it_is["bt_prob"].to_numpy(), abs=1e-12)
 
 
+def test_a_checkpoint_that_says_it_is_a_cost_model_is_reversed_unless_told_otherwise(model, tmp_path):
+    save_headed(tmp_path / "cost", "LlamaForScore", "llama", llama_tokenizer(), bias=True, score_type="cost")
+    path = save(pairs(), tmp_path / "mine.parquet")
+    reward = score(model, path, tmp_path / "reward")
+    spec = tmp_path / "spec.yaml"
+    spec.write_text(yaml.safe_dump({"name": "cost", "path": "x", "reverse": None}))
+    for number, arguments in enumerate(([], ["--reverse"], ["--spec", str(spec)])):
+        turned = score(tmp_path / "cost", path, tmp_path / f"cost{number}", *arguments)
+        for name in NEW[:2]:
+            assert turned[name].to_numpy() == pytest.approx(-reward[name].to_numpy(), abs=0)
+    told = score(tmp_path / "cost", path, tmp_path / "told", "--no-reverse")
+    assert told.select(NEW).equals(reward.select(NEW))
+
+
 def test_the_text_format_can_be_given(model, tmp_path):
     path = save(pairs(), tmp_path / "mine.parquet")
     scored = score(model, path, tmp_path / "plain", "--text_format", "plain")
@@ -298,6 +312,7 @@ def test_a_table_that_cannot_be_scored_is_refused_with_its_place(table, message,
     ("arguments", "message"),
     [
         (["--spec", "x.yaml", "--reverse"], "stand in the file of --spec"),
+        (["--spec", "x.yaml", "--no-reverse"], "stand in the file of --spec"),
         (["--spec", "x.yaml", "--text_format", "plain"], "stand in the file of --spec"),
         (["--text_format", "latin"], "invalid choice: 'latin'"),
         (["--per_device_evalreward_batch_size", "0"], "must be at least 1"),

@@ -15,6 +15,7 @@ from pipeline.data.columns import MESSAGES, TEXT, joined_texts
 from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import length_rule
 from pipeline.data.loading import Batch
+from pipeline.data.splitting import prompt_place
 from pipeline.io import InputError
 
 Value = str | list[dict[str, str]]
@@ -74,13 +75,16 @@ class RowFilter:
         """What later steps need to know of each pair without its text.
 
         Returns:
-            prompt: uint64, the prompt_id as a number. digest: uint64 of shape (rows, 2), equal for equal rows.
-            chosen_characters, rejected_characters: int32. score_margin: float64, chosen minus rejected, where the
-            source has scores. bt_prob: float64, where labels are drawn from it. prompt_bands, prompt_sketch,
-            response_bands, response_sketch: see `duplicates.sketches`, where near duplicates are looked for.
+            prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
+            shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
+            chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
+            prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
+            duplicates are looked for.
         """
         texts = {name: joined_texts(pairs, name) for name in ("prompt", "chosen", "rejected")}
         records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
+        places = b"".join(prompt_place(number, self.spec.get("seed", 42)) for number in ids)
+        records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
         for name in ("chosen", "rejected"):
             characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
             records[f"{name}_characters"] = characters

@@ -33,6 +33,7 @@ from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import Shelf, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
 from pipeline.io import InputError, scratch_folder, write_json
+from pipeline.job_state import PREPARATION
 from pipeline.ownership import end_with
 
 PROGRESS_ROWS = 100_000
@@ -65,7 +66,7 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     folder = Path(folder)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
-    with scratch_folder(_existing(folder), f".prepare-{folder.name}-") as scratch:
+    with scratch_folder(_existing(folder), f"{PREPARATION}{folder.name}-") as scratch:
         shelf, kept = Shelf(scratch), []
         train, rows_in = collect(spec, sources["train"], shelf, kept, dropped, processes)
         own_eval = None
@@ -235,17 +236,19 @@ def write_split(shelf: Shelf, rows: np.ndarray, labels: dict[str, np.ndarray], p
     parts = [slice(start, start + PIECE_ROWS) for start in range(0, max(len(rows), 1), PIECE_ROWS)]
     with (
         pq.ParquetWriter(path, _schema(shelf.schema, labels), compression="zstd") as writer,
-        ThreadPoolExecutor(1) as reader,
+        ThreadPoolExecutor(2) as aside,
     ):
-        ahead = reader.submit(shelf.gather, rows[parts[0]])
+        ahead = aside.submit(shelf.gather, rows[parts[0]])
         for part, following in zip(parts, [*parts[1:], None], strict=True):
             piece = ahead.result()
-            if following:  # read while this one is written
-                ahead = reader.submit(shelf.gather, rows[following])
-            if see:
-                see(joined_texts(piece, "prompt"))
+            # While this one is written, it is looked at and the following one is read.
+            seen = aside.submit(see, joined_texts(piece, "prompt")) if see else None
+            if following:
+                ahead = aside.submit(shelf.gather, rows[following])
             piece = _swapped(piece, {name: values[part] for name, values in labels.items()})
             writer.write_table(piece.cast(_schema(shelf.schema, labels)))
+            if seen:
+                seen.result()
 
 
 def _swapped(pairs: pa.Table, labels: dict[str, np.ndarray]) -> pa.Table:

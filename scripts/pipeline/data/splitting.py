@@ -37,6 +37,11 @@ REASONS = (
 Records = dict[str, np.ndarray]
 
 
+def prompt_place(prompt_id: str, seed: int) -> bytes:
+    """Where a prompt stands among others, as 8 bytes: those that come first are held out."""
+    return hashlib.sha256(f"{seed}:{prompt_id}".encode()).digest()[:8]
+
+
 def shuffled(rows: np.ndarray, seed: int) -> np.ndarray:
     """The rows in a seeded order."""
     return rows[np.random.default_rng(seed).permutation(len(rows))]
@@ -69,7 +74,7 @@ def split(spec: dict, records: Records, rows: np.ndarray, dropped: Counter) -> d
 
     Args:
         spec: a data spec.
-        records: prompt and group of every row.
+        records: prompt, place and group of every row.
         rows: numbers of the rows to split.
         dropped: counter of dropped rows, which is added to.
 
@@ -79,7 +84,7 @@ def split(spec: dict, records: Records, rows: np.ndarray, dropped: Counter) -> d
     Raises:
         InputError: a split would be empty.
     """
-    prompts, groups = _ordered_prompts(records, rows, spec.get("seed", 42))
+    prompts, groups = _ordered_prompts(records, rows)
     eval_count = _count(spec, "eval", len(prompts))
     if eval_count is None:
         raise InputError(f"dataset {spec['name']}: it needs eval_share, eval_size, or splits.eval")
@@ -102,7 +107,7 @@ def split_with_own_eval(
     spec: dict, records: Records, train: np.ndarray, own_eval: np.ndarray, dropped: Counter
 ) -> dict[str, np.ndarray]:
     """Keep the source's eval split, one row per prompt, and take its prompts and those near to them out of train."""
-    prompts, _ = _ordered_prompts(records, own_eval, spec.get("seed", 42))
+    prompts, _ = _ordered_prompts(records, own_eval)
     if not len(prompts):
         refuse_empty(spec, "eval", dropped, "no prompts are left after filtering")
     prompts = prompts[: spec.get("eval_size")]
@@ -131,11 +136,10 @@ def _count(spec: dict, split: str, prompts: int) -> int | None:
     return size if size is not None else max(math.ceil(share), round(share * prompts))
 
 
-def _ordered_prompts(records: Records, rows: np.ndarray, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _ordered_prompts(records: Records, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """The distinct prompts and their groups, in an order that depends on the seed and on each prompt's id alone."""
     prompts, first = np.unique(records["prompt"][rows], return_index=True)
-    keys = (hashlib.sha256(f"{seed}:{prompt:016x}".encode()).digest()[:8] for prompt in prompts.tolist())
-    order = np.argsort(np.frombuffer(b"".join(keys), ">u8"), kind="stable")
+    order = np.argsort(records["place"][rows[first]], kind="stable")
     return prompts[order], records["group"][rows[first[order]]]
 
 
