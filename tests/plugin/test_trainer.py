@@ -817,19 +817,19 @@ def test_a_pair_is_what_is_trained_on(sail_trainer, tokenizer, mode):
         return [float(len(completion)) for completion in completions]
 
     longest = max(len(tokenizer(row["prompt"])["input_ids"]) for row in rows(64))
-    trainer = sail_trainer(g=1.0, reward_funcs=score, truncation_mode=mode, max_length=longest - 1)
+    trainer = sail_trainer(g=1.0, reward_funcs=score, rollout_prompts=64, truncation_mode=mode, max_length=longest + 3)
     seen = spy_on_batches(trainer)
     trainer._refill()
     pairs = list(trainer.pool.pairs)
-    assert any(len(pair.prompt_ids) + len(ids) == longest - 1 for pair in pairs for ids in pair.response_ids)
+    assert any(len(pair.prompt_ids) + len(ids) == longest + 3 for pair in pairs for ids in pair.response_ids)
     trainer.train()
     for batch in seen:
         for row in range(8):
             _, *responses = completions_of(batch.after, row)
             for ids in responses:
                 assert tokenizer.decode(ids, skip_special_tokens=True) in scored
-    if mode == "keep_end":
-        assert all(0 < len(pair.prompt_ids) <= longest - 7 for pair in pairs)
+    longest_left = max(len(pair.prompt_ids) for pair in pairs)
+    assert longest_left == (longest if mode == "keep_start" else longest - 3)
 
 
 @pytest.mark.parametrize("mode", ["keep_start", "keep_end"])
