@@ -10,8 +10,9 @@ from typing import Any
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
+from sail.generation import sample_responses
 from sail.objective import DPR
-from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order, sample_responses
+from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
 from sail.sharding import whole_parameters
 
 
