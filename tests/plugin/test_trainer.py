@@ -353,8 +353,14 @@ def test_pairs_are_used_in_order_and_never_beyond_their_age(sail_trainer):
 
 def test_a_pair_may_stand_for_several_rows(sail_trainer):
     once, thrice = (sail_trainer(p=1.0, max_steps=4, max_age=4, rollout_reuse=reuse) for reuse in (1, 3))
+    seen = spy_on_batches(thrice)
     for trainer in (once, thrice):
         trainer.train()
+    for batch in seen:  # rows of one pair have one number, by which the leave-one-out baseline tells them apart
+        contents = [str(completions_of(batch.after, row)) for row in range(8)]
+        numbers = batch.pairs.tolist()
+        assert [contents.index(one) for one in contents] == [numbers.index(one) for one in numbers]
+    assert len(set(seen[0].pairs.tolist())) == 6
     assert set(logged(once, "sail/reuse")) == {0.0}
     # six pairs a refill, eight rows a step: of the first step's rows six are first uses and two second ones
     assert logged(thrice, "sail/reuse") == [2 / 8, (4 * 1 + 4 * 2) / 8, (2 * 2) / 8, (6 * 1 + 2 * 2) / 8]
@@ -636,7 +642,7 @@ def nothing_expected():
 
 
 @pytest.mark.parametrize("adapter", ["new", "trained"])
-@pytest.mark.parametrize("fails", [None, "reward", "generate"])
+@pytest.mark.parametrize("fails", [None, "reward", "generate", "reference"])
 def test_lora_trains_with_dpr_and_is_left_as_it_was(sail_trainer, checkpoint, adapter, fails, monkeypatch):
     """The reference of a new adapter is the base model, that of a trained one its copy as it was at the start."""
     model = AutoModelForCausalLM.from_pretrained(checkpoint)
@@ -680,6 +686,14 @@ def test_lora_trains_with_dpr_and_is_left_as_it_was(sail_trainer, checkpoint, ad
             return sample(*args, **settings)
 
         monkeypatch.setattr(sail.sampling, "sample_responses", failing)
+    if fails == "reference":
+
+        def fail(module, args, given):
+            if not torch.is_grad_enabled() and "labels" in given and len(states) > 1:
+                assert adapter_state(trainer.model) != states[0], "the reference's adapter is at work"
+                raise RuntimeError("out of memory")
+
+        trainer.model.register_forward_pre_hook(fail, with_kwargs=True)
     seen = spy_on_batches(trainer)
     with pytest.raises(RuntimeError, match="out of") if fails else nothing_expected():
         trainer.train()
