@@ -141,8 +141,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
         inputs, routes, pairs = self._replace_rows(inputs, routes)
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
-        if not self.args.has_dpo_loss:
-            inputs = self._label_by_policy(model, inputs, routes)
+        if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
+            inputs = self._label_by_policy(inputs, routes)
         recorder = Recorder(model)
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
@@ -217,14 +217,13 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS})
         return examples
 
-    def _label_by_policy(self, model, inputs: dict, routes: torch.Tensor) -> dict:
+    def _label_by_policy(self, inputs: dict, routes: torch.Tensor) -> dict:
         """The batch with a label drawn from the policy on DDP and DPP rows: with it such a row is a pair as any other.
 
-        Only where the loss is not DPO's, for which the expectation over both labels has a closed form.
+        Only where the loss is not DPO's, for which the expectation over both labels has a closed form. It is asked of
+        the model itself: a wrapper that spreads it over processes would wait for the others here.
         """
-        if not ((routes == DDP) | (routes == DPP)).any():
-            return inputs
-        recorder = Recorder(model)
+        recorder = Recorder(self.model)
         with torch.no_grad():
             recorder.forward(inputs)
         chosen, rejected = (

@@ -798,7 +798,7 @@ def test_the_policy_labels_by_the_implicit_reward_of_the_divergence(make, sail_t
     assert max(right) - min(right) > 0.05
     turned, size = torch.zeros(8), 400
     for _ in range(size):
-        after = trainer._label_by_policy(trainer.model, inputs, torch.full((8,), DDP))
+        after = trainer._label_by_policy(inputs, torch.full((8,), DDP))
         turned += (after["input_ids"][:8] != inputs["input_ids"][:8]).any(1)
     for share, keep in zip((turned / size).tolist(), right, strict=True):
         assert share == pytest.approx(1 - keep, abs=3.5 * math.sqrt(keep * (1 - keep) / size) + 1e-6)
