@@ -32,7 +32,7 @@ LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 # Per benchmark: the cases that take turns; the first is what the others are measured against.
 BENCHMARKS = {
     "steps": [{"trainer": "dpo"}, {"trainer": "off"}, {"trainer": "ddp"}],
-    "online": [{"trainer": "online_dpo"}, {"trainer": "dpr_all"}, {"trainer": "dpo_plain"}],
+    "online": [{"trainer": "online_dpo"}, {"trainer": "dpr_all"}, {"trainer": "dpo_nothing_sampled_the_floor"}],
     "sweep": [{"trainer": "reference_each"}, {"trainer": "reference_shared"}],
     "length": [{"trainer": "dpr_fixed", "tokens": tokens} for tokens in LENGTHS],
     "size": [{"trainer": "dpr_fixed", "width": width} for width in WIDTHS],
@@ -290,7 +290,7 @@ CASES = {
     "ddp": sail_steps(r=0.4),
     "online_dpo": online_dpo,
     "dpr_all": dpr_all,
-    "dpo_plain": dpo_plain,
+    "dpo_nothing_sampled_the_floor": dpo_plain,
     "reference_each": sweep(shared=False),
     "reference_shared": sweep(shared=True),
     "dpr_fixed": dpr_fixed,

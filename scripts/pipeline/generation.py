@@ -11,7 +11,7 @@ from pipeline.devices import Device
 from pipeline.pieces import Pieces, random_state, restore_random_state
 from pipeline.processes import gathered, is_first_process, own_share
 from pipeline.templates import Text, as_text, prompt_token_ids
-from sail.rollouts import sample_responses
+from sail.generation import sample_responses
 
 # The decoding whose responses follow the policy's own distribution.
 PLAIN_SAMPLING = {"do_sample": True, "temperature": 1.0, "top_p": 1.0}

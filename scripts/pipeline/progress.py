@@ -66,6 +66,8 @@ def count_responses(model, total: int, seconds: float = SECONDS) -> None:
             if progress.done >= progress.total:
                 progress.start()
         else:
+            # A cache of what equal prompts share was made for fewer rows.
+            open_rows = max(open_rows, len(options["input_ids"]))
             progress.tell()
         return generate(*arguments, **options)
 

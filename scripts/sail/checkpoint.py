@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
-from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR
+from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
 
 def state_path(folder: str | Path, rank: int) -> Path:
@@ -122,10 +122,20 @@ class Resumable:
         return sampler
 
     def _save_checkpoint(self, model, trial):
-        super()._save_checkpoint(model, trial)
-        folder = f"{self._get_output_dir(trial=trial)}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        # The parent would delete the last whole checkpoint before this one is whole.
+        limit, self.args.save_total_limit = self.args.save_total_limit, None
+        try:
+            super()._save_checkpoint(model, trial)
+        finally:
+            self.args.save_total_limit = limit
+        run_folder = self._get_output_dir(trial=trial)
         state = self._state() | {"order": self._order and self._order.drawn}
+        folder = f"{run_folder}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         save_state(state, folder, self.accelerator.process_index)
+        if limit is not None:
+            self.accelerator.wait_for_everyone()
+            if self.args.should_save:
+                rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
 
     def _load_rng_state(self, checkpoint):
         super()._load_rng_state(checkpoint)

@@ -1,5 +1,6 @@
 """`SAILConfig`: the parent's arguments and what SAIL adds to them."""
 
+import math
 from dataclasses import dataclass, field
 
 from trl import DPOConfig
@@ -15,6 +16,9 @@ class SAILConfig(DPOConfig):
 
     Each row of a training batch is routed on its own: to DDP with probability r, to DPP with p, to DPR with g; else it
     stays an offline DPO row. With r = p = g = 0 the trainer is `trl.DPOTrainer`.
+
+    With rho, pi, gamma and revkl at 0 it is the plain mixture: routed rows are pairs as any others, for which each loss
+    type and f-divergence of the parent is defined.
 
     So that the offline data is seen as often as plain DPO sees it, the number of epochs is divided by 1 − r − p − g.
 
@@ -64,13 +68,13 @@ class SAILConfig(DPOConfig):
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
-        for name in ("max_new_tokens", "prompts", "batch_size", "reuse"):
-            if getattr(self, f"rollout_{name}") < 1:
-                raise ValueError(f"rollout_{name} must be at least 1, not {getattr(self, f'rollout_{name}')}")
+        for name in ("rollout_max_new_tokens", "rollout_prompts", "rollout_batch_size", "rollout_reuse"):
+            if not getattr(self, name) >= 1 or getattr(self, name) % 1:
+                raise ValueError(f"{name} must be a whole number of at least 1, not {getattr(self, name)}")
         for name in ("revkl", "max_age", "upstream_scale"):
-            if not getattr(self, name) >= 0:
-                raise ValueError(f"{name} must not be negative, not {getattr(self, name)}")
-        if self.rollout_temperature <= 0 or not 0 < self.rollout_top_p <= 1:
+            if not 0 <= getattr(self, name) < math.inf:
+                raise ValueError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
+        if not 0 < self.rollout_temperature < math.inf or not 0 < self.rollout_top_p <= 1:
             raise ValueError(
                 f"rollout_temperature must be > 0 and rollout_top_p in (0, 1], "
                 f"not {self.rollout_temperature} and {self.rollout_top_p}"
@@ -89,23 +93,34 @@ class SAILConfig(DPOConfig):
         """r + p + g, rounded to absorb the error of summing decimal fractions."""
         return round(self.r + self.p + self.g, 12)
 
+    @property
+    def has_dpo_loss(self) -> bool:
+        """Whether the parent's loss is ℓ(Δ) = −log σ(Δ) itself, which the extra gradients are derived from."""
+        own_weights = self.use_weighting or self.loss_weights not in (None, [1])
+        return self.loss_type == ["sigmoid"] and self.f_divergence_type == "reverse_kl" and not own_weights
+
     def _check_parent_settings(self):
-        if self.loss_type != ["sigmoid"]:
-            raise ValueError(
-                f"the extra gradients are defined for loss_type=['sigmoid'], not {self.loss_type}: "
-                "set loss_type='sigmoid', or r = p = g = 0"
-            )
-        if self.f_divergence_type != "reverse_kl":
-            raise ValueError(
-                f"the extra gradients are defined for f_divergence_type='reverse_kl', not {self.f_divergence_type!r}: "
-                "set it so, or r = p = g = 0"
-            )
-        changed = {
-            "use_weighting": self.use_weighting,
-            "sync_ref_model": self.sync_ref_model,
-            "ld_alpha": self.ld_alpha is not None,
-            "loss_weights": self.loss_weights not in (None, [1]),
-        }
-        for name, is_set in changed.items():
+        weights = {"rho": self.r * self.rho, "pi": self.p * self.pi, "gamma": self.g * self.gamma, "revkl": self.revkl}
+        plain = " = ".join([*(name for name, weight in weights.items() if weight > 0), "0"])
+        if plain != "0":
+            for name, right in (("loss_type", ["sigmoid"]), ("f_divergence_type", "reverse_kl")):
+                if (value := getattr(self, name)) != right:
+                    raise ValueError(
+                        f"the extra gradients are defined for {name}={right!r}, not {value!r}: "
+                        f"set it so, or {plain} (the plain mixture)"
+                    )
+            for name, is_set in (
+                ("use_weighting", self.use_weighting),
+                ("loss_weights", self.loss_weights not in (None, [1])),
+            ):
+                if is_set:
+                    raise ValueError(
+                        f"{name} changes the objective that the extra gradients belong to: leave it unset, "
+                        f"or set {plain} (the plain mixture)"
+                    )
+        for name, is_set in (("sync_ref_model", self.sync_ref_model), ("ld_alpha", self.ld_alpha is not None)):
             if is_set:
-                raise ValueError(f"{name} changes the objective that the extra gradients belong to: leave it unset")
+                raise ValueError(
+                    f"{name} changes the log-probabilities that online rows are labelled and kept with: "
+                    "leave it unset, or set r = p = g = 0"
+                )

@@ -35,6 +35,26 @@ def pair_loss(margin: Tensor) -> Tensor:
     return -F.logsigmoid(margin)
 
 
+def divergence_scores(log_ratios: Tensor, divergence: str, alpha: float = 1.0) -> Tensor:
+    """f'(t), t = π_θ/π_ref, up to a constant: the implicit reward over β with an f-divergence in place of the KL.
+
+    The policy prefers the response with the higher one, p_θ(a ≻ b) = σ(β·(f'(t_a) − f'(t_b))); for the reverse KL,
+    f(t) = t·log t, that is equation 1.
+
+    Args:
+        log_ratios: log π_θ/π_ref, any shape.
+        divergence: `f_divergence_type` of `trl.DPOConfig`.
+        alpha: of the α-divergence; the reverse KL at 1.
+    """
+    if divergence == "forward_kl":  # f = −log t
+        return -torch.exp(-log_ratios)
+    if divergence == "js_divergence":  # f = t·log t − (t + 1)·log((t + 1)/2)
+        return F.logsigmoid(log_ratios)
+    if divergence == "alpha_divergence" and abs(alpha - 1) >= 1e-6:
+        return torch.exp((alpha - 1) * log_ratios) / (alpha - 1)
+    return log_ratios
+
+
 def label_entropy(margin: Tensor) -> Tensor:
     """Binary entropy of p_θ = σ(Δ) in nats, shape (B,): the expected ℓ when the policy itself draws the label."""
     preference = torch.sigmoid(margin)

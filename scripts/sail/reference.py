@@ -34,3 +34,15 @@ class Recorder:
         outputs = self.model(*args, **kwargs)
         self.log_probs = outputs.log_probs
         return outputs
+
+    def forward(self, inputs: dict) -> None:
+        """Run the policy on a batch as the parent's loss does."""
+        labels = inputs["input_ids"].masked_fill(inputs["completion_mask"] == 0, -100)
+        known = {key: value for key, value in inputs.items() if key not in (*REFERENCE_COLUMNS, "completion_mask")}
+        self(**known, labels=labels, use_cache=False, fused_lm_head=True)
+
+    def logps(self, inputs: dict) -> tuple:
+        """s_θ of the chosen and the rejected responses of the batch that was run last, shape (B,) each."""
+        # Adapters of virtual tokens put them before the real ones.
+        tokens = inputs["completion_mask"].size(1) - 1
+        return self.log_probs[:, -tokens:].sum(dim=1).chunk(2)

@@ -2,14 +2,17 @@
 
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from itertools import islice
 from typing import Any
 
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
-from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, sample_responses
+from sail.generation import sample_responses
+from sail.objective import DPR
+from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
 from sail.sharding import whole_parameters
 
 
@@ -22,10 +25,33 @@ class SamplesPairs:
     model_wrapped: Any
     data_collator: Any
     pool: RolloutPool
+    train_dataset: Any
+    state: Any
+    reward_function: Any
     _sharded: bool
     _tokenizer: Any
     _rollout_rng: random.Random
     _reference_logps: Callable
+
+    def _walk_prompts(self, drawn: int):
+        """Take up this process's order of prompts behind those that were drawn before."""
+        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
+        self._prompt_rows = islice(prompt_order(len(self.train_dataset), self.args.seed, rank, processes), drawn, None)
+        self._prompts_drawn = drawn
+
+    def _next_pair(self, route: int) -> RolloutPair | None:
+        """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
+        refilled = self._sharded  # there no rank may sample alone
+        while True:
+            if not len(self.pool):
+                if refilled:
+                    return None
+                self._refill()
+                refilled = True
+            pair = self.pool.take()
+            # The published code drops pairs that carry no preference; the exact gradient needs them.
+            if self.args.estimator == "exact" or not (pair.identical or (route == DPR and pair.tied)):
+                return pair
 
     def _refill_together(self, wanted: int):
         """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
@@ -45,8 +71,42 @@ class SamplesPairs:
         started = time.perf_counter()
         rows = [self.train_dataset[row] for row in islice(self._prompt_rows, self.args.rollout_prompts)]
         self._prompts_drawn += len(rows)
+        with self._aside():
+            pairs = self._sample_pairs(rows)
+        responses = [ids for pair in pairs for ids in pair.response_ids]
+        self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
+        self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
+        self.pool.extend(pairs)
+        seconds = time.perf_counter() - started
+        self._log("sail/rollouts_per_second", len(responses) / seconds)
+        self.rollout_seconds += seconds
+
+    @contextmanager
+    def _aside(self) -> Iterator[None]:
+        """Do what training does not notice: the model's mode and the global random state are afterwards as before."""
+        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
+        training = self.model.training
+        with torch.random.fork_rng(devices=devices):
+            torch.manual_seed(self._rollout_rng.getrandbits(63))
+            self.model.eval()
+            try:
+                yield
+            finally:
+                self.model.train(training)
+
+    def _sample_pairs(self, rows: list[dict]) -> list[RolloutPair]:
+        """A labelled pair for each row of the dataset, to its prompt."""
+        limit, most = self.args.max_length, self.args.rollout_max_new_tokens
         prompts = [row["prompt_ids"] for row in rows]
-        responses = self._generate([ids for ids in prompts for _ in range(2)])
+        if limit is not None:
+            if self.args.truncation_mode == "keep_end":
+                # The collator would cut such a prompt after the policy has answered it whole.
+                prompts = [ids[-max(limit - most, 1) :] for ids in prompts]
+            most = max(min(most, limit - min(map(len, prompts))), 1)
+        responses = self._generate([ids for ids in prompts for _ in range(2)], most)
+        if limit is not None:
+            # What the collator would cut away is not trained on: the reward must not see it either.
+            responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
         pairs = [
             RolloutPair(ids, (responses[2 * i], responses[2 * i + 1]), self.state.global_step)
             for i, ids in enumerate(prompts)
@@ -55,47 +115,37 @@ class SamplesPairs:
         if self.reward_function is not None and self.args.g > 0:
             add_rewards(pairs, rows, self._tokenizer, self.reward_function, self.args.reverse)
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
-            self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
-            self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
-            self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))
-            self._log("sail/reward_other", sum(pair.rewards[1 - pair.preferred] for pair in pairs) / len(pairs))
-        self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
-        self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
-        self.pool.extend(pairs)
-        seconds = time.perf_counter() - started
-        self._log("sail/rollouts_per_second", len(responses) / seconds)
-        self.rollout_seconds += seconds
+            self._log_rewards(pairs)
+        return pairs
 
-    def _generate(self, prompts: list[list[int]]) -> list[list[int]]:
-        """A response per prompt; the model's mode and the global random state are afterwards as before."""
-        devices = [self.accelerator.device] if self.accelerator.device.type == "cuda" else []
+    def _log_rewards(self, pairs):
+        self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
+        self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
+        self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))
+        self._log("sail/reward_other", sum(pair.rewards[1 - pair.preferred] for pair in pairs) / len(pairs))
+
+    def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
+        """A response per prompt."""
         eos_token_ids = {self._tokenizer.eos_token_id}
         configured = self.model.generation_config.eos_token_id
         eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
         with (
-            torch.random.fork_rng(devices=devices),
             # The next one does so too, but does not undo it after an exception.
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
             unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
             whole_parameters(model, self.accelerator),
             self.accelerator.autocast(),
         ):
-            torch.manual_seed(self._rollout_rng.getrandbits(63))
-            training = model.training
-            model.eval()
-            try:
-                return sample_responses(
-                    model,
-                    prompts,
-                    pad_token_id=self._tokenizer.pad_token_id,
-                    eos_token_ids=sorted(eos_token_ids),
-                    max_new_tokens=self.args.rollout_max_new_tokens,
-                    temperature=self.args.rollout_temperature,
-                    top_p=self.args.rollout_top_p,
-                    batch_size=self.args.rollout_batch_size,
-                )
-            finally:
-                model.train(training)
+            return sample_responses(
+                model,
+                prompts,
+                pad_token_id=self._tokenizer.pad_token_id,
+                eos_token_ids=sorted(eos_token_ids),
+                max_new_tokens=max_new_tokens,
+                temperature=self.args.rollout_temperature,
+                top_p=self.args.rollout_top_p,
+                batch_size=self.args.rollout_batch_size,
+            )
 
     def _add_reference_logps(self, pairs: list[RolloutPair]):
         size = self.args.per_device_train_batch_size

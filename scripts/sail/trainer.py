@@ -5,19 +5,20 @@ import copy
 import logging
 import random
 from collections.abc import Iterator
-from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import torch
+from datasets import IterableDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sail import objective
+from sail.baseline import VarianceBaseline
 from sail.checkpoint import Resumable
 from sail.config import SAILConfig
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
 from sail.rewards import reward_function
-from sail.rollouts import RewardFunction, RolloutPair, RolloutPool, prompt_order
+from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
 from sail.sharding import is_sharded
 
@@ -57,7 +58,9 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         model: "str | PreTrainedModel | PeftModel",
         ref_model: PreTrainedModel | None = None,
         args: SAILConfig | None = None,
-        *,
+        data_collator: Any = None,
+        train_dataset: Any = None,
+        *others: Any,
         reward_funcs: RewardFunction | str | PreTrainedModel | list | None = None,
         reward_processing_classes: PreTrainedTokenizerBase | None = None,
         **kwargs: Any,
@@ -71,9 +74,11 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if self._samples:
             # The parent keeps a reference model only without its flag, and rollouts need one.
             args.precompute_ref_log_probs = False
-        elif brings_reference(kwargs.get("train_dataset")):
+        elif brings_reference(train_dataset):
             args.precompute_ref_log_probs = True
-        super().__init__(model, ref_model, args, **kwargs)
+        if self._samples and isinstance(train_dataset, IterableDataset):
+            raise ValueError("rollouts draw prompts by row: pass a Dataset, no IterableDataset, or set p and g to 0")
+        super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **kwargs)
         self.reward_function: RewardFunction | None = None
         if reward_funcs is not None:
             self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
@@ -85,20 +90,18 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             self._warn_if_approximate()
         self.rollout_seconds = 0.0
         self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
-        # At the start the policy is the reference, Δ = 0 and ℓ = log 2 on every row.
-        self._mean_loss = {route: torch.tensor(2.0).log().item() for route in (DPP, DPR)}
-
-    def _walk_prompts(self, drawn: int):
-        """Take up this process's order of prompts behind those that were drawn before."""
-        rank, processes = self.accelerator.process_index, self.accelerator.num_processes
-        self._prompt_rows = islice(prompt_order(len(self.train_dataset), self.args.seed, rank, processes), drawn, None)  # type: ignore[arg-type]
-        self._prompts_drawn = drawn
+        # Labels have draws of their own: a row's route does not depend on how the batch is split.
+        self._labels = torch.Generator().manual_seed(
+            random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
+        )
+        self._baseline = VarianceBaseline(args.baseline)
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
         state = {
             "routing": self._routing.get_state(),
-            "mean_loss": self._mean_loss,
+            "labels": self._labels.get_state(),
+            "baseline": self._baseline.state_dict(),
             "rollout_seconds": self.rollout_seconds,
         }
         if self._samples:
@@ -111,7 +114,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
 
     def _load_state(self, state: dict):
         self._routing.set_state(state["routing"])
-        self._mean_loss = state["mean_loss"]
+        self._labels.set_state(state["labels"])
+        self._baseline.load_state_dict(state["baseline"])
         self.rollout_seconds = state["rollout_seconds"]
         if self._samples:
             self.pool.load_state_dict(state["pool"])
@@ -135,15 +139,15 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if not has_reference:
             inputs |= dict(zip(REFERENCE_COLUMNS, self._reference_logps(inputs), strict=True))
         routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
-        inputs, routes = self._replace_rows(inputs, routes)
+        inputs, routes, pairs = self._replace_rows(inputs, routes)
+        routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
+        if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
+            inputs = self._label_by_policy(inputs, routes)
         recorder = Recorder(model)
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
-        seq_len = inputs["completion_mask"].size(1) - 1
-        chosen_logps, rejected_logps = recorder.log_probs[:, -seq_len:].sum(dim=1).chunk(2)
-        terms = self._online_terms(inputs, routes.to(chosen_logps.device), chosen_logps, rejected_logps)
-        return loss + terms.mean()
+        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs)).mean()
 
     def _reference_logps(self, inputs):
         return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
@@ -164,47 +168,38 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         edges = torch.tensor([r, r + p, r + p + g], dtype=torch.float64)
         return torch.tensor([DDP, DPP, DPR, OFFLINE])[torch.bucketize(draws, edges, right=True)]
 
-    def _replace_rows(self, inputs: dict, routes: torch.Tensor) -> tuple[dict, torch.Tensor]:
+    def _replace_rows(self, inputs: dict, routes: torch.Tensor) -> tuple[dict, torch.Tensor, torch.Tensor]:
         """Put sampled pairs in the place of the rows routed to DPP and DPR.
 
         A row for which the pool has no usable pair stays the offline row that it was, route OFFLINE.
+
+        Returns:
+            The batch, the routes, and numbers of the rows' pairs, equal where one pair stands for several rows.
         """
+        pairs = -1 - torch.arange(len(routes))
         wanted = [row for row, route in enumerate(routes.tolist()) if route in (DPP, DPR)]
         if self._samples:
             self._log("sail/stale_pairs", self.pool.drop_stale(self.state.global_step))
             self._refill_together(len(wanted))
         if not wanted:
-            return inputs, routes
-        routes, replacements, ages, reuses = routes.clone(), {}, [], []
+            return inputs, routes, pairs
+        routes, taken, reuses = routes.clone(), {}, []
         for row in wanted:
             pair = self._next_pair(routes[row].item())  # type: ignore[arg-type]
             if pair is None:
                 routes[row] = OFFLINE
                 continue
-            ages.append(self.state.global_step - pair.step)
+            taken[row], pairs[row] = pair, id(pair)
             reuses.append(pair.uses - 1)
-            replacements[row] = pair.as_example(by_reward=routes[row].item() == DPR)
-        if not replacements:
-            return inputs, routes
-        self._log("sail/age", sum(ages) / len(ages))
+        if not taken:
+            return inputs, routes, pairs
+        self._log("sail/age", sum(self.state.global_step - pair.step for pair in taken.values()) / len(taken))
         self._log("sail/reuse", sum(reuses) / len(reuses))
-        examples = [replacements.get(row) or example for row, example in enumerate(self._examples(inputs))]
+        examples = self._examples(inputs)
+        for row, pair in taken.items():
+            examples[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         batch = self.data_collator(examples)
-        return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes
-
-    def _next_pair(self, route: int) -> RolloutPair | None:
-        """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
-        refilled = self._sharded  # there no rank may sample alone
-        while True:
-            if not len(self.pool):
-                if refilled:
-                    return None
-                self._refill()
-                refilled = True
-            pair = self.pool.take()
-            # The published code drops pairs that carry no preference; the exact gradient needs them.
-            if self.args.estimator == "exact" or not (pair.identical or (route == DPR and pair.tied)):
-                return pair
+        return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes, pairs
 
     def _examples(self, inputs: dict) -> list[dict]:
         """The rows of a collated batch as the tokenised examples that they were, cut to max_length."""
@@ -222,27 +217,59 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS})
         return examples
 
-    def _online_terms(self, inputs, routes, chosen_logps, rejected_logps) -> torch.Tensor:
+    def _label_by_policy(self, inputs: dict, routes: torch.Tensor) -> dict:
+        """The batch with a label drawn from the policy on DDP and DPP rows: with it such a row is a pair as any other.
+
+        Only where the loss is not DPO's, for which the expectation over both labels has a closed form. It is asked of
+        the model itself: a wrapper that spreads it over processes would wait for the others here.
+        """
+        recorder = Recorder(self.model)
+        with torch.no_grad():
+            recorder.forward(inputs)
+        chosen, rejected = (
+            objective.divergence_scores(
+                logps - inputs[name], self.args.f_divergence_type, self.args.f_alpha_divergence_coef
+            )
+            for logps, name in zip(recorder.logps(inputs), REFERENCE_COLUMNS, strict=True)
+        )
+        flipped = self._draw_flips(self.args.beta * (chosen - rejected), routes)
+        rows = torch.arange(2 * len(flipped), device=flipped.device)
+        rows = torch.where(flipped.repeat(2), rows.roll(len(flipped)), rows)
+        reference = torch.cat([inputs[name] for name in REFERENCE_COLUMNS])[rows].chunk(2)
+        relabelled = {key: value[rows] for key, value in inputs.items() if key not in REFERENCE_COLUMNS}
+        return relabelled | dict(zip(REFERENCE_COLUMNS, reference, strict=True))
+
+    def _draw_flips(self, margin: torch.Tensor, routes: torch.Tensor) -> torch.Tensor:
+        """The DDP and DPP rows whose label, drawn from σ(Δ), is not the batch's; shape (B,), bool."""
+        draws = torch.rand(len(margin), generator=self._labels, dtype=torch.float64).to(margin.device)
+        flipped = (draws > torch.sigmoid(margin)) & ((routes == DDP) | (routes == DPP))
+        self._log("sail/label_flips", flipped.sum().item())
+        return flipped
+
+    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps) -> torch.Tensor:
         """What the routed rows add to their DPO losses, shape (B,)."""
         args = self.args
         reference = [inputs[name] for name in REFERENCE_COLUMNS]
         margin = objective.preference_margin(chosen_logps, rejected_logps, *reference, args.beta)  # type: ignore[call-arg]
         weights = {"rho": args.rho, "pi": args.pi, "gamma": args.gamma}
-        if args.estimator == "exact":
-            baseline = self._variance_baseline(margin.detach(), routes)
+        if not args.has_dpo_loss:
+            terms = torch.zeros_like(margin)
+        elif args.estimator == "exact":
+            baseline = self._baseline(margin.detach(), routes, pairs, self.state.global_step)
             terms = objective.exact_terms(margin, chosen_logps, rejected_logps, routes, baseline=baseline, **weights)
+            # No label is drawn; so many would be turned in expectation.
+            by_policy = (routes == DDP) | (routes == DPP)
+            self._log("sail/label_flips", torch.sigmoid(-margin.detach())[by_policy].sum().item())
         else:
-            draws = torch.rand(len(margin), generator=self._routing, dtype=torch.float64).to(margin.device)
-            flipped = (draws > torch.sigmoid(margin)) & ((routes == DDP) | (routes == DPP))
+            flipped = self._draw_flips(margin, routes)
             weights["scale"] = args.upstream_scale
             terms = objective.upstream_terms(margin, chosen_logps, rejected_logps, routes, flipped, **weights)
-            self._log("sail/label_flips", flipped.sum().item())
         if args.revkl > 0:
             on_policy = (routes == DPP) | (routes == DPR)
             penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)  # type: ignore[call-arg]
             terms = terms + args.revkl / (args.p + args.g) * penalty
         log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
-        for route, name in ROUTES.items():
+        for route, name in {OFFLINE: "offline", **ROUTES}.items():
             rows = routes == route
             count = rows.sum().item()
             self._log(f"sail/rows_{name}", count)
@@ -253,21 +280,6 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
                 self._log("sail/kl", log_ratios[rows].mean().item())
         self._log("sail/extra_loss", terms.detach().mean().item())
         return terms
-
-    def _variance_baseline(self, margin: torch.Tensor, routes: torch.Tensor) -> torch.Tensor:
-        """b of each row, shape (B,): nothing of a row's own pair is in it. Updates the running means afterwards."""
-        baseline = torch.zeros_like(margin)
-        losses = {DPP: objective.label_entropy(margin), DPR: objective.pair_loss(margin)}
-        for route, loss in losses.items():
-            rows = routes == route
-            count = rows.sum()
-            if self.args.baseline == "none" or not count:
-                continue
-            baseline[rows] = self._mean_loss[route]
-            if self.args.baseline == "leave-one-out" and count > 1:
-                baseline[rows] = (loss[rows].sum() - loss[rows]) / (count - 1)
-            self._mean_loss[route] = 0.95 * self._mean_loss[route] + 0.05 * loss[rows].mean().item()
-        return baseline
 
     def _log(self, name: str, value: float):
         self._metrics["train"][name].append(value)

@@ -23,8 +23,10 @@ METHODS = {
     "mix upstream": {"r": 0.2, "p": 0.3, "g": 0.3, "estimator": "upstream"},
     "mix": {"r": 0.2, "p": 0.3, "g": 0.3, "revkl": 0.1, "baseline": "leave-one-out"},
     "two epochs": {"g": 0.5, "max_steps": -1, "num_train_epochs": 1.0, "save_steps": 3},
+    "at an epoch's end": {"r": 0.2, "g": 0.3, "max_steps": -1, "num_train_epochs": 1.0, "save_steps": 4},
     "grouped by length": {"g": 0.5, "max_steps": 11, "train_sampling_strategy": "group_by_length"},
-    "accumulated": {"g": 0.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2},
+    "accumulated": {"g": 0.5, "per_device_train_batch_size": 4, "gradient_accumulation_steps": 2, "gamma": 0.5},
+    "labels drawn": {"r": 0.3, "p": 0.3, "rho": 0.0, "pi": 0.0, "loss_type": "hinge", "rollout_reuse": 2},
 }
 
 
@@ -54,7 +56,7 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, checkpoint, tokenizer
     whole.train()
     steps = whole.state.global_step
     assert steps >= 6
-    for stop in (1 if changes.get("save_steps", 1) == 1 else 3, steps - 1):
+    for stop in (changes.get("save_steps", 1), steps - 1):
         folder = tmp_path / f"stopped{stop}"
         stopped = resumable.trainer(checkpoint, tokenizer, folder, **changes)
         stopped.add_callback(StopBefore(stop))
@@ -64,6 +66,8 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, checkpoint, tokenizer
         resumed.train(resume_from_checkpoint=True)
         assert_equal(weights(resumed), weights(whole))
         assert resumed._routing.get_state().equal(whole._routing.get_state())
+        assert resumed._labels.get_state().equal(whole._labels.get_state())
+        assert resumed._baseline.state_dict() == whole._baseline.state_dict()
         if resumed._samples:
             assert resumed.pool.state_dict() == whole.pool.state_dict()
             assert resumed._prompts_drawn == whole._prompts_drawn
@@ -127,6 +131,21 @@ def test_an_unfinished_checkpoint_is_passed_over(checkpoint, tokenizer, tmp_path
     resumed = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
     resumed.train(resume_from_checkpoint=True)
     assert_equal(weights(resumed), weights(whole))
+
+
+def test_the_last_whole_checkpoint_stays_until_the_next_is_whole(checkpoint, tokenizer, tmp_path, monkeypatch):
+    trainer = resumable.trainer(checkpoint, tokenizer, tmp_path, r=0.5, save_total_limit=1)
+    there = []
+
+    def saving(*args):
+        there.append(last_whole_checkpoint(tmp_path, 1))
+        save_state(*args)
+
+    monkeypatch.setattr("sail.checkpoint.save_state", saving)
+    trainer.train()
+    assert there == [None, *(str(tmp_path / f"checkpoint-{step}") for step in range(1, 6))]
+    assert [path.name for path in tmp_path.glob("checkpoint-*")] == ["checkpoint-6"]
+    assert trainer.args.save_total_limit == 1
 
 
 def test_without_a_whole_checkpoint_there_is_nothing_to_go_on_from(checkpoint, tokenizer, tmp_path):

@@ -1,4 +1,5 @@
 import dataclasses
+import math
 import re
 
 import pytest
@@ -37,6 +38,10 @@ def test_by_default_it_is_dpo_s_with_the_published_weights(config):
         {"r": 0.5, "ref_model_mixup_alpha": 0.5},
         # Without online rows the parent's settings are all its own affair.
         {"loss_type": "ipo", "f_divergence_type": "js_divergence", "ld_alpha": 0.5, "rho": 0.7},
+        # Nor with weights of zero, the plain mixture; a weight without rows counts for nothing.
+        {"g": 0.5, "gamma": 0.0, "loss_type": "ipo"},
+        {"r": 0.2, "p": 0.2, "rho": 0.0, "pi": 0.0, "loss_type": ["sigmoid", "sft"], "loss_weights": [0.7, 0.3]},
+        {"r": 0.5, "rho": 0.0, "f_divergence_type": "forward_kl", "use_weighting": True},
         {"max_age": 0, "rollout_max_new_tokens": 1, "rollout_prompts": 1, "rollout_batch_size": 1},
     ],
 )
@@ -57,14 +62,30 @@ def test_what_is_allowed(config, changes):
         ({"estimator": "reinforce"}, "estimator must be one of exact, upstream, not 'reinforce'"),
         ({"baseline": "batch"}, "baseline must be one of none, mean, leave-one-out, not 'batch'"),
         ({"label_draw": "soft"}, "label_draw must be one of hard, bernoulli, not 'soft'"),
-        ({"rollout_max_new_tokens": 0}, "rollout_max_new_tokens must be at least 1, not 0"),
-        ({"rollout_prompts": 0}, "rollout_prompts must be at least 1, not 0"),
-        ({"rollout_batch_size": 0}, "rollout_batch_size must be at least 1, not 0"),
-        ({"rollout_reuse": 0}, "rollout_reuse must be at least 1, not 0"),
-        ({"revkl": -0.1, "p": 0.1}, "revkl must not be negative, not -0.1"),
-        ({"revkl": float("nan"), "p": 0.1}, "revkl must not be negative, not nan"),
-        ({"max_age": -1}, "max_age must not be negative, not -1"),
-        ({"upstream_scale": -8}, "upstream_scale must not be negative, not -8"),
+        ({"rollout_max_new_tokens": 0}, "rollout_max_new_tokens must be a whole number of at least 1, not 0"),
+        ({"rollout_prompts": 0}, "rollout_prompts must be a whole number of at least 1, not 0"),
+        ({"rollout_batch_size": 0}, "rollout_batch_size must be a whole number of at least 1, not 0"),
+        ({"rollout_reuse": 0}, "rollout_reuse must be a whole number of at least 1, not 0"),
+        ({"revkl": -0.1, "p": 0.1}, "revkl must be a number of at least 0, not -0.1"),
+        ({"revkl": float("nan"), "p": 0.1}, "revkl must be a number of at least 0, not nan"),
+        ({"max_age": -1}, "max_age must be a number of at least 0, not -1"),
+        ({"upstream_scale": -8}, "upstream_scale must be a number of at least 0, not -8"),
+        *(
+            ({name: value}, f"{name} must be a whole number of at least 1, not {value}")
+            for name in ("rollout_max_new_tokens", "rollout_prompts", "rollout_batch_size", "rollout_reuse")
+            for value in (math.nan, 1.5, math.inf)
+        ),
+        *(
+            ({name: math.inf}, f"{name} must be a number of at least 0, not inf")
+            for name in ("max_age", "upstream_scale")
+        ),
+        *(
+            ({name: math.nan}, f"{name} must be a number of at least 0, not nan")
+            for name in ("max_age", "upstream_scale")
+        ),
+        *(({name: math.nan}, f"{name} must be between 0 and 1, not nan") for name in ("p", "g", "rho", "pi", "gamma")),
+        ({"rollout_temperature": math.nan}, "rollout_temperature must be > 0 and rollout_top_p in (0, 1], not nan and"),
+        ({"rollout_top_p": math.nan}, "rollout_temperature must be > 0 and rollout_top_p in (0, 1], not 1.0 and nan"),
         ({"rollout_temperature": 0.0}, "rollout_temperature must be > 0 and rollout_top_p in (0, 1], not 0.0 and 1.0"),
         ({"rollout_top_p": 0.0}, "rollout_temperature must be > 0 and rollout_top_p in (0, 1], not 1.0 and 0.0"),
         ({"rollout_top_p": 1.1}, "rollout_temperature must be > 0 and rollout_top_p in (0, 1], not 1.0 and 1.1"),
@@ -72,15 +93,26 @@ def test_what_is_allowed(config, changes):
         ({"revkl": 0.1, "r": 0.5}, "revkl is estimated on policy responses"),
         (
             {"r": 0.1, "loss_type": "ipo"},
-            "loss_type=['sigmoid'], not ['ipo']: set loss_type='sigmoid', or r = p = g = 0",
+            "loss_type=['sigmoid'], not ['ipo']: set it so, or rho = 0 (the plain mixture)",
         ),
+        (
+            {"r": 0.1, "p": 0.1, "g": 0.1, "loss_type": "ipo", "revkl": 0.1},
+            "loss_type=['sigmoid'], not ['ipo']: set it so, or rho = pi = gamma = revkl = 0 (the plain mixture)",
+        ),
+        ({"g": 0.1, "gamma": 0.0, "revkl": 0.1, "loss_type": "ipo"}, "set it so, or revkl = 0 (the plain mixture)"),
         ({"p": 0.1, "loss_type": ["sigmoid", "sft"]}, "loss_type=['sigmoid'], not ['sigmoid', 'sft']"),
         ({"g": 0.1, "f_divergence_type": "js_divergence"}, "f_divergence_type='reverse_kl', not 'js_divergence'"),
-        ({"r": 0.1, "use_weighting": True}, "use_weighting changes the objective"),
-        ({"r": 0.1, "sync_ref_model": True}, "sync_ref_model changes the objective"),
-        ({"r": 0.1, "ld_alpha": 0.5}, "ld_alpha changes the objective"),
-        ({"r": 0.1, "ld_alpha": 0.0}, "ld_alpha changes the objective"),
+        (
+            {"r": 0.1, "use_weighting": True},
+            "use_weighting changes the objective that the extra gradients belong to: leave it unset, or set rho = 0",
+        ),
         ({"r": 0.1, "loss_weights": [0.5]}, "loss_weights changes the objective"),
+        (
+            {"r": 0.1, "rho": 0.0, "sync_ref_model": True},
+            "sync_ref_model changes the log-probabilities that online rows are labelled and kept with: leave it unset",
+        ),
+        ({"r": 0.1, "ld_alpha": 0.5}, "ld_alpha changes the log-probabilities"),
+        ({"g": 0.1, "ld_alpha": 0.0}, "ld_alpha changes the log-probabilities"),
     ],
 )
 def test_what_is_refused(config, changes, message):

@@ -15,6 +15,7 @@ from sail.objective import (
     DPP,
     DPR,
     OFFLINE,
+    divergence_scores,
     exact_terms,
     label_entropy,
     pair_loss,
@@ -59,6 +60,23 @@ def test_pair_loss_and_entropy_by_hand():
     margin = column(0.0, LOG3, -LOG3)
     assert pair_loss(margin).tolist() == approx([0.6931472, 0.2876821, 1.3862944])
     assert label_entropy(margin).tolist() == approx([0.6931472, 0.5623351, 0.5623351])
+
+
+@pytest.mark.parametrize(
+    ("divergence", "alpha", "expected"),
+    [
+        # f'(3) − f'(1/2): log 6; 2 − 1/3; log(3/4) − log(1/3); 2·(1/√½ − 1/√3) at α = ½; (9 − ¼)/2 at α = 3
+        ("reverse_kl", 1.0, 1.7917595),
+        ("forward_kl", 1.0, 1.6666667),
+        ("js_divergence", 1.0, 0.8109302),
+        ("alpha_divergence", 0.5, 1.6737266),
+        ("alpha_divergence", 3.0, 4.375),
+        ("alpha_divergence", 1.0, 1.7917595),
+    ],
+)
+def test_implicit_rewards_of_the_divergences_by_hand(divergence, alpha, expected):
+    first, second = divergence_scores(column(LOG3, -math.log(2)), divergence, alpha).tolist()
+    assert first - second == approx(expected)
 
 
 def test_slope_of_the_entropy_by_hand():

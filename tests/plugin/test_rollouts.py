@@ -7,8 +7,9 @@ import pytest
 import torch
 
 from plugin.tiny import WORDS, new_model
-from sail import rollouts
-from sail.rollouts import RolloutPair, RolloutPool, cut_at_end, label_by_reward, prompt_order, sample_responses
+from sail import generation
+from sail.generation import cut_at_end, sample_responses
+from sail.rollouts import RolloutPair, RolloutPool, label_by_reward, prompt_order
 
 END = 1
 
@@ -273,14 +274,41 @@ def test_padding_and_company_change_neither_logits_nor_greedy_responses(model, t
     assert len({tuple(response) for response in responses}) == len(prompts), "the answers must depend on the prompts"
 
 
+@pytest.mark.parametrize("do_sample", [True, False])
+def test_equal_prompts_are_computed_once_and_change_no_response(model, tokenizer, prompts, monkeypatch, do_sample):
+    prompts = [[70, *ids] for ids in prompts]
+    doubled = [ids for ids in prompts for _ in range(2)]
+    settings = {"do_sample": do_sample, "batch_size": len(doubled), "max_new_tokens": 9, "seed": 3}
+    fed = []
+    model.register_forward_pre_hook(lambda module, args, given: fed.append(given["input_ids"].shape), with_kwargs=True)
+    together, logits = with_logits(model)
+    shared = sample(together, doubled, tokenizer, **settings)
+    width = max(map(len, prompts))
+    assert fed[:2] == [(len(prompts), width - 1), (len(doubled), 1)]
+    monkeypatch.setattr(generation, "_shared_cache", lambda *_: None)
+    apart, own = with_logits(model)
+    assert sample(apart, doubled, tokenizer, **settings) == shared
+    torch.testing.assert_close(logits[1], own[0], rtol=1e-4, atol=1e-5)  # the first is that of the shared part
+    assert (shared[::2] == shared[1::2]) != do_sample
+
+
+@pytest.mark.parametrize("prompts", [[[70], [70]], [[70], [71, 72], [70]], [[0, 70, 71], [70, 71], [70, 71]]])
+def test_equal_prompts_may_be_of_one_token_or_hold_the_pad_token(model, tokenizer, prompts):
+    pad = 0
+    settings = {"do_sample": False, "pad_token_id": pad, "batch_size": len(prompts)}
+    together = sample(model, prompts, tokenizer, **settings)
+    assert together == [sample(model, [ids], tokenizer, **settings)[0] for ids in prompts]
+
+
 @pytest.mark.parametrize("tokens", [1, 2, 5])
 def test_ended_sequences_leave_the_batch_and_the_rest_goes_on(model, tokenizer, prompts, monkeypatch, tokens):
     ends = [tokenizer.eos_token_id, *range(40, 80)]
     kept = {"eos_token_ids": ends, "do_sample": False, "max_new_tokens": 9, "batch_size": len(prompts)}
-    monkeypatch.setattr(rollouts, "TOKENS_PER_CALL", 9)
+    model.generation_config.use_cache = False  # as a checkpoint of a training with gradient checkpointing says
+    monkeypatch.setattr(generation, "TOKENS_PER_CALL", 9)
     whole = sample(model, prompts, tokenizer, **kept)
     assert len({len(response) for response in whole}) > 2, "the responses must end at different places"
-    monkeypatch.setattr(rollouts, "TOKENS_PER_CALL", tokens)
+    monkeypatch.setattr(generation, "TOKENS_PER_CALL", tokens)
     together, logits = with_logits(model)
     assert sample(together, prompts, tokenizer, **kept) == whole
     still_open = [sum(len(response) > made for response in whole) for made in range(0, 9, tokens)]
@@ -296,7 +324,14 @@ def test_almost_cold_sampling_is_greedy(model, tokenizer, prompts):
 def test_samples_come_from_the_policy_itself(model, tokenizer, prompts):
     """At temperature 1, whatever decoding the checkpoint's own generation config asks for."""
     changes = {"do_sample": True, "temperature": 0.3, "top_k": 3, "top_p": 0.4, "repetition_penalty": 1.7}
-    changes |= {"min_p": 0.2, "typical_p": 0.5, "no_repeat_ngram_size": 1, "min_new_tokens": 3}
+    changes |= {
+        "use_cache": False,
+        "max_time": 1e-9,
+        "min_p": 0.2,
+        "typical_p": 0.5,
+        "no_repeat_ngram_size": 1,
+        "min_new_tokens": 3,
+    }
     prompt, size = prompts[0], 4000
     with torch.no_grad():
         probabilities = model(torch.tensor([prompt])).logits[0, -1].softmax(-1)

@@ -12,7 +12,7 @@ from pipeline import progress
 from pipeline.generation import PLAIN_SAMPLING, generate_responses
 from pipeline.progress import Progress, count_responses, line
 from pipeline.training_progress import SlowSteps
-from sail.rollouts import TOKENS_PER_CALL
+from sail.generation import TOKENS_PER_CALL
 
 
 class Clock:

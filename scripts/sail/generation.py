@@ -1,0 +1,141 @@
+"""Responses sampled from a causal language model.
+
+Token ids all the way: a response is the list of ids that the policy sampled, its end-of-sequence token included, or
+cut at the length limit without one.
+"""
+
+import torch
+
+# Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
+NEUTRAL_DECODING = {
+    "repetition_penalty": 1.0,
+    "num_beams": 1,
+    "num_return_sequences": 1,
+    "use_cache": True,
+    **dict.fromkeys(("min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff", "guidance_scale", "penalty_alpha")),
+    **dict.fromkeys(("min_length", "min_new_tokens", "exponential_decay_length_penalty", "no_repeat_ngram_size")),
+    **dict.fromkeys(("bad_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens")),
+    **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "watermarking_config", "stop_strings", "max_time")),
+}
+
+SAMPLING = ("temperature", "top_p", "top_k")
+
+# Tokens after which ended sequences leave the batch.
+TOKENS_PER_CALL = 8
+
+
+def sample_responses(
+    model,
+    prompts: list[list[int]],
+    *,
+    pad_token_id: int,
+    eos_token_ids: list[int],
+    max_new_tokens: int,
+    temperature: float,
+    top_p: float,
+    batch_size: int,
+    do_sample: bool = True,
+) -> list[list[int]]:
+    """One response per prompt, as token ids: sampled, or greedy with `do_sample=False`.
+
+    Args:
+        model: a causal language model in eval mode.
+        prompts: token ids, of any lengths; padded on the left.
+        batch_size: prompts generated side by side; similar lengths go together.
+
+    Returns:
+        A response per prompt, in the prompts' order: ids up to and with the first end of sequence, or max_new_tokens.
+    """
+    responses: list[list[int]] = [[] for _ in prompts]
+    order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
+    device = next(model.parameters()).device
+    decoding = {
+        "do_sample": do_sample,
+        **({"temperature": temperature, "top_p": top_p, "top_k": 0} if do_sample else {}),
+        **NEUTRAL_DECODING,
+        "pad_token_id": pad_token_id,
+        "eos_token_id": eos_token_ids,
+    }
+    for start in range(0, len(order), batch_size):
+        rows = order[start : start + batch_size]
+        width = max(len(prompts[row]) for row in rows)
+        input_ids = torch.full((len(rows), width), pad_token_id)
+        attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
+        for i, row in enumerate(rows):
+            input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
+            attention_mask[i, width - len(prompts[row]) :] = 1
+        inputs = input_ids.to(device), attention_mask.to(device)
+        for row, ids in zip(rows, _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding), strict=True):
+            responses[row] = ids
+    return responses
+
+
+@torch.no_grad()
+def _generate(
+    model,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    max_new_tokens: int,
+    eos_token_ids: list[int],
+    decoding: dict,
+) -> list[list[int]]:
+    """The responses of one batch; sequences that have ended leave it, with their part of the key-value cache.
+
+    `generate` alone carries every ended sequence along until the longest has ended too. Here it is called for
+    TOKENS_PER_CALL tokens at a time and goes on from its own cache with the rows that have not ended.
+
+    Args:
+        input_ids, attention_mask: (batch, width), padded on the left.
+        decoding: further arguments of `generate`.
+    """
+    responses: list[list[int]] = [[] for _ in range(len(input_ids))]
+    open_rows = list(range(len(input_ids)))
+    cache, made = _shared_cache(model, input_ids, attention_mask, decoding), 0
+    while open_rows and made < max_new_tokens:
+        tokens = min(TOKENS_PER_CALL, max_new_tokens - made)
+        output = model.generate(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            past_key_values=cache,
+            max_new_tokens=tokens,
+            return_dict_in_generate=True,
+            **decoding,
+        )
+        fresh = output.sequences[:, input_ids.shape[1] :]
+        made += tokens
+        kept = []
+        for i, (row, ids) in enumerate(zip(open_rows, fresh.tolist(), strict=True)):
+            responses[row] += cut_at_end(ids, eos_token_ids)
+            if responses[row][-1] not in eos_token_ids:
+                kept.append(i)
+        open_rows = [open_rows[i] for i in kept]
+        cache = output.past_key_values
+        input_ids, attention_mask = output.sequences, torch.cat([attention_mask, torch.ones_like(fresh)], dim=1)
+        if open_rows and len(kept) < len(input_ids):
+            index = torch.tensor(kept, device=input_ids.device)
+            input_ids, attention_mask = input_ids[index], attention_mask[index]
+            cache.batch_select_indices(index)
+    return responses
+
+
+def _shared_cache(model, input_ids: torch.Tensor, attention_mask: torch.Tensor, decoding: dict):
+    """The key-value cache of all but the last token of each prompt, equal prompts computed once; None if none are.
+
+    Both responses of a pair have one prompt.
+    """
+    distinct, places = torch.cat([input_ids, attention_mask], dim=1).unique(dim=0, return_inverse=True)
+    if len(distinct) == len(input_ids) or input_ids.size(1) < 2 or not attention_mask[:, -2].all():
+        return None
+    ids, mask = (part[:, :-1] for part in distinct.chunk(2, dim=1))
+    greedy = {key: value for key, value in decoding.items() if key not in SAMPLING} | {"do_sample": False}
+    output = model.generate(
+        input_ids=ids, attention_mask=mask, max_new_tokens=1, return_dict_in_generate=True, **greedy
+    )
+    output.past_key_values.batch_select_indices(places)
+    return output.past_key_values
+
+
+def cut_at_end(ids: list[int], eos_token_ids: list[int]) -> list[int]:
+    """The ids up to and with the first end-of-sequence token; all of them where there is none."""
+    end = next((i for i, token in enumerate(ids) if token in eos_token_ids), len(ids))
+    return ids[: end + 1]
