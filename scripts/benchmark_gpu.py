@@ -6,7 +6,7 @@ trainers. Random weights hardly ever end a response, so sampled ones have the fu
     python scripts/benchmark_gpu.py 0.5B 3.8B t4 --output results/benchmark_gpu.json
 
 Settings:
-    0.5B, 3.8B  Qwen1.5-0.5B's and Phi-3-mini's shape in bf16: 128 tokens of prompt, 256 of response, 32 pairs a step.
+    0.5B, 3.8B  Qwen1.5-0.5B's and Phi-3-mini's shape in bf16: 128 tokens of prompt, 128 of response, 32 pairs a step.
     t4          Qwen1.5-0.5B's shape as profiles/t4 trains it: fp16, one pair at a time, 1,024 tokens.
 """
 
@@ -40,9 +40,9 @@ SHAPES = {
 }
 BATCHES = {"sft": 4, "policy": 4, "reward": 4, "reference": 16, "generate": 128, "score": 16}
 SETTINGS = {
-    "0.5B": {"shape": "0.5B", "prompt": 128, "response": 256, "pairs": 32, "rollout_prompts": 64},
-    "3.8B": {"shape": "3.8B", "prompt": 128, "response": 256, "pairs": 32, "rollout_prompts": 64},
-    "t4": {"shape": "0.5B", "prompt": 768, "response": 256, "pairs": 8, "rollout_prompts": 4},
+    "0.5B": {"shape": "0.5B", "prompt": 128, "response": 128, "pairs": 32, "rollout_prompts": 64},
+    "3.8B": {"shape": "3.8B", "prompt": 128, "response": 128, "pairs": 32, "rollout_prompts": 64},
+    "t4": {"shape": "0.5B", "prompt": 896, "response": 128, "pairs": 8, "rollout_prompts": 4},
 }
 METHODS = {
     "dpo": {},

@@ -50,7 +50,7 @@ class SAILConfig(DPOConfig):
     rollout_temperature: float = field(default=1.0, metadata={"help": "Sampling temperature; 1 is exact."})
     rollout_top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling mass; 1 is exact."})
     rollout_max_new_tokens: int = field(default=256, metadata={"help": "Longest sampled response, in tokens."})
-    rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill of the rollout pool."})
+    rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill, all processes together."})
     rollout_batch_size: int = field(default=128, metadata={"help": "Responses generated side by side."})
     rollout_reuse: int = field(default=1, metadata={"help": "How many rows a sampled pair may stand for."})
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})

@@ -4,7 +4,11 @@ Token ids all the way: a response is the list of ids that the policy sampled, it
 cut at the length limit without one.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import torch
+from transformers import GenerationConfig
 
 # Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
 NEUTRAL_DECODING = {
@@ -65,9 +69,21 @@ def sample_responses(
             input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
             attention_mask[i, width - len(prompts[row]) :] = 1
         inputs = input_ids.to(device), attention_mask.to(device)
-        for row, ids in zip(rows, _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding), strict=True):
+        with _growing_cache(model.generation_config):
+            generated = _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding)
+        for row, ids in zip(rows, generated, strict=True):
             responses[row] = ids
     return responses
+
+
+@contextmanager
+def _growing_cache(configured: GenerationConfig) -> Iterator[None]:
+    """A checkpoint may ask for a cache of fixed size, from which no rows can be taken."""
+    kind, configured.cache_implementation = configured.cache_implementation, None
+    try:
+        yield
+    finally:
+        configured.cache_implementation = kind
 
 
 @torch.no_grad()

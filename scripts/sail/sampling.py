@@ -1,5 +1,6 @@
 """How a trainer fills its pool: the policy answers, the reference and the reward are asked."""
 
+import math
 import random
 import time
 from collections.abc import Callable, Iterator
@@ -69,7 +70,8 @@ class SamplesPairs:
     def _refill(self):
         """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
         started = time.perf_counter()
-        rows = [self.train_dataset[row] for row in islice(self._prompt_rows, self.args.rollout_prompts)]
+        count = math.ceil(self.args.rollout_prompts / self.accelerator.num_processes)
+        rows = [self.train_dataset[row] for row in islice(self._prompt_rows, count)]
         self._prompts_drawn += len(rows)
         with self._aside():
             pairs = self._sample_pairs(rows)

@@ -66,6 +66,8 @@ def test_rollouts_are_each_rank_s_own_and_reproducible(checkpoint, tmp_path):
     assert all(ranks) and sampled(again) == ranks
     prompts = [{tuple(pair[0]) for pair in rank} for rank in ranks]
     assert not prompts[0] & prompts[1]
+    for rank in (0, 1):  # six prompts a refill are three for each of two
+        assert set(json.loads((first / f"refills-{rank}.json").read_text())) == {3}
     assert (again / "final.safetensors").read_bytes() == (first / "final.safetensors").read_bytes()
 
 

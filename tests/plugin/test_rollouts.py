@@ -5,6 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 import torch
+from transformers import GenerationConfig
 
 from plugin.tiny import WORDS, new_model
 from sail import generation
@@ -198,6 +199,7 @@ class Rigged:
 
     def __init__(self, pad):
         self.pad, self.calls = pad, []
+        self.generation_config = GenerationConfig()
 
     def parameters(self):
         yield torch.zeros(1)
@@ -259,7 +261,8 @@ def with_logits(model):
         kept.append(torch.stack(output.logits, dim=1))
         return output
 
-    return SimpleNamespace(generate=generate, parameters=model.parameters), kept
+    given = {"parameters": model.parameters, "generation_config": model.generation_config}
+    return SimpleNamespace(generate=generate, **given), kept
 
 
 def test_padding_and_company_change_neither_logits_nor_greedy_responses(model, tokenizer, prompts):
@@ -313,6 +316,14 @@ def test_ended_sequences_leave_the_batch_and_the_rest_goes_on(model, tokenizer, 
     assert sample(together, prompts, tokenizer, **kept) == whole
     still_open = [sum(len(response) > made for response in whole) for made in range(0, 9, tokens)]
     assert [len(call) for call in logits] == [count for count in still_open if count]
+
+
+def test_a_checkpoint_that_asks_for_a_cache_of_fixed_size_can_be_sampled_from(model, tokenizer, prompts):
+    doubled = [ids for ids in prompts for _ in range(2)]
+    responses = sample(model, doubled, tokenizer, batch_size=4)
+    model.generation_config.cache_implementation = "static"
+    assert sample(model, doubled, tokenizer, batch_size=4) == responses
+    assert model.generation_config.cache_implementation == "static"
 
 
 def test_almost_cold_sampling_is_greedy(model, tokenizer, prompts):

@@ -21,11 +21,12 @@ from sail.objective import DPP, OFFLINE
 from sail.sharding import whole_parameters
 
 
-def record_rollouts(run, sampled: list) -> None:
-    """Let `sampled` grow by every pair that this process samples."""
+def record_rollouts(run, sampled: list, refills: list) -> None:
+    """Let `sampled` grow by every pair that this process samples, `refills` by how many they were at a time."""
     extend = run.pool.extend
 
     def recording(pairs):
+        refills.append(len(pairs))
         sampled.extend([pair.prompt_ids, *pair.response_ids] for pair in pairs)
         extend(pairs)
 
@@ -66,15 +67,16 @@ def main(checkpoint: str, folder: str, settings: str) -> None:
         return
     only_rank, sharded = settings.pop("only_rank", None), settings.pop("sharded", False)
     run = trainer(checkpoint, AutoTokenizer.from_pretrained(checkpoint), out, save_strategy="no", **settings)
-    rank, sampled = run.accelerator.process_index, []
+    rank, sampled, refills = run.accelerator.process_index, [], []
     if settings.get("p") or settings.get("g"):
-        record_rollouts(run, sampled)
+        record_rollouts(run, sampled, refills)
         run._sharded = sharded
     if only_rank is not None:
         route = DPP if rank == only_rank else OFFLINE
         run._draw_routes = lambda size: torch.full((size,), route)
     run.train()
     (out / f"sampled-{rank}.json").write_text(json.dumps(sampled))
+    (out / f"refills-{rank}.json").write_text(json.dumps(refills))
     weights = run.accelerator.get_state_dict(run.model_wrapped)
     if rank == 0:
         save_file({name: tensor.contiguous() for name, tensor in weights.items()}, out / "final.safetensors")
