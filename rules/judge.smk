@@ -67,10 +67,10 @@ rule judge_cost:
     # Prints and makes nothing, not even a benchmark file, so that it runs whenever it is asked for. It needs the prompts,
     # not the responses.
     input:
-        runs="results/specs/runs.yaml",
-        splits=expand("results/data/{dataset}/{split}.parquet", dataset=paid_datasets(), split=SPLIT),
-        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
-        services=[f"results/specs/judge_service/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
+        runs=[runs for _, runs, _ in paid_splits()],
+        splits=[f"results/data/{dataset}/{split}.parquet" for dataset, _, split in paid_splits()],
+        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset, _, _ in paid_splits()],
+        services=[judge_service(settings.judge_name(dataset)) for dataset, _, _ in paid_splits()],
     log:
         "results/logs/judge_cost.log",
     conda:
@@ -79,12 +79,14 @@ rule judge_cost:
         store=JUDGEMENTS,
         longest=longest_response(),
         datasets=lambda w, input: " ".join(
-            f"--dataset {dataset} --split {split} --spec {spec} --service {service}"
-            for dataset, split, spec, service in zip(paid_datasets(), input.splits, input.specs, input.services)
+            f"--dataset {dataset} --runs {runs} --split {split} --spec {spec} --service {service}"
+            for (dataset, _, _), runs, split, spec, service in zip(
+                paid_splits(), input.runs, input.splits, input.specs, input.services
+            )
         ),
         quality=f"--quality-pairs {QUALITY['pairs'] * QUALITY['paid']} --quality-seed {QUALITY['seed']}",
     shell:
-        "python scripts/judge_cost.py --runs {input.runs} {params.datasets} --store {params.store}"
+        "python scripts/judge_cost.py {params.datasets} --store {params.store}"
         " --max-new-tokens {params.longest} {params.quality} 2>&1 | tee {log}"
 
 
