@@ -42,6 +42,12 @@ rule measure_judge:
     output:
         verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
+        table=report(
+            "results/judge_quality/{dataset}/{judge}/{split}.csv",
+            caption="captions/judge_quality.rst",
+            category="Judge",
+            labels={"what": "agreement and biases: {dataset}, {judge}, {split}", "form": "table"},
+        ),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
     benchmark:
@@ -60,7 +66,7 @@ rule measure_judge:
     shell:
         "python scripts/measure_judge.py --spec {input.spec} --pairs {input.pairs} --dataset {wildcards.dataset}"
         " --split {wildcards.split} --sample {params.pairs} --sample-seed {params.seed} {params.judge}"
-        " --verdicts {output.verdicts} --output {output.measured} --device {resources.device} > {log} 2>&1"
+        " --verdicts {output.verdicts} --output {output.measured} --table {output.table} --device {resources.device} > {log} 2>&1"
 
 
 rule judge_cost:

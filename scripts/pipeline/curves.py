@@ -1,4 +1,7 @@
-"""The learning curves: loss, implicit reward accuracy and margin over the training steps."""
+"""The learning curves: loss, implicit reward accuracy and margin over the training steps.
+
+Methods differ in colour, and runs in their dashes, for print and for those who tell colours badly.
+"""
 
 import altair as alt
 import numpy as np
@@ -13,7 +16,7 @@ CURVES = {
     "rewards/accuracies": "implicit reward accuracy",
     "rewards/margins": "implicit reward margin",
 }
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 2, 1, 2, 1, 2])
 # Steps of a curve that are drawn, spread evenly over the logged ones.
 MAX_STEPS = 200
 
@@ -61,11 +64,13 @@ def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
     dashes = _dashes(runs)
     names = list(dashes)
-    several = len(set(map(tuple, dashes.values()))) > 1
+    single = len({run.method for run in runs}) == len(runs)
+    # one run of each method: one legend has its colour and its dashes
+    field, domain = ("method", [run.method for run in runs]) if single else ("run", names)
     dash = alt.StrokeDash(
-        "run:N",
-        scale=alt.Scale(domain=names, range=list(dashes.values())),
-        legend=alt.Legend(symbolType="stroke") if legend and several and len(names) <= 12 else None,
+        f"{field}:N",
+        scale=alt.Scale(domain=domain, range=list(dashes.values())),
+        legend=alt.Legend(symbolType="stroke", symbolOpacity=1) if legend and len(names) <= 12 else None,
     )
     tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
@@ -77,7 +82,9 @@ _ENDS = ("mean", "low", "high")
 
 
 def _dashes(runs: list[Run]) -> dict[str, list[int]]:
-    """A line style per run name, different for the first runs of one method."""
+    """A line style per run name: all different where they are few, else those of the first runs of one method."""
+    if len(runs) <= len(DASHES):
+        return {run.run: dash for run, dash in zip(runs, DASHES, strict=False)}
     names: dict[str, list[str]] = {}
     for run in runs:
         names.setdefault(run.method, []).append(run.run)

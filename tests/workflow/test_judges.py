@@ -84,7 +84,7 @@ def test_judging_by_a_model_from_its_price_to_the_report(copied, monkeypatch):
     assert len(verdicts) == 11 * 32 * 2 and set(verdicts["judge_model"]) == {"judge-1"}
     assert set(verdicts["order"]) == {"ab", "ba"} and set(verdicts["status"]) == {"parsed"}
     table = read_table(copied.folder / "results/winrate.csv")
-    assert (table["n"] == 32).all() and (table["unparsed"] == 0).all()
+    assert (table["n"] == 64).all() and (table["unparsed"] == 0).all()  # both orders
     measured = read_json(copied.folder / "results/judge_quality/small/mine/eval.json")
     assert (measured["pairs"], measured["verdicts"], measured["position_bias"]["value"]) == (8, 16, 0.0)
     page = (copied.folder / "results/report.html").read_text(encoding="utf-8")
