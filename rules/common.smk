@@ -265,13 +265,16 @@ def judge_arguments(wildcards, input):
     return name and f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(wildcards, name)}" or ""
 
 
-def measured_judges():
-    """Where the quality of every dataset's judge is measured; not of judges that cost money, unless that is wanted."""
+def measured_judges(form="json"):
+    """Where the quality of every dataset's judge is measured; not of judges that cost money, unless that is wanted.
+
+    As json for the report's page, or as csv.
+    """
     if not QUALITY["pairs"]:
         return []
     kinds = {dataset: settings.judge_spec(settings.judge_name(dataset))["kind"] for dataset in DATASETS}
     wanted = [dataset for dataset in DATASETS if QUALITY["paid"] or kinds[dataset] != "openai"]
-    return [f"results/judge_quality/{dataset}/{settings.judge_name(dataset)}/{SPLIT}.json" for dataset in wanted]
+    return [f"results/judge_quality/{dataset}/{settings.judge_name(dataset)}/{SPLIT}.{form}" for dataset in wanted]
 
 
 def paid_splits():

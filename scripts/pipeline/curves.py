@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.drawing import Figure, Panel, values
-from pipeline.method_styles import method_color
+from pipeline.method_styles import method_color, method_shape
 from pipeline.run_table import Run, RunTable, read_metrics
 
 CURVES = {
@@ -19,6 +19,9 @@ CURVES = {
 DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 2, 1, 2, 1, 2])
 # Steps of a curve that are drawn, spread evenly over the logged ones.
 MAX_STEPS = 200
+# Up to so many steps each has its mark.
+FEW_STEPS = 10
+LEGEND = alt.Legend(symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolOpacity=1)
 
 
 def learning_curves(table: RunTable, shown: dict[tuple[str, str], list[Run]]) -> Figure:
@@ -70,12 +73,16 @@ def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
     dash = alt.StrokeDash(
         f"{field}:N",
         scale=alt.Scale(domain=domain, range=list(dashes.values())),
-        legend=alt.Legend(symbolType="stroke", symbolOpacity=1) if legend and len(names) <= 12 else None,
+        legend=LEGEND if legend and len(names) <= 12 else None,
     )
     tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
     line = data.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tips)
-    return alt.layer(band, line).properties(height=220)
+    layers = [band, line]
+    if len({point["step"] for point in points}) <= FEW_STEPS:  # a line through one point is none
+        mark = data.mark_point(filled=True, size=36, opacity=1)
+        layers.append(mark.encode(x=x, y=y, color=color, shape=method_shape(runs, legend=False), tooltip=tips))
+    return alt.layer(*layers).properties(height=220)
 
 
 _ENDS = ("mean", "low", "high")
