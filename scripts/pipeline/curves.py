@@ -67,21 +67,23 @@ def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
     dashes = _dashes(runs)
     names = list(dashes)
+    few = len({point["step"] for point in points}) <= FEW_STEPS
     single = len({run.method for run in runs}) == len(runs)
     # one run of each method: one legend has its colour and its dashes
     field, domain = ("method", [run.method for run in runs]) if single else ("run", names)
     dash = alt.StrokeDash(
         f"{field}:N",
         scale=alt.Scale(domain=domain, range=list(dashes.values())),
-        legend=LEGEND if legend and len(names) <= 12 else None,
+        # with marks, one run of each method is known by them
+        legend=LEGEND if legend and len(names) <= 12 and not (single and few) else None,
     )
     tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
     line = data.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tips)
     layers = [band, line]
-    if len({point["step"] for point in points}) <= FEW_STEPS:  # a line through one point is none
+    if few:  # a line through one point is none
         mark = data.mark_point(filled=True, size=36, opacity=1)
-        layers.append(mark.encode(x=x, y=y, color=color, shape=method_shape(runs, legend=False), tooltip=tips))
+        layers.append(mark.encode(x=x, y=y, color=color, shape=method_shape(runs, legend), tooltip=tips))
     return alt.layer(*layers).properties(height=220)
 
 

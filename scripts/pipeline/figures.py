@@ -114,8 +114,8 @@ def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         if not runs:
             continue
         runs.sort(key=lambda run: -known[run.run]["rating"])
-        chart = _intervals(runs, known, "rating", f"rating in logits, {table.baseline} = 0", None, 0, ".2f")
-        rows.append([Panel(_title(table, group, ""), chart)])
+        chart = _intervals(runs, known, "rating", "rating, logits", None, 0, ".2f")
+        rows.append([Panel(_title(table, group, f"dashed: {table.baseline} = 0"), chart)])
     return Figure("rating", "Ratings", "", rows)
 
 
