@@ -62,20 +62,21 @@ def curve_points(log: pd.DataFrame, metric: str, run: Run) -> list[dict]:
 
 
 def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
-    data, color = alt.Chart(values(points)), method_color(runs, legend)
+    data = alt.Chart(values(points))
     x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=4))
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
     dashes = _dashes(runs)
     names = list(dashes)
     few = len({point["step"] for point in points}) <= FEW_STEPS
     single = len({run.method for run in runs}) == len(runs)
-    # one run of each method: one legend has its colour and its dashes
+    # one run of each method: one legend has its colour and its dashes, or its mark
+    of_dashes = alt.Legend(symbolOpacity=1) if single and few else LEGEND
+    color = method_color(runs, of_dashes if legend and single else legend)
     field, domain = ("method", [run.method for run in runs]) if single else ("run", names)
     dash = alt.StrokeDash(
         f"{field}:N",
         scale=alt.Scale(domain=domain, range=list(dashes.values())),
-        # with marks, one run of each method is known by them
-        legend=LEGEND if legend and len(names) <= 12 and not (single and few) else None,
+        legend=of_dashes if legend and len(names) <= 12 else None,
     )
     tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
