@@ -55,6 +55,8 @@ rule all:
         "results/cost.csv",
         "results/report.html",
         "results/figures/winrate.svg",
+        "results/figures/rating.svg",
+        measured_judges("csv"),
         bt_splits(),
         tracked_winrates(),
     conda:

@@ -9,12 +9,16 @@ from pipeline.config import Settings
 from pipeline.global_batch import check_device
 from pipeline.io import InputError
 from pipeline.provenance import code_fingerprint
+from pipeline.summary import summary
 
 try:
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
 except InputError as error:
     raise WorkflowError(str(error)) from None
+
+# For the captions of Snakemake's report, which see the config and little else.
+config["summary"] = summary(settings)
 
 RUNS = {(run.dataset, run.model, run.name): run for run in settings.runs}
 RUN_NAMES = sorted({run.name for run in settings.runs})
@@ -242,10 +246,13 @@ def judge_reward_model(wildcards):
     return spec.get("reward_model") or settings.reward_model_name(wildcards.dataset)
 
 
+def judge_service(judge):
+    """Where a job reads how a judge is reached and what it may take: no input, as that makes no verdict stale."""
+    return f"config/judges/{judge}/judge.yaml"
+
+
 def judge_files(wildcards):
-    """Inputs of judging that depend on the judge's kind. A changed service makes no verdict stale."""
-    if judge_kind(wildcards) == "openai":
-        return {"service": ancient(f"results/specs/judge_service/{judge_of(wildcards)}.yaml")}
+    """Inputs of judging that depend on the judge's kind."""
     name = judge_reward_model(wildcards)
     return name and {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(wildcards, name) or {}
 
@@ -253,23 +260,30 @@ def judge_files(wildcards):
 def judge_arguments(wildcards, input):
     """Arguments of judging that depend on the judge's kind."""
     if judge_kind(wildcards) == "openai":
-        return f"--service {input.service} --store {JUDGEMENTS}"
+        return f"--service {judge_service(judge_of(wildcards))} --store {JUDGEMENTS}"
     name = judge_reward_model(wildcards)
     return name and f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(wildcards, name)}" or ""
 
 
-def measured_judges():
-    """Where the quality of every dataset's judge is measured; not of judges that cost money, unless that is wanted."""
+def measured_judges(form="json"):
+    """Where the quality of every dataset's judge is measured; not of judges that cost money, unless that is wanted.
+
+    As json for the report's page, or as csv.
+    """
     if not QUALITY["pairs"]:
         return []
     kinds = {dataset: settings.judge_spec(settings.judge_name(dataset))["kind"] for dataset in DATASETS}
     wanted = [dataset for dataset in DATASETS if QUALITY["paid"] or kinds[dataset] != "openai"]
-    return [f"results/judge_quality/{dataset}/{settings.judge_name(dataset)}/{SPLIT}.json" for dataset in wanted]
+    return [f"results/judge_quality/{dataset}/{settings.judge_name(dataset)}/{SPLIT}.{form}" for dataset in wanted]
 
 
-def paid_datasets():
-    """Datasets whose judge is of kind openai."""
-    return [dataset for dataset in DATASETS if settings.judge_service(settings.judge_name(dataset))]
+def paid_splits():
+    """What judges of kind openai judge: dataset, run table, split; the selection split where its win rates are made."""
+    tables = {SPLIT: "results/specs/runs.yaml"}
+    if selection_table():
+        tables["selection"] = "results/specs/selection.yaml"
+    paid = [dataset for dataset in DATASETS if settings.judge_service(settings.judge_name(dataset))]
+    return [(dataset, runs, split) for dataset in paid for split, runs in tables.items()]
 
 
 def longest_response():

@@ -8,7 +8,12 @@ rule prepare_data:
         train="results/data/{dataset}/train.parquet",
         selection="results/data/{dataset}/selection.parquet",
         eval="results/data/{dataset}/eval.parquet",
-        card="results/data/{dataset}/card.json",
+        card=report(
+            "results/data/{dataset}/card.json",
+            caption="captions/data_card.rst",
+            category="Data",
+            labels={"what": "data card: {dataset}", "form": "JSON"},
+        ),
     log:
         "results/logs/prepare_data/{dataset}.log",
     benchmark:

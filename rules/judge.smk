@@ -42,6 +42,12 @@ rule measure_judge:
     output:
         verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
+        table=report(
+            "results/judge_quality/{dataset}/{judge}/{split}.csv",
+            caption="captions/judge_quality.rst",
+            category="Judge",
+            labels={"what": "agreement and biases: {dataset}, {judge}, {split}", "form": "table"},
+        ),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
     benchmark:
@@ -60,17 +66,17 @@ rule measure_judge:
     shell:
         "python scripts/measure_judge.py --spec {input.spec} --pairs {input.pairs} --dataset {wildcards.dataset}"
         " --split {wildcards.split} --sample {params.pairs} --sample-seed {params.seed} {params.judge}"
-        " --verdicts {output.verdicts} --output {output.measured} --device {resources.device} > {log} 2>&1"
+        " --verdicts {output.verdicts} --output {output.measured} --table {output.table} --device {resources.device} > {log} 2>&1"
 
 
 rule judge_cost:
     # Prints and makes nothing, not even a benchmark file, so that it runs whenever it is asked for. It needs the prompts,
     # not the responses.
     input:
-        runs="results/specs/runs.yaml",
-        splits=expand("results/data/{dataset}/{split}.parquet", dataset=paid_datasets(), split=SPLIT),
-        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
-        services=[f"results/specs/judge_service/{settings.judge_name(dataset)}.yaml" for dataset in paid_datasets()],
+        runs=[runs for _, runs, _ in paid_splits()],
+        splits=[f"results/data/{dataset}/{split}.parquet" for dataset, _, split in paid_splits()],
+        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset, _, _ in paid_splits()],
+        services=[judge_service(settings.judge_name(dataset)) for dataset, _, _ in paid_splits()],
     log:
         "results/logs/judge_cost.log",
     conda:
@@ -79,12 +85,14 @@ rule judge_cost:
         store=JUDGEMENTS,
         longest=longest_response(),
         datasets=lambda w, input: " ".join(
-            f"--dataset {dataset} --split {split} --spec {spec} --service {service}"
-            for dataset, split, spec, service in zip(paid_datasets(), input.splits, input.specs, input.services)
+            f"--dataset {dataset} --runs {runs} --split {split} --spec {spec} --service {service}"
+            for (dataset, _, _), runs, split, spec, service in zip(
+                paid_splits(), input.runs, input.splits, input.specs, input.services
+            )
         ),
         quality=f"--quality-pairs {QUALITY['pairs'] * QUALITY['paid']} --quality-seed {QUALITY['seed']}",
     shell:
-        "python scripts/judge_cost.py --runs {input.runs} {params.datasets} --store {params.store}"
+        "python scripts/judge_cost.py {params.datasets} --store {params.store}"
         " --max-new-tokens {params.longest} {params.quality} 2>&1 | tee {log}"
 
 

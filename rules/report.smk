@@ -38,6 +38,12 @@ rule plot_figures:
             labels={"what": "win rates", "form": "figure"},
         ),
         report(
+            "results/figures/rating.svg",
+            caption="captions/rating.rst",
+            category="Win rates",
+            labels={"what": "Bradley-Terry ratings", "form": "figure"},
+        ),
+        report(
             "results/figures/winrate_vs_kl.svg",
             caption="captions/winrate_vs_kl.rst",
             category="Win rates",

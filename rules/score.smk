@@ -80,7 +80,12 @@ rule measure_calibration:
             category="Calibration",
             labels={"what": "scores and lengths: {dataset}, {reward_model}, {split}", "form": "figure"},
         ),
-        measured="results/calibration/{dataset}/{reward_model}/{split}.json",
+        measured=report(
+            "results/calibration/{dataset}/{reward_model}/{split}.json",
+            caption="captions/calibration.rst",
+            category="Calibration",
+            labels={"what": "in numbers: {dataset}, {reward_model}, {split}", "form": "JSON"},
+        ),
     log:
         "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",
     benchmark:

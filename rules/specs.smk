@@ -10,7 +10,6 @@ localrules:
     write_policy_spec,
     write_generation_spec,
     write_judge_spec,
-    write_judge_service,
     write_run_table,
     write_selection_table,
 
@@ -102,19 +101,6 @@ rule write_judge_spec:
         "results/logs/write_judge_spec/{judge}.log",
     params:
         spec=lambda w: as_yaml(settings.judge_spec(w.judge)),
-    template_engine:
-        "jinja2"
-
-
-rule write_judge_service:
-    input:
-        "rules/templates/spec.yaml.jinja",
-    output:
-        "results/specs/judge_service/{judge}.yaml",
-    log:
-        "results/logs/write_judge_service/{judge}.log",
-    params:
-        spec=lambda w: as_yaml(settings.judge_service(w.judge)),
     template_engine:
         "jinja2"
 

@@ -2,7 +2,9 @@
 
     python scripts/benchmark_statistics.py --output results/benchmark_statistics.json
 
-The verdicts are drawn at random: 50 runs on 10,000 prompts, each pair judged in both orders.
+The verdicts are drawn at random: 50 runs on 10,000 prompts, each pair judged in both orders. Each part is a process of
+its own: win rates and paired differences with 1,000 resamples; length-controlled win rates of all runs, and the
+Bradley-Terry leaderboard, each with 20 refits.
 """
 
 import argparse
@@ -18,8 +20,11 @@ import pandas as pd
 
 from pipeline.comparison import compare
 from pipeline.io import read_parquet, run, write_json, write_parquet
+from pipeline.leaderboard import rating_intervals
+from pipeline.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
 RUNS, PROMPTS = 50, 10_000
+PARTS = ("means", "length_control", "leaderboard")
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,33 +35,50 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--refits", type=int, default=20, help="resamples of the fits")
     parser.add_argument("--output", type=Path, default=Path("results/benchmark_statistics.json"), help="JSON to write")
     parser.add_argument("--verdicts", type=Path, help=argparse.SUPPRESS)
+    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.verdicts:
-        seconds = measure(arguments.verdicts, arguments.resamples, arguments.refits)
+        seconds = measure(arguments.part, arguments.verdicts, arguments.resamples, arguments.refits)
         mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
         print(seconds, mebibytes)
         return
-    results = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
+    results: dict = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
+    results["refits"] = arguments.refits
     with tempfile.TemporaryDirectory() as scratch:
         path = f"{scratch}/verdicts.parquet"
         write_parquet(verdicts(arguments.runs, arguments.prompts), path)
-        for name, refits in (("means", 0), ("fits", arguments.refits)):
-            options = ["--resamples", str(arguments.resamples), "--refits", str(refits)]
+        for name in PARTS:
+            options = ["--resamples", str(arguments.resamples), "--refits", str(arguments.refits), "--part", name]
             command = [sys.executable, __file__, "--verdicts", path, *options]
             done = subprocess.run(command, capture_output=True, text=True, check=True)
             seconds, mebibytes = map(float, done.stdout.split())
             results[name] = {"seconds": seconds, "peak_mib": mebibytes}
-    results["fits"]["seconds_per_refit"] = (results["fits"]["seconds"] - results["means"]["seconds"]) / (
-        arguments.runs * max(arguments.refits, 1)
-    )
     print(results)
     write_json(results, arguments.output)
 
 
-def measure(path: Path, resamples: int, refits: int) -> float:
-    """Seconds from the file to the table."""
+def measure(part: str, path: Path, resamples: int, refits: int) -> float:
+    """Seconds of one of PARTS: win rates and differences from the file to the table, or fits of the read verdicts."""
     started = time.perf_counter()
-    compare(read_parquet(path), reference="run00", resamples=resamples, refits=refits)
+    table = read_parquet(path)
+    if part == "means":
+        compare(table, reference="run00", resamples=resamples, refits=0)
+        return time.perf_counter() - started
+    games = table.groupby(["run", "baseline", "prompt_id"])[["preference", "len_run", "len_baseline"]].mean()
+    games = games.reset_index().assign(seed=0)
+    started = time.perf_counter()
+    if part == "leaderboard":
+        rating_intervals(games, "base", refits, 0)
+        return time.perf_counter() - started
+    longer = (games["len_baseline"] - games["len_run"]).to_numpy()
+    difficulty = fit_difficulty(
+        games["preference"].to_numpy(), longer, games["run"].to_numpy(), games["prompt_id"].to_numpy()
+    )
+    for _, rows in games.groupby("run"):
+        at = rows.index.to_numpy()
+        fitted = rows["preference"].to_numpy(), longer[at], None if difficulty is None else difficulty[at]
+        length_controlled_rate(*fitted)
+        length_controlled_interval(*fitted, rows["prompt_id"].to_numpy(), rows["seed"].to_numpy(), refits, 0)
     return time.perf_counter() - started
 
 

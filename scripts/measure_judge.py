@@ -2,15 +2,15 @@
 
 Reads a split (columns prompt_id, prompt, chosen, rejected) and lets the judge compare chosen with rejected on a seeded
 sample of it; writes the verdicts (parquet, `pipeline.judging.VERDICT_COLUMNS`, the run being "chosen") and what was
-measured (JSON, `pipeline.judge_quality.judge_quality`).
+measured (JSON, `pipeline.judge_quality.judge_quality`, and as a table, CSV).
 """
 
 import argparse
 from pathlib import Path
 
-from pipeline.io import read_parquet, read_yaml, run, write_json, write_parquet
+from pipeline.io import read_parquet, read_yaml, run, write_csv, write_json, write_parquet
 from pipeline.judge_kinds import add_judge_arguments, judge_pairs
-from pipeline.judge_quality import judge_quality, sample_pairs
+from pipeline.judge_quality import judge_quality, quality_table, sample_pairs
 from pipeline.records import Record
 from pipeline.statistics import add_bootstrap_arguments
 
@@ -25,12 +25,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--sample-seed", type=int, default=0, help="seed of the sample (default %(default)s)")
     parser.add_argument("--verdicts", type=Path, required=True, help="verdicts to write, parquet")
     parser.add_argument("--output", type=Path, required=True, help="JSON file to write")
+    parser.add_argument("--table", type=Path, required=True, help="CSV file to write: measure, value, low, high")
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
 
     judge = read_yaml(arguments.spec)
     inputs = ("spec", "pairs", "reward_spec", "reward_model", "service")
-    record = Record(__file__, arguments, inputs, ("output", "verdicts", "store"), judge)
+    record = Record(__file__, arguments, inputs, ("output", "table", "verdicts", "store"), judge)
     pairs = read_parquet(arguments.pairs, ["prompt_id", "prompt", "chosen", "rejected"])
     table = sample_pairs(pairs, arguments.sample, arguments.sample_seed)
     verdicts = judge_pairs(table, arguments, "chosen", 0, "rejected")
@@ -39,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     measured = judge_quality(verdicts, arguments.resamples, arguments.seed)
     write_parquet(verdicts, arguments.verdicts)
     write_json(names | {"model": models} | measured, arguments.output)
+    write_csv(quality_table(measured), arguments.table)
     record.write()
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 import pandas as pd
 from fixtures_endpoint import MODEL
 
+from pipeline.io import write_yaml
 from pipeline.judge_entries import read_judge
 
 REPOSITORY = Path(__file__).resolve().parents[1]
@@ -18,6 +19,11 @@ def make_judge(name: str = "PP", **changes) -> tuple[dict, dict]:
     for key, value in changes.items():
         (service if key in service else spec)[key] = value
     return spec, service
+
+
+def write_service(service: dict, path: Path) -> None:
+    """A judge.yaml with this service."""
+    write_yaml({"kind": "openai", "model": MODEL} | service, path)
 
 
 def pairs(count: int, prefix: str = "") -> pd.DataFrame:

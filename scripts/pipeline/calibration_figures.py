@@ -85,7 +85,7 @@ def margins_figure(measured: dict) -> Figure:
         "Score of the chosen response minus that of the rejected one. Right of zero the reward model orders the pair "
         "as the dataset does; the solid line is the mean."
     )
-    panel = Panel(f"mean {margin['mean']:.3g}", chart.properties(height=HEIGHT - 40))
+    panel = Panel(f"mean {margin['mean']:.3g}".replace("-", "−"), chart.properties(height=HEIGHT - 40))
     return Figure("margins", "Margins", caption, [[panel]])
 
 

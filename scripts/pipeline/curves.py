@@ -1,11 +1,14 @@
-"""The learning curves: loss, implicit reward accuracy and margin over the training steps."""
+"""The learning curves: loss, implicit reward accuracy and margin over the training steps.
+
+Methods differ in colour, and runs in their dashes, for print and for those who tell colours badly.
+"""
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
 from pipeline.drawing import Figure, Panel, values
-from pipeline.method_styles import method_color
+from pipeline.method_styles import method_color, method_shape
 from pipeline.run_table import Run, RunTable, read_metrics
 
 CURVES = {
@@ -13,9 +16,12 @@ CURVES = {
     "rewards/accuracies": "implicit reward accuracy",
     "rewards/margins": "implicit reward margin",
 }
-DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3])
+DASHES = ([1, 0], [6, 3], [2, 2], [8, 3, 2, 3], [12, 3], [4, 2, 1, 2, 1, 2])
 # Steps of a curve that are drawn, spread evenly over the logged ones.
 MAX_STEPS = 200
+# Up to so many steps each has its mark.
+FEW_STEPS = 10
+LEGEND = alt.Legend(symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolOpacity=1)
 
 
 def learning_curves(table: RunTable, shown: dict[tuple[str, str], list[Run]]) -> Figure:
@@ -56,28 +62,39 @@ def curve_points(log: pd.DataFrame, metric: str, run: Run) -> list[dict]:
 
 
 def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
-    data, color = alt.Chart(values(points)), method_color(runs, legend)
+    data = alt.Chart(values(points))
     x = alt.X("step:Q", title="step", axis=alt.Axis(grid=False, tickCount=4))
     y = alt.Y("mean:Q", title=None, scale=alt.Scale(zero=False))
     dashes = _dashes(runs)
     names = list(dashes)
-    several = len(set(map(tuple, dashes.values()))) > 1
+    few = len({point["step"] for point in points}) <= FEW_STEPS
+    single = len({run.method for run in runs}) == len(runs)
+    # one run of each method: one legend has its colour and its dashes, or its mark
+    of_dashes = alt.Legend(symbolOpacity=1) if single and few else LEGEND
+    color = method_color(runs, of_dashes if legend and single else legend)
+    field, domain = ("method", [run.method for run in runs]) if single else ("run", names)
     dash = alt.StrokeDash(
-        "run:N",
-        scale=alt.Scale(domain=names, range=list(dashes.values())),
-        legend=alt.Legend(symbolType="stroke") if legend and several and len(names) <= 12 else None,
+        f"{field}:N",
+        scale=alt.Scale(domain=domain, range=list(dashes.values())),
+        legend=of_dashes if legend and len(names) <= 12 else None,
     )
     tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
     line = data.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tips)
-    return alt.layer(band, line).properties(height=220)
+    layers = [band, line]
+    if few:  # a line through one point is none
+        mark = data.mark_point(filled=True, size=36, opacity=1)
+        layers.append(mark.encode(x=x, y=y, color=color, shape=method_shape(runs, legend), tooltip=tips))
+    return alt.layer(*layers).properties(height=220)
 
 
 _ENDS = ("mean", "low", "high")
 
 
 def _dashes(runs: list[Run]) -> dict[str, list[int]]:
-    """A line style per run name, different for the first runs of one method."""
+    """A line style per run name: all different where they are few, else those of the first runs of one method."""
+    if len(runs) <= len(DASHES):
+        return {run.run: dash for run, dash in zip(runs, DASHES, strict=False)}
     names: dict[str, list[str]] = {}
     for run in runs:
         names.setdefault(run.method, []).append(run.run)

@@ -1,7 +1,4 @@
-"""The figures on the runs: win rates, rewards, ratings, win rate against KL and length, learning curves, cost.
-
-Methods differ in colour and in marker.
-"""
+"""The figures on the runs: those of `FIGURES`. Methods differ in colour and in marker."""
 
 from pathlib import Path
 
@@ -15,7 +12,7 @@ from pipeline.method_styles import method_color, method_shape
 from pipeline.run_table import CHOSEN, Run, RunTable
 from pipeline.seed_table import seed_table
 
-FIGURES = ("winrate", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
+FIGURES = ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
 # More rows than this cannot be read in one picture; the tables hold all runs.
 MAX_RUNS = 60
 # Names beside the points of a scatter plot, up to so many of them.
@@ -42,6 +39,7 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[
     seeds = seed_table(table)
     drawn = [
         winrate_figure(table, winrate),
+        rating_figure(table, winrate),
         reward_figure(table, winrate),
         scatter_figure(table, winrate, seeds, "winrate_vs_kl", "kl", "KL to the reference, nats per response"),
         scatter_figure(
@@ -116,8 +114,8 @@ def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         if not runs:
             continue
         runs.sort(key=lambda run: -known[run.run]["rating"])
-        chart = _intervals(runs, known, "rating", f"rating in logits, {table.baseline} = 0", None, 0, ".2f")
-        rows.append([Panel(_title(table, group, ""), chart)])
+        chart = _intervals(runs, known, "rating", "rating, logits", None, 0, ".2f")
+        rows.append([Panel(_title(table, group, f"dashed: {table.baseline} = 0"), chart)])
     return Figure("rating", "Ratings", "", rows)
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from pipeline.config_errors import ConfigError, Problem, unknown_name
-from pipeline.io import read_yaml
+from pipeline.io import InputError, read_yaml
 from pipeline.schema import fill, load_schema, validate
 
 # How a judge is reached and what it may take. It changes no verdict, so a change of it makes none stale.
@@ -43,7 +43,7 @@ def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, d
     """
     folder = root / "config" / "judges" / name
     file = f"config/judges/{name}/judge.yaml"
-    entry = fill(validate(read_yaml(folder / "judge.yaml"), "judges", file), load_schema("judges"))
+    entry = _read_entry(folder / "judge.yaml", file)
     if entry.get("reward_model") not in (None, *reward_models):
         raise unknown_name(("reward_model",), "reward model", entry["reward_model"], reward_models).error(file, entry)
     if entry["kind"] != "openai":
@@ -53,6 +53,29 @@ def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, d
     entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
     service = {key: entry.pop(key) for key in SERVICE_KEYS}
     return entry, service
+
+
+def read_service(path: Path) -> dict:
+    """The SERVICE_KEYS of a judge.yaml of kind openai, with defaults.
+
+    Jobs read them there themselves: an input that a rule writes would have to be `ancient`, and where such an input is
+    written anew, Snakemake looks for no other reason to run the jobs behind it.
+
+    Raises:
+        InputError: the judge is of another kind.
+        ConfigError: the file is wrong.
+    """
+    entry = _read_entry(path, str(path))
+    if entry["kind"] != "openai":
+        raise InputError(f"{path}: the judge is of kind {entry['kind']}; only one of kind openai is reached and paid")
+    if problem := _openai_problem(entry):
+        raise problem.error(str(path), entry)
+    return {key: entry[key] for key in SERVICE_KEYS}
+
+
+def _read_entry(path: Path, file: str) -> dict:
+    """A judge.yaml, checked and with defaults; `file` is its name in messages."""
+    return fill(validate(read_yaml(path), "judges", file), load_schema("judges"))
 
 
 def _openai_problem(entry: dict) -> Problem | None:

@@ -12,7 +12,9 @@ from pipeline.judging import gold_scores, judge_by_score
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
     """Add what says which judge it is and how it is reached."""
     parser.add_argument("--spec", type=Path, required=True, help="judge's spec, YAML")
-    parser.add_argument("--service", type=Path, help="how a judge of kind openai is reached and paid, YAML")
+    parser.add_argument(
+        "--service", type=Path, help="judge.yaml, which says how a judge of kind openai is reached and paid"
+    )
     parser.add_argument("--store", type=Path, help="folder of the replies that are paid for, for kind openai")
     parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, for a judge of kind reward")
     parser.add_argument("--reward-model", help="reward model, hub id or folder, for a judge of kind reward")
@@ -34,11 +36,12 @@ def judge_pairs(table: pd.DataFrame, arguments: argparse.Namespace, run: str, se
     """
     judge = read_yaml(arguments.spec)
     if judge["kind"] == "openai":
+        from pipeline.judge_entries import read_service
         from pipeline.judges.verdicts import judge_by_model
 
         if not arguments.service or not arguments.store:
             raise InputError("a judge of kind openai needs --service and --store")
-        return judge_by_model(table, judge, read_yaml(arguments.service), arguments.store, run, seed, baseline)
+        return judge_by_model(table, judge, read_service(arguments.service), arguments.store, run, seed, baseline)
     if judge["kind"] == "gold":
         scorer, model = gold_scores, "gold"
     elif judge["kind"] == "reward":

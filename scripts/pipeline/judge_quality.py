@@ -76,6 +76,15 @@ def judge_quality(verdicts: pd.DataFrame, resamples: int = RESAMPLES, seed: int 
     return measured | _shares(parsed, resamples, seed) | {"kappa": _kappa(parsed, resamples, seed)}
 
 
+def quality_table(measured: dict) -> pd.DataFrame:
+    """What `judge_quality` measured, a row each: measure, value, low, high; counts have no interval."""
+    counts = [{"measure": name, "value": value} for name, value in measured.items() if name not in MEASURES]
+    return pd.DataFrame(
+        [*counts, *({"measure": name} | (measured[name] or {}) for name in MEASURES)],
+        columns=["measure", "value", "low", "high"],
+    )
+
+
 def _shares(parsed: pd.DataFrame, resamples: int, seed: int) -> dict[str, dict | None]:
     """The shares of `judge_quality`, each a weighted mean over verdicts, or over pairs by their first verdict."""
     preference = parsed["preference"].to_numpy()

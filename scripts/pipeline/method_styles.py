@@ -16,11 +16,12 @@ STYLES = {
 OTHER_STYLE = (SKY, "triangle-right")
 
 
-def method_color(runs: list[Run], legend: bool = True) -> alt.Color:
-    """The colour of the field `method`."""
+def method_color(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Color:
+    """The colour of the field `method`; legends of one field that differ make Vega-Lite complain."""
     domain = _methods(runs)
     scale = alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[0] for method in domain])
-    return alt.Color("method:N", scale=scale, legend=alt.Legend(symbolOpacity=1) if legend else None)
+    shown = legend if isinstance(legend, alt.Legend) else alt.Legend(symbolOpacity=1) if legend else None
+    return alt.Color("method:N", scale=scale, legend=shown)
 
 
 def method_shape(runs: list[Run], legend: bool = True) -> alt.Shape:

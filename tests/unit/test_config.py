@@ -12,7 +12,8 @@ import yaml
 from jsonschema import Draft202012Validator
 
 from pipeline.config import ROOT, ConfigError, Settings
-from pipeline.judge_entries import SERVICE_KEYS
+from pipeline.io import InputError
+from pipeline.judge_entries import SERVICE_KEYS, read_service
 from pipeline.schema import SCHEMAS, load_schema
 
 CONFIG = ROOT / "config"
@@ -462,7 +463,14 @@ def test_a_judges_service_is_no_part_of_its_spec(root):
     after = Settings.from_config(MINIMAL, root)
     assert after.judge_spec("PP") == before
     assert after.judge_service("PP")["prices"] == {"input": 1.0, "output": 2.0, "batch_discount": 0.5}
-    edit(root, "judges/PP/judge.yaml", lambda c: c.update(max_retries=1))
+    # jobs read it themselves
+    assert read_service(root / "config/judges/PP/judge.yaml") == after.judge_service("PP")
+    with pytest.raises(InputError, match="the judge is of kind gold; only one of kind openai"):
+        read_service(root / "config/judges/gold/judge.yaml")
+    edit(root, "judges/PP/judge.yaml", lambda c: c.update(prices=None))
+    with pytest.raises(ConfigError, match=r"judge.yaml: prices: missing; budget_usd 3"):
+        read_service(root / "config/judges/PP/judge.yaml")
+    edit(root, "judges/PP/judge.yaml", lambda c: c.update(max_retries=1, prices=prices))
     assert Settings.from_config(MINIMAL, root).judge_spec("PP") != before
 
 

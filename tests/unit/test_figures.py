@@ -67,6 +67,16 @@ def test_methods_differ_in_colour_and_in_marker(tmp_path):
         assert scale["domain"] == ["sft", "dpo", "dpr"] and len(set(scale["range"])) == 3
 
 
+def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(tmp_path):
+    table, *_ = make(tmp_path, prompts=6)
+    panel = learning_curves(table, {group: table.runs_of(group) for group in table.groups}).panels[0]
+    layers = panel_specification(panel)["layer"]
+    [dash] = [layer["encoding"]["strokeDash"] for layer in layers if "strokeDash" in layer["encoding"]]
+    assert dash["field"] == "method" and dash["scale"]["domain"] == ["dpo", "dpr"]
+    assert len({tuple(dashes) for dashes in dash["scale"]["range"]}) == 2
+    assert [layer["mark"]["type"] for layer in layers] == ["area", "line", "point"]
+
+
 def test_the_curve_is_the_mean_over_seeds(tmp_path):
     table, *_ = make(tmp_path, prompts=3)
     figure = learning_curves(table, {group: table.runs_of(group) for group in table.groups})

@@ -225,6 +225,26 @@ def test_what_was_submitted_is_not_asked_one_by_one(judge, monkeypatch):
         assert not [call for call in server.calls if "completions" in call.path]
 
 
+def test_odd_lines_of_a_batch_keep_nothing_from_being_kept(judge, tmp_path, capsys):
+    """A reply with U+2028 as it is, which Python takes for the end of a line, and two lines that are no objects."""
+
+    def odd(call):
+        return completion(json.dumps({"reasons": "One\u2028two.", "score_a": 10, "score_b": 1}, ensure_ascii=False))
+
+    class Raw(Batches):
+        def run(self, batch):
+            super().run(batch)
+            content = self.files[batch["output_file_id"]].decode()
+            lines = [json.dumps(json.loads(line), ensure_ascii=False) for line in content.splitlines()]
+            self.files[batch["output_file_id"]] = "\n".join(["{", "7", *lines]).encode()
+
+    with Endpoint(Raw(odd)) as server:
+        verdicts = judge(server)
+    assert set(verdicts["status"]) == {"parsed"} and len(rows(tmp_path)) == 10
+    assert all("\u2028" in row["content"] for row in rows(tmp_path))
+    assert "2 lines of its files cannot be read" in capsys.readouterr().out
+
+
 def test_jobs_submit_while_others_wait(tmp_path):
     """Two jobs, the second beginning while the first one's batch runs: neither waits for the other's batch to end."""
     batches = Batches(looks=10**9)

@@ -25,7 +25,7 @@ from fixtures_endpoint import (
     grade,
     verdict,
 )
-from fixtures_judges import make_judge, pairs
+from fixtures_judges import make_judge, pairs, write_service
 
 from pipeline.io import InputError, read_parquet, write_parquet, write_yaml
 from pipeline.judges.store import open_store, read_store
@@ -500,12 +500,12 @@ def test_unparsed_replies_count_against_the_budget(judge):
 def arguments(tmp_path, server, **changes):
     spec, service = make_judge("PP", **{"base_url": server.url, **changes})
     write_yaml(spec, tmp_path / "spec.yaml")
-    write_yaml(service, tmp_path / "service.yaml")
+    write_service(service, tmp_path / "judge.yaml")
     table = pairs(40)
     write_parquet(table[["prompt_id", "prompt", "response"]], tmp_path / "own.parquet")
     other = table[["prompt_id", "baseline_response"]].rename(columns={"baseline_response": "response"})
     write_parquet(other, tmp_path / "other.parquet")
-    files = {"spec": "spec.yaml", "service": "service.yaml", "store": "store", "responses": "own.parquet"}
+    files = {"spec": "spec.yaml", "service": "judge.yaml", "store": "store", "responses": "own.parquet"}
     files |= {"baseline-responses": "other.parquet", "output": "verdicts.parquet"}
     named = [part for name, file in files.items() for part in (f"--{name}", str(tmp_path / file))]
     return [*named, "--run", "dpr", "--seed", "2", "--baseline", "dpo"]
@@ -520,7 +520,9 @@ def test_the_script_judges(tmp_path, capsys):
         assert len(verdicts) == len(server.calls) == 80
         assert "dpr against dpo: win rate" in capsys.readouterr().out
         with pytest.raises(InputError, match="needs --service and --store"):
-            judge_responses.main([part for part in arguments(tmp_path, server) if "service" not in part])
+            given = arguments(tmp_path, server)
+            at = given.index("--service")
+            judge_responses.main(given[:at] + given[at + 2 :])
 
 
 @pytest.mark.parametrize("name", ["SIGTERM", "SIGINT"])

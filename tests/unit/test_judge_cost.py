@@ -2,10 +2,10 @@
 
 import pytest
 from fixtures_endpoint import Endpoint
-from fixtures_judges import make_judge, pairs
+from fixtures_judges import make_judge, pairs, write_service
 
 import judge_cost
-from pipeline.io import InputError, write_parquet, write_yaml
+from pipeline.io import InputError, read_yaml, write_parquet, write_yaml
 from pipeline.judges.cost import judge_bill, strike_answered
 from pipeline.judges.requests import plan_requests
 from pipeline.judges.verdicts import judge_by_model
@@ -122,20 +122,31 @@ def test_the_measured_pairs_and_one_order_count(place):
 def test_the_script_prints_it(place, capsys):
     spec, service = make_judge("PP", prices=PRICES, budget_usd=1.5)
     write_yaml(spec, place / "spec.yaml")
-    write_yaml(service, place / "service.yaml")
-    common = ["--runs", str(place / "runs.yaml"), "--store", str(place / "store"), "--max-new-tokens", "50"]
-    names = ["--dataset", "d", "--split", str(place / "split.parquet"), "--spec", str(place / "spec.yaml")]
-    judge_cost.main([*common, *names, "--service", str(place / "service.yaml")])
+    write_service(service, place / "judge.yaml")
+    common = ["--store", str(place / "store"), "--max-new-tokens", "50"]
+    names = ["--dataset", "d", "--runs", str(place / "runs.yaml"), "--split", str(place / "split.parquet")]
+    names += ["--spec", str(place / "spec.yaml")]
+    judge_cost.main([*common, *names, "--service", str(place / "judge.yaml")])
     told = capsys.readouterr().out
     money = f"at most {bill_of(place).dollars:,.2f} USD"
     for line in ("requests        72, 0 of them answered before", "still to send   72, 72 of them about", money):
         assert line in told
     assert "budget_usd 1.5, of which 1.50 left" in told and "total: 72 requests to send, at most" in told
     assert not (place / "store").exists()
-    judge_cost.main([*common, *names, "--service", str(place / "service.yaml"), "--quality-pairs", "4"])
+    judge_cost.main([*common, *names, "--service", str(place / "judge.yaml"), "--quality-pairs", "4"])
     assert "requests        80" in capsys.readouterr().out
-    write_yaml(service | {"prices": None, "budget_usd": None}, place / "service.yaml")
-    judge_cost.main([*common, *names, "--service", str(place / "service.yaml")])
+    # where runs are judged on the selection split too, that is paid for as well
+    table = read_yaml(place / "runs.yaml") | {"split": "selection"}
+    write_yaml(table, place / "selection.yaml")
+    write_parquet(split().iloc[:3], place / "selection.parquet")
+    more = [part.replace("runs.yaml", "selection.yaml").replace("split.parquet", "selection.parquet") for part in names]
+    service_of = ["--service", str(place / "judge.yaml")]
+    judge_cost.main([*common, *names, *service_of, *more, *service_of, "--quality-pairs", "4"])
+    told = capsys.readouterr().out
+    assert "d, eval: judge" in told and "d, selection: judge" in told
+    assert "total: 116 requests to send" in told  # 72, 36, and the labelled pairs once
+    write_service(service | {"prices": None, "budget_usd": None}, place / "judge.yaml")
+    judge_cost.main([*common, *names, "--service", str(place / "judge.yaml")])
     assert "unknown, judge.yaml has no prices" in capsys.readouterr().out
     judge_cost.main(common)
     assert "judging takes no money" in capsys.readouterr().out

@@ -133,11 +133,15 @@ def test_the_script_measures_and_the_report_reads(tmp_path):
     write_parquet(labelled(40), tmp_path / "pairs.parquet")
     write_yaml({"name": "gold", "kind": "gold"}, tmp_path / "spec.yaml")
     places = {"spec": "spec.yaml", "pairs": "pairs.parquet", "verdicts": "v.parquet", "output": "q.json"}
+    places["table"] = "q.csv"
     named = [part for name, file in places.items() for part in (f"--{name}", str(tmp_path / file))]
     measure_judge.main([*named, "--dataset", "world", "--split", "eval", "--sample", "30", "--resamples", "100"])
     measured, verdicts = read_json(tmp_path / "q.json"), read_parquet(tmp_path / "v.parquet", VERDICT_COLUMNS)
     assert len(verdicts) == measured["pairs"] == 30 and set(verdicts["baseline"]) == {"rejected"}
     assert measured["agreement"]["value"] == pytest.approx(verdicts["preference"].mean())
+    table = pd.read_csv(tmp_path / "q.csv").set_index("measure")
+    assert table.loc["pairs", "value"] == 30 and np.isnan(table.loc["position_bias", "value"])
+    assert table.loc["kappa"].to_dict() == pytest.approx(measured["kappa"], abs=1e-5)
     row = read_judge_quality(tmp_path / "q.json")
     assert (row["judge"], row["kind"], row["model"], row["unjudged"]) == ("gold", "gold", "gold", 0)
     assert row["agreement"] == pytest.approx(100 * measured["agreement"]["value"])

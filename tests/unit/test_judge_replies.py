@@ -105,7 +105,9 @@ def test_what_becomes_of_a_reply():
     assert assess(reply(good), spec).model == "judge-1"
     assert assess(reply(good, model="judge-1-2026-01-01"), spec).status == "parsed"
     assert assess(reply(good, model="judge-1@main"), spec).status == "parsed"
-    for other in ("judge-10", "judge", "gpt-2", ""):
+    for version in ("judge-1-0613", "judge-1-1106-preview", "judge-1-20241022", "judge-1:latest"):
+        assert assess(reply(good, model=version), spec).status == "parsed", version
+    for other in ("judge-10", "judge", "gpt-2", "", "judge-1-mini", "judge-1-7B", "judge-1-mini-2026-01-01"):
         assert assess(reply(good, model=other), spec).status == "failed", other
     renamed = spec | {"returned_models": ["gpt-4o", "x"]}
     assert assess(reply(good, model="gpt-4o-2024-08-06"), renamed).status == "parsed"

@@ -11,7 +11,7 @@ from contextlib import closing
 
 import pytest
 from fixtures_endpoint import FAULTS, Endpoint, faulty
-from fixtures_judges import make_judge, pairs
+from fixtures_judges import make_judge, pairs, write_service
 
 from pipeline.io import read_parquet, write_parquet, write_yaml
 from pipeline.judging import VERDICT_COLUMNS
@@ -37,8 +37,8 @@ def test_a_storm(tmp_path):
     with Endpoint(faulty(0.12, slow=1.5), idempotent=True) as server:
         spec, service = make_judge("PP", base_url=server.url, **changes)
         write_yaml(spec, tmp_path / "spec.yaml")
-        write_yaml(service, tmp_path / "service.yaml")
-        places = {"spec": "spec.yaml", "service": "service.yaml", "store": "store", "responses": "own.parquet"}
+        write_service(service, tmp_path / "judge.yaml")
+        places = {"spec": "spec.yaml", "service": "judge.yaml", "store": "store", "responses": "own.parquet"}
         places |= {"baseline-responses": "other.parquet", "output": "verdicts.parquet"}
         named = [part for name, file in places.items() for part in (f"--{name}", str(tmp_path / file))]
         command = [sys.executable, "scripts/judge_responses.py", *named, "--run", "r", "--seed", "1", "--baseline", "b"]

@@ -19,6 +19,7 @@ from fixtures_report import CARD, EVIL, build_report, render
 from fixtures_results import DPO, DPR, build_results
 
 from pipeline.calibration_figures import FIGURES as CALIBRATION_FIGURES
+from pipeline.config import Settings
 from pipeline.data import preparation
 from pipeline.figures import FIGURES
 from pipeline.io import InputError, write_json, write_parquet
@@ -36,6 +37,7 @@ from pipeline.report.results_table import results_section
 from pipeline.report.selection import Selection, selection_of
 from pipeline.run_table import read_run_table
 from pipeline.score_comparison import read_comparison
+from pipeline.summary import summary
 from pipeline.tables import cost_table, read_table, winrate_table
 
 CAPTIONS = sorted((Path(__file__).resolve().parents[2] / "rules" / "captions").glob("*.rst"))
@@ -97,7 +99,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(built):
     assert sorted(places) == sorted(specifications)
     names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in places}
     splits = {f"calibration-world-rm-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
-    assert names == {*FIGURES, "rating"} | splits
+    assert names == {*FIGURES} | splits
     tags = [tag for tag, _ in page.tags]
     assert not {"iframe", "img", "object", "form"} & set(tags)
     for tag, attributes in page.tags:
@@ -400,11 +402,22 @@ def test_faults_are_named(built, tmp_path):
 @pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
 def test_captions_say_what_was_run(path):
     docutils = pytest.importorskip("docutils.core", reason="Snakemake brings docutils")
-    config = {"tag": "world", "seeds": [1, 2], "tasks": [{"method": "dpo"}, {"method": "dpr"}]}
+    tasks = [{"method": "dpo", "beta": [0.1]}, {"method": "dpr", "g": [0.3], "gamma": [0.0, 0.3]}]
+    written = {"tag": "my_world", "datasets": ["world"], "models": ["W1M"], "seeds": [1, 2], "tasks": tasks}
+    config = {"summary": summary(Settings.from_config(written))}
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(path.read_text())
     text = template.render(snakemake=SimpleNamespace(config=config))
     body = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
-    assert "<strong>world</strong>, seeds 1, 2; methods: dpo, dpr." in body
+    words = " ".join(body.split())
+    assert "<strong>my_world</strong>: dataset world; model W1M; runs dpo-beta0.1, dpr-" in words
+    assert "-g0.3-gamma0.3; seeds 1, 2. Judged on the eval split by gold; baseline run dpo-beta0.1." in words
+
+
+def test_a_large_sweep_is_counted():
+    tasks = [{"method": "dpo", "beta": [i / 100 for i in range(1, 31)]}, {"method": "ddp", "r": [0.3]}]
+    written = {"tag": "t", "datasets": ["world", "U10"], "models": ["W1M"], "seeds": [1], "tasks": tasks}
+    text = summary(Settings.from_config(written | {"baseline": "dpo-beta0.01"}))
+    assert "runs 30 of dpo, 1 of ddp; seed 1. Judged on the eval split by gold (world), U (U10); baseline" in text
 
 
 def test_each_figure_and_table_has_a_caption():
@@ -414,4 +427,7 @@ def test_each_figure_and_table_has_a_caption():
         "winrate_table",
         "cost_table",
         "score_comparison",
+        "judge_quality",
+        "calibration",
+        "data_card",
     }

@@ -238,6 +238,10 @@ def test_right_to_left_text_and_long_answers_are_shown_as_such(page):
     assert len(page.execute_script(f"return {side}.textContent")) < 4_000
     page.execute_script("document.querySelector('.sides button').click()")
     assert len(page.execute_script(f"return {side}.textContent")) > 100_000
+    # what is searched for is shown, however far behind it stands
+    set_value(page, "[data-part=query]", "long end", "input")
+    settle(page)
+    assert page.execute_script(f"return {side}.querySelector('mark').textContent") == "long end"
     assert complaints(page) == []
 
 

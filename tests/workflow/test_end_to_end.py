@@ -21,7 +21,7 @@ TRAINED = [
     "dpr-beta0.1-g0.3-gamma0.3",
     "mix-r0.2-p0.2-g0.2",
 ]
-FIGURES = ["winrate", "winrate_vs_kl", "winrate_vs_length", "reward", "learning_curves", "cost"]
+FIGURES = ["winrate", "rating", "winrate_vs_kl", "winrate_vs_length", "reward", "learning_curves", "cost"]
 CALIBRATION_FIGURES = ["reliability", "margins", "lengths"]
 
 
@@ -63,7 +63,7 @@ def test_the_report_answers_the_question(finished):
     charts = json.loads(re.search(r'id="chart-specifications">(.*?)</script>', page)[1])
     names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in charts}
     splits = {f"calibration-small-tiny-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
-    assert names == {*FIGURES, "rating"} | splits
+    assert names == {*FIGURES} | splits
     assert not points_outside(page)
 
 
@@ -211,14 +211,18 @@ def snakemake_report(finished, tmp_path_factory):
 
 def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snakemake_report):
     results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
-    tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv"]
+    judge = "results/judge_quality/small/gold/eval.csv"
+    tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv", judge]
     splits = [f"results/calibration/small/tiny/{split}" for split in ("train", "eval")]
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
-    assert set(results) == {*tables, *(f"results/figures/{name}.svg" for name in FIGURES), *calibration}
+    numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
+    figures = {*(f"results/figures/{name}.svg" for name in FIGURES), *calibration}
+    assert set(results) == {*tables, *figures, *numbers}
     for path, entry in results.items():
         assert set(entry["labels"]) == {"what", "form"}, path
-        assert entry["labels"]["form"] == ("table" if path in tables else "figure")
-        assert "Config <strong>small</strong>" in entry["caption"] and len(entry["caption"]) > 200
+        assert entry["labels"]["form"] == ("table" if path in tables else "JSON" if path in numbers else "figure")
+        assert "Config <strong>small</strong>: dataset small; model tiny; runs sft, " in entry["caption"]
+        assert "Judged on the eval split by gold" in entry["caption"] and len(entry["caption"]) > 400
         content = base64.b64decode(entry["data_uri"].split("base64,")[1])
         assert content == (finished.folder / path).read_bytes()
     assert "opponent" in results["results/winrate.csv"]["caption"]
@@ -229,10 +233,12 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     assert members == {
         "Win rates": {
             "results/winrate.csv",
-            *(f"results/figures/{name}.svg" for name in ("winrate", "winrate_vs_kl", "winrate_vs_length")),
+            *(f"results/figures/{name}.svg" for name in ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length")),
         },
         "Cost": {"results/cost.csv", "results/figures/cost.svg"},
         "Rewards": {"results/figures/reward.svg", "results/score_comparison.csv"},
-        "Calibration": calibration,
+        "Calibration": calibration | {f"{split}.json" for split in splits},
+        "Judge": {judge},
+        "Data": {"results/data/small/card.json"},
         "Training": {"results/figures/learning_curves.svg"},
     }

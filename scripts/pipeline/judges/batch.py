@@ -188,7 +188,7 @@ class BatchAsker:
         lines = []
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             content = await self._call(self.client.files.content(file_id))
-            lines += [json.loads(line) for line in content.text.splitlines() if line.strip()]
+            lines += _read_lines(content.text, batch.id)
         connection, wanted = self.store.connection, set(keys)
         connection.execute("begin")
         try:
@@ -235,3 +235,22 @@ class BatchAsker:
         except openai.OpenAIError as error:
             text = self.endpoint.clean(f"{type(error).__name__}: {error}")
             raise InputError(f"the endpoint {self.endpoint.address}, Batch API: {text}; run again to go on") from None
+
+
+def _read_lines(text: str, batch_id: str) -> list[dict]:
+    """The lines of a batch's file. What cannot be read must not keep what was paid for beside it from being kept."""
+    lines, unreadable = [], 0
+    for line in text.split("\n"):  # a reply may hold U+2028 and others that splitlines takes for an end
+        if not line.strip():
+            continue
+        try:
+            content = json.loads(line)
+        except ValueError:
+            content = None
+        if isinstance(content, dict):
+            lines.append(content)
+        else:
+            unreadable += 1
+    if unreadable:
+        print(f"batch {batch_id}: {unreadable} lines of its files cannot be read", flush=True)
+    return lines

@@ -28,9 +28,10 @@ KEYS_AT_ONCE = 10_000
 
 @dataclass
 class Bill:
-    """What a judge will take on a dataset.
+    """What a judge will take on a split of a dataset.
 
     Attributes:
+        split: the name of the judged split.
         verdicts: rows.
         asked: {key: tokens} of requests whose answers exist.
         expected: {name: tokens} of requests whose answers do not exist yet.
@@ -39,6 +40,7 @@ class Bill:
     """
 
     dataset: str
+    split: str
     spec: dict
     service: dict
     verdicts: int = 0
@@ -80,7 +82,7 @@ def judge_bill(
         longest: most tokens of a generated response.
         sample: labelled pairs, prompt_id, prompt, response, baseline_response, where the judge's quality is measured.
     """
-    bill = Bill(dataset, spec, service)
+    bill = Bill(dataset, table.split, spec, service)
     for run in (run for run in table.runs if run.dataset == dataset):
         known = {other.run: other for other in table.runs_of(run.group)}
         for seed in run.files:
@@ -120,7 +122,7 @@ def describe(bills: list[Bill]) -> str:
         paid, budget = bill.dollars, bill.service["budget_usd"]
         money = "unknown, judge.yaml has no prices" if paid is None else f"at most {paid:,.2f} USD"
         lines += [
-            f"{bill.dataset}: judge {bill.spec['name']}, model {bill.spec['model']}",
+            f"{bill.dataset}, {bill.split}: judge {bill.spec['name']}, model {bill.spec['model']}",
             f"  verdicts        {bill.verdicts:,}",
             f"  requests        {bill.requests:,}, {bill.answered:,} of them answered before",
             f"  still to send   {bill.to_send:,}, {len(bill.expected):,} of them about responses that do not exist yet",

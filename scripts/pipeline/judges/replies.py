@@ -1,11 +1,13 @@
 """Replies as endpoints send them, and what they mean."""
 
 import json
+import re
 from dataclasses import dataclass
 
 from pipeline.judges.parsing import parse_scores
 
 MOST_BYTES = 1 << 20  # of a reply; a longer one is cut there and counts as unreadable
+VERSION = re.compile(r"([@:].*|-\d{4}(\W.*)?|-\d{6}|-\d{8})?")  # after a model's name: a tag, or a date
 KEPT_CHARACTERS = 20_000  # of a reply that cannot be read
 
 
@@ -95,9 +97,12 @@ def assess(reply: Reply, spec: dict) -> Outcome:
 
 
 def is_model(returned: str, spec: dict) -> bool:
-    """Whether a returned model id is the one asked for, or a dated or tagged version of it ("gpt-4o-2024-08-06")."""
+    """Whether a returned model id is the one asked for, or a dated or tagged version of it ("gpt-4o-2024-08-06").
+
+    "gpt-4o-mini" is no version of "gpt-4o".
+    """
     names = spec["returned_models"] or [spec["model"]]
-    return any(returned == name or (returned.startswith(name) and returned[len(name)] in "-@:") for name in names)
+    return any(returned.startswith(name) and VERSION.fullmatch(returned[len(name) :]) for name in names)
 
 
 def _text(value: object) -> str | None:

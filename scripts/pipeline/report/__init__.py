@@ -11,7 +11,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.figures import figures, rating_figure
+from pipeline.figures import figures
 from pipeline.io import InputError
 from pipeline.report.calibration import ScoredSplit, calibration_figures_of
 from pipeline.report.cards import card_view
@@ -101,7 +101,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
         answer_section(table, winrate, drawn["winrate"], selection),
-        leaderboard_section(table, winrate, charts.place(rating_figure(table, winrate))),
+        leaderboard_section(table, winrate, drawn["rating"]),
         results,
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),

@@ -41,7 +41,9 @@ async function side(column, number_, place, row, expression) {
 
 function folded(text, kind, expression) {
   const holder = element("div", { class: `text ${kind}`, dir: "auto" });
-  if (text.length <= SHOWN) {
+  const cut = SHOWN - /[\uD800-\uDBFF]/.test(text[SHOWN - 1] ?? ""); // not within a character
+  const beyond = expression && text.slice(0, cut).search(expression) < 0 && expression.test(text); // what was searched for
+  if (text.length <= SHOWN || beyond) {
     holder.append(...marked(text, expression));
     return holder;
   }
@@ -49,7 +51,7 @@ function folded(text, kind, expression) {
     holder.replaceChildren(...marked(text, expression));
     all.remove();
   } }, `show all ${text.length.toLocaleString("en")} characters`);
-  holder.append(...marked(text.slice(0, SHOWN), expression), "…");
+  holder.append(...marked(text.slice(0, cut), expression), "…");
   return element("div", {}, holder, all);
 }
 
