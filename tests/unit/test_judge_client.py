@@ -402,7 +402,10 @@ def test_an_endpoint_without_json_schemas_is_asked_for_text(judge, capsys):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (error(401, f"Incorrect API key provided: {KEY}"), r"refuses all requests: .*Incorrect API key provided: …"),
+        (
+            error(401, f"Incorrect API key provided: {KEY}"),
+            r"refuses all requests: .*Incorrect API key provided: \[secret\]",
+        ),
         (error(404, "no such model"), "refuses all requests: .*no such model"),
         (error(429, "no money left", "insufficient_quota"), "refuses all requests: .*no money left"),
     ],
@@ -415,10 +418,15 @@ def test_what_no_request_can_pass_ends_the_job_at_once(judge, tmp_path, answer, 
 
 def test_the_key_is_sent_and_written_nowhere(judge, tmp_path, monkeypatch, capsys):
     def echo(call):
-        return error(500, f"key {KEY}") if len(server.calls) < 3 else verdict(call)
+        if len(server.calls) < 3:
+            return error(500, f"key {KEY}")
+        return completion(
+            json.dumps({"reasons": f"You sent {call.headers['authorization']}.", "score_a": 3, "score_b": 4})
+        )
 
     with Endpoint(echo) as server:
-        judge(server, pairs(2))
+        assert set(judge(server, pairs(2))["status"]) == {"parsed"}
+        assert all("You sent Bearer [secret]." in row["content"] for row in replies(tmp_path))
         assert {call.headers["authorization"] for call in server.calls} == {f"Bearer {KEY}"}
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert len(written) > 1000 and KEY.encode() not in written

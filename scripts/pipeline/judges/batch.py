@@ -188,7 +188,7 @@ class BatchAsker:
         lines = []
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             content = await self._call(self.client.files.content(file_id))
-            lines += [json.loads(line) for line in content.text.splitlines() if line.strip()]
+            lines += [json.loads(line) for line in self.endpoint.clean(content.text).splitlines() if line.strip()]
         connection, wanted = self.store.connection, set(keys)
         connection.execute("begin")
         try:
