@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -442,6 +443,16 @@ def test_the_key_is_sent_and_written_nowhere(judge, tmp_path, monkeypatch, capsy
         judge(server, pairs(1, "z"))  # a server of one's own may need none
         with pytest.raises(InputError, match="OPENAI_API_KEY"):
             judge(server, pairs(1, "y"), base_url=None)
+
+
+def test_the_log_says_how_far_a_job_is_and_when_it_will_end(judge, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.judges.client.REPORT_SECONDS", 0.0)
+    with Endpoint() as server:
+        judge(server, pairs(3), prices=PRICES, concurrency=1)
+    lines = [text for text in capsys.readouterr().out.splitlines() if text.startswith("requests ")]
+    assert (
+        re.fullmatch(r"requests 3/6  \d+ s, about \d+ s left; 3 sent, 0\.0600 USD spent", lines[2]) and len(lines) == 6
+    )
 
 
 def test_azure_is_reached_as_its_client_does(judge):
