@@ -1,4 +1,4 @@
-"""A headless Chromium for tests of pages, where one is installed."""
+"""A headless Chromium or Chrome for tests of pages, where one is installed."""
 
 import json
 import shutil
@@ -6,11 +6,13 @@ import time
 
 import pytest
 
+BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the last one is what GitHub's machines have
+
 
 def open_browser(width=1280, height=900):
     """A Chromium that records its console and its requests; skips where there is none."""
     selenium = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
-    browser, driver = (shutil.which(name) for name in ("chromium", "chromedriver"))
+    browser, driver = next(filter(None, map(shutil.which, BROWSERS)), None), shutil.which("chromedriver")
     if not browser or not driver:
         pytest.skip("needs Chromium (Debian: chromium and chromium-driver)")
     options = selenium.ChromeOptions()

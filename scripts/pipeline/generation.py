@@ -9,7 +9,7 @@ import torch
 
 from pipeline.devices import Device
 from pipeline.pieces import Pieces, random_state, restore_random_state
-from pipeline.processes import gathered, is_first_process, own_share
+from pipeline.processes import gathered, is_first_process, own_share, processes
 from pipeline.templates import Text, as_text, prompt_token_ids
 from sail.generation import sample_responses
 
@@ -42,7 +42,7 @@ def generate_responses(
         model, tokenizer: the policy, in eval mode, and its tokenizer.
         seed: of the sampling.
         path: the policy's folder, for other backends than transformers.
-        kept: folder for finished batches of transformers' own, from which a killed job continues.
+        kept: folder for finished responses, from which a killed job continues; vLLM in this process begins again.
 
     Returns:
         prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
@@ -55,9 +55,10 @@ def generate_responses(
     if backend == "server":
         from pipeline.generation_server import ServedPolicy
 
-        rows = own_share(range(len(texts)))
+        rows, place = own_share(range(len(texts))), kept and kept / f"served-{processes()[0]}"
         policy = ServedPolicy(path, tokenizer, entry, device)
-        own = dict(zip(rows, policy.respond(spec, [texts[row] for row in rows], seed, eos_token_ids), strict=True))
+        served = policy.respond(spec, [texts[row] for row in rows], seed, eos_token_ids, place)
+        own = dict(zip(rows, served, strict=True))
     elif backend == "vllm":
         from pipeline.generation_server import request_seed
         from pipeline.generation_vllm import vllm_responses

@@ -9,12 +9,16 @@ import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain
 from pathlib import Path
 
 from openai import OpenAI, OpenAIError
 
 from pipeline.devices import Device
 from pipeline.io import InputError
+from pipeline.pieces import Pieces
+from pipeline.processes import processes
+from pipeline.progress import Progress
 from pipeline.templates import Text, format_prompt, prompt_token_ids
 
 URL, KEY = "GENERATION_BASE_URL", "GENERATION_API_KEY"
@@ -48,16 +52,26 @@ class ServedPolicy:
         key = os.environ.get(KEY, "none")
         self.client = OpenAI(base_url=self.url, api_key=key, max_retries=ATTEMPTS - 1, timeout=SECONDS)
 
-    def respond(self, decoding: dict, prompts: list[Text], seed: int, eos_token_ids: list[int]) -> list[list[int]]:
+    def respond(
+        self, decoding: dict, prompts: list[Text], seed: int, eos_token_ids: list[int], kept: Path | None = None
+    ) -> list[list[int]]:
         """Token ids of a response per prompt; its end of sequence, if it ended by itself, included.
 
         The ids are the server's, or those of the text where it gives none.
 
+        Args:
+            kept: folder for finished responses, from which a killed job continues.
+
         Raises:
             InputError: the server cannot be reached, does not have the policy, or refuses a request to the last.
         """
+        pieces = Pieces(kept)
+        if pieces.values:
+            print(f"{len(pieces.values)} of {len(prompts)} responses were given before", flush=True)
+        prompts = prompts[len(pieces.values) :]
+        progress = Progress("responses", len(prompts) * processes()[1])
         if not prompts:
-            return []
+            return pieces.all()
         seeds = [request_seed(seed, prompt) for prompt in prompts]
         dialect, first = self._first(decoding, self._dialects(decoding, eos_token_ids), prompts[0], seeds[0])
 
@@ -69,10 +83,12 @@ class ServedPolicy:
 
         pool = ThreadPoolExecutor(self.workers)
         try:
-            choices = [first, *pool.map(ask, prompts[1:], seeds[1:])]
+            for choice in chain([first], pool.map(ask, prompts[1:], seeds[1:])):
+                pieces.add(self._ids(choice, eos_token_ids))
+                progress.add(1)
         finally:
             pool.shutdown(cancel_futures=True)
-        return [self._ids(choice, eos_token_ids) for choice in choices]
+        return pieces.all()
 
     def _dialects(self, decoding: dict, eos_token_ids: list[int]) -> list[dict]:
         """Fields beyond OpenAI's that make a server sample from the whole distribution, for each kind of server."""

@@ -110,7 +110,7 @@ class Record:
             },
             "outputs": self.outputs,
             "packages": {"python": platform.python_version(), **packages()},
-            "device": device and {"name": device.name, "type": device.type, "dtype": str(device.dtype)},
+            "device": device and device.record(),
             "machine": machine(device),
             "seconds": round(time.monotonic() - self.started if seconds is None else seconds, 3),
             "peak_memory_mib": round(peak_memory_mib(), 1),

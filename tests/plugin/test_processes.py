@@ -84,6 +84,21 @@ def test_ranks_that_share_the_parameters_sample_together(checkpoint, tmp_path):
     assert len(idle) == len(pairs) >= 24 and idle != pairs
 
 
+def test_accelerate_has_no_fsdp_on_a_cpu(tmp_path):
+    """If this fails, it has by now: then config/accelerate/fsdp2.yaml can be tested there, and the texts say less."""
+    script = tmp_path / "script.py"
+    lines = (
+        "from accelerate import Accelerator",
+        "found = Accelerator(cpu=True).distributed_type",
+        "print(found.value)",
+    )
+    script.write_text("\n".join(lines))
+    environment = os.environ | {"ACCELERATE_USE_FSDP": "true", "FSDP_VERSION": "2", "OMP_NUM_THREADS": "1"}
+    command = [sys.executable, "-m", "torch.distributed.run", "--standalone", "--nproc_per_node", "2", str(script)]
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=240)
+    assert done.stdout.split() == ["MULTI_CPU"] * 2, done.stdout + done.stderr[-2000:]
+
+
 def test_sharded_parameters_are_gathered_once_for_a_generation(checkpoint, tmp_path):
     """accelerate has no FSDP on a CPU, torch has: its shards are given back, and training goes on."""
     folder = launch(checkpoint, tmp_path / "run", {"shard_and_generate": True})

@@ -1,5 +1,6 @@
 """Responses from an OpenAI-compatible server: a real `transformers serve` with a tiny random policy."""
 
+import json
 import os
 import socket
 import subprocess
@@ -7,10 +8,12 @@ import sys
 import time
 import urllib.request
 from dataclasses import replace
+from functools import partial
 
 import pandas as pd
 import pytest
 import torch
+from fixtures_endpoint import Answer, Endpoint, error
 from fixtures_models import chat_tokenizer, cpu_device, trunk_config
 from transformers import AutoModelForCausalLM
 
@@ -19,6 +22,7 @@ from pipeline.generation_server import URL, ServedPolicy, request_seed
 from pipeline.generation_vllm import vllm_responses
 from pipeline.io import InputError
 from pipeline.models import load_tokenizer, save_checkpoint
+from pipeline.progress import Progress
 
 GREEDY = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 12}
 SAMPLE = GREEDY | {"do_sample": True}
@@ -107,6 +111,38 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(policy, mon
             InputError, match=r"no response of .* to the prompt .*, 2 attempts at most: Connection error"
         ):
             respond(policy, GREEDY, url)
+
+
+def test_a_killed_job_asks_for_what_is_not_there_yet(policy, tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.pieces.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.generation_server.Progress", partial(Progress, seconds=0))
+
+    def answer(call):
+        body = json.loads(call.data)
+        if "generation_config" not in body:  # as `transformers serve` does, it knows no field of vLLM's
+            return error(422)
+        if fails and "sour" in body["prompt"]:
+            return error(403)
+        choice = {"index": 0, "finish_reason": "stop", "logprobs": None, "text": f"It is {body['seed']}."}
+        content = {"id": "c", "object": "text_completion", "created": 1, "model": "m", "choices": [choice]}
+        return Answer(json.dumps(content).encode())
+
+    def respond(folder):
+        served = ServedPolicy(str(policy), load_tokenizer(str(policy)), {}, replace(cpu_device(1), server_url=url))
+        return served.respond(GREEDY, FRAME["prompt"].tolist(), 7, [1], folder)
+
+    fails = True
+    with Endpoint(answer) as server:
+        url = server.url
+        with pytest.raises(InputError, match="no response of"):
+            respond(tmp_path)
+        fails, before = False, len(server.calls)
+        again = respond(tmp_path)
+        asked = [json.loads(call.data)["prompt"] for call in server.calls[before:]]
+        assert {word for word in ("red", "old", "big", "sour", "small") if word in str(asked)} == {"sour", "small"}
+        assert "3 of 5 responses were given before" in capsys.readouterr().out
+        assert again == respond(None)
+        assert "responses 5/5" in capsys.readouterr().out
 
 
 def test_the_environment_says_where_the_server_is_before_the_device(policy, monkeypatch):

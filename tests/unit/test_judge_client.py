@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import signal
 import sqlite3
 import subprocess
@@ -402,7 +403,10 @@ def test_an_endpoint_without_json_schemas_is_asked_for_text(judge, capsys):
 @pytest.mark.parametrize(
     ("answer", "told"),
     [
-        (error(401, f"Incorrect API key provided: {KEY}"), r"refuses all requests: .*Incorrect API key provided: …"),
+        (
+            error(401, f"Incorrect API key provided: {KEY}"),
+            r"refuses all requests: .*Incorrect API key provided: \[secret\]",
+        ),
         (error(404, "no such model"), "refuses all requests: .*no such model"),
         (error(429, "no money left", "insufficient_quota"), "refuses all requests: .*no money left"),
     ],
@@ -415,10 +419,15 @@ def test_what_no_request_can_pass_ends_the_job_at_once(judge, tmp_path, answer, 
 
 def test_the_key_is_sent_and_written_nowhere(judge, tmp_path, monkeypatch, capsys):
     def echo(call):
-        return error(500, f"key {KEY}") if len(server.calls) < 3 else verdict(call)
+        if len(server.calls) < 3:
+            return error(500, f"key {KEY}")
+        return completion(
+            json.dumps({"reasons": f"You sent {call.headers['authorization']}.", "score_a": 3, "score_b": 4})
+        )
 
     with Endpoint(echo) as server:
-        judge(server, pairs(2))
+        assert set(judge(server, pairs(2))["status"]) == {"parsed"}
+        assert all("You sent Bearer [secret]." in row["content"] for row in replies(tmp_path))
         assert {call.headers["authorization"] for call in server.calls} == {f"Bearer {KEY}"}
     written = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
     assert len(written) > 1000 and KEY.encode() not in written
@@ -434,6 +443,16 @@ def test_the_key_is_sent_and_written_nowhere(judge, tmp_path, monkeypatch, capsy
         judge(server, pairs(1, "z"))  # a server of one's own may need none
         with pytest.raises(InputError, match="OPENAI_API_KEY"):
             judge(server, pairs(1, "y"), base_url=None)
+
+
+def test_the_log_says_how_far_a_job_is_and_when_it_will_end(judge, monkeypatch, capsys):
+    monkeypatch.setattr("pipeline.judges.client.REPORT_SECONDS", 0.0)
+    with Endpoint() as server:
+        judge(server, pairs(3), prices=PRICES, concurrency=1)
+    lines = [text for text in capsys.readouterr().out.splitlines() if text.startswith("requests ")]
+    assert (
+        re.fullmatch(r"requests 3/6  \d+ s, about \d+ s left; 3 sent, 0\.0600 USD spent", lines[2]) and len(lines) == 6
+    )
 
 
 def test_azure_is_reached_as_its_client_does(judge):

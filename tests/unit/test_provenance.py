@@ -86,6 +86,18 @@ def test_comments_docstrings_and_formatting_are_no_change(edit, changed):
     assert len(files) > 30 and changed(dict.fromkeys(files, edit)) == set()
 
 
+def test_code_has_one_meaning_for_every_version_of_python(tmp_path):
+    """Newer ones give a function fields that this one does not know; results go from one to the other all the same."""
+    path = tmp_path / "module.py"
+    path.write_text('def f(a, b=None):\n    return a or f"{b!r:>9}"\n')
+    arguments = "arguments(args=[arg(arg='a'), arg(arg='b')], defaults=[Constant()])"
+    form = "JoinedStr(values=[Constant(value='>9')])"
+    text = f"FormattedValue(value=Name(id='b', ctx=Load()), conversion=114, format_spec={form})"
+    value = f"BoolOp(op=Or(), values=[Name(id='a', ctx=Load()), JoinedStr(values=[{text}])])"
+    function = f"FunctionDef(name='f', args={arguments}, body=[Return(value={value})])"
+    assert provenance._meaning(path) == f"Module(body=[{function}])"
+
+
 @pytest.mark.parametrize(
     ("file", "old", "new", "some"),
     [

@@ -40,7 +40,8 @@ def test_a_record_names_what_a_result_was_made_from_and_what_it_took(inputs):
     assert found["spec"] == {"name": "x"} and found["options"] == {"seed": 1}
     assert found["inputs"][str(inputs / "data.parquet")] == hashlib.sha256(b"rows").hexdigest()
     assert len(found["inputs"]) == 2 and found["hub"] == {} and found["outputs"] == [str(inputs / "out.csv")]
-    assert found["device"] == {"name": "cpu", "type": "cpu", "dtype": "torch.float32"}
+    chosen = {"name": "cpu", "type": "cpu", "dtype": "float32", "attention": "sdpa", "processes": 1}
+    assert found["device"] == chosen | {"description": "cpu"}
     assert set(found["packages"]) == {"python", *records.PACKAGES} and all(found["packages"].values())
     assert found["seconds"] >= 0 and found["peak_memory_mib"] > 10 and found["peak_device_memory_mib"] is None
     assert found["machine"]["cpus"] and found["commit"] == records.commit() and len(found["code"]) == 16

@@ -70,15 +70,14 @@ class Workflow:
             What it printed, errors included.
         """
         command = [sys.executable, "-m", "snakemake", *arguments, *(["--configfile", config] if config else [])]
+        inherited = {name: os.environ[name] for name in os.environ if name not in ("SNAKEMAKE_PROFILE", "PYTHONPATH")}
         variables = {
-            **os.environ,
+            **inherited,
             "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
             "HF_HUB_OFFLINE": "1",
             "WANDB_MODE": "offline",
             **(environment or {}),
         }
-        variables.pop("SNAKEMAKE_PROFILE", None)
-        variables.pop("PYTHONPATH", None)
         result = subprocess.run(
             command,
             cwd=self.folder,

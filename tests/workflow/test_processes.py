@@ -17,14 +17,16 @@ from workflow.snakemake_copy import Job
 pytestmark = pytest.mark.slow
 
 PLACE = "small/tiny"
-LAUNCH = "accelerate launch --config_file config/accelerate/ddp.yaml --num_processes 2"
+START = "accelerate launch --config_file config/accelerate/{}.yaml --num_processes {}"
+LAUNCH = START.format("ddp", 2)
 TRAINED = ("manifest.json", "metrics.parquet", "cost.json", "provenance.json")
 
 
-def run(workflow, script, *arguments, processes=2):
+def run(workflow, script, *arguments, processes=2, strategy="ddp", device="cpu"):
     """An entry script in the workflow's folder, started as its rule starts it; what it printed."""
-    launch = [sys.executable, "-m", "accelerate.commands.launch", *LAUNCH.split()[2:]] if processes > 1 else []
-    command = [*(launch or [sys.executable]), f"scripts/{script}.py", *map(str, arguments), "--device", "cpu"]
+    launch = [sys.executable, "-m", "accelerate.commands.launch", *START.format(strategy, processes).split()[2:]]
+    start = launch if processes > 1 or strategy != "ddp" else [sys.executable]
+    command = [*start, f"scripts/{script}.py", *map(str, arguments), "--device", device]
     environment = {**os.environ, "HF_HUB_OFFLINE": "1", "OMP_NUM_THREADS": "1"}
     environment.pop("PYTHONPATH", None)
     done = subprocess.run(
@@ -40,7 +42,7 @@ def run(workflow, script, *arguments, processes=2):
     return done.stdout
 
 
-def assert_same_training(one: Path, two: Path):
+def assert_same_training(one: Path, two: Path, processes: int = 2):
     """The weights and the learning curve of two folders are equal but for rounding; all else is there as well."""
     for name in TRAINED:
         assert (two / name).is_file()
@@ -56,7 +58,7 @@ def assert_same_training(one: Path, two: Path):
     assert losses[1].to_numpy() == pytest.approx(losses[0].to_numpy(), abs=2e-3)
     cost = json.loads((two / "cost.json").read_text())
     assert cost["steps"] == json.loads((one / "cost.json").read_text())["steps"]
-    assert cost["machine"]["processes"] == 2 and cost["machine"]["dtype"] == "float32"
+    assert cost["machine"]["processes"] == processes and cost["machine"]["dtype"] == "float32"
     assert cost["machine"]["attention"] == "sdpa"
 
 
@@ -108,6 +110,23 @@ def test_dpo_is_that_of_one_process(finished, tmp_path, by_length):
         run(finished, "train_policy", *arguments, "--output-dir", one, processes=1)
     run(finished, "train_policy", *arguments, "--output-dir", tmp_path / "two")
     assert_same_training(one, tmp_path / "two")
+
+
+@pytest.mark.skipif(not torch.cuda.is_available(), reason="there is no GPU, and accelerate has no FSDP on a CPU")
+@pytest.mark.parametrize("strategy", ["ddp", "fsdp2", "zero2", "zero3"])
+def test_dpo_on_gpus_is_that_of_one_process_however_the_model_is_held(copied, tmp_path, strategy):
+    if strategy.startswith("zero"):
+        pytest.importorskip("deepspeed", reason="deepspeed is not installed (envs/requirements-gpu.txt)")
+    whole = {"accelerator": "cuda", "precision": "fp32"}
+    copied.configure(lambda devices: devices.update(gpu=whole), "config/devices.yaml")
+    results, gpus = copied.folder / "results", torch.cuda.device_count()
+    arguments = ["--spec", results / f"specs/policy/{PLACE}/dpo-beta0.1.yaml", "--seed", 1]
+    arguments += ["--data", results / "data/small/train.parquet", "--model", results / f"sft/{PLACE}/model"]
+    arguments += ["--reference", results / f"reference/{PLACE}/train.parquet"]
+    run(copied, "train_policy", *arguments, "--output-dir", tmp_path / "one", processes=1, device="gpu")
+    parts = {"processes": gpus, "strategy": strategy, "device": "gpu"}
+    run(copied, "train_policy", *arguments, "--output-dir", tmp_path / "parts", **parts)
+    assert_same_training(tmp_path / "one", tmp_path / "parts", gpus)
 
 
 def test_a_mix_of_online_rows_is_trained_again_to_the_same_bytes(finished, tmp_path):

@@ -1,11 +1,19 @@
-"""A run with Weights & Biases and publishing, with keys that must be nowhere afterwards."""
+"""A run with Weights & Biases, a paid judge and publishing, with keys that must be nowhere afterwards."""
 
+import base64
+import gzip
+import json
 import os
+import re
+import shutil
+from collections.abc import Iterator
 from pathlib import Path
 from unittest import mock
 
 import pandas as pd
 import pytest
+import yaml
+from fixtures_endpoint import Endpoint, completion, error
 from fixtures_hub import TOKEN, USER, stand_in_hub, telltale_hub
 from fixtures_wandb import offline_files, read_offline_run
 
@@ -18,10 +26,17 @@ FILE = {"HF_TOKEN": "hf_canaryOfTheFileCanaryOfTheFile12", "MY_OWN_API_KEY": "ca
 KEYS = [*ENVIRONMENT.values(), *FILE.values(), TOKEN]
 
 
-def with_keys(**more):
-    """The environment of this process with the keys, and online as far as the hub's client is concerned."""
+def with_keys(workflow, **more):
+    """The environment of this process with the keys, and online as far as the hub's client is concerned.
+
+    Whatever a library writes into the home folder or the one for temporary files is within the workflow's.
+    """
     unset = {"HF_HUB_OFFLINE": "0", "TRANSFORMERS_OFFLINE": "0", "HF_HUB_DISABLE_XET": "1"}
-    return mock.patch.dict(os.environ, ENVIRONMENT | unset | more)
+    places = {name: str(workflow.folder / name.lower()) for name in ("HOME", "TMPDIR")}
+    for place in places.values():
+        Path(place).mkdir(exist_ok=True)
+    caches = {name: str(workflow.folder / "home" / name.lower()) for name in ("XDG_CACHE_HOME", "HF_HOME")}
+    return mock.patch.dict(os.environ, ENVIRONMENT | unset | places | caches | more)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +45,19 @@ def tracked(tmp_path_factory):
     workflow = Workflow.new(tmp_path_factory.mktemp("services") / "tracked")
     workflow.configure(lambda config: config.update(wandb=True))
     (workflow.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in FILE.items()))
-    with with_keys():
+    with with_keys(workflow):
         return workflow, [workflow.snakemake()]
+
+
+def contents(path: Path) -> Iterator[bytes]:
+    """The bytes of a file, and what they hold compressed."""
+    data = path.read_bytes()
+    yield data
+    if path.suffix == ".parquet":
+        yield json.dumps(pd.read_parquet(path).to_dict("list"), default=str, ensure_ascii=False).encode()
+    elif path.suffix == ".html":
+        for chunk in re.findall(rb'<script type="application/gzip"[^>]*>([^<]*)<', data):
+            yield gzip.decompress(base64.b64decode(chunk))
 
 
 def found_in(folder: Path) -> list[tuple[str, str]]:
@@ -41,9 +67,19 @@ def found_in(folder: Path) -> list[tuple[str, str]]:
         (path.relative_to(folder).as_posix(), key)
         for path in folder.rglob("*")
         if path.is_file() and path != folder / ".env"
+        for data in contents(path)
         for key, form in forms
-        if form in path.read_bytes()
+        if form in data
     ]
+
+
+def test_a_key_is_found_where_it_is_compressed(tmp_path):
+    """So that the tests below would fail if there were one."""
+    key = ENVIRONMENT["OPENAI_API_KEY"]
+    pd.DataFrame({"response": ["a" * 99, f"my key is {key}"]}).to_parquet(tmp_path / "a.parquet", compression="zstd")
+    chunk = base64.b64encode(gzip.compress(f"my key is {key}".encode())).decode()
+    (tmp_path / "b.html").write_text(f'<script type="application/gzip" id="chunk-0">{chunk}</script>')
+    assert {name for name, _ in found_in(tmp_path)} == {"a.parquet", "b.html"}
 
 
 def test_the_plan_is_told_at_the_start(tracked):
@@ -107,7 +143,7 @@ def test_recording_makes_nothing_stale(tracked, copied):
 def test_everything_is_published_once(tracked, tmp_path):
     workflow = tracked[0].copy(tmp_path / "published")
     workflow.configure(lambda config: config.update(publish={"prefix": "x-", "public": ["report"]}))
-    with stand_in_hub() as hub, with_keys(HF_TOKEN=TOKEN, HF_ENDPOINT=hub.url):
+    with stand_in_hub() as hub, with_keys(workflow, HF_TOKEN=TOKEN, HF_ENDPOINT=hub.url):
         policies = workflow.folder / "results/policies/small/tiny"
         told = [workflow.snakemake("publish", environment={"HF_HUB_OFFLINE": "0"})]
         assert set(hub.repos) == {
@@ -136,10 +172,10 @@ def test_everything_is_published_once(tracked, tmp_path):
 def test_publishing_needs_a_token_and_says_so_before_any_job(tracked, tmp_path):
     workflow = tracked[0].copy(tmp_path / "copied")
     (workflow.folder / ".env").unlink()
-    with with_keys(HF_TOKEN=""):
+    with with_keys(workflow, HF_TOKEN=""):
         output = workflow.snakemake("publish", code=1, environment={"HF_HUB_OFFLINE": "0"})
     assert "HF_TOKEN is not set" in output and not (workflow.folder / "results/published").exists()
-    with with_keys(HF_TOKEN=TOKEN):
+    with with_keys(workflow, HF_TOKEN=TOKEN):
         assert "HF_HUB_OFFLINE is set" in workflow.snakemake("publish", code=1)
 
 
@@ -148,7 +184,7 @@ def test_no_key_is_in_anything_that_was_written(tracked, tmp_path):
     workflow, outputs = tracked[0].copy(tmp_path / "copied"), list(tracked[1])
     with stand_in_hub() as hub, telltale_hub() as telltale:
         for address in (hub.url, "http://127.0.0.1:9", telltale):
-            with with_keys(HF_ENDPOINT=address):
+            with with_keys(workflow, HF_ENDPOINT=address):
                 output = workflow.snakemake(
                     *("publish", "--keep-going", "--show-failed-logs"), code=1, environment={"HF_HUB_OFFLINE": "0"}
                 )
@@ -159,10 +195,34 @@ def test_no_key_is_in_anything_that_was_written(tracked, tmp_path):
     assert not [key for key in KEYS for text in outputs if key in text]
 
 
+def test_a_judge_that_repeats_the_key_it_was_sent_puts_it_nowhere(tracked, tmp_path):
+    """Neither in its errors nor in replies, which are kept whole and shown in the report."""
+    workflow, asked = tracked[0].copy(tmp_path / "copied"), []
+    folder = workflow.folder / "config/judges/mine"
+    folder.mkdir()
+    shutil.copy2(workflow.folder / "config/judges/PP/prompt.txt", folder)
+
+    def tell(call):
+        asked.append(call.headers["authorization"])
+        if len(asked) % 20 == 1:
+            return error(500, f"you sent {asked[-1]}")
+        return completion(json.dumps({"reasons": f"You sent {asked[-1]}.", "score_a": 3, "score_b": 4}))
+
+    with Endpoint(tell) as server, with_keys(workflow):
+        judge = {"kind": "openai", "model": "judge-1", "base_url": server.url, "backoff_seconds": 0.01}
+        (folder / "judge.yaml").write_text(yaml.safe_dump(judge))
+        workflow.configure(lambda config: config.update(judge="mine"))
+        output = workflow.snakemake()
+    assert set(asked) == {f"Bearer {ENVIRONMENT['OPENAI_API_KEY']}"} and len(asked) > 300
+    page = b"".join(contents(workflow.folder / "results/report.html"))
+    assert b"You sent Bearer [secret]." in page
+    assert found_in(workflow.folder) == [] and not [key for key in KEYS if key in output]
+
+
 def test_a_config_with_a_key_is_refused_without_showing_it(tracked, tmp_path):
     workflow = tracked[0].copy(tmp_path / "copied")
     workflow.configure(lambda config: config["definitions"]["models"]["tiny"].update(plain_template=FILE["HF_TOKEN"]))
-    with with_keys():
+    with with_keys(workflow):
         output = workflow.snakemake("--dry-run", code=1)
     assert "definitions.models.tiny.plain_template: it looks like a secret of the environment or of .env" in output
     assert FILE["HF_TOKEN"] not in output

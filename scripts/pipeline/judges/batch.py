@@ -188,7 +188,7 @@ class BatchAsker:
         lines = []
         for file_id in filter(None, (batch.output_file_id, batch.error_file_id)):
             content = await self._call(self.client.files.content(file_id))
-            lines += _read_lines(content.text, batch.id)
+            lines += _read_lines(self.endpoint.clean(content.text), batch.id)
         connection, wanted = self.store.connection, set(keys)
         connection.execute("begin")
         try:

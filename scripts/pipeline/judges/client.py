@@ -6,7 +6,7 @@ import random
 import signal
 import threading
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterator
 
 from pipeline.io import InputError
 from pipeline.judges.budget import Budget, price
@@ -16,6 +16,7 @@ from pipeline.judges.prompts import estimate_tokens
 from pipeline.judges.replies import Outcome, Reply, assess, read_reply
 from pipeline.judges.requests import Request, body
 from pipeline.judges.store import Paid, Store
+from pipeline.progress import line
 
 LONGEST_BACKOFF = 60.0
 REPORT_SECONDS = 30.0  # between lines of progress
@@ -39,7 +40,7 @@ class Asker:
         self._workers: set[asyncio.Task] = set()
         self._sending: set[asyncio.Task] = set()
 
-    async def ask_all(self, requests: Iterable[Request], replies: dict[str, list[Reply]]) -> dict[str, Outcome]:
+    async def ask_all(self, requests: Collection[Request], replies: dict[str, list[Reply]]) -> dict[str, Outcome]:
         """What becomes of requests that have no final outcome yet.
 
         When something makes it pointless or impossible to go on (the budget, a wrong key, a signal to end), no further
@@ -53,7 +54,8 @@ class Asker:
             InputError: it could not go on.
         """
         outcomes: dict[str, Outcome] = {}
-        waiting, reported = iter(requests), time.monotonic()
+        waiting, began = iter(requests), time.monotonic()
+        reported = began
 
         async def work() -> None:
             nonlocal reported
@@ -62,7 +64,8 @@ class Asker:
                     outcomes[request.key] = await self._ask(request, replies.get(request.key, []))
                     if time.monotonic() - reported > REPORT_SECONDS:
                         reported = time.monotonic()
-                        print(f"{self.asked} requests sent, {self.budget.spent:.4f} USD spent", flush=True)
+                        told = line("requests", len(outcomes), len(requests), reported - began)
+                        print(f"{told}; {self.asked} sent, {self.budget.spent:.4f} USD spent", flush=True)
             except Exception as error:
                 self.stop(error)
 

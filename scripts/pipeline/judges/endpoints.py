@@ -7,6 +7,7 @@ import os
 import time
 from dataclasses import dataclass
 
+from pipeline.console import HIDDEN, SHORTEST
 from pipeline.io import InputError
 from pipeline.judges.replies import MOST_BYTES
 
@@ -47,7 +48,7 @@ class Endpoint:
     Attributes:
         address: for messages and the store.
         client: an openai.AsyncOpenAI.
-        key: the API key, which messages must not show.
+        key: the API key, which is in nothing that is written.
         paused_until: on the clock time.monotonic.
         failures: in a row.
         structured: whether it takes a JSON schema, None where that is not known yet.
@@ -80,7 +81,7 @@ class Endpoint:
                         received += chunk
                         if len(received) > MOST_BYTES:
                             break
-            return received
+            return received.replace(self.key.encode(), HIDDEN.encode()) if len(self.key) >= SHORTEST else received
         except openai.APIStatusError as error:
             raise self._status_error(error) from None
         except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
@@ -102,8 +103,8 @@ class Endpoint:
         return Rejected(reason)
 
     def clean(self, text: str) -> str:
-        """A message without the API key."""
-        return text.replace(self.key, "…") if self.key else text
+        """A message, or what an endpoint sent, without the API key."""
+        return text.replace(self.key, HIDDEN) if len(self.key) >= SHORTEST else text
 
 
 class Pool:
