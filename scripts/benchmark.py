@@ -8,7 +8,7 @@ table has the median of the repeats' ratios. Needs an SFT model and its dataset,
 Benchmarks:
     steps   seconds per optimizer step: DPOTrainer, SAILTrainer with everything off, DDP.
     online  seconds per pair that is generated, labelled and trained on, every row online and used once:
-            TRL's OnlineDPOTrainer, SAIL's DPR; and a DPO step on as many offline pairs, the floor.
+            TRL's OnlineDPOTrainer, SAIL's DPR; and the floor, DPO on as many offline pairs (dpo_offline).
     sweep   seconds per run, four methods with three seeds: each run its own reference log-probabilities, or shared.
     length  seconds per DPR step by response length.
     size    seconds per DPR step by model size.
@@ -32,7 +32,7 @@ LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 # Per benchmark: the cases that take turns; the first is what the others are measured against.
 BENCHMARKS = {
     "steps": [{"trainer": "dpo"}, {"trainer": "off"}, {"trainer": "ddp"}],
-    "online": [{"trainer": "online_dpo"}, {"trainer": "dpr_all"}, {"trainer": "dpo_nothing_sampled_the_floor"}],
+    "online": [{"trainer": "online_dpo"}, {"trainer": "dpr_all"}, {"trainer": "dpo_offline"}],
     "sweep": [{"trainer": "reference_each"}, {"trainer": "reference_shared"}],
     "length": [{"trainer": "dpr_fixed", "tokens": tokens} for tokens in LENGTHS],
     "size": [{"trainer": "dpr_fixed", "width": width} for width in WIDTHS],
@@ -217,7 +217,7 @@ def dpr_all(case, arguments, device, scratch):
     return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
 
 
-def dpo_plain(case, arguments, device, scratch):
+def dpo_offline(case, arguments, device, scratch):
     """DPOTrainer on offline pairs, the reference's forward pass included: training without any generation."""
     from trl import DPOConfig, DPOTrainer
 
@@ -290,7 +290,7 @@ CASES = {
     "ddp": sail_steps(r=0.4),
     "online_dpo": online_dpo,
     "dpr_all": dpr_all,
-    "dpo_nothing_sampled_the_floor": dpo_plain,
+    "dpo_offline": dpo_offline,
     "reference_each": sweep(shared=False),
     "reference_shared": sweep(shared=True),
     "dpr_fixed": dpr_fixed,

@@ -85,6 +85,8 @@ def measure(name: str, steps: int, scratch: Path) -> list[dict]:
     spec = {"model": entry, "max_length": length}
     reference = reference_logps(spec, frame, str(scratch / "sft"), device, str(scratch / "reference"))
     rows: list[dict] = []
+    warm_up = hyperparameters_of(setting, length, steps=1) | {"g": 1.0, "rollout_prompts": 4}
+    train("dpr", warm_up, entry, frame, reference, device, scratch)
     for method, weights in METHODS.items():
         hyperparameters = hyperparameters_of(setting, length, steps) | weights
         rows.append({"method": method} | train(method, hyperparameters, entry, frame, reference, device, scratch))
@@ -191,7 +193,7 @@ class Clock(TrainerCallback):
     def training_seconds(self) -> float:
         """The median step's seconds without its rollouts; the first step, which warms up, is left out."""
         spent = [end - rollouts for end, rollouts in zip(self.ends, self.rollout_seconds, strict=True)]
-        return statistics.median(after - before for before, after in pairwise(spent))
+        return statistics.median([after - before for before, after in pairwise(spent)] or [0.0])
 
 
 def lengths(prompts: list, completions: list, **columns) -> list[float]:
