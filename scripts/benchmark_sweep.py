@@ -30,11 +30,14 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--runs must be at least 1")
     with tempfile.TemporaryDirectory() as scratch:
         plans = [measure(runs, Path(scratch) / str(runs)) for runs in arguments.runs]
-    print("| runs | jobs | seconds | milliseconds per run more | peak MiB |\n|---|---|---|---|---|")
+    print(
+        "| runs | jobs | seconds | CPU seconds | CPU ms per run more | peak MiB |\n|---|---|---|---|---|---|"
+    )
     for before, plan in zip([None, *plans], plans, strict=False):
-        more = before and 1000 * (plan["seconds"] - before["seconds"]) / (plan["runs"] - before["runs"])
-        growth = "" if more is None else f"{more:.1f}"
-        print(f"| {plan['runs']} | {plan['jobs']} | {plan['seconds']:.1f} | {growth} | {plan['peak_mib']:.0f} |")
+        more = before and 1000 * (plan["cpu_seconds"] - before["cpu_seconds"]) / (plan["runs"] - before["runs"])
+        cells = [plan["runs"], plan["jobs"], f"{plan['seconds']:.1f}", f"{plan['cpu_seconds']:.1f}"]
+        cells += ["" if more is None else f"{more:.1f}", f"{plan['peak_mib']:.0f}"]
+        print(f"| {' | '.join(map(str, cells))} |")
     write_json({"plans": plans}, arguments.output)
 
 
@@ -49,7 +52,7 @@ def measure(runs: int, folder: Path) -> dict:
     """Plan a sweep in a copy of the workflow.
 
     Returns:
-        runs, jobs, seconds, peak_mib (of Snakemake's process).
+        runs, jobs, seconds, cpu_seconds, peak_mib (of Snakemake's process).
     """
     folder.mkdir()
     for part in PARTS:
@@ -68,7 +71,8 @@ def measure(runs: int, folder: Path) -> dict:
         raise InputError(f"the plan of {runs} runs failed:\n{text[-3000:]}")
     jobs = next(int(line.split()[1]) for line in text.splitlines() if line.startswith("total "))
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
-    return {"runs": runs, "jobs": jobs, "seconds": seconds, "peak_mib": peak}
+    cpu_seconds = usage.ru_utime + usage.ru_stime
+    return {"runs": runs, "jobs": jobs, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak}
 
 
 if __name__ == "__main__":
