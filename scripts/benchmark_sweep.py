@@ -30,9 +30,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--runs must be at least 1")
     with tempfile.TemporaryDirectory() as scratch:
         plans = [measure(runs, Path(scratch) / str(runs)) for runs in arguments.runs]
-    print(
-        "| runs | jobs | seconds | CPU seconds | CPU ms per run more | peak MiB |\n|---|---|---|---|---|---|"
-    )
+    print("| runs | jobs | seconds | CPU seconds | CPU ms per run more | peak MiB |\n|---|---|---|---|---|---|")
     for before, plan in zip([None, *plans], plans, strict=False):
         more = before and 1000 * (plan["cpu_seconds"] - before["cpu_seconds"]) / (plan["runs"] - before["runs"])
         cells = [plan["runs"], plan["jobs"], f"{plan['seconds']:.1f}", f"{plan['cpu_seconds']:.1f}"]
