@@ -1,4 +1,8 @@
-"""Fingerprints of the code that makes a result, by which Snakemake tells what is stale."""
+"""Fingerprints of the code that makes a result, by which Snakemake tells what is stale.
+
+A fingerprint is of what modules compute, not of where they stand: paths and imports of the project's own modules are no
+part of it, nor are comments, docstrings, and the texts of errors and of printed lines.
+"""
 
 import ast
 import hashlib
@@ -6,29 +10,33 @@ from functools import cache
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[1]
+OWN = ("pipeline", "sail")
+
+# Modules that only say, watch or lock: whatever they do, results have the same values.
+SILENT = (
+    *("config_errors", "config_secrets", "console", "forecast", "ownership", "progress", "provenance", "records"),
+    *("tracking", "training_progress", "training_tracking"),
+)
 
 
 @cache
 def code_fingerprint(script: str) -> str:
     """A hash of what an entry script and the first-party modules that it imports, directly or not, compute.
 
-    Comments, docstrings and formatting are not part of it.
-
     Args:
         script: file name in scripts/, such as "train_policy.py".
     """
-    digest = hashlib.sha256()
-    for path in sorted(_imported_files(SCRIPTS / script)):
-        digest.update(path.relative_to(SCRIPTS).as_posix().encode() + _meaning(path).encode())
-    return digest.hexdigest()[:16]
+    meanings = {_meaning(path) for path in _imported_files(SCRIPTS / script)} - {""}
+    return hashlib.sha256("\n".join(sorted(meanings)).encode()).hexdigest()[:16]
 
 
 def _imported_files(script: Path) -> set[Path]:
-    """The script and every first-party module that it imports, at module level or inside functions."""
+    """The script and every first-party module that it imports, at module level or inside functions; not SILENT ones."""
+    silent = {SCRIPTS / "pipeline" / f"{module}.py" for module in SILENT}
     found, waiting = set(), [script]
     while waiting:
         path = waiting.pop()
-        if path in found:
+        if path in found or path in silent:
             continue
         found.add(path)
         waiting += _imports(path)
@@ -78,18 +86,49 @@ def _exports(package: str) -> dict[str, str]:
 
 @cache
 def _meaning(path: Path) -> str:
-    """The module's syntax tree as text, without docstrings."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
-            first = node.body[0] if node.body else None
-            if (
-                isinstance(first, ast.Expr)
-                and isinstance(first.value, ast.Constant)
-                and isinstance(first.value.value, str)
-            ):
-                node.body = node.body[1:] or [ast.Pass()]
-    return _text(tree)
+    """What a module computes, as text; empty for a package that is just a folder."""
+    tree = _Computation().visit(ast.parse(path.read_text(encoding="utf-8")))
+    return _text(tree) if tree.body else ""
+
+
+class _Computation(ast.NodeTransformer):
+    """Takes out of a syntax tree what changes no value: docstrings, own imports, texts of errors and printed lines."""
+
+    def _with_body(self, node):
+        if ast.get_docstring(node, clean=False) is not None:
+            node.body = node.body[1:]
+        return self.generic_visit(node)
+
+    visit_Module = visit_ClassDef = visit_FunctionDef = visit_AsyncFunctionDef = _with_body
+
+    def visit_Import(self, node):
+        node.names = [alias for alias in node.names if alias.name.split(".")[0] not in OWN]
+        return node if node.names else None
+
+    def visit_ImportFrom(self, node):
+        return None if node.level or node.module.split(".")[0] in OWN else node
+
+    def visit_If(self, node):
+        self.generic_visit(node)  # what held imports alone, for type checkers, is empty now
+        return node if node.body or node.orelse else None
+
+    def visit_Raise(self, node):
+        return _Wordless().visit(node)
+
+    def visit_Expr(self, node):
+        printed = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
+        return _Wordless().visit(node) if printed else self.generic_visit(node)
+
+
+class _Wordless(ast.NodeTransformer):
+    """Empties texts, those between the values of f-strings too."""
+
+    def visit_Constant(self, node):
+        return ast.Constant("") if isinstance(node.value, str) else node
+
+    def visit_JoinedStr(self, node):
+        node.values = [self.visit(value) for value in node.values if not isinstance(value, ast.Constant)]
+        return node
 
 
 def _text(node) -> str:
