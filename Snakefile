@@ -10,8 +10,8 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve()
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from pipeline.job_state import clear_up
-from pipeline.ownership import OWNER, enter_folder
+from pipeline.jobs.state import clear_up
+from pipeline.jobs.ownership import OWNER, enter_folder
 
 # Jobs end with the Snakemake that started them, so that none goes on beside the next run's.
 prefix = f"export {OWNER}=$PPID; "

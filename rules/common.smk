@@ -5,11 +5,11 @@ import subprocess
 import yaml
 from snakemake.exceptions import WorkflowError
 
-from pipeline.config import Settings
-from pipeline.global_batch import check_device
-from pipeline.io import InputError
-from pipeline.provenance import code_fingerprint
-from pipeline.summary import summary
+from pipeline.config.settings import Settings
+from pipeline.config.global_batch import check_device
+from pipeline.jobs.io import InputError
+from pipeline.jobs.provenance import code_fingerprint
+from pipeline.config.summary import summary
 
 try:
     settings = Settings.from_config(config, ROOT)

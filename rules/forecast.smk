@@ -1,8 +1,8 @@
 # What is said at the start: what will run, on which device, about how long. No rules here.
 from snakemake.logging import logger
 
-from pipeline.forecast import PlannedJob, describe, describe_device, forecast
-from pipeline.io import InputError
+from pipeline.jobs.forecast import PlannedJob, describe, describe_device, forecast
+from pipeline.jobs.io import InputError
 from pipeline.publishing.token import require_token
 
 

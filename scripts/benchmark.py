@@ -23,7 +23,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.io import InputError, read_parquet, run, write_json
+from pipeline.jobs.io import InputError, read_parquet, run, write_json
 
 MODEL, DATA = Path("results/sft/world/W1M/model"), Path("results/data/world/train.parquet")
 REFERENCE = Path("results/reference/world/W1M/train.parquet")
@@ -119,8 +119,8 @@ def measure(case: dict, arguments: argparse.Namespace) -> dict:
     """Run one case: {seconds_per_unit, unit, peak_mib}."""
     from transformers import logging
 
-    from pipeline.devices import device_from_arguments
-    from pipeline.training import peak_memory_mib
+    from pipeline.models.devices import device_from_arguments
+    from pipeline.training.running import peak_memory_mib
 
     arguments.device = "auto"
     device = device_from_arguments(arguments)
@@ -141,8 +141,8 @@ def trainer_settings(arguments: argparse.Namespace, device, scratch: str, **chan
 
 def load(arguments: argparse.Namespace, reference: bool):
     """Model, tokenizer and the dataset as DPOTrainer takes it, with its reference log-probabilities or without."""
-    from pipeline.models import load_policy, load_tokenizer
-    from pipeline.training import preference_dataset
+    from pipeline.models.checkpoints import load_policy, load_tokenizer
+    from pipeline.training.running import preference_dataset
 
     tokenizer = load_tokenizer(str(arguments.model))
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
@@ -229,7 +229,7 @@ def dpo_offline(case, arguments, device, scratch):
 
 def dpr_fixed(case, arguments, device, scratch):
     """DPR at half the rows, a model with random weights (its responses go to the limit), by length or by width."""
-    from pipeline.models import new_policy
+    from pipeline.models.checkpoints import new_policy
     from sail import SAILConfig, SAILTrainer
 
     width, tokens, dataset = case.get("width", 128), case.get("tokens", 48), load(arguments, reference=True)[2]
@@ -254,7 +254,7 @@ def sweep(shared: bool):
         from transformers import PrinterCallback
         from trl import DPOConfig, DPOTrainer
 
-        from pipeline.reference import reference_logps
+        from pipeline.training.reference import reference_logps
         from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
 
         methods = {"dpo": {}, "ddp": {"r": 0.4}, "dpp": {"p": 0.3}, "dpr": {"g": 0.3}}

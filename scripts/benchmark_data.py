@@ -27,7 +27,7 @@ import pyarrow.parquet as pq
 
 from pipeline.data.preparation import cpu_count, prepare
 from pipeline.data.splitting import SPLITS
-from pipeline.io import InputError, run, write_json
+from pipeline.jobs.io import InputError, run, write_json
 
 PIECE = 20_000
 SPEC = {"name": "benchmark", "source": "pku", "preference": "helpful", "splits": {"train": "train"}, "seed": 42}

@@ -23,8 +23,8 @@ import pandas as pd
 import torch
 from transformers import PrinterCallback, TrainerCallback, logging
 
-from pipeline.devices import Device, named_device, resolve_device
-from pipeline.io import InputError, run, write_json
+from pipeline.jobs.io import InputError, run, write_json
+from pipeline.models.devices import Device, named_device, resolve_device
 
 SHAPES = {
     "0.5B": {
@@ -72,7 +72,7 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure(name: str, steps: int, scratch: Path) -> list[dict]:
     """A row per method of one setting."""
-    from pipeline.reference import reference_logps
+    from pipeline.training.reference import reference_logps
 
     logging.set_verbosity_error()
     logging.disable_progress_bar()
@@ -110,7 +110,7 @@ def save_models(shape: dict, entry: dict, scratch: Path, device: Device) -> None
     from tokenizers.models import WordLevel
     from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
-    from pipeline.models import peft_config, save_checkpoint
+    from pipeline.models.checkpoints import peft_config, save_checkpoint
 
     words = {"<eos>": 0, "<pad>": 1} | {f"w{i}": i for i in range(2, shape["vocab_size"])}
     tokenizer = Tokenizer(WordLevel(words, unk_token="<pad>"))
@@ -150,7 +150,7 @@ def hyperparameters_of(setting: dict, length: int, steps: int) -> dict:
 
 def train(method: str, hyperparameters: dict, entry: dict, frame, reference, device: Device, scratch: Path) -> dict:
     """Seconds per step, rollouts included, and memory of one training."""
-    from pipeline.training_policy import policy_trainer
+    from pipeline.training.policy import policy_trainer
 
     spec = {"model": entry, "method": method, "hyperparameters": hyperparameters}
     rewards = {"reward_function": lengths if method == "dpr" else None}

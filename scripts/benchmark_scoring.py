@@ -21,7 +21,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.io import InputError, run, write_json
+from pipeline.jobs.io import InputError, run, write_json
 
 CASES = ("plain", "sorted", "shared")
 PLAIN_BATCH = 16
@@ -154,8 +154,8 @@ def save_model(arguments: argparse.Namespace, folder: str) -> None:
     import torch
     from transformers import AutoModelForSequenceClassification, LlamaConfig
 
-    from pipeline.models import train_tokenizer
-    from pipeline.reward_checkpoints import save_score_model
+    from pipeline.models.checkpoints import train_tokenizer
+    from pipeline.rewards.checkpoints import save_score_model
 
     frame = pairs(arguments.pairs)
     tokenizer = train_tokenizer([*frame["prompt"], *frame["chosen"]], 512)
@@ -175,9 +175,9 @@ def save_model(arguments: argparse.Namespace, folder: str) -> None:
 
 def measure(arguments: argparse.Namespace) -> dict:
     """Score in one case: {seconds, tokens, scores, peak_mib}; the model is loaded before the clock starts."""
-    from pipeline.devices import device_from_arguments
-    from pipeline.rewards import RewardModel
-    from pipeline.training import peak_memory_mib
+    from pipeline.models.devices import device_from_arguments
+    from pipeline.rewards.scorer import RewardModel
+    from pipeline.training.running import peak_memory_mib
 
     device = device_from_arguments(arguments)
     model = RewardModel(arguments.model, {}, device)
@@ -195,7 +195,7 @@ def plain_loop(model, prompts: list, responses: list) -> list[float]:
     """Rows as they arrive, chosen before rejected, a fixed number side by side."""
     import torch
 
-    from pipeline.reward_batches import padded
+    from pipeline.rewards.batches import padded
 
     scores = []
     for start in range(0, len(prompts), PLAIN_BATCH):

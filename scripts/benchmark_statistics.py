@@ -18,10 +18,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.comparison import compare
-from pipeline.io import read_parquet, run, write_json, write_parquet
-from pipeline.leaderboard import rating_intervals
-from pipeline.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
+from pipeline.jobs.io import read_parquet, run, write_json, write_parquet
+from pipeline.metrics.comparison import compare
+from pipeline.metrics.leaderboard import rating_intervals
+from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
 RUNS, PROMPTS = 50, 10_000
 PARTS = ("means", "length_control", "leaderboard")

@@ -14,7 +14,7 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.io import InputError, read_yaml, run, write_json, write_yaml
+from pipeline.jobs.io import InputError, read_yaml, run, write_json, write_yaml
 
 ROOT = Path(__file__).resolve().parents[1]
 PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")

@@ -6,8 +6,8 @@ Nothing that is finished is touched. The next run begins again where it could ha
 import argparse
 from pathlib import Path
 
-from pipeline.io import remove_abandoned, run
-from pipeline.job_state import STATE, all_states, remove_states
+from pipeline.jobs.io import remove_abandoned, run
+from pipeline.jobs.state import STATE, all_states, remove_states
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,17 +2,17 @@
 
 Reads the run table, the scores that it names and, per dataset, the scored split of the same prompts (columns prompt_id,
 chosen_score, rejected_score); writes one CSV row per run. The columns are described in
-`pipeline.score_comparison.comparison_table`.
+`pipeline.results.score_comparison.comparison_table`.
 """
 
 import argparse
 from pathlib import Path
 
-from pipeline.io import run, write_csv
-from pipeline.records import Record
-from pipeline.run_table import read_run_table
-from pipeline.score_comparison import comparison_table
-from pipeline.statistics import add_bootstrap_arguments
+from pipeline.jobs.io import run, write_csv
+from pipeline.jobs.records import Record
+from pipeline.metrics.bootstrap import add_bootstrap_arguments
+from pipeline.results.run_table import read_run_table
+from pipeline.results.score_comparison import comparison_table
 
 
 def named_path(text: str) -> tuple[str, Path]:

@@ -1,15 +1,15 @@
 """Aggregate what each training took into the cost table.
 
 Reads the run table and the cost files that it names; writes one CSV row per trained run. The columns are described in
-`pipeline.tables.cost_table`.
+`pipeline.results.tables.cost_table`.
 """
 
 import argparse
 
-from pipeline.io import run, write_csv
-from pipeline.records import Record
-from pipeline.run_table import read_run_table
-from pipeline.tables import cost_table
+from pipeline.jobs.io import run, write_csv
+from pipeline.jobs.records import Record
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import cost_table
 
 
 def main(argv: list[str] | None = None) -> None:

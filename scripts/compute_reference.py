@@ -10,10 +10,10 @@ Under `accelerate launch` processes share the batches; the first one writes, and
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_parquet, read_yaml, run, write_parquet
-from pipeline.job_state import JobState
-from pipeline.records import Record, record_path
+from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.records import Record, record_path
+from pipeline.jobs.state import JobState
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -28,8 +28,8 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
 
-    from pipeline.processes import is_first_process
-    from pipeline.reference import reference_logps
+    from pipeline.jobs.processes import is_first_process
+    from pipeline.training.reference import reference_logps
 
     device = device_from_arguments(arguments)
     record = Record(__file__, arguments, ("spec", "data", "model"), ("output",), spec, device)

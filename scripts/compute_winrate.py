@@ -1,21 +1,21 @@
 """Win rates with intervals: of all runs of a config, or of any table of verdicts.
 
 With --runs: reads the run table and the files that it names, and writes one CSV row per (dataset, model, run,
-baseline); the columns are described in `pipeline.tables.winrate_table` and `pipeline.statistics`.
+baseline); the columns are described in `pipeline.results.tables.winrate_table` and `pipeline.metrics.bootstrap`.
 
 With --verdicts: reads a table (parquet) with the columns run, baseline, prompt_id, preference (0 to 1 for the run, null
 where not parsed), len_run and len_baseline (characters), and seed and order where there are any; writes one CSV row per
-(run, baseline) as `pipeline.comparison.compare` describes it: length-controlled win rates, tests, a leaderboard.
+(run, baseline), as `pipeline.metrics.comparison.compare` describes it: length-controlled win rates, tests, ratings.
 """
 
 import argparse
 
-from pipeline.comparison import REFITS, compare
-from pipeline.io import read_parquet, run, write_csv
-from pipeline.records import Record
-from pipeline.run_table import read_run_table
-from pipeline.statistics import DECIMALS, add_bootstrap_arguments
-from pipeline.tables import winrate_table
+from pipeline.jobs.io import read_parquet, run, write_csv
+from pipeline.jobs.records import Record
+from pipeline.metrics.bootstrap import DECIMALS, add_bootstrap_arguments
+from pipeline.metrics.comparison import REFITS, compare
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import winrate_table
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -2,7 +2,7 @@
 
 Reads the generation spec (YAML: model entry and decoding), the split, its reference log-probabilities, the policy and
 the SFT model. Writes the responses (parquet: prompt_id, prompt, response, response_ids, response_tokens, finished) and
-the log-probabilities behind implicit rewards and KL (parquet, columns as `pipeline.evaluation.evaluate_policy` says).
+the log-probabilities behind implicit rewards and KL (parquet, columns: `pipeline.generation.evaluation`).
 KL is an expectation over the policy's own samples: where the decoding is another, it gets a sample of its own.
 
 Under `accelerate launch` processes share the prompts; the first one writes, and the result is the same.
@@ -11,10 +11,10 @@ Under `accelerate launch` processes share the prompts; the first one writes, and
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_parquet, read_yaml, run, write_parquet
-from pipeline.job_state import JobState
-from pipeline.records import Record, record_path
+from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.records import Record, record_path
+from pipeline.jobs.state import JobState
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -34,11 +34,11 @@ def main(argv: list[str] | None = None) -> None:
     frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
     reference = read_parquet(arguments.reference, ["prompt_id", "ref_chosen_logps", "ref_rejected_logps"])
 
-    from pipeline.evaluation import evaluate_policy
-    from pipeline.generation import PLAIN_SAMPLING, generate_responses
-    from pipeline.models import load_policy, load_tokenizer
-    from pipeline.processes import is_first_process
-    from pipeline.progress import count_responses
+    from pipeline.generation.evaluation import evaluate_policy
+    from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
+    from pipeline.jobs.processes import is_first_process
+    from pipeline.jobs.progress import count_responses
+    from pipeline.models.checkpoints import load_policy, load_tokenizer
 
     device = device_from_arguments(arguments)
     entry, decoding = spec["model"], spec["decoding"]

@@ -7,11 +7,11 @@ stored replies; asks no judge anything. How it counts: `pipeline.judges.cost`.
 import argparse
 from pathlib import Path
 
-from pipeline.io import InputError, read_parquet, read_yaml, run
-from pipeline.judge_entries import read_service
-from pipeline.judge_quality import sample_pairs
+from pipeline.config.judges import read_service
+from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
 from pipeline.judges.cost import Bill, describe, judge_bill, strike_answered
-from pipeline.run_table import read_run_table
+from pipeline.metrics.judge_quality import sample_pairs
+from pipeline.results.run_table import read_run_table
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,16 +1,16 @@
 """Judge a run's responses against a baseline: the dataset's chosen responses, or another run's.
 
 Reads the judge's spec (YAML), the responses and the baseline's; writes the verdicts as parquet, one row per prompt (and
-order, where a judge of kind openai sees both), with the columns `pipeline.judging.VERDICT_COLUMNS`.
+order, where a judge of kind openai sees both), with the columns `pipeline.columns.VERDICT_COLUMNS`.
 """
 
 import argparse
 from pathlib import Path
 
-from pipeline.io import read_parquet, read_yaml, run, write_parquet
-from pipeline.judge_kinds import add_judge_arguments, judge_pairs
-from pipeline.judging import pair_responses
-from pipeline.records import Record
+from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.records import Record
+from pipeline.judges.kinds import add_judge_arguments, judge_pairs
+from pipeline.judges.tables import pair_responses
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,16 +1,16 @@
 """Measure how well a reward model's Bradley-Terry probabilities hold on a scored split, and draw it.
 
 Reads a split as score_bt writes it (columns prompt_id, chosen, rejected, chosen_score, rejected_score, bt_prob); writes
-one JSON file (what is in it: `pipeline.calibration.calibration`) and reliability.svg, margins.svg and lengths.svg.
+one JSON file (what is in it: `pipeline.metrics.calibration`) and reliability.svg, margins.svg and lengths.svg.
 """
 
 import argparse
 
-from pipeline.calibration import calibration, read_scored
-from pipeline.calibration_figures import write_calibration_figures
-from pipeline.io import run, write_json
-from pipeline.records import Record
-from pipeline.statistics import add_bootstrap_arguments
+from pipeline.figures.calibration import write_calibration_figures
+from pipeline.jobs.io import run, write_json
+from pipeline.jobs.records import Record
+from pipeline.metrics.bootstrap import add_bootstrap_arguments
+from pipeline.metrics.calibration import calibration, read_scored
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,18 +1,18 @@
 """Measure a judge against the labels of a dataset's own pairs: agreement, position and length bias, Cohen's kappa.
 
 Reads a split (columns prompt_id, prompt, chosen, rejected) and lets the judge compare chosen with rejected on a seeded
-sample of it; writes the verdicts (parquet, `pipeline.judging.VERDICT_COLUMNS`, the run being "chosen") and what was
-measured (JSON, `pipeline.judge_quality.judge_quality`, and as a table, CSV).
+sample of it; writes the verdicts (parquet, `pipeline.columns.VERDICT_COLUMNS`, the run is "chosen") and what was
+measured (JSON, `pipeline.metrics.judge_quality.judge_quality`, and as a table, CSV).
 """
 
 import argparse
 from pathlib import Path
 
-from pipeline.io import read_parquet, read_yaml, run, write_csv, write_json, write_parquet
-from pipeline.judge_kinds import add_judge_arguments, judge_pairs
-from pipeline.judge_quality import judge_quality, quality_table, sample_pairs
-from pipeline.records import Record
-from pipeline.statistics import add_bootstrap_arguments
+from pipeline.jobs.io import read_parquet, read_yaml, run, write_csv, write_json, write_parquet
+from pipeline.jobs.records import Record
+from pipeline.judges.kinds import add_judge_arguments, judge_pairs
+from pipeline.metrics.bootstrap import add_bootstrap_arguments
+from pipeline.metrics.judge_quality import judge_quality, quality_table, sample_pairs
 
 
 def main(argv: list[str] | None = None) -> None:

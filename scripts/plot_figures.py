@@ -6,11 +6,11 @@ folder, and the win rates also as a PNG.
 
 import argparse
 
-from pipeline.figures import write_figures
-from pipeline.io import run
-from pipeline.records import Record
-from pipeline.run_table import read_run_table
-from pipeline.tables import read_table
+from pipeline.figures.winrates import write_figures
+from pipeline.jobs.io import run
+from pipeline.jobs.records import Record
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import read_table
 
 
 def main(argv: list[str] | None = None) -> None:

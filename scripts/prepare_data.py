@@ -10,8 +10,8 @@ import argparse
 from pathlib import Path
 
 from pipeline.data.preparation import prepare
-from pipeline.io import read_yaml, run
-from pipeline.records import Record
+from pipeline.jobs.io import read_yaml, run
+from pipeline.jobs.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -11,7 +11,7 @@ With --stage the repository is laid out in a folder to look at, and nothing is u
 import argparse
 from pathlib import Path
 
-from pipeline.io import read_yaml, run, write_json
+from pipeline.jobs.io import read_yaml, run, write_json
 from pipeline.publishing.token import require_token
 
 

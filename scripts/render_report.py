@@ -7,15 +7,15 @@ splits. The file that it writes opens offline and asks the network for nothing.
 import argparse
 from pathlib import Path
 
-from pipeline.io import InputError, read_json, run, write_text
-from pipeline.records import Record
+from pipeline.jobs.io import InputError, read_json, run, write_text
+from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
-from pipeline.run_table import read_run_table
-from pipeline.score_comparison import read_comparison
-from pipeline.tables import read_table
+from pipeline.results.run_table import read_run_table
+from pipeline.results.score_comparison import read_comparison
+from pipeline.results.tables import read_table
 
 
 def main(argv: list[str] | None = None) -> None:

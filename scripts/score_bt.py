@@ -13,11 +13,11 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_yaml, run, write_table
-from pipeline.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
-from pipeline.records import Record, record_path
-from pipeline.templates import REWARD_FORMATS
+from pipeline.jobs.io import read_yaml, run, write_table
+from pipeline.jobs.records import Record, record_path
+from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.templates import REWARD_FORMATS
+from pipeline.rewards.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -55,8 +55,8 @@ def main(argv: list[str] | None = None) -> None:
     for split, table in tables.items():
         check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
 
-    from pipeline.rewards import RewardModel, score_pairs
-    from pipeline.scoring import Shards
+    from pipeline.rewards.scorer import RewardModel, score_pairs
+    from pipeline.rewards.scoring import Shards
 
     entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
     entry = read_yaml(arguments.spec) if arguments.spec else entry

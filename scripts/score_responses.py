@@ -10,9 +10,9 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_parquet, read_yaml, run, write_parquet
-from pipeline.records import Record, record_path
+from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.records import Record, record_path
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -30,9 +30,9 @@ def main(argv: list[str] | None = None) -> None:
     entry = read_yaml(arguments.spec)
     frames = [read_parquet(path, ["prompt_id", "prompt", "response"]) for path in arguments.responses]
 
-    from pipeline.rewards import RewardModel
-    from pipeline.scoring import Shards
-    from pipeline.templates import as_text
+    from pipeline.models.templates import as_text
+    from pipeline.rewards.scorer import RewardModel
+    from pipeline.rewards.scoring import Shards
 
     device = device_from_arguments(arguments)
     inputs = ("spec", "responses", "reward_model")

@@ -7,8 +7,8 @@ WANDB_API_KEY, from the environment or .env, where the server answers; else into
 import argparse
 from pathlib import Path
 
-from pipeline.io import run, write_json
-from pipeline.tables import read_table
+from pipeline.jobs.io import run, write_json
+from pipeline.results.tables import read_table
 from pipeline.tracking import log_winrates, record, tracked_run
 
 

@@ -9,10 +9,10 @@ Under `accelerate launch` processes share the global batch; the first one writes
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import InputError, read_parquet, read_yaml, run
-from pipeline.job_state import JobState
-from pipeline.records import Record
+from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
+from pipeline.jobs.records import Record
+from pipeline.jobs.state import JobState
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
@@ -36,9 +36,9 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
-    from pipeline.training import train_and_save, trained_files
-    from pipeline.training_policy import policy_trainer
-    from pipeline.training_tracking import track
+    from pipeline.training.policy import policy_trainer
+    from pipeline.training.running import train_and_save, trained_files
+    from pipeline.training.tracking import track
 
     device = device_from_arguments(arguments)
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
@@ -50,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
             return
         reward = None
         if reward_entry:
-            from pipeline.rewards import RewardModel
+            from pipeline.rewards.scorer import RewardModel
 
             reward = RewardModel(arguments.reward_model, reward_entry, device)
         scratch = str(state.folder)

@@ -10,10 +10,10 @@ import argparse
 from functools import partial
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_parquet, read_yaml, run
-from pipeline.job_state import JobState
-from pipeline.records import Record
+from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.records import Record
+from pipeline.jobs.state import JobState
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
@@ -30,10 +30,10 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.reward_checkpoints import save_score_model
-    from pipeline.training import train_and_save, trained_files
-    from pipeline.training_reward import reward_trainer
-    from pipeline.training_tracking import track
+    from pipeline.rewards.checkpoints import save_score_model
+    from pipeline.training.reward import reward_trainer
+    from pipeline.training.running import train_and_save, trained_files
+    from pipeline.training.tracking import track
 
     device = device_from_arguments(arguments)
     record = Record(__file__, arguments, ("spec", "data", "model"), ("output_dir",), spec, device)

@@ -9,10 +9,10 @@ Under `accelerate launch` processes share the global batch; the first one writes
 import argparse
 from pathlib import Path
 
-from pipeline.devices import add_device_arguments, device_from_arguments
-from pipeline.io import read_parquet, read_yaml, run
-from pipeline.job_state import JobState
-from pipeline.records import Record
+from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.records import Record
+from pipeline.jobs.state import JobState
+from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
@@ -28,9 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
 
-    from pipeline.training import train_and_save, trained_files
-    from pipeline.training_sft import sft_trainer
-    from pipeline.training_tracking import track
+    from pipeline.training.running import train_and_save, trained_files
+    from pipeline.training.sft import sft_trainer
+    from pipeline.training.tracking import track
 
     device = device_from_arguments(arguments)
     record = Record(__file__, arguments, ("spec", "data"), ("output_dir",), spec, device, [("model", spec["model"])])

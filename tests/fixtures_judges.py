@@ -5,8 +5,8 @@ from pathlib import Path
 import pandas as pd
 from fixtures_endpoint import MODEL
 
-from pipeline.io import write_yaml
-from pipeline.judge_entries import read_judge
+from pipeline.config.judges import read_judge
+from pipeline.jobs.io import write_yaml
 
 REPOSITORY = Path(__file__).resolve().parents[1]
 

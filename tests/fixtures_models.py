@@ -9,8 +9,8 @@ from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
 from transformers import AutoModel, LlamaConfig, MistralConfig, PreTrainedTokenizerFast, Qwen2Config
 
-from pipeline.devices import Device
-from pipeline.models import train_tokenizer
+from pipeline.models.checkpoints import train_tokenizer
+from pipeline.models.devices import Device
 
 TEXTS = [
     "Human: what is red?\n\nAssistant: it is blue and old",

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.io import write_json, write_parquet, write_yaml
+from pipeline.jobs.io import write_json, write_parquet, write_yaml
 
 DPO, DPR = "dpo-beta0.1", "dpr-beta0.1-g0.3-gamma0.3"
 RUNS = {

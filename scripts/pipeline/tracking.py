@@ -115,7 +115,7 @@ def log_winrates(run, table: pd.DataFrame) -> None:
 
     Args:
         run: a `wandb.Run`.
-        table: as `pipeline.tables.read_table` gives it.
+        table: as `pipeline.results.tables.read_table` gives it.
     """
     import wandb
 

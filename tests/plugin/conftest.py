@@ -6,7 +6,7 @@ import pytest
 @pytest.fixture(scope="session")
 def tokenizer():
     """A byte-level BPE tokenizer with pad, end and chat template; each word of the tests' texts is a few tokens."""
-    from pipeline.models import train_tokenizer
+    from pipeline.models.checkpoints import train_tokenizer
     from plugin.tiny import WORDS, rows
 
     texts = [" ".join(WORDS)] + [text for row in rows(64) for text in row.values()]

@@ -8,8 +8,8 @@ from accelerate.commands.launch import _validate_launch_command, launch_command_
 from accelerate.utils import DeepSpeedPlugin, DistributedType, FullyShardedDataParallelPlugin
 from accelerate.utils.launch import prepare_deepspeed_cmd_env, prepare_multi_gpu_env
 
-from pipeline.devices import ROOT
-from pipeline.schema import load_schema
+from pipeline.config.schema import load_schema
+from pipeline.models.devices import ROOT
 
 FOLDER = ROOT / "config" / "accelerate"
 TYPES = {

@@ -20,10 +20,10 @@ from transformers.utils import logging
 import generate_responses
 import score_bt
 import train_policy
-from pipeline.config import Settings
-from pipeline.io import InputError, read_json, read_parquet, read_yaml, write_parquet, write_yaml
-from pipeline.provenance import SILENT, _imported_files
-from pipeline.world import gold_score
+from pipeline.config.settings import Settings
+from pipeline.data.world import gold_score
+from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml, write_parquet, write_yaml
+from pipeline.jobs.provenance import SILENT, _imported_files
 
 CONFIG = {
     "tag": "tiny",
@@ -367,7 +367,7 @@ def test_fingerprints_cover_what_ran(at, used):
         known = {path.relative_to(SCRIPTS).as_posix() for path in _imported_files(SCRIPTS / f"{script}.py")}
         files = files - {f"pipeline/{module}.py" for module in SILENT}
         assert f"{script}.py" in files and files <= known, script
-    assert {"sail/objective.py", "sail/trainer.py", "pipeline/rewards.py"} <= used["train_policy"]
+    assert {"sail/objective.py", "sail/trainer.py", "pipeline/rewards/scorer.py"} <= used["train_policy"]
 
 
 # scripts that need no neural network, in a process of their own

@@ -12,14 +12,26 @@ MODULES = sorted(SCRIPTS.rglob("*.py"))
 ENTRIES = sorted(SCRIPTS.glob("*.py"))
 LINES = 300
 
-# Modules of the pipeline that train, sample or score with the trainers' own code.
+# The rooms of scripts/pipeline, floor by floor, and the rooms that each may import from.
 MAY_IMPORT = {
-    "trl": {"pipeline.training_sft", "pipeline.training_reward", "pipeline.training_policy", "pipeline.reference"},
-    "sail": {
-        *("pipeline.training_policy", "pipeline.training_state", "pipeline.training_processes"),
-        "pipeline.generation",
-    },
+    "columns": "",
+    "jobs": "columns",
+    "tracking": "jobs",
+    "metrics": "columns jobs",
+    "config": "columns jobs",
+    "models": "columns jobs config",
+    "results": "columns jobs metrics",
+    "data": "columns jobs models",
+    "figures": "columns jobs results",
+    "publishing": "columns jobs config results",
+    "rewards": "columns jobs models data metrics",
+    "training": "columns jobs tracking models rewards sail",
+    "generation": "columns jobs models rewards sail",
+    "judges": "columns jobs config models data rewards results metrics",
+    "report": "columns jobs metrics results figures judges",
 }
+# Modules of the pipeline that train with TRL's trainers.
+MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "policy", "reference")}
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
@@ -29,8 +41,8 @@ WITHOUT_TORCH = {
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.
 ON_DEMAND = {
     ("datasets", "pipeline.data.loading"),
-    ("transformers", "pipeline.tokenization"),
-    ("transformers", "pipeline.templates"),
+    ("transformers", "pipeline.models.tokenization"),
+    ("transformers", "pipeline.models.templates"),
 }
 HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}
 
@@ -102,8 +114,31 @@ def test_sail_imports_neither_the_pipeline_nor_snakemake(path):
 def test_the_pipeline_imports_no_entry_script_nor_snakemake(path):
     found = roots(imports_of(path))
     assert not found & ({"snakemake"} | {entry.stem for entry in ENTRIES})
-    for library, allowed in MAY_IMPORT.items():
-        assert library not in found or name_of(path) in allowed, f"{name_of(path)} imports {library}"
+    assert "trl" not in found or name_of(path) in MAY_IMPORT_TRL, f"{name_of(path)} imports trl"
+
+
+def room_of(module: str) -> str:
+    """The room of a module of the pipeline; of others the package."""
+    parts = module.split(".")
+    return parts[1] if parts[0] == "pipeline" and len(parts) > 1 else parts[0]
+
+
+def test_rooms_import_from_the_rooms_below_them():
+    wrong = []
+    for path in of_package("pipeline"):
+        own = room_of(name_of(path))
+        for room in sorted({room_of(name) for name in imports_of(path)} & ({"sail"} | set(MAY_IMPORT))):
+            if room not in (own, *MAY_IMPORT[own].split()):
+                wrong.append(f"{name_of(path)}: {own} must not import from {room}")
+    assert not wrong, "\n".join(wrong)
+
+
+def test_the_table_of_rooms_has_no_circle_and_no_room_that_is_gone():
+    assert set(MAY_IMPORT) == {room_of(name_of(path)) for path in of_package("pipeline")}
+    below: set[str] = {"sail"}
+    for room, others in MAY_IMPORT.items():
+        assert set(others.split()) <= below, f"{room} imports from a room that stands after it"
+        below.add(room)
 
 
 @pytest.mark.parametrize("path", ENTRIES, ids=name_of)

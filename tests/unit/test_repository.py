@@ -84,9 +84,9 @@ def test_paths_that_a_text_names_are_there(name):
 def test_names_that_contributors_are_told_are_there():
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     places = {
-        "METHODS": "scripts/pipeline/sweep.py",
-        "REWARD_FORMATS": "scripts/pipeline/templates.py",
-        "VERDICT_COLUMNS": "scripts/pipeline/judging.py",
+        "METHODS": "scripts/pipeline/config/sweep.py",
+        "REWARD_FORMATS": "scripts/pipeline/models/templates.py",
+        "VERDICT_COLUMNS": "scripts/pipeline/columns.py",
     }
     for word, path in places.items():
         assert word in text and re.search(rf"^{word}\b", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)

@@ -17,13 +17,13 @@ from fixtures_results import DPO, DPR, build_results
 from fixtures_wandb import offline_files, read_offline_run
 
 import track_winrates
-from pipeline.io import read_json, write_csv
-from pipeline.run_table import read_run_table
-from pipeline.tables import read_table, winrate_table
+from pipeline.jobs.io import read_json, write_csv
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import read_table, winrate_table
 from pipeline.tracking import OFF, answers, start_run, tracking_mode
-from pipeline.training import train_and_save
-from pipeline.training_sft import sft_trainer
-from pipeline.training_tracking import track
+from pipeline.training.running import train_and_save
+from pipeline.training.sft import sft_trainer
+from pipeline.training.tracking import track
 
 KEY = "canary" * 7
 ARCHITECTURE = {"model_type": "qwen2", "hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2}

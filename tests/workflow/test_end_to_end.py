@@ -8,9 +8,9 @@ import pandas as pd
 import pytest
 from chromium import complaints, open_browser, open_page, requests
 
-from pipeline.io import read_json
-from pipeline.records import record_path
-from pipeline.tables import COST_COLUMNS, WINRATE_LEFT, WINRATE_RIGHT
+from pipeline.jobs.io import read_json
+from pipeline.jobs.records import record_path
+from pipeline.results.tables import COST_COLUMNS, WINRATE_LEFT, WINRATE_RIGHT
 from workflow.snakemake_copy import points_outside
 
 BASELINE = "dpo-beta0.1"

@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 import prepare_data
-from pipeline.config import Settings
-from pipeline.io import read_parquet, write_yaml
+from pipeline.config.settings import Settings
+from pipeline.jobs.io import read_parquet, write_yaml
 
 SCRIPTS = Path(prepare_data.__file__).parent
 ARCHITECTURE = {
@@ -53,7 +53,8 @@ def train(tmp_path, results: Path) -> tuple[int, str]:
     (results / "logs").mkdir(parents=True, exist_ok=True)
     log = results / "logs" / "train_sft.log"
     code = (
-        "import sys, train_sft\nfrom pipeline import devices, io\nfrom dataclasses import replace\n"
+        "import sys, train_sft\nfrom pipeline.jobs import io\nfrom pipeline.models import devices\n"
+        "from dataclasses import replace\n"
         "named = devices.named_device\n"
         "devices.named_device = lambda name: replace(named(name), checkpoint_seconds=0)\n"
         "io.run(lambda: train_sft.main(sys.argv[1:]))"

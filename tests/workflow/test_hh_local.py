@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pytest
 
-from pipeline.io import read_json
+from pipeline.jobs.io import read_json
 from workflow.snakemake_copy import REPOSITORY, Workflow, points_outside
 
 DIALOGUES = REPOSITORY.parent / "shared" / "hh-rlhf"

@@ -10,8 +10,8 @@ import pytest
 import yaml
 from fixtures_endpoint import Endpoint
 
-from pipeline.io import read_json
-from pipeline.tables import read_table
+from pipeline.jobs.io import read_json
+from pipeline.results.tables import read_table
 from workflow.snakemake_copy import Job
 
 

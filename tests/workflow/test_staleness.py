@@ -192,12 +192,12 @@ def test_the_page_renders_the_report_again(copied, file):
 
 
 def test_code_of_the_statistics_counts_again(copied):
-    add_code(copied, "pipeline/statistics.py")
+    add_code(copied, "pipeline/metrics/bootstrap.py")
     assert copied.plan() == CALIBRATION | MEASURED | TABLES
 
 
 def test_code_of_the_calibration_measures_again(copied):
-    add_code(copied, "pipeline/calibration.py")
+    add_code(copied, "pipeline/metrics/calibration.py")
     assert copied.plan() == CALIBRATION | MEASURED | REPORT
 
 
@@ -209,7 +209,7 @@ def test_another_sample_measures_the_judge_again(copied):
 
 
 def test_code_of_the_comparison_of_scores_compares_again(copied):
-    add_code(copied, "pipeline/score_comparison.py")
+    add_code(copied, "pipeline/results/score_comparison.py")
     assert copied.plan() == {Job("compare_scores", ())} | REPORT
 
 

@@ -3,8 +3,8 @@
 import pytest
 
 import benchmark_sweep
-from pipeline.config import Settings
-from pipeline.io import read_json
+from pipeline.config.settings import Settings
+from pipeline.jobs.io import read_json
 
 
 @pytest.mark.slow

@@ -39,7 +39,7 @@ from pipeline.data.columns import (
     text_column,
     text_field,
 )
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 Convert = Callable[[pa.Table, Counter], pa.Table]
 

@@ -6,7 +6,7 @@ Each function returns one arrow array, or raises an `InputError` that names the 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 TEXT = pa.large_string()
 MESSAGES = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))

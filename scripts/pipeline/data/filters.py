@@ -16,7 +16,7 @@ from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import length_rule
 from pipeline.data.loading import Batch
 from pipeline.data.splitting import prompt_place
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
 

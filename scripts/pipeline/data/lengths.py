@@ -6,8 +6,8 @@ import numpy as np
 import pyarrow as pa
 from jinja2 import TemplateError
 
-from pipeline.io import InputError
-from pipeline.templates import as_text, format_prompt, format_response
+from pipeline.jobs.io import InputError
+from pipeline.models.templates import as_text, format_prompt, format_response
 
 # UltraFeedback as published: each completion of a row has fewer tokens than this with the instruction.
 COMPLETION_TOKENS = 1_792
@@ -34,7 +34,7 @@ class LengthRule:
         Raises:
             InputError: one cannot be had.
         """
-        from pipeline.tokenization import load_tokenizer
+        from pipeline.models.tokenization import load_tokenizer
 
         loaded = []
         for entry in self.entries:

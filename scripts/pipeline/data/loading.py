@@ -19,8 +19,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.io import InputError
-from pipeline.world import preference_rows
+from pipeline.data.world import preference_rows
+from pipeline.jobs.io import InputError
 
 BATCH_ROWS = 5_000
 SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")

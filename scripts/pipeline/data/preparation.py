@@ -32,9 +32,9 @@ from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import Shelf, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
-from pipeline.io import InputError, scratch_folder, write_json
-from pipeline.job_state import PREPARATION
-from pipeline.ownership import end_with
+from pipeline.jobs.io import InputError, scratch_folder, write_json
+from pipeline.jobs.ownership import end_with
+from pipeline.jobs.state import PREPARATION
 
 PROGRESS_ROWS = 100_000
 PIECE_ROWS = 25_000

@@ -12,7 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.duplicates import near_duplicates
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 SPLITS = ("train", "selection", "eval")
 

@@ -12,7 +12,7 @@ import json
 import math
 from collections import Counter
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 from pipeline.judges.budget import price
 from pipeline.judges.client import settled
 from pipeline.judges.endpoints import Endpoint

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 MILLION = 1_000_000
 

@@ -8,7 +8,8 @@ import threading
 import time
 from collections.abc import Collection, Iterator
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
+from pipeline.jobs.progress import line
 from pipeline.judges.budget import Budget, price
 from pipeline.judges.endpoints import AskAgain, Endpoint, Pool, Rejected
 from pipeline.judges.limits import Limits
@@ -16,7 +17,6 @@ from pipeline.judges.prompts import estimate_tokens
 from pipeline.judges.replies import Outcome, Reply, assess, read_reply
 from pipeline.judges.requests import Request, body
 from pipeline.judges.store import Paid, Store
-from pipeline.progress import line
 
 LONGEST_BACKOFF = 60.0
 REPORT_SECONDS = 30.0  # between lines of progress

@@ -13,15 +13,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.io import read_parquet
+from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
 from pipeline.judges.client import settled
 from pipeline.judges.prompts import dialogue, estimate_tokens
 from pipeline.judges.requests import Request, make_request, orders, plan_requests
 from pipeline.judges.store import read_store
-from pipeline.judging import pair_responses
-from pipeline.run_table import CHOSEN, RunTable
-from pipeline.templates import as_text, response_text
+from pipeline.judges.tables import pair_responses
+from pipeline.models.templates import as_text, response_text
+from pipeline.results.run_table import CHOSEN, RunTable
 
 KEYS_AT_ONCE = 10_000
 

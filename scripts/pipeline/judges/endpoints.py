@@ -7,8 +7,8 @@ import os
 import time
 from dataclasses import dataclass
 
-from pipeline.console import HIDDEN, SHORTEST
-from pipeline.io import InputError
+from pipeline.jobs.console import HIDDEN, SHORTEST
+from pipeline.jobs.io import InputError
 from pipeline.judges.replies import MOST_BYTES
 
 DEFAULT_KEY = "OPENAI_API_KEY"

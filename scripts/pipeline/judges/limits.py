@@ -7,7 +7,7 @@ whose content is taken off the rate. Both start full: a job that follows another
 
 from aiolimiter import AsyncLimiter
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 MINUTE = 60.0
 MARGIN = 1.02  # of the distance between requests, for delays on the way to the endpoint

@@ -10,7 +10,7 @@ import hashlib
 import json
 import re
 
-from pipeline.templates import Text, conversation
+from pipeline.models.templates import Text, conversation
 
 PLACES = {"prompt": "request", "answer": "answer", "answer_a": "answer A", "answer_b": "answer B"}
 SCORES = {"pairwise": ("score_a", "score_b"), "single": ("score",)}  # keys of a reply in JSON, by mode

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.judges.prompts import estimate_tokens, fill_prompt, reply_form, reply_schema
-from pipeline.templates import as_text, response_text
+from pipeline.models.templates import as_text, response_text
 
 MESSAGE_TOKENS = 8  # what a chat template adds around a message, about
 

@@ -26,7 +26,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 from pipeline.judges.replies import Reply
 
 TABLES = """

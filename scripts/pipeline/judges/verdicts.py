@@ -5,15 +5,15 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.io import InputError
+from pipeline.columns import VERDICT_COLUMNS
+from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
 from pipeline.judges.client import Asker, settled
 from pipeline.judges.endpoints import open_endpoints
 from pipeline.judges.replies import Outcome
 from pipeline.judges.requests import Question, Request, plan_requests
 from pipeline.judges.store import Store, open_store
-from pipeline.judging import VERDICT_COLUMNS
-from pipeline.templates import as_text, response_text
+from pipeline.models.templates import as_text, response_text
 
 WORST_FIRST = ("failed", "refused", "unparsed", "parsed")
 

@@ -8,8 +8,8 @@ import jinja2
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
-from pipeline.io import read_json, read_yaml
-from pipeline.tables import read_table
+from pipeline.jobs.io import read_json, read_yaml
+from pipeline.results.tables import read_table
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 METHODS = {

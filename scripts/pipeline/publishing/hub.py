@@ -9,7 +9,7 @@ from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
 
-from pipeline.io import InputError, write_text
+from pipeline.jobs.io import InputError, write_text
 from pipeline.publishing.cards import make_card
 
 UNPUBLISHED = (".", "README.md")  # a folder's own files that stay behind: hidden ones, and a card that ours replaces

@@ -4,9 +4,9 @@ import hashlib
 import string
 from dataclasses import dataclass
 
-from pipeline.config import Settings
-from pipeline.config_errors import Problem, unknown_name
-from pipeline.schema import load_schema
+from pipeline.config.errors import Problem, unknown_name
+from pipeline.config.schema import load_schema
+from pipeline.config.settings import Settings
 
 # Kind of result -> type of repository.
 REPO_TYPES = {"dataset": "dataset", "sft": "model", "policy": "model", "reward_model": "model", "report": "space"}

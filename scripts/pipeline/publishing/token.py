@@ -5,7 +5,7 @@ from pathlib import Path
 
 from dotenv import dotenv_values
 
-from pipeline.io import InputError
+from pipeline.jobs.io import InputError
 
 TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads them
 

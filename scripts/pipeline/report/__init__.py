@@ -11,8 +11,9 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
-from pipeline.figures import figures
-from pipeline.io import InputError
+from pipeline.figures.winrates import figures
+from pipeline.jobs.io import InputError
+from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.report.calibration import ScoredSplit, calibration_figures_of
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -24,8 +25,7 @@ from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
-from pipeline.run_table import RunTable
-from pipeline.statistics import RESAMPLES
+from pipeline.results.run_table import RunTable
 
 FOLDER = Path(__file__).parent
 
@@ -36,7 +36,7 @@ class ReportInputs:
 
     Attributes:
         table: the run table.
-        winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
+        winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
         cost: the cost table, likewise.
         cards: data cards; whatever keys they have are shown.
         scores: rows of the comparison of the runs' scores with the pairs', as `read_comparison` gives them.

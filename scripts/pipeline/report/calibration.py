@@ -2,8 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeline.calibration_figures import calibration_figures
-from pipeline.io import InputError, read_json
+from pipeline.figures.calibration import calibration_figures
+from pipeline.jobs.io import InputError, read_json
 from pipeline.report.charts import Charts
 
 KEYS = ("dataset", "reward_model", "split", "pairs", "prompts", "ties", "accuracy", "brier", "ece", "margin")
@@ -14,7 +14,7 @@ class ScoredSplit:
     """One scored split.
 
     Attributes:
-        measured: as `pipeline.calibration.calibration` gives it, with the names dataset, reward_model and split.
+        measured: as `pipeline.metrics.calibration` gives it, with the names dataset, reward_model and split.
         row: the measured numbers as one row of a table, accuracy in per cent.
     """
 

@@ -1,4 +1,4 @@
-"""Charts in the page: figures of `pipeline.drawing` as specifications that take the page's colours and width."""
+"""Charts in the page: `pipeline.figures.drawing` figures as specifications in the page's colours and width."""
 
 import base64
 import hashlib
@@ -9,7 +9,7 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.drawing import (
+from pipeline.figures.drawing import (
     BLUE,
     GREEN,
     INK,

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
 from pipeline.report.selection import Selection
-from pipeline.run_table import CHOSEN, Run, RunTable
+from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 # Of a test over the sweep; beyond it a difference counts as clear.
 ALPHA = 0.05
@@ -55,7 +55,7 @@ def group_findings(
     p-value of that comparison, corrected over the sweep, is below `ALPHA`.
 
     Args:
-        winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
+        winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
     """
     rows = winrate[(winrate["dataset"] == group[0]) & (winrate["model"] == group[1])]
     by_run = {name: part.set_index("baseline").to_dict("index") for name, part in rows.groupby("run", sort=False)}

@@ -1,7 +1,7 @@
 """The judges in the report: how well each agrees with the labels of its dataset's own pairs."""
 
-from pipeline.io import InputError, read_json
-from pipeline.judge_quality import MEASURES
+from pipeline.jobs.io import InputError, read_json
+from pipeline.metrics.judge_quality import MEASURES
 from pipeline.report.section import Section
 
 NAMES = ("dataset", "split", "judge", "kind", "model")

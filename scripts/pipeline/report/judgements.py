@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.io import InputError, read_parquet
+from pipeline.jobs.io import InputError, read_parquet
 
 COLUMNS = ["request_key", "reply"]
 # The text of a reply; where the endpoint gave none its refusal, else all that came back.

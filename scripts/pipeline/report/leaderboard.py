@@ -3,7 +3,7 @@
 import pandas as pd
 
 from pipeline.report.section import Section
-from pipeline.run_table import CHOSEN, RunTable
+from pipeline.results.run_table import CHOSEN, RunTable
 
 DIRECT = ("win_rate", "win_rate_low", "win_rate_high")
 
@@ -12,7 +12,7 @@ def leaderboard_section(table: RunTable, winrate: pd.DataFrame, figure: dict) ->
     """The section.
 
     Args:
-        winrate: the win-rate table, as `pipeline.tables.read_table` gives it.
+        winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
         figure: the ratings' figure, placed.
     """
     boards = [

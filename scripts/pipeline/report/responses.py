@@ -11,11 +11,11 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline import statistics
-from pipeline.io import read_parquet
+from pipeline.jobs.io import read_parquet
+from pipeline.metrics import bootstrap
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
-from pipeline.run_table import (
+from pipeline.results.run_table import (
     CHOSEN,
     SCORE_COLUMNS,
     Run,
@@ -105,7 +105,7 @@ def _column(run: Run, seed: int, ids: list[str], replies: dict[str, str], chunks
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)
     for opponent in run.baselines:
         verdicts = read_verdict_details(run, seed, opponent)
-        means = statistics.order_means(verdicts).reindex(ids)
+        means = bootstrap.order_means(verdicts).reindex(ids)
         details = dict(_details(verdicts, replies))
         column["verdicts"][opponent] = {
             "preference": chunks.add_json([_rounded(value) for value in means]),

@@ -5,8 +5,8 @@ import math
 import pandas as pd
 
 from pipeline.report.section import Section
-from pipeline.run_table import RunTable
-from pipeline.seed_table import seed_table
+from pipeline.results.run_table import RunTable
+from pipeline.results.seed_table import seed_table
 
 # (column, heading, digits, whether it has an interval)
 MEASURED = [

@@ -1,0 +1,1 @@
+"""What users write, checked and with defaults, and what each stage is made from."""

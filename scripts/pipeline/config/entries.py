@@ -1,0 +1,90 @@
+"""The named entries that a config refers to: datasets, models, reward models and devices."""
+
+from pathlib import Path
+
+from pipeline.config.errors import Problem
+from pipeline.config.schema import fill, load_schema, validate
+from pipeline.jobs.io import read_yaml
+
+TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template")
+
+
+def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:
+    """The entries of config/<kind>.yaml and those that a config defines itself, which come first.
+
+    Args:
+        kind: datasets, models, reward_models or devices.
+        definitions: the config's own entries, validated and with defaults.
+        root: folder that holds config/.
+        source: file that the config is from, for messages.
+
+    Returns:
+        {name: entry with defaults}.
+
+    Raises:
+        ConfigError: an entry is wrong, whether the config uses it or not.
+    """
+    file = f"config/{kind}.yaml"
+    shipped = fill(validate(read_yaml(root / file), kind, file), load_schema(kind))
+    for name, entry in shipped.items():
+        _check_entry(kind, (name,), entry, file, shipped)
+    for name, entry in definitions.items():
+        _check_entry(kind, ("definitions", kind, name), entry, source, {"definitions": {kind: definitions}})
+    return {**shipped, **definitions}
+
+
+def data_entry(dataset: dict, models: list[dict], max_length: int) -> dict:
+    """What of a dataset's entry its preparation depends on, and the tokenizers by which rows are too long.
+
+    Args:
+        dataset: its entry.
+        models: entries of the config's models. One that is trained from scratch has no tokenizer before it has seen the
+            dataset.
+        max_length: most tokens of prompt and response.
+
+    Returns:
+        The entry without reward model and judge; where there are pretrained models also {tokenizers: [{path, revision,
+        trust_remote_code, plain_template}], max_length}.
+    """
+    entry = {key: dataset[key] for key in dataset if key not in ("reward_model", "judge")}
+    wanted = [{key: model[key] for key in TOKENIZER_KEYS if key in model} for model in models if "path" in model]
+    tokenizers = [tokenizer for i, tokenizer in enumerate(wanted) if tokenizer not in wanted[:i]]
+    return entry | ({"tokenizers": tokenizers, "max_length": max_length} if tokenizers else {})
+
+
+def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict) -> None:
+    """Raise what a schema cannot say of an entry; drop what it does not use."""
+    if kind == "models" and entry["adapter"] == "none":
+        entry.pop("lora", None)
+    shape = entry.get("architecture")
+    if shape and shape["hidden_size"] % shape["num_attention_heads"]:
+        text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
+        right = max(n for n in range(1, shape["num_attention_heads"]) if shape["hidden_size"] % n == 0)
+        raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
+    if kind == "datasets":
+        _check_label_noise(path, entry, source, content)
+    if kind == "datasets" and entry["source"] == "world":
+        if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
+            text = (
+                f"{entry['size']}, but eval_size {entry['eval_size']} and selection_size {entry['selection_size']} "
+                "are taken from it, which leaves nothing to train on"
+            )
+            right = {"size": 4320, "eval_size": 512, "selection_size": 384}
+            raise Problem((*path, "size"), text, {"source": "world", **right}, path).error(source, content)
+    elif kind == "datasets" and ("eval" in entry["splits"]) == ("eval_share" in entry):
+        both = "eval_share" in entry
+        text = f"{'unused' if both else 'missing'}; either splits.eval names splits, or eval_share holds out prompts"
+        right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
+        right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
+        raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:
+    """Raise noise of a draw that is not asked for; drop the keys of a noise that there is not."""
+    if entry.get("bt_noise_gauss") and not entry["relabel"]:
+        text = f"{entry['bt_noise_gauss']}, but it is added where labels are drawn from bt_prob: set relabel too"
+        right = {"source": "plain", "path": entry["path"], "relabel": True, "bt_noise_gauss": entry["bt_noise_gauss"]}
+        raise Problem((*path, "bt_noise_gauss"), text, right, path).error(source, content)
+    if not (entry.get("relabel") or entry["label_switching"]):
+        for key in ("relabel", "bt_noise_gauss", "label_switching", "label_seed"):
+            entry.pop(key, None)

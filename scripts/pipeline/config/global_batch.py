@@ -1,0 +1,80 @@
+"""What of a config a device can do: the global batch of a training as rows per device × processes × accumulation steps.
+
+The global batch belongs to the task; the machine only says how it is cut.
+"""
+
+from pipeline.jobs.io import InputError
+
+
+def split_batch(most: int, global_batch_size: int, processes: int, stage: str, where: str) -> tuple[int, int]:
+    """Rows per device and step, and accumulation steps, whose product with the processes is the global batch.
+
+    Args:
+        most: the device's per_device_batch_size of the stage; fewer where the global batch needs no more.
+        stage: sft, policy or reward, for the message.
+        where: device or machine, for the message.
+
+    Raises:
+        InputError: there is no such number of steps; the message has the numbers that would fit.
+    """
+    if global_batch_size % processes:
+        below, above = global_batch_size // processes * processes, -(-global_batch_size // processes) * processes
+        fits = f"{below} or {above}" if below else f"{above}"
+        divisors = [n for n in range(1, processes + 1) if global_batch_size % n == 0]
+        raise InputError(
+            f"{where}: a global batch of {global_batch_size} is not a multiple of {processes} processes; "
+            f"a global batch of {fits} would be, and so would processes one of {divisors}"
+        )
+    per_device = min(most, global_batch_size // processes)
+    accumulation, rest = divmod(global_batch_size, per_device * processes)
+    if rest:
+        fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % (n * processes) == 0]
+        raise InputError(
+            f"{where}: a global batch of {global_batch_size} is not a multiple of {per_device} rows per "
+            f"device × {processes} processes; per_device_batch_size.{stage} could be one of {fits}"
+        )
+    return per_device, accumulation
+
+
+def check_device(settings) -> None:
+    """Every training of a config can be done on its device, as far as the config tells.
+
+    Args:
+        settings: a `pipeline.config.settings.Settings`.
+
+    Raises:
+        InputError: a global batch cannot be cut, or weights in 4 bits are to be where they cannot.
+    """
+    entry = settings.device_entry()
+    for name in settings.models:
+        if settings.entries["models"][name]["adapter"] != "qlora":
+            continue
+        what = f"device {settings.device}, model {name}: adapter qlora"
+        if entry["accelerator"] == "cpu":
+            raise InputError(f"{what} needs CUDA; use a device that has it, or adapter lora")
+        if entry["processes"] > 1 and entry["distributed"] in ("fsdp2", "zero3"):
+            raise InputError(f"{what} has weights that {entry['distributed']} cannot hold in parts; use ddp or zero2")
+    check_global_batches(settings)
+
+
+def check_global_batches(settings) -> None:
+    """Every training of a config can be cut for its device.
+
+    Args:
+        settings: a `pipeline.config.settings.Settings`.
+
+    Raises:
+        InputError: as `split_batch`, naming the training.
+    """
+    entry = settings.device_entry()
+    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"])]
+    for run in settings.task_runs.values():
+        if run.method != "sft":
+            trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"]))
+    for name in sorted({settings.reward_model_name(dataset) for dataset in settings.datasets}):
+        if "train" in settings.entries["reward_models"][name]:
+            size = settings.entries["reward_models"][name]["train"]["global_batch_size"]
+            trainings.append(("reward", f"reward model {name}", size))
+    for stage, what, size in trainings:
+        most = entry["per_device_batch_size"][stage]
+        split_batch(most, size, entry["processes"], stage, f"device {settings.device}, {what}")

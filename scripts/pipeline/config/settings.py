@@ -1,0 +1,286 @@
+"""The config of a workflow: what is run, and for each stage the spec that it is made from.
+
+A spec is a plain mapping with just what its stage depends on, so that a changed entry makes stale only what was made
+from it. Seeds, tag and device are in none.
+"""
+
+import copy
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from pipeline.config.entries import data_entry, read_entries
+from pipeline.config.errors import ConfigError, Problem, unknown_name
+from pipeline.config.judges import judge_names, read_judge, why_not_judge
+from pipeline.config.schema import fill, load_schema, validate
+from pipeline.config.sweep import METHODS, Run, TaskRun, expand
+
+__all__ = ["METHODS", "ConfigError", "Run", "Settings"]
+
+ROOT = Path(__file__).resolve().parents[3]
+ENTRIES = {"datasets": "dataset", "models": "model", "reward_models": "reward model", "devices": "device"}
+DECODINGS = {"greedy": {"do_sample": False}, "sample": {}}
+
+
+@dataclass(frozen=True)
+class Settings:
+    """A validated config with its entries. Make it with `from_config`.
+
+    Attributes:
+        config: the config with its defaults; its tasks are as given.
+        entries: {datasets | models | reward_models | devices: {name: entry with defaults}}.
+        task_runs: the runs that the tasks span, by name.
+        root: folder that holds config/.
+        source: file that the config is from, or "config", for messages.
+    """
+
+    config: dict
+    entries: dict[str, dict[str, dict]]
+    task_runs: dict[str, TaskRun]
+    root: Path
+    source: str
+
+    @classmethod
+    def from_config(cls, config: dict, root: Path | None = None, source: str = "config") -> "Settings":
+        """Validate a config and all that it names.
+
+        Args:
+            config: as Snakemake hands it over; it is not changed.
+            root: folder that holds config/; the repository when None.
+            source: file that the config is from, for messages.
+
+        Raises:
+            ConfigError: anything in the config or in an entry's file is wrong.
+        """
+        root = ROOT if root is None else Path(root)
+        written = validate(dict(config), "config", source)
+        schema = load_schema("config")
+        filled = fill({key: value for key, value in written.items() if key != "tasks"}, schema)
+        filled = {"tasks": written["tasks"], **filled}
+        filled["decodings"] = {**fill({"decodings": DECODINGS}, schema)["decodings"], **filled["decodings"]}
+        runs = expand(written["tasks"], written.get("policy", {}), source)
+        entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
+        settings = cls(filled, entries, {run.name: run for run in runs}, root, source)
+        settings._check()
+        return settings
+
+    @property
+    def tag(self) -> str:
+        """Name of the config's table of results."""
+        return self.config["tag"]
+
+    @property
+    def datasets(self) -> list[str]:
+        """Names of the datasets."""
+        return self.config["datasets"]
+
+    @property
+    def models(self) -> list[str]:
+        """Names of the models."""
+        return self.config["models"]
+
+    @property
+    def seeds(self) -> list[int]:
+        """Training and sampling seeds."""
+        return self.config["seeds"]
+
+    @property
+    def device(self) -> str:
+        """Name of the device."""
+        return self.config["device"]
+
+    @property
+    def devices(self) -> dict[str, dict]:
+        """All devices, by name."""
+        return self.entries["devices"]
+
+    @property
+    def split(self) -> str:
+        """Split of prompts that runs are judged on: eval or selection."""
+        return self.config["split"]
+
+    @cached_property
+    def max_length(self) -> int:
+        """Most tokens of prompt and response, which all runs share as they share the reference log-probabilities.
+
+        Raises:
+            ConfigError: two runs have different ones.
+        """
+        lengths: dict[int, TaskRun] = {}
+        for run in (run for run in self.task_runs.values() if run.method != "sft"):
+            lengths.setdefault(run.hyperparameters["max_length"], run)
+        if len(lengths) > 1:
+            (own, run), (other, second) = list(lengths.items())[1::-1]
+            if "max_length" not in self.config["tasks"][run.task]:  # then the task of the other run sets it
+                own, run, other, second = other, second, own, run
+            text = (
+                f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
+                "log-probabilities, so all have one max_length: set it once, in policy"
+            )
+            raise self._error(Problem(("tasks", run.task, "max_length"), text, other))
+        return next(iter(lengths), self.config["sft"]["max_length"])
+
+    @cached_property
+    def runs(self) -> list[Run]:
+        """Every run of every dataset and model."""
+        return [
+            Run(dataset, model, run.name, run.method, run.hyperparameters)
+            for dataset in self.datasets
+            for model in self.models
+            for run in self.task_runs.values()
+        ]
+
+    def device_entry(self) -> dict:
+        """The device: accelerator, processes, precision, attention, per_device_batch_size."""
+        return copy.deepcopy(self.devices[self.device])
+
+    def baseline_run(self, dataset: str, model: str) -> str:
+        """Name of the run that the others of a dataset and model are compared with."""
+        baseline = self.config["baseline"]
+        if baseline in self.task_runs:
+            return baseline
+        named = [run.name for run in self.task_runs.values() if run.method == baseline]
+        if len(named) == 1:
+            return named[0]
+        if named:
+            text = f"{baseline} has {len(named)} runs ({', '.join(named)}); name the one to compare with"
+            raise self._error(Problem(("baseline",), text, named[0]))
+        raise self._error(unknown_name(("baseline",), "run or method with a run", baseline, list(self.task_runs)))
+
+    def data_spec(self, dataset: str) -> dict:
+        """What a dataset is prepared from: its name and entry, and the tokenizers by which rows are too long."""
+        models = [self.entries["models"][model] for model in self.models]
+        return self._named(dataset, data_entry(self.entries["datasets"][dataset], models, self.max_length))
+
+    def sft_spec(self, dataset: str, model: str) -> dict:
+        """What an SFT model is trained from: {dataset, model: {name, …}, sft: hyperparameters}."""
+        return copy.deepcopy({"dataset": dataset, "model": self._model(model), "sft": self.config["sft"]})
+
+    def reward_model_name(self, dataset: str) -> str:
+        """Name of a dataset's reward model: the config's, else the dataset's own."""
+        return self.config.get("reward_model") or self.entries["datasets"][dataset]["reward_model"]
+
+    def reward_spec(self, dataset: str, reward_model: str) -> dict:
+        """What a reward model is loaded or trained from: its name and entry (the same for every dataset)."""
+        return self._named(reward_model, self.entries["reward_models"][reward_model])
+
+    def policy_spec(self, dataset: str, model: str, run: str) -> dict:
+        """What a policy is trained from, up to its seed.
+
+        Returns:
+            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where DPR rows are
+            labelled by one (g > 0).
+        """
+        task_run = self.task_runs[run]
+        spec = {
+            "dataset": dataset,
+            "model": self._model(model),
+            "run": run,
+            "method": task_run.method,
+            "hyperparameters": task_run.hyperparameters,
+        }
+        if task_run.hyperparameters.get("g"):
+            spec["reward_model"] = self.reward_model_name(dataset)
+        return copy.deepcopy(spec)
+
+    def reference_spec(self, dataset: str, model: str) -> dict:
+        """What reference log-probabilities are computed from: {dataset, model: {name, …}, max_length}."""
+        return {"dataset": dataset, "model": self._model(model), "max_length": self.max_length}
+
+    def generation_spec(self, model: str) -> dict:
+        """How responses to the judged prompts are sampled, and up to which length the eval pairs are measured.
+
+        Returns:
+            {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}, max_length}.
+        """
+        decoding = self._named(self.config["decoding"], self.config["decodings"][self.config["decoding"]])
+        return {"model": self._model(model), "decoding": decoding, "max_length": self.max_length}
+
+    def judge_name(self, dataset: str) -> str:
+        """Name of a dataset's judge: the config's, else the dataset's own."""
+        return self.config.get("judge") or self.entries["datasets"][dataset]["judge"]
+
+    def judge_spec(self, judge: str) -> dict:
+        """A judge's name and entry; kind openai also has `prompt`, the text of its prompt.txt.
+
+        A judge of kind reward that names no reward_model uses the dataset's.
+        """
+        return self._named(judge, self._judge(judge)[0])
+
+    def judge_service(self, judge: str) -> dict:
+        """How a judge of kind openai is reached and what it may take, which changes no verdict; {} for other kinds."""
+        return self._judge(judge)[1]
+
+    def _judge(self, judge: str) -> tuple[dict, dict]:
+        return read_judge(judge, self.root, list(self.entries["reward_models"]))
+
+    def _named(self, name: str, entry: dict) -> dict:
+        return copy.deepcopy({"name": name, **entry})
+
+    def _model(self, model: str) -> dict:
+        return self._named(model, self.entries["models"][model])
+
+    def _error(self, problem: Problem) -> ConfigError:
+        return problem.error(self.source, self.config)
+
+    def _check(self) -> None:
+        """Raise what only the config and the entries together can show to be wrong."""
+        for kind in ("datasets", "models"):
+            for index, name in enumerate(self.config[kind]):
+                self._require((kind, index), ENTRIES[kind], name, self.entries[kind])
+        self._require(("device",), "device", self.device, self.devices)
+        self._require(("decoding",), "decoding", self.config["decoding"], self.config["decodings"])
+        judges = judge_names(self.root)
+        for dataset in self.datasets:
+            self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))
+            self._check_use(dataset, "judge", "judge", judges)
+            entry = self.entries["datasets"][dataset]
+            share = "selection_size" if entry["source"] == "world" else "selection_share"
+            key = "split" if self.split == "selection" else "best_of_sweep"
+            if self.config[key] in ("selection", True) and not entry[share]:
+                text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
+                raise self._error(Problem((key,), text, "eval" if key == "split" else False))
+            self._check_judge(dataset, entry["source"])
+            self._check_reward_model(self.reward_model_name(dataset))
+        self.baseline_run(self.datasets[0], self.models[0])
+        self.max_length  # noqa: B018
+
+    def _check_judge(self, dataset: str, source: str) -> None:
+        """A dataset's judge can be run, and on this dataset."""
+        judge = self.judge_spec(self.judge_name(dataset))
+        if text := why_not_judge(judge, dataset, source):
+            path, file, content = self._place_of_use(dataset, "judge")
+            raise Problem(path, text, "reward").error(file, content)
+        if "reward_model" in judge:
+            self._check_reward_model(judge["reward_model"])
+
+    def _check_reward_model(self, name: str) -> None:
+        """A trained reward model starts from a model that there is."""
+        train = self.entries["reward_models"][name].get("train")
+        if train and train["model"] not in self.entries["models"]:
+            path, file, content = self._place("reward_models", name, "train", "model")
+            raise unknown_name(path, "model", train["model"], list(self.entries["models"])).error(file, content)
+
+    def _require(self, path: tuple, kind: str, name: str, known: dict) -> None:
+        if name not in known:
+            raise self._error(unknown_name(path, kind, name, list(known)))
+
+    def _check_use(self, dataset: str, key: str, kind: str, known: list[str]) -> None:
+        """A dataset's reward model or judge is given, by the config or by the dataset, and exists."""
+        name = self.config.get(key, self.entries["datasets"][dataset].get(key))
+        if name is None:
+            text = f"missing; the dataset {dataset} names no {kind} of its own; there are: {', '.join(known)}"
+            raise self._error(Problem((key,), text, next(iter(known), None)))
+        if name not in known:
+            path, file, content = self._place_of_use(dataset, key)
+            raise unknown_name(path, kind, name, known).error(file, content)
+
+    def _place_of_use(self, dataset: str, key: str) -> tuple[tuple, str, dict]:
+        """Where the reward model or judge of a dataset is set: path, file, content of the file for messages."""
+        return ((key,), self.source, self.config) if key in self.config else self._place("datasets", dataset, key)
+
+    def _place(self, kind: str, name: str, *keys: str) -> tuple[tuple, str, dict]:
+        """Where a key of an entry is: in the config's definitions, or in the file of that kind."""
+        if name in self.config["definitions"].get(kind, {}):
+            return ("definitions", kind, name, *keys), self.source, self.config
+        return (name, *keys), f"config/{kind}.yaml", {}

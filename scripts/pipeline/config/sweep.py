@@ -1,0 +1,165 @@
+"""The runs that a config's tasks span: methods with lists of values become runs with one value each, and a name."""
+
+import math
+from dataclasses import dataclass
+from decimal import Decimal
+from functools import cache
+from itertools import product
+
+from pipeline.config.errors import Problem
+from pipeline.config.schema import default_of, load_schema, subschema
+
+METHODS = ("sft", "dpo", "ddp", "dpp", "dpr", "mix")
+WEIGHTS = ("r", "p", "g")  # shares of the rows that become DDP, DPP and DPR rows
+LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
+
+Value = str | float | int | bool | None
+
+
+@dataclass(frozen=True)
+class TaskRun:
+    """One run of a task, whatever the dataset, model and seed.
+
+    Attributes:
+        name: readable, unique among the config's runs and safe in file names, e.g. "dpr-beta0.1-g0.3".
+        method: one of METHODS.
+        hyperparameters: every one that the method takes, in a fixed order.
+        task: position of its task in the config.
+    """
+
+    name: str
+    method: str
+    hyperparameters: dict[str, Value]
+    task: int
+
+
+@dataclass(frozen=True)
+class Run:
+    """One policy, up to its seeds.
+
+    Attributes:
+        dataset, model: names of their entries.
+        name: of the run, unique within (dataset, model).
+        method: sft, dpo, ddp, dpp, dpr or mix.
+        hyperparameters: every one that the method takes, none for sft.
+    """
+
+    dataset: str
+    model: str
+    name: str
+    method: str
+    hyperparameters: dict[str, Value]
+
+
+@cache
+def method_defaults(method: str) -> dict[str, Value]:
+    """The hyperparameters that a method takes, in their fixed order, with their defaults."""
+    properties = _method_schema(method)["properties"]
+    return {key: default_of(part) for key, part in properties.items() if key != "method"}
+
+
+def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
+    """The runs of a config's tasks, in the order of the tasks and of the values in their lists.
+
+    A hyperparameter has the task's value, else that of `policy`, else the method's default. A run that two tasks name
+    alike is one run.
+
+    Args:
+        tasks: validated, without defaults: {method, hyperparameter: value or list of values}.
+        policy: validated: {hyperparameter: value}, shared by all tasks.
+        source: file that they are from, or "config", for messages.
+
+    Raises:
+        ConfigError: r + p + g exceeds 1, or is 1 without max_steps; a loss lacks what it needs; revkl is above 0
+            without responses of the policy; two runs of different names are the same; a name is too long.
+    """
+    content = {"tasks": tasks, "policy": policy}
+    runs: dict[str, TaskRun] = {}
+    same: dict[tuple, TaskRun] = {}
+    for index, task in enumerate(tasks):
+        for given in _combinations(task):
+            run = _run(index, task["method"], given, policy)
+            _check(run, given, content, source)
+            first = same.setdefault((run.method, *run.hyperparameters.items()), run)
+            if first.name != run.name:
+                text = f"its run {run.name} is the same as {first.name} of tasks[{first.task}]; keep one of them"
+                raise Problem(("tasks", index), text, tasks[first.task]).error(source, content)
+            if runs.setdefault(run.name, run) is not run and runs[run.name].hyperparameters != run.hyperparameters:
+                raise AssertionError(f"two different runs are named {run.name}")
+    return list(runs.values())
+
+
+def run_name(method: str, given: dict[str, Value]) -> str:
+    """The method and the hyperparameters that a task sets: "dpr-beta0.1-g0.3-estimator_upstream", in a fixed order."""
+    order = [key for key in method_defaults(method) if key in given]
+    return "-".join([method, *(f"{key}{format_value(given[key])}" for key in order)])
+
+
+def format_value(value: Value) -> str:
+    """A value in a run's name: a number in its shortest exact form ("0.1", "1", "1e-5"), a text after "_"."""
+    if value is None:
+        return "_none"
+    if isinstance(value, bool):
+        return "_true" if value else "_false"
+    if isinstance(value, str):
+        return f"_{value}"
+    mantissa, _, exponent = repr(value).partition("e")
+    mantissa = mantissa.removesuffix(".0")
+    return f"{mantissa}e{int(exponent)}" if exponent else mantissa
+
+
+def _method_schema(method: str) -> dict:
+    tasks = load_schema("config")["properties"]["tasks"]["items"]
+    return next(part["then"] for part in tasks["allOf"] if method in part["if"]["properties"]["method"]["enum"])
+
+
+def _combinations(task: dict) -> list[dict[str, Value]]:
+    swept = {key: value if isinstance(value, list) else [value] for key, value in task.items() if key != "method"}
+    return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+
+
+def _run(index: int, method: str, given: dict[str, Value], policy: dict) -> TaskRun:
+    defaults = method_defaults(method)
+    shared = {key: value for key, value in policy.items() if key in defaults}
+    values = {**defaults, **shared, **given}
+    return TaskRun(run_name(method, given), method, {key: values[key] for key in defaults}, index)
+
+
+def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
+    """Raise what only the values of one run together can show to be wrong."""
+    values = run.hyperparameters
+    weights = {key: values[key] for key in WEIGHTS if values.get(key)}
+    # in decimals, as they were written: 0.1 + 0.2 + 0.7 is 1
+    total = sum(Decimal(repr(weight)) for weight in weights.values())
+    weight = next((key for key in reversed(WEIGHTS) if key in weights and key in given), "r")
+    names, numbers = " + ".join(weights), " + ".join(map(str, weights.values()))
+    added = f"{names} = {numbers} = {total}" if len(weights) > 1 else f"{names} = {total}"
+    if total > 1:
+        text = f"{added} in run {run.name}; together they must be at most 1, as each is a share of the rows"
+        smaller = {key: math.floor(90 * share / float(total)) / 100 for key, share in weights.items()}
+        right = {"method": run.method, **smaller}
+        raise Problem(("tasks", run.task, weight), text, right, ("tasks", run.task)).error(source, content)
+    if total == 1 and values["max_steps"] is None:
+        text = f"{added} in run {run.name} leaves no offline row, by which epochs are counted; give max_steps instead"
+        right = {"method": run.method, **weights, "max_steps": 500}
+        raise Problem(("tasks", run.task, weight), text, right, ("tasks", run.task)).error(source, content)
+    wrong = None
+    if values.get("loss_type") == "exo_pair" and not values["label_smoothing"]:
+        wrong = ("label_smoothing", "the loss exo_pair needs it to be above 0", 0.001)
+    elif weights and values["loss_type"] != "sigmoid":
+        wrong = ("loss_type", "the extra gradient parts of SAIL are defined for sigmoid alone", "sigmoid")
+    elif values.get("revkl") and not (values.get("p") or values.get("g")):
+        wrong = ("revkl", "it is estimated on the policy's responses, so p or g must be above 0", 0.0)
+    if wrong:
+        key, text, right = wrong
+        path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)
+        raise Problem(path, f"{values[key]} in run {run.name}; {text}", right).error(source, content)
+    if len(run.name) > LONGEST_NAME:
+        text = f"the run's name has {len(run.name)} characters, {run.name}; at most {LONGEST_NAME} are possible"
+        shared = {key: value for key, value in given.items() if subschema(_policy(), {}, key)}
+        text += ", so hyperparameters that all tasks share belong under policy"
+        raise Problem(("tasks", run.task), text, shared, ("policy",)).error(source, content)
+
+
+def _policy() -> dict:
+    return load_schema("config")["properties"]["policy"]

@@ -1,0 +1,35 @@
+"""How each method is drawn: a colour and a marker of its own."""
+
+import altair as alt
+
+from pipeline.figures.drawing import BLUE, GREEN, MUTED, ORANGE, PINK, SKY, VERMILION
+from pipeline.results.run_table import Run
+
+STYLES = {
+    "sft": (MUTED, "diamond"),
+    "dpo": (BLUE, "circle"),
+    "ddp": (ORANGE, "square"),
+    "dpp": (GREEN, "triangle-up"),
+    "dpr": (VERMILION, "triangle-down"),
+    "mix": (PINK, "cross"),
+}
+OTHER_STYLE = (SKY, "triangle-right")
+
+
+def method_color(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Color:
+    """The colour of the field `method`; legends of one field that differ make Vega-Lite complain."""
+    domain = _methods(runs)
+    scale = alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[0] for method in domain])
+    shown = legend if isinstance(legend, alt.Legend) else alt.Legend(symbolOpacity=1) if legend else None
+    return alt.Color("method:N", scale=scale, legend=shown)
+
+
+def method_shape(runs: list[Run], legend: bool = True) -> alt.Shape:
+    """The marker of the field `method`."""
+    domain = _methods(runs)
+    scale = alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[1] for method in domain])
+    return alt.Shape("method:N", scale=scale, legend=alt.Legend(symbolOpacity=1) if legend else None)
+
+
+def _methods(runs: list[Run]) -> list[str]:
+    return list(dict.fromkeys(run.method for run in runs))

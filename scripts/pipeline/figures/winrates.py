@@ -1,0 +1,298 @@
+"""The figures on the runs: those of `FIGURES`. Methods differ in colour and in marker."""
+
+from pathlib import Path
+
+import altair as alt
+import pandas as pd
+
+from pipeline.figures.curves import learning_curves
+from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
+from pipeline.figures.styles import method_color, method_shape
+from pipeline.jobs.io import InputError
+from pipeline.results.run_table import CHOSEN, Run, RunTable
+from pipeline.results.seed_table import seed_table
+
+FIGURES = ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
+# More rows than this cannot be read in one picture; the tables hold all runs.
+MAX_RUNS = 60
+# Names beside the points of a scatter plot, up to so many of them.
+MAX_NAMES = 12
+ROW = 30
+Rows = dict[str, dict]
+
+
+def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[str, Figure]:
+    """The figures of `FIGURES`, by name.
+
+    Args:
+        table: the run table.
+        winrate: the win-rate table of these runs, as `pipeline.results.tables.read_table` gives it.
+        cost: the cost table, likewise.
+
+    Raises:
+        InputError: a run of the table has no row in `winrate`.
+    """
+    rows = set(zip(winrate["dataset"], winrate["model"], winrate["run"], strict=True))
+    for run in table.runs:
+        if (*run.group, run.run) not in rows:
+            raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
+    seeds = seed_table(table)
+    drawn = [
+        winrate_figure(table, winrate),
+        rating_figure(table, winrate),
+        reward_figure(table, winrate),
+        scatter_figure(table, winrate, seeds, "winrate_vs_kl", "kl", "KL to the reference, nats per response"),
+        scatter_figure(
+            table, winrate, seeds, "winrate_vs_length", "mean_response_length", "characters of a response, mean"
+        ),
+        learning_curves(table, {group: _shown(table, group) for group in table.groups}),
+        cost_figure(table, cost),
+    ]
+    return {figure.name: figure for figure in drawn}
+
+
+def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path) -> None:
+    """Draw `figures` as SVG files, and the win rates as winrate.png too."""
+    drawn = figures(table, winrate, cost)
+    for name, figure in drawn.items():
+        save_figure(figure, Path(folder) / f"{name}.svg")
+    save_figure(drawn["winrate"], Path(folder) / "winrate.png")
+
+
+def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
+    """Win rate with its interval per run, a panel per opponent, a row of panels per (dataset, model)."""
+    opponents = sorted(dict.fromkeys(winrate["baseline"]), key=lambda name: name != CHOSEN)
+    rates = winrate[["win_rate", "win_rate_low", "win_rate_high"]]
+    limits = [max(0.0, min(rates.min().min() - 4, 45.0)), min(100.0, max(rates.max().max() + 4, 55.0))]
+    rows = []
+    for group in table.groups:
+        panels = []
+        for opponent in opponents:
+            runs = [run for run in _shown(table, group) if opponent in run.baselines]
+            if not runs:
+                continue
+            against = f"against {'the chosen responses' if opponent == CHOSEN else opponent}"
+            chart = _intervals(runs, _rows(winrate, group, opponent), "win_rate", "win rate, %", limits, 50)
+            panels.append(Panel(_title(table, group, against), chart))
+        rows.append(panels)
+    return Figure(
+        "winrate",
+        "Win rates",
+        "Share of prompts on which the judge prefers the run's response, with its 95% interval. An interval that "
+        "crosses the dashed line at 50% shows no clear difference.",
+        rows,
+    )
+
+
+def reward_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
+    """Mean reward-model score of the responses with its interval per run, a panel per (dataset, model)."""
+    rows = []
+    for group in table.groups:
+        found = _rows(winrate, group)
+        base = found.get(table.baseline, {}).get("mean_reward")
+        line = None if base is None or pd.isna(base) else base
+        if not any(pd.notna(row["mean_reward"]) for row in found.values()):
+            continue
+        chart = _intervals(_shown(table, group), found, "mean_reward", "mean score", None, line, ".2f")
+        rows.append([Panel(_title(table, group, f"dashed: {table.baseline}" if line is not None else ""), chart)])
+    return Figure(
+        "reward",
+        "Rewards",
+        "Mean score that the reward model gives to the responses, with its 95% interval. A method that was trained on "
+        "the same reward model is expected to score well here; the win rates are the judge's word.",
+        rows,
+    )
+
+
+def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
+    """Bradley-Terry ratings with their intervals, highest first, a panel per (dataset, model)."""
+    rows = []
+    for group in table.groups:
+        found = _rows(winrate, group)
+        known = {name: row for name, row in found.items() if abs(row["rating"]) < float("inf")}
+        runs = [run for run in _shown(table, group) if run.run in known]
+        if not runs:
+            continue
+        runs.sort(key=lambda run: -known[run.run]["rating"])
+        chart = _intervals(runs, known, "rating", "rating, logits", None, 0, ".2f")
+        rows.append([Panel(_title(table, group, f"dashed: {table.baseline} = 0"), chart)])
+    return Figure("rating", "Ratings", "", rows)
+
+
+def scatter_figure(
+    table: RunTable, winrate: pd.DataFrame, seeds: pd.DataFrame, name: str, column: str, axis: str
+) -> Figure:
+    """Win rate against the chosen responses over a measurement of the run: each seed, and the run's mean."""
+    rows = []
+    for group in table.groups:
+        runs, found = _shown(table, group), _rows(winrate, group, CHOSEN)
+        shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
+        means = values(_described(run) | found[run.run] for run in shown)
+        if not shown:
+            continue
+        names = {run.run for run in shown}
+        single = values(
+            row
+            for row in _of_group(seeds, group).to_dict("records")
+            if row["baseline"] == CHOSEN and row["run"] in names
+        )
+        x = alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False, padding=14))
+        y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=10))
+        style = {"color": method_color(runs), "shape": method_shape(runs)}
+        tips = [alt.Tooltip("run:N"), alt.Tooltip("seed:Q"), *_tips(column), *_tips("win_rate", ".1f")]
+        mean = alt.Chart(means)
+        layers = [
+            reference_line(50, vertical=False),
+            alt.Chart(single).mark_point(size=26, opacity=0.75).encode(x=x, y=y, tooltip=tips, **style),
+            mean.mark_rule(strokeWidth=1.5).encode(
+                x=x, y=alt.Y("win_rate_low:Q"), y2="win_rate_high:Q", color=style["color"]
+            ),
+            mean.mark_point(filled=True, size=110, opacity=1).encode(
+                x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
+            ),
+        ]
+        if 0 < len(shown) <= MAX_NAMES:
+            layers += _name_layers(shown, found, column, x, y)
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
+    what = "divergence from the SFT model" if column == "kl" else "length"
+    return Figure(
+        name,
+        "Win rate and distance from the reference" if column == "kl" else "Win rate and length",
+        f"How much win rate goes with how much {what}. Filled: the run's mean with the 95% interval of its win rate; "
+        "hollow: each seed."
+        + (" Up and to the left is better." if column == "kl" else " Length-controlled rates are in the table."),
+        rows,
+    )
+
+
+def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
+    methods = [run.method for run in runs]
+    spans = {}
+    for name in (column, "win_rate"):
+        numbers = [found[run.run][name] for run in runs]
+        spans[name] = max(numbers) - min(numbers) or 1.0
+    labels: dict[bool, list[dict]] = {True: [], False: []}
+    for run in runs:
+        row = found[run.run]
+        crowded = any(
+            0 <= found[other.run][column] - row[column] < 0.3 * spans[column]
+            and abs(found[other.run]["win_rate"] - row["win_rate"]) < 0.12 * spans["win_rate"]
+            for other in runs
+            if other.run != run.run
+        )
+        short = run.method if methods.count(run.method) == 1 else run.run
+        labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
+    looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
+    return [
+        alt.Chart(values(rows)).mark_text(dy=-9, limit=190, **looks[crowded]).encode(x=x, y=y, text="name:N")
+        for crowded, rows in labels.items()
+        if rows
+    ]
+
+
+def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
+    """Training time as a multiple of the baseline run's, the share of sampling apart."""
+    rows = []
+    for group in table.groups:
+        of_group = [row for row in _of_group(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
+        ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
+        column = "seconds_ratio_to_baseline" if ratios else "training_seconds"
+        shown = (ratios or of_group)[:MAX_RUNS]
+        if not shown:
+            continue
+        parts = []
+        for row in shown:
+            sampling = row["rollout_seconds"] / row["training_seconds"] if row["training_seconds"] else 0.0
+            for number, (part, share) in enumerate((("training", 1 - sampling), ("sampling", sampling))):
+                parts.append(row | {"part": part, "length": row[column] * share, "order": number})
+        axis = f"training time, {table.baseline} = 1" if ratios else "training time, seconds"
+        y = alt.Y("run:N", sort=[row["run"] for row in shown], title=None, axis=_names())
+        x = alt.X("length:Q", title=axis, scale=alt.Scale(domainMin=0), axis=alt.Axis(gridColor=LINE))
+        color = alt.Color("part:N", scale=alt.Scale(domain=["training", "sampling"], range=[BLUE, SKY]))
+        tips = [alt.Tooltip("run:N"), *_tips("training_seconds", ".1f"), *_tips("rollout_seconds", ".1f")]
+        form = ".2f" if ratios else ".0f"
+        bars = alt.Chart(values(parts)).mark_bar(height=13)
+        number = alt.Chart(values(shown)).mark_text(align="left", dx=5)
+        layers = [
+            bars.encode(x=x, y=y, color=color, order="order:Q", tooltip=[*tips, *_tips("peak_memory_mib", ".0f")]),
+            number.encode(x=alt.X(f"{column}:Q"), y=y, text=alt.Text(f"{column}:Q", format=form)),
+        ]
+        layers += [reference_line(1)] if ratios else []
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=ROW * max(1, len(shown))))])
+    return Figure(
+        "cost",
+        "Training cost",
+        f"How long each run trained, as a multiple of {table.baseline}, seed by seed; the light part went into "
+        "sampling responses. Seconds depend on the machine, ratios less so.",
+        rows,
+    )
+
+
+def _intervals(
+    runs: list[Run],
+    rows: Rows,
+    column: str,
+    axis: str,
+    limits: list[float] | None,
+    line: float | None,
+    form: str = ".1f",
+) -> alt.LayerChart:
+    """Runs from top to bottom, each a point with its interval and its number."""
+    shown = [run for run in runs if run.run in rows and pd.notna(rows[run.run][column])]
+    data = alt.Chart(values(_described(run) | rows[run.run] for run in shown))
+    scale = alt.Scale(domain=limits, zero=False, nice=False) if limits else alt.Scale(zero=False, padding=24)
+    y = alt.Y("run:N", sort=[run.run for run in shown], title=None, axis=_names())
+    x = alt.X(f"{column}:Q", title=f"{axis} (95% interval)", scale=scale)
+    color, shape = method_color(runs, legend=False), method_shape(runs, legend=False)
+    tips = [alt.Tooltip("run:N"), *_interval_tips(column, form)]
+    layers = [
+        data.mark_rule(strokeWidth=2).encode(x=alt.X(f"{column}_low:Q"), x2=f"{column}_high:Q", y=y, color=color),
+        data.mark_point(filled=True, size=75, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=tips),
+        data.mark_text(dy=-10, stroke=PAPER, strokeWidth=4).encode(x=x, y=y, text=alt.Text(f"{column}:Q", format=form)),
+        data.mark_text(dy=-10).encode(x=x, y=y, text=alt.Text(f"{column}:Q", format=form)),
+    ]
+    if line is not None:
+        layers.insert(0, reference_line(line))
+    return alt.layer(*layers).properties(height=ROW * max(1, len(shown)))
+
+
+def _names() -> alt.Axis:
+    """The y axis of a list of runs."""
+    return alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False)
+
+
+def _tips(column: str, form: str = ".2f") -> list[alt.Tooltip]:
+    return [alt.Tooltip(f"{column}:Q", title=column.replace("_", " "), format=form)]
+
+
+def _interval_tips(column: str, form: str) -> list[alt.Tooltip]:
+    return [tip for end in ("", "_low", "_high") for tip in _tips(column + end, form)]
+
+
+def _described(run: Run) -> dict:
+    return {"run": run.run, "method": run.method}
+
+
+def _shown(table: RunTable, group: tuple[str, str]) -> list[Run]:
+    return table.runs_of(group)[:MAX_RUNS]
+
+
+def _title(table: RunTable, group: tuple[str, str], text: str) -> str:
+    total = len(table.runs_of(group))
+    cut = f"first {MAX_RUNS} of {total} runs" if total > MAX_RUNS else ""
+    names = f"{group[0]}, {group[1]}" if len(table.groups) > 1 else ""
+    return "; ".join(part for part in (names, text, cut) if part)
+
+
+def _of_group(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
+    return frame[(frame["dataset"] == group[0]) & (frame["model"] == group[1])]
+
+
+def _rows(winrate: pd.DataFrame, group: tuple[str, str], opponent: str | None = None) -> Rows:
+    """The measured columns of a group against one opponent (or of each run's first row), by run."""
+    rows = _of_group(winrate, group)
+    if opponent is not None:
+        rows = rows[rows["baseline"] == opponent]
+    rows = rows.drop_duplicates("run").set_index("run").select_dtypes("number")
+    return rows.to_dict("index")

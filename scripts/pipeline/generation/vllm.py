@@ -1,0 +1,59 @@
+"""Responses from vLLM in this process, where its package is installed and the device is CUDA."""
+
+import importlib.util
+from pathlib import Path
+
+from pipeline.jobs.io import InputError
+from pipeline.models.devices import Device
+from pipeline.models.tokenization import local_folder
+from pipeline.rewards.files import base_of_adapter
+
+MEMORY = 0.5  # share of the GPU's; the policy and its reference are beside it, for the log-probabilities
+
+
+def vllm_responses(
+    decoding: dict, prompts: list[list[int]], path: str, entry: dict, seeds: list[int], device: Device
+) -> list[list[int]]:
+    """Token ids of a response per prompt, its end of sequence included.
+
+    Args:
+        decoding: do_sample, temperature, top_p, max_new_tokens.
+        prompts: token ids.
+        path: the policy, hub id or folder; an adapter is loaded as one on the base model that it names.
+        seeds: one for each prompt.
+
+    Raises:
+        InputError: vLLM is not installed, or the device is not CUDA.
+    """
+    if importlib.util.find_spec("vllm") is None:
+        raise InputError(
+            "decoding backend vllm needs the package vllm, which is not installed: install it, or use the backend "
+            "transformers, or server with a vLLM that runs elsewhere"
+        )
+    if device.type != "cuda":
+        raise InputError(f"decoding backend vllm needs a CUDA device, {device.name} is {device.type}; use transformers")
+    from vllm import LLM, SamplingParams
+    from vllm.lora.request import LoRARequest
+
+    folder = local_folder(path)
+    adapter = bool(folder) and (folder / "adapter_config.json").is_file()
+    options = {"enable_lora": True, "max_lora_rank": entry["lora"]["r"]} if adapter else {}
+    model = LLM(
+        model=base_of_adapter(Path(path)) if adapter else path,
+        tokenizer=path,
+        revision=entry.get("revision"),
+        trust_remote_code=entry.get("trust_remote_code", False),
+        dtype=str(device.dtype).removeprefix("torch."),
+        gpu_memory_utilization=MEMORY,
+        generation_config="vllm",  # no decoding of the checkpoint's own
+        **options,
+    )
+    chosen = {"temperature": decoding["temperature"], "top_p": decoding["top_p"], "top_k": -1}
+    chosen = chosen if decoding["do_sample"] else {"temperature": 0.0}
+    parameters = [SamplingParams(**chosen, max_tokens=decoding["max_new_tokens"], seed=seed) for seed in seeds]
+    outputs = model.generate(
+        [{"prompt_token_ids": ids} for ids in prompts],
+        parameters,
+        lora_request=LoRARequest("policy", 1, str(Path(path).resolve())) if adapter else None,
+    )
+    return [list(output.outputs[0].token_ids) for output in outputs]

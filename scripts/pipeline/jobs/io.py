@@ -1,0 +1,211 @@
+"""Reading and writing the files between stages: atomic writes, errors that name the file, key or row at fault."""
+
+import contextlib
+import errno
+import glob
+import json
+import os
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import yaml
+
+from pipeline.jobs.console import prepare_console, redact
+from pipeline.jobs.ownership import follow_owner, try_lock
+
+
+class InputError(ValueError):
+    """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
+
+
+def run(main: Callable[[], None]) -> None:
+    """Call an entry script's main; an `InputError` and a full disk become one line on stderr and exit code 1.
+
+    Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
+    Snakemake started ends with Snakemake.
+    """
+    prepare_console()
+    follow_owner()
+    try:
+        main()
+    except InputError as error:
+        sys.exit(redact(f"error: {error}"))
+    except Exception as error:
+        if not (place := full_disk(error)):
+            raise
+        told = f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
+        sys.exit(redact(told + "job that was under way continues"))
+
+
+def full_disk(error: BaseException | None) -> str | None:
+    """What could not be written, if an error or one behind it says that a disk is full or a quota used up; else None.
+
+    Libraries write in their own ways: safetensors has the system's message as its own, torch only its own.
+    """
+    while error is not None:
+        text = str(error)
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
+            return f"while writing {getattr(error, 'filename', None) or 'a file'} ({text})"
+        if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in text or "inline_container" in text):
+            return "or not to be written to, while torch was saving a file"
+        error = error.__cause__ or error.__context__
+    return None
+
+
+@contextlib.contextmanager
+def atomic_path(path: str | Path) -> Iterator[Path]:
+    """A temporary path in the folder of `path` that takes its place when the block ends without an error.
+
+    A killed or failed writer leaves the old file, or none, never half of one; what a killed one left is removed.
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(path.parent, f".{path.name}.")
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try_lock(handle)
+    temporary = Path(name)
+    try:
+        yield temporary
+        temporary.chmod(0o644)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+        os.close(handle)
+
+
+@contextlib.contextmanager
+def atomic_folder(path: str | Path) -> Iterator[Path]:
+    """A temporary folder beside `path` that takes its place when the block ends without an error."""
+    path = Path(path)
+    with scratch_folder(path.parent, f".{path.name}.") as temporary:
+        yield temporary
+        temporary.chmod(0o755)
+        shutil.rmtree(path, ignore_errors=True)
+        os.replace(temporary, path)
+
+
+@contextlib.contextmanager
+def scratch_folder(parent: str | Path, prefix: str) -> Iterator[Path]:
+    """A folder for the time of the block; those of the same prefix that killed processes left are removed."""
+    parent = Path(parent)
+    parent.mkdir(parents=True, exist_ok=True)
+    remove_abandoned(parent, prefix)
+    temporary = Path(tempfile.mkdtemp(dir=parent, prefix=prefix, suffix=".tmp"))
+    handle = os.open(temporary, os.O_RDONLY)
+    try_lock(handle)
+    try:
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+        os.close(handle)
+
+
+def remove_abandoned(parent: Path, prefix: str) -> int:
+    """Remove the temporary files and folders of that prefix whose writers are dead; returns how many.
+
+    A writer locks what it writes, and the lock ends with it.
+    """
+    removed = 0
+    for path in parent.glob(f"{glob.escape(prefix)}*.tmp"):
+        with contextlib.suppress(OSError):
+            handle = os.open(path, os.O_RDONLY)
+            if try_lock(handle):
+                shutil.rmtree(path) if path.is_dir() else path.unlink()
+                removed += 1
+            os.close(handle)
+    return removed
+
+
+def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty: bool = False) -> pd.DataFrame:
+    """A parquet file as a frame; with `columns`, just those, in that order.
+
+    Raises:
+        InputError: the file is missing, is not parquet, lacks a column, or (unless `allow_empty`) has no rows.
+    """
+    if not Path(path).is_file():
+        raise InputError(f"{path}: there is no such file")
+    try:
+        names = pq.read_schema(path).names
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable parquet file ({error})") from error
+    missing = [column for column in columns or [] if column not in names]
+    if missing:
+        wanted, present = ", ".join(columns), ", ".join(names)
+        raise InputError(f"{path}: no column {missing[0]!r}; it must have {wanted}; it has {present}")
+    try:
+        frame = pd.read_parquet(path, columns=columns)
+    except (pa.ArrowException, OSError) as error:
+        raise InputError(f"{path}: not a readable parquet file ({error})") from error
+    if frame.empty and not allow_empty:
+        raise InputError(f"{path}: there are no rows in it; at least one is needed")
+    return frame
+
+
+def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
+    """Write a frame as parquet, without its index. The same frame gives the same bytes."""
+    write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
+
+
+def write_table(table: pa.Table, path: str | Path) -> None:
+    """Write an arrow table as parquet. The same table gives the same bytes."""
+    with atomic_path(path) as temporary:
+        pq.write_table(table, temporary, compression="zstd")
+
+
+def write_csv(frame: pd.DataFrame, path: str | Path, digits: int = 6) -> None:
+    """Write a frame as CSV, without its index; floats keep so many significant digits."""
+    with atomic_path(path) as temporary:
+        frame.to_csv(temporary, index=False, float_format=f"%.{digits}g", lineterminator="\n")
+
+
+def write_text(text: str, path: str | Path) -> None:
+    """Write text as UTF-8."""
+    with atomic_path(path) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+
+
+def read_yaml(path: str | Path) -> dict:
+    """A YAML mapping.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or is no mapping.
+    """
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: must be a mapping of keys to values, not {type(content).__name__}")
+    return content
+
+
+def write_yaml(content: dict, path: str | Path) -> None:
+    """Write a mapping as YAML, keys in their given order."""
+    write_text(yaml.safe_dump(content, sort_keys=False, allow_unicode=True, width=120), path)
+
+
+def read_json(path: str | Path) -> dict:
+    """A JSON object.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error})") from error
+
+
+def write_json(content: dict, path: str | Path) -> None:
+    """Write a mapping as indented JSON."""
+    write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)

@@ -1,0 +1,72 @@
+"""Verdicts: a run's responses against a baseline's, prompt by prompt."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.columns import VERDICT_COLUMNS
+from pipeline.data.world import gold_score
+from pipeline.jobs.io import InputError
+from pipeline.models.templates import Text, as_text, response_text
+
+
+def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, run: str, seed: int, baseline: str):
+    """One verdict per prompt by comparing two scores: 1 where the run's is higher, 0 where lower, ½ on a tie.
+
+    Args:
+        table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages.
+        scorer: (prompts, responses) -> scores, higher is better. One that is not finite makes the verdict failed.
+        judge, judge_model: recorded as they are.
+
+    Returns:
+        VERDICT_COLUMNS, in the table's order. Lengths are in characters; order is "none", as a score has no order.
+    """
+    prompts = [as_text(prompt) for prompt in table["prompt"]]
+    responses = [response_text(as_text(value)) for value in table["response"]]
+    others = [response_text(as_text(value)) for value in table["baseline_response"]]
+    verdicts = pd.DataFrame({"prompt_id": table["prompt_id"], "run": run, "seed": seed, "baseline": baseline})
+    verdicts["order"] = "none"
+    verdicts["score_run"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
+    verdicts["score_baseline"] = pd.Series(scorer(prompts, others), dtype="float64", index=table.index)
+    difference = verdicts["score_run"] - verdicts["score_baseline"]
+    judged = np.isfinite(difference)
+    verdicts["preference"] = ((difference > 0) + 0.5 * (difference == 0)).where(judged)
+    verdicts["len_run"] = [len(text) for text in responses]
+    verdicts["len_baseline"] = [len(text) for text in others]
+    verdicts = verdicts.assign(judge=judge, judge_model=judge_model, request_key="")
+    verdicts["status"] = np.where(judged, "parsed", "failed")
+    return verdicts[VERDICT_COLUMNS]
+
+
+def gold_scores(prompts: list[Text], responses: list[str]) -> list[float]:
+    """The embedded world's gold scores.
+
+    Raises:
+        InputError: a prompt is not one of the world's.
+    """
+    try:
+        return [gold_score(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
+    except (ValueError, AttributeError, TypeError) as error:
+        raise InputError(f"the gold judge knows the embedded world alone: {error}") from error
+
+
+def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
+    """Put a baseline's responses beside a run's, by prompt_id.
+
+    Args:
+        responses: prompt_id, prompt, response.
+        baseline: prompt_id, baseline_response.
+
+    Raises:
+        InputError: a prompt of the run is missing in the baseline, or one of either is there twice.
+    """
+    for name, frame in (("run", responses), ("baseline", baseline)):
+        repeated = frame["prompt_id"][frame["prompt_id"].duplicated()]
+        if len(repeated):
+            raise InputError(f"the {name} has prompt {repeated.iloc[0]} twice")
+    table = responses.merge(baseline, on="prompt_id", how="left", validate="one_to_one", indicator=True)
+    absent = table.loc[table["_merge"] != "both", "prompt_id"]
+    if len(absent):
+        raise InputError(
+            f"the baseline has no response to {len(absent)} of the run's prompts, {absent.iloc[0]} the first"
+        )
+    return table.drop(columns="_merge")

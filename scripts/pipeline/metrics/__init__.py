@@ -1,0 +1,1 @@
+"""Numbers from verdicts and scores: win rates with their intervals, length control, ratings, calibration."""

@@ -1,0 +1,168 @@
+"""Statistics of any table of pairwise verdicts: win rates, length control, differences with tests, a leaderboard."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.jobs.io import InputError
+from pipeline.metrics import bootstrap
+from pipeline.metrics.leaderboard import rating_intervals
+from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
+
+REQUIRED = ["run", "baseline", "prompt_id", "preference", "len_run", "len_baseline"]
+# Refitting a regression costs a thousand times what resampling a mean does.
+REFITS = 200
+
+
+def compare(
+    verdicts: pd.DataFrame,
+    difficulty: pd.Series | None = None,
+    reference: str | None = None,
+    resamples: int = bootstrap.RESAMPLES,
+    refits: int = REFITS,
+    seed: int = 0,
+) -> pd.DataFrame:
+    """One row per (run, baseline), sorted by name.
+
+    A cell is a seed's and prompt's mean over its parsed orders; rates are percentages over cells, intervals 95%
+    two-level bootstraps (seeds, then prompts). `se` is AlpacaEval's, over prompts. `ties` and `flipped` count prompts
+    of a seed whose mean is one half, and whose two orders contradict each other. `p_value` tests the win rate against
+    one half, `difference_p_value` the paired difference to the reference run against zero, both two-sided from the
+    same bootstrap; `_holm` is corrected over the table's rows. `lc_win_rate` is length-controlled, `rating` the
+    Bradley-Terry rating in logits over all runs and baselines, the reference run (else the first baseline) being 0.
+
+    Args:
+        verdicts: REQUIRED columns, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
+            characters. Optional: seed, order.
+        difficulty: indexed by prompt_id; estimated from all runs where it is None and there are several.
+        reference: run that the others are compared with on their common baselines, seeds and prompts.
+        refits: bootstrap resamples of what needs a fit (length control, ratings); with 0 it is left out.
+
+    Raises:
+        InputError: a column is missing, a preference is out of range, an order stands twice, the reference has no
+            verdicts, or a prompt has no difficulty.
+    """
+    verdicts = _checked(verdicts)
+    if reference is not None and reference not in set(verdicts["run"]):
+        raise InputError(f"no verdicts on run {reference!r}; runs are {', '.join(sorted(set(verdicts['run'])))}")
+    cells = _cells(verdicts)
+    if refits:
+        cells["difficulty"] = _difficulty(cells, difficulty)
+        ratings = rating_intervals(cells, reference or sorted(set(verdicts["baseline"]))[0], refits, seed)
+    judged, parsed = (dict(list(frame.groupby(["run", "baseline"], sort=True))) for frame in (verdicts, cells))
+    rows = []
+    for (run, baseline), all_orders in judged.items():
+        own = parsed.get((run, baseline), cells[:0])
+        other = parsed.get((reference, baseline), cells[:0]) if run != reference else cells[:0]
+        row = {"run": run, "baseline": baseline} | _counts(all_orders, own) | _rates(own, other, resamples, seed)
+        if refits:
+            row |= _length_controlled(own, refits, seed)
+            row |= ratings.loc[run].to_dict() if run in ratings.index else {}
+        rows.append(row)
+    table = pd.DataFrame(rows)
+    for name in ("p_value", "difference_p_value"):
+        table.insert(table.columns.get_loc(name) + 1, f"{name}_holm", holm(table[name]))
+    return table
+
+
+def holm(p_values: pd.Series) -> np.ndarray:
+    """Holm's correction over the values that are not NaN; the others stay NaN."""
+    from statsmodels.stats.multitest import multipletests
+
+    corrected = np.full(len(p_values), np.nan)
+    present = p_values.notna().to_numpy()
+    if present.any():
+        corrected[present] = multipletests(p_values[present], method="holm")[1]
+    return corrected
+
+
+def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
+    for column in REQUIRED:
+        if column not in verdicts:
+            raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(REQUIRED)}")
+    verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
+    outside = ~(verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
+    if outside.any():
+        row = int(np.flatnonzero(outside)[0])
+        raise InputError(f"verdicts: row {row}: preference is {verdicts['preference'].iloc[row]}; it must be 0 to 1")
+    twice = verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order"]).to_numpy()
+    if twice.any():
+        row = int(np.flatnonzero(twice)[0])
+        raise InputError(f"verdicts: row {row}: this run, baseline, seed, prompt and order stand there before")
+    return verdicts
+
+
+def _cells(verdicts: pd.DataFrame) -> pd.DataFrame:
+    """A row per run, baseline, seed and prompt that was parsed in an order at least: the means of its orders."""
+    parsed = verdicts.dropna(subset=["preference"])
+    keys = ["run", "baseline", "seed", "prompt_id"]
+    cells = parsed.groupby(keys, sort=True)[["preference", "len_run", "len_baseline"]].mean().reset_index()
+    cells["length_difference"] = (cells["len_baseline"] - cells["len_run"]).astype(float)
+    return cells
+
+
+def _difficulty(cells: pd.DataFrame, given: pd.Series | None) -> np.ndarray | None:
+    if given is not None:
+        known = cells["prompt_id"].map(given)
+        if known.isna().any():
+            raise InputError(f"difficulty: prompt {cells['prompt_id'][known.isna()].iloc[0]} has none")
+        return known.to_numpy(float)
+    columns = ("preference", "length_difference", "run", "prompt_id")
+    several = cells.groupby("prompt_id")["run"].nunique().min() > 1 if len(cells) else False
+    return fit_difficulty(*(cells[column].to_numpy() for column in columns)) if several else None
+
+
+def _counts(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict:
+    parsed = verdicts["preference"].notna()
+    sides = verdicts[parsed].groupby(["seed", "prompt_id"])["preference"]
+    return {
+        "seeds": " ".join(map(str, sorted(set(verdicts["seed"])))),
+        "prompts": cells["prompt_id"].nunique(),
+        "n": int(parsed.sum()),
+        "unparsed": int((~parsed).sum()),
+        "ties": int((cells["preference"] == 0.5).sum()),
+        "flipped": int(((sides.max() > 0.5) & (sides.min() < 0.5)).sum()),
+    }
+
+
+def _rates(own: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int) -> dict:
+    """Win rate, its interval and test; the same of the paired difference to the other run's cells."""
+    seeds, prompts = sorted(own["seed"].unique()), pd.Index(own["prompt_id"].unique())
+    matrices = [_matrix(cells, seeds, prompts) for cells in (own, other)]
+    measured = np.stack([matrices[0], matrices[0] - matrices[1]])
+    drawn, known = bootstrap.bootstrap_means(measured, resamples, seed), bootstrap.several_prompts(measured)
+    intervals = np.full((2, 2), np.nan)
+    if known.any():
+        intervals[known] = bootstrap.percentile_intervals(drawn[:, known])
+    difference = bootstrap.cell_mean(measured[1])
+    return {
+        "win_rate": bootstrap.cell_mean(matrices[0]),
+        "win_rate_low": intervals[0, 0],
+        "win_rate_high": intervals[0, 1],
+        "se": bootstrap.win_rate_se(bootstrap.prompt_means(matrices[0]) / 100),
+        "seed_sd": bootstrap.seed_spread(matrices[0]),
+        "p_value": two_sided_p_value(drawn[:, 0] - 50) if known[0] else np.nan,
+        "difference": difference,
+        "difference_low": intervals[1, 0],
+        "difference_high": intervals[1, 1],
+        "difference_p_value": two_sided_p_value(drawn[:, 1]) if known[1] else np.nan,
+    }
+
+
+def two_sided_p_value(drawn: np.ndarray) -> float:
+    """Twice the smaller share of bootstrap draws on either side of zero, draws at zero on both; at least 1/(R + 1)."""
+    drawn = drawn[np.isfinite(drawn)]
+    beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
+    return float(min(1.0, max(2 * beyond, 1) / (len(drawn) + 1)))
+
+
+def _matrix(cells: pd.DataFrame, seeds: list, prompts: pd.Index) -> np.ndarray:
+    values = {seed: 100 * rows.set_index("prompt_id")["preference"] for seed, rows in cells.groupby("seed")}
+    return bootstrap.cell_matrix(values, seeds, prompts)
+
+
+def _length_controlled(own: pd.DataFrame, refits: int, seed: int) -> dict:
+    difficulty = None if own["difficulty"].isna().any() else own["difficulty"].to_numpy(float)
+    fitted = own["preference"].to_numpy(), own["length_difference"].to_numpy(), difficulty
+    levels = own["prompt_id"].to_numpy(), own["seed"].to_numpy()
+    low, high = length_controlled_interval(*fitted, *levels, refits, seed)
+    return {"lc_win_rate": length_controlled_rate(*fitted), "lc_win_rate_low": low, "lc_win_rate_high": high}

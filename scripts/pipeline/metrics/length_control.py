@@ -1,0 +1,136 @@
+"""Length-controlled win rates: what a run would win if its responses were as long as its opponent's.
+
+A logistic regression without intercept explains the preference q of a pair by the run itself (a constant 1), by how
+much longer the opponent's response is, tanh(Δ / sd(Δ)) with Δ in characters, and by the prompt's difficulty. The
+length-controlled win rate is the mean prediction at Δ = 0. Source: Dubois et al., "Length-Controlled AlpacaEval",
+arXiv 2404.04475. Here the regression has scikit-learn's default L2 penalty (C = 1).
+"""
+
+from functools import cache
+
+import numpy as np
+
+from pipeline.metrics.bootstrap import draw_two_levels
+
+# Weight of a run's own effect and length effect where the difficulties are fitted: their penalty becomes negligible.
+UNPENALISED = 100.0
+
+
+def length_controlled_rate(
+    preference: np.ndarray,
+    length_difference: np.ndarray,
+    difficulty: np.ndarray | None = None,
+    counts: np.ndarray | None = None,
+) -> float:
+    """Length-controlled win rate in per cent; NaN without verdicts, or where none counts.
+
+    Args:
+        preference: shape (n,), q in [0, 1].
+        length_difference: shape (n,), characters of the opponent's response minus those of the run's.
+        difficulty: shape (n,), of each row's prompt; left out of the regression where it is None.
+        counts: shape (n,), how often each row counts; once where it is None.
+    """
+    if not preference.size:
+        return float("nan")
+    weights = np.ones(len(preference)) if counts is None else counts
+    if not weights.any():
+        return float("nan")
+    mean = float(np.average(preference, weights=weights))
+    if mean in (0.0, 1.0):  # all lost or all won, whatever the lengths
+        return 100 * mean
+    features = _features(length_difference, difficulty)
+    coefficients = _fit(features, preference, weights)
+    features[:, 1] = 0  # equal lengths
+    return 100 * float(np.average(1 / (1 + np.exp(-features @ coefficients)), weights=weights))
+
+
+def length_controlled_interval(
+    preference: np.ndarray,
+    length_difference: np.ndarray,
+    difficulty: np.ndarray | None,
+    prompts: np.ndarray,
+    seeds: np.ndarray,
+    resamples: int,
+    seed: int,
+    level: float = 0.95,
+) -> tuple[float, float]:
+    """Percentile interval of `length_controlled_rate` over resampled seeds and prompts, fitted anew each time.
+
+    The length's standard deviation and the difficulties stay those of all rows. NaN with fewer than two prompts.
+
+    Args:
+        prompts: shape (n,), the prompt of each row; its rows are drawn together.
+        seeds: shape (n,), the training seed of each row, drawn first.
+    """
+    names, index = np.unique(prompts, return_inverse=True)
+    seed_names, seed_index = np.unique(seeds, return_inverse=True)
+    if len(names) < 2:
+        return float("nan"), float("nan")
+    seed_counts, prompt_counts = draw_two_levels(resamples, len(seed_names), len(names), seed)
+    rates = [
+        length_controlled_rate(preference, length_difference, difficulty, drawn_seeds[seed_index] * drawn[index])
+        for drawn_seeds, drawn in zip(seed_counts, prompt_counts, strict=True)
+    ]
+    low, high = np.nanquantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    return float(low), float(high)
+
+
+def fit_difficulty(
+    preference: np.ndarray, length_difference: np.ndarray, runs: np.ndarray, prompts: np.ndarray
+) -> np.ndarray | None:
+    """Difficulty of each row's prompt, estimated from several runs on the same prompts.
+
+    There is one ridge-penalised effect per prompt. All runs are fitted together, each with an effect of its own and
+    of its lengths.
+
+    Args:
+        preference, length_difference, runs, prompts: shape (n,).
+
+    Returns:
+        Shape (n,), higher where runs win more easily; None where fewer than two runs share prompts.
+    """
+    from scipy import sparse
+
+    run_names, run_index = np.unique(runs, return_inverse=True)
+    prompt_names, prompt_index = np.unique(prompts, return_inverse=True)
+    if len(run_names) < 2 or len(prompt_names) == len(preference):
+        return None
+    rows, lengths = np.arange(len(preference)), np.empty(len(preference))
+    for run in range(len(run_names)):
+        lengths[run_index == run] = _scaled(length_difference[run_index == run])
+    shape = (len(rows), len(run_names))
+    own = sparse.csr_matrix((np.full(len(rows), UNPENALISED), (rows, run_index)), shape=shape)
+    length = sparse.csr_matrix((UNPENALISED * lengths, (rows, run_index)), shape=shape)
+    prompt = sparse.csr_matrix((np.ones(len(rows)), (rows, prompt_index)), shape=(len(rows), len(prompt_names)))
+    coefficients = _fit(sparse.hstack([own, length, prompt]).tocsr(), preference, np.ones(len(rows)), sparse=True)
+    return coefficients[2 * len(run_names) :][prompt_index]
+
+
+def _features(length_difference: np.ndarray, difficulty: np.ndarray | None) -> np.ndarray:
+    columns = [np.ones(len(length_difference)), _scaled(length_difference)]
+    return np.column_stack(columns if difficulty is None else [*columns, difficulty])
+
+
+def _scaled(length_difference: np.ndarray) -> np.ndarray:
+    """tanh(Δ / sd(Δ)); 0 where all differences are the same and tell nothing."""
+    spread = length_difference.std(ddof=1) if len(length_difference) > 1 else 0.0
+    return np.tanh(length_difference / spread) if spread > 0 else np.zeros(len(length_difference))
+
+
+@cache
+def _regression(sparse: bool):
+    from sklearn.linear_model import LogisticRegression
+
+    return LogisticRegression(
+        C=1.0, fit_intercept=False, solver="lbfgs" if sparse else "newton-cholesky", tol=1e-8, max_iter=1000
+    )
+
+
+def _fit(features, preference: np.ndarray, weights: np.ndarray, sparse: bool = False) -> np.ndarray:
+    """Coefficients; a soft target q is a row that won with weight q and one that lost with weight 1 − q."""
+    from scipy.sparse import vstack
+
+    outcome = np.repeat([1, 0], len(preference))
+    both = np.concatenate([weights * preference, weights * (1 - preference)])
+    rows = (vstack if sparse else np.vstack)([features, features])
+    return _regression(sparse).fit(rows, outcome, both).coef_[0]

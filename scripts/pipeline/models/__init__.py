@@ -1,0 +1,1 @@
+"""Policies as they are loaded, formatted, measured and saved, and the devices that they are on."""

@@ -1,0 +1,181 @@
+"""Policies and their tokenizers: loading from a hub id or folder, making one from scratch, saving.
+
+A model entry (see config/README.md) has either `path` (hub id or local save_pretrained folder) or `architecture` (a
+model to be trained from scratch, with a tokenizer trained on the corpus).
+"""
+
+import hashlib
+from pathlib import Path
+
+import torch
+from tokenizers import Tokenizer, decoders, pre_tokenizers, trainers
+from tokenizers.models import BPE
+from transformers import (
+    AutoConfig,
+    AutoModelForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerBase,
+    PreTrainedTokenizerFast,
+)
+
+from pipeline.jobs.io import atomic_folder, write_json
+from pipeline.models.devices import Device
+from pipeline.models.quantization import four_bit
+from pipeline.models.tokenization import load_tokenizer, local_folder
+
+__all__ = [
+    "architecture_config",
+    "load_policy",
+    "load_tokenizer",
+    "local_folder",
+    "new_policy",
+    "peft_config",
+    "save_checkpoint",
+    "train_tokenizer",
+    "training_dtype",
+    "write_manifest",
+]
+
+USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
+
+CHAT_TEMPLATE = (
+    "{% for message in messages %}"
+    f"{{% if message['role'] == 'assistant' %}}{ASSISTANT}{{{{ message['content'] }}}}{END}"
+    f"{{% else %}}{USER}{{{{ message['content'] }}}}{{% endif %}}"
+    "{% endfor %}"
+    f"{{% if add_generation_prompt %}}{ASSISTANT}{{% endif %}}"
+)
+
+
+def train_tokenizer(texts: list[str], vocab_size: int) -> PreTrainedTokenizerFast:
+    """A byte-level BPE tokenizer with a chat template, trained on texts. Any text survives encoding and decoding."""
+    tokenizer = Tokenizer(BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size,
+        special_tokens=[PAD, END, USER, ASSISTANT],
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    fast = PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token=PAD, eos_token=END, padding_side="left")
+    fast.chat_template = CHAT_TEMPLATE
+    return fast
+
+
+def architecture_config(architecture: dict, tokenizer: PreTrainedTokenizerBase):
+    """A transformers config of the given architecture (its `model_type` and any of that type's fields).
+
+    There are as many key and value heads as attention heads where the architecture does not say.
+    """
+    fields = {"num_key_value_heads": architecture["num_attention_heads"], **architecture}
+    model_type = fields.pop("model_type")
+    return AutoConfig.for_model(
+        model_type,
+        **fields,
+        vocab_size=len(tokenizer),
+        pad_token_id=tokenizer.pad_token_id,
+        eos_token_id=tokenizer.eos_token_id,
+        bos_token_id=None,
+        tie_word_embeddings=True,
+    )
+
+
+def new_policy(entry: dict, texts: list[str], seed: int) -> tuple[PreTrainedModel, PreTrainedTokenizerBase]:
+    """A policy with random weights and a tokenizer trained on texts, from a model entry with `architecture`."""
+    tokenizer = train_tokenizer(texts, entry["vocab_size"])
+    torch.manual_seed(seed)
+    return AutoModelForCausalLM.from_config(architecture_config(entry["architecture"], tokenizer)), tokenizer
+
+
+def load_policy(
+    path: str, entry: dict | None = None, trainable: bool = False, device: Device | None = None, **kwargs
+) -> PreTrainedModel:
+    """A causal language model from a hub id, a save_pretrained folder, or a folder with a PEFT adapter.
+
+    Args:
+        path: hub id or folder. A folder with adapter_config.json is loaded on top of the base model that it names.
+        entry: the model entry, for `revision`, `trust_remote_code` and `adapter`; with qlora the base model's weights
+            are held in 4 bits, where the device's place is.
+        trainable: whether an adapter's weights are to be trained.
+        device: needed for qlora.
+        kwargs: for from_pretrained, such as dtype and attn_implementation.
+
+    Raises:
+        InputError: a local path that is no checkpoint; qlora without CUDA or without bitsandbytes.
+    """
+    entry = entry or {}
+    if entry.get("adapter") == "qlora":
+        quantized = four_bit("adapter qlora", device.dtype, device.place)
+        kwargs |= {"quantization_config": quantized, "device_map": {"": device.place}, "dtype": device.dtype}
+    kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
+    folder = local_folder(path)
+    if folder and (folder / "adapter_config.json").is_file():
+        from peft import AutoPeftModelForCausalLM
+
+        return AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **kwargs)
+    return AutoModelForCausalLM.from_pretrained(path, revision=entry.get("revision"), **kwargs)
+
+
+def training_dtype(entry: dict, device: Device) -> torch.dtype:
+    """Of the weights of a model that is loaded to be trained.
+
+    Weights that change are float32, on a GPU under autocast; there those that lie still under an adapter take the
+    device's own dtype, half the memory where that is half precision. PEFT keeps the adapter itself in float32.
+    """
+    frozen = entry.get("adapter", "none") != "none"
+    return device.dtype if frozen and device.type == "cuda" else torch.float32
+
+
+def peft_config(entry: dict):
+    """The LoRA configuration of a model entry (adapter lora or qlora); None where it is fully fine-tuned."""
+    if entry.get("adapter", "none") == "none":
+        return None
+    from peft import LoraConfig
+
+    lora = entry["lora"]
+    return LoraConfig(
+        r=lora["r"],
+        lora_alpha=lora["alpha"],
+        lora_dropout=lora["dropout"],
+        target_modules=lora["target_modules"],
+        task_type="CAUSAL_LM",
+        revision=entry.get("revision"),  # of the base model, which the adapter's own config then names
+    )
+
+
+def save_checkpoint(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a checkpoint (weights in safetensors, or the adapter alone) and its tokenizer, nothing else.
+
+    Args:
+        state_dict: the weights, where the model has a part of them only.
+    """
+    weights = {} if state_dict is None else {"state_dict": state_dict}
+    with atomic_folder(folder) as temporary:
+        if hasattr(model, "peft_config"):
+            for config in model.peft_config.values():
+                if isinstance(config.target_modules, set):  # its order is another in every process
+                    config.target_modules = sorted(config.target_modules)
+            model.save_pretrained(temporary, selected_adapters=["default"], **weights)
+        else:
+            model.save_pretrained(temporary, **weights)
+        tokenizer.save_pretrained(temporary)
+
+
+def write_manifest(folder: str | Path, path: str | Path) -> None:
+    """Write the names and SHA-256 of a checkpoint's files as JSON: the last file of a training, by which it is known.
+
+    What depends on a checkpoint depends on this small file, so that equal weights are equal whatever their dates.
+    """
+    files = {}
+    for file in sorted(Path(folder).rglob("*")):
+        if file.is_file() and not file.name.startswith("."):
+            with file.open("rb") as handle:
+                files[file.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
+    write_json({"files": files}, path)

@@ -1,0 +1,154 @@
+"""What a device entry means for torch: device, precision, attention and batch sizes.
+
+A device entry says machine matters only (see config/devices.yaml): nothing in it makes a result stale.
+"""
+
+import argparse
+import importlib.util
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+
+from pipeline.config.entries import read_entries
+from pipeline.config.global_batch import split_batch
+from pipeline.jobs.io import InputError
+from pipeline.jobs.processes import own_place, processes
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+@dataclass(frozen=True)
+class Device:
+    """A resolved device.
+
+    Attributes:
+        name: the entry's name.
+        type: "cpu" or "cuda".
+        dtype: of the weights outside training and of autocast in training.
+        attention: transformers' attn_implementation.
+        batch_sizes: rows per device and step, by stage.
+        description: for records, such as the GPU's own name.
+        server_url: where an OpenAI-compatible server for the decoding backend server is, if any.
+        checkpoint_seconds: between two checkpoints of a training.
+    """
+
+    name: str
+    type: str
+    dtype: torch.dtype
+    attention: str
+    batch_sizes: dict[str, int]
+    description: str
+    server_url: str | None = None
+    checkpoint_seconds: float = 300
+
+    def model_kwargs(self) -> dict:
+        """For from_pretrained of a model that is only read."""
+        return {"dtype": self.dtype, "attn_implementation": self.attention}
+
+    @property
+    def place(self) -> str:
+        """The torch device of this process: of several on CUDA each has its own."""
+        return own_place(self.type)
+
+    def record(self) -> dict:
+        """What was chosen, for records: name, type, dtype, attention, processes, description."""
+        chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
+        return chosen | {
+            "attention": self.attention,
+            "processes": processes()[1],
+            "description": self.description,
+        }
+
+    def training_kwargs(self, stage: str, global_batch_size: int, count: int | None = None) -> dict:
+        """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
+
+        Args:
+            count: how many processes there are; as this job was launched when None.
+
+        Raises:
+            InputError: the global batch is no multiple of the per-device batch times processes.
+        """
+        count = processes()[1] if count is None else count
+        per_device, accumulation = split_batch(
+            self.batch_sizes[stage], global_batch_size, count, stage, f"device {self.name}"
+        )
+        return {
+            "per_device_train_batch_size": per_device,
+            "gradient_accumulation_steps": accumulation,
+            "bf16": self.type == "cuda" and self.dtype == torch.bfloat16,
+            "fp16": self.type == "cuda" and self.dtype == torch.float16,
+            "use_cpu": self.type == "cpu",
+        }
+
+
+def resolve_device(name: str, entry: dict) -> Device:
+    """The device that an entry names, on this machine.
+
+    Precision `auto` is float32 on a CPU, bfloat16 on a GPU of compute capability 8.0 and above, else float16.
+
+    Raises:
+        InputError: the entry wants CUDA, a precision or an attention that this machine does not have.
+    """
+    has_cuda = torch.cuda.is_available()
+    if entry["accelerator"] == "cuda" and not has_cuda:
+        raise InputError(f"device {name}: it needs a CUDA device and torch sees none; use the device auto or cpu")
+    kind = "cuda" if has_cuda and entry["accelerator"] != "cpu" else "cpu"
+    capability = torch.cuda.get_device_capability() if kind == "cuda" else None
+    precision = entry["precision"]
+    if precision == "auto":
+        precision = "fp32" if kind == "cpu" else "bf16" if capability >= (8, 0) else "fp16"
+    if kind == "cuda" and precision == "bf16" and capability < (8, 0):
+        raise InputError(f"device {name}: compute capability {capability} has no bf16; use precision fp16 or auto")
+    attention = "sdpa" if entry["attention"] == "auto" else entry["attention"]
+    if attention == "flash_attention_2":
+        _check_flash_attention(name, capability, precision)
+    return Device(
+        name=name,
+        type=kind,
+        dtype={"fp32": torch.float32, "bf16": torch.bfloat16, "fp16": torch.float16}[precision],
+        attention=attention,
+        batch_sizes=dict(entry["per_device_batch_size"]),
+        description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
+        server_url=entry.get("server_url"),
+        checkpoint_seconds=entry["checkpoint_seconds"],
+    )
+
+
+def _check_flash_attention(name: str, capability: tuple[int, int] | None, precision: str) -> None:
+    """Raise where FlashAttention-2 cannot run."""
+    if capability is None or capability < (8, 0):
+        raise InputError(f"device {name}: FlashAttention-2 needs compute capability 8.0 or above; use attention sdpa")
+    if precision == "fp32":
+        raise InputError(f"device {name}: FlashAttention-2 has no fp32; use precision bf16, fp16 or auto")
+    if importlib.util.find_spec("flash_attn") is None:
+        raise InputError(f"device {name}: FlashAttention-2 needs the package flash-attn; use attention sdpa")
+
+
+def add_device_arguments(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every script that runs a model: --device and --threads."""
+    parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
+    parser.add_argument("--threads", type=int, help="CPU threads of torch; all when left out")
+
+
+def device_from_arguments(arguments: argparse.Namespace) -> Device:
+    """The device that the arguments name, and torch set to the number of threads that they ask for."""
+    if arguments.threads:
+        torch.set_num_threads(arguments.threads)
+    device = named_device(arguments.device)
+    if device.type == "cpu" and processes()[1] > 1:
+        os.environ["ACCELERATE_USE_CPU"] = "true"  # else it takes the processes for those of GPUs
+    return device
+
+
+def named_device(name: str) -> Device:
+    """The device of an entry of config/devices.yaml.
+
+    Raises:
+        InputError: there is no such entry, or this machine is no such device.
+    """
+    entries = read_entries("devices", {}, ROOT, "config/devices.yaml")
+    if name not in entries:
+        raise InputError(f"--device {name}: config/devices.yaml has {', '.join(entries)}")
+    return resolve_device(name, entries[name])

@@ -1,0 +1,1 @@
+"""Tables from the files of all runs: win rates, costs, scores."""

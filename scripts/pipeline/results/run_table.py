@@ -1,0 +1,272 @@
+"""The run table: which files belong to which run and seed. Reads it and the files that it names, and checks both.
+
+    tag: str
+    split: eval
+    baseline: name of the baseline run
+    seeds: [1, 2, 3]
+    runs:
+      - dataset, model, run, method: str
+        hyperparameters: {name: number, text or boolean}
+        baselines: [chosen, <baseline>]
+        seeds:
+          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics: path}
+
+`scores`, `evaluation`, `cost` and `metrics` may be absent: a dataset without a reward model has no scores, the SFT
+model itself has no training. Paths are relative to the working directory. Comparisons stay within one (dataset, model).
+"""
+
+from collections import Counter
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pyarrow.parquet as pq
+
+from pipeline.columns import STATUSES
+from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml
+
+CHOSEN = "chosen"
+TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
+RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
+FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
+VERDICT_COLUMNS = [
+    *("prompt_id", "run", "seed", "baseline", "order", "preference", "status", "len_run", "len_baseline"),
+]
+SCORE_COLUMNS = ["score_run", "score_baseline", "judge", "judge_model", "request_key"]
+EVALUATION_COLUMNS = [
+    "prompt_id",
+    "chosen_logps",
+    "rejected_logps",
+    "ref_chosen_logps",
+    "ref_rejected_logps",
+    "response_logps",
+    "ref_response_logps",
+]
+COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
+
+
+@dataclass(frozen=True)
+class Run:
+    """One run: a method with its hyperparameters on one dataset and model, with the files of each of its seeds."""
+
+    dataset: str
+    model: str
+    run: str
+    method: str
+    hyperparameters: dict
+    baselines: list[str]
+    files: dict[int, dict[str, str]]
+    verdicts: dict[int, dict[str, str]]
+
+    @property
+    def group(self) -> tuple[str, str]:
+        """(dataset, model): runs are compared within it."""
+        return self.dataset, self.model
+
+    @property
+    def seeds(self) -> list[int]:
+        """The run's seeds in ascending order."""
+        return sorted(self.files)
+
+    def seeds_with(self, kind: str) -> list[int]:
+        """The seeds that have a file of this kind (one of `FILE_KEYS`)."""
+        return [seed for seed in self.seeds if kind in self.files[seed]]
+
+
+@dataclass(frozen=True)
+class RunTable:
+    """All runs of a config, in the order of its tasks."""
+
+    path: str
+    tag: str
+    split: str
+    baseline: str
+    seeds: list[int]
+    runs: list[Run]
+
+    @property
+    def hyperparameters(self) -> list[str]:
+        """Every hyperparameter that any run has, in order of first appearance."""
+        return list(dict.fromkeys(name for run in self.runs for name in run.hyperparameters))
+
+    @property
+    def groups(self) -> list[tuple[str, str]]:
+        """Every (dataset, model), in order of first appearance."""
+        return list(dict.fromkeys(run.group for run in self.runs))
+
+    def runs_of(self, group: tuple[str, str]) -> list[Run]:
+        """The runs of one (dataset, model)."""
+        return [run for run in self.runs if run.group == group]
+
+    def baseline_of(self, group: tuple[str, str]) -> Run | None:
+        """The baseline run of one (dataset, model), None where it has none."""
+        return next((run for run in self.runs_of(group) if run.run == self.baseline), None)
+
+    def paths(self, *kinds: str) -> list[str]:
+        """The files of these kinds (of `FILE_KEYS`, and verdicts), of all runs and seeds, for records."""
+        found = []
+        for run in self.runs:
+            for seed in run.seeds:
+                files = run.files[seed] | {"verdicts": list(run.verdicts[seed].values())}
+                found += [path for kind in kinds for path in np.atleast_1d(files.get(kind, [])).tolist()]
+        return found
+
+    @property
+    def summary(self) -> dict:
+        """What was run, without the files, for records."""
+        names = ("dataset", "model", "run", "method", "hyperparameters")
+        runs = [{name: getattr(run, name) for name in names} for run in self.runs]
+        return {"tag": self.tag, "split": self.split, "baseline": self.baseline, "seeds": self.seeds, "runs": runs}
+
+
+def read_run_table(path: str | Path) -> RunTable:
+    """Read and check a run table. The files that it names are not opened.
+
+    Raises:
+        InputError: a key is missing, unknown or of the wrong type, or a run stands in it twice.
+    """
+    content = read_yaml(path)
+    _check_keys(content, TABLE_KEYS, TABLE_KEYS, str(path))
+    _check_type(content["runs"], list, "a list of runs", f"{path}: runs")
+    _check_type(content["seeds"], list, "a list of whole numbers", f"{path}: seeds")
+    if not content["runs"]:
+        raise InputError(f"{path}: runs: there are none; at least one is needed")
+    runs = [_run(entry, f"{path}: runs[{i}]") for i, entry in enumerate(content["runs"])]
+    counts = Counter((*run.group, run.run) for run in runs)
+    for name, count in counts.items():
+        if count > 1:
+            raise InputError(f"{path}: runs: {'/'.join(name)} stands in it {count} times; once is right")
+    return RunTable(str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"], runs)
+
+
+def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
+    """The verdicts of one run and seed against one opponent.
+
+    Returns:
+        prompt_id, order, preference (NaN: not parsed), status, len_run and len_baseline (characters).
+
+    Raises:
+        InputError: the file holds other verdicts than these, a pair and order twice, or an impossible preference.
+    """
+    path = run.verdicts[seed][baseline]
+    frame = read_parquet(path, VERDICT_COLUMNS)
+    for column, expected in (("run", run.run), ("seed", seed), ("baseline", baseline)):
+        _check_rows(frame[column] == expected, frame, column, path, f"it must be {expected!r} in every row")
+    _check_rows(frame["status"].isin(STATUSES), frame, "status", path, f"it must be one of {', '.join(STATUSES)}")
+    frame["preference"] = pd.to_numeric(frame["preference"], errors="coerce")
+    parsed = frame["status"] == "parsed"
+    _check_rows(frame["preference"].between(0, 1) | ~parsed, frame, "preference", path, "a parsed one is 0 to 1")
+    _check_rows(frame["preference"].isna() | parsed, frame, "preference", path, "it must be null where not parsed")
+    _check_rows(~frame.duplicated(["prompt_id", "order"]), frame, "order", path, "each order of a prompt stands once")
+    return frame[["prompt_id", "order", "preference", "status", "len_run", "len_baseline"]]
+
+
+def read_verdict_details(run: Run, seed: int, baseline: str) -> pd.DataFrame:
+    """`read_verdicts` with SCORE_COLUMNS; one that the file does not have is empty."""
+    frame, path = read_verdicts(run, seed, baseline), run.verdicts[seed][baseline]
+    there = [column for column in SCORE_COLUMNS if column in pq.read_schema(path).names]
+    return frame.join(read_parquet(path, there)).reindex(columns=[*frame.columns, *SCORE_COLUMNS])
+
+
+def read_scores(run: Run, seed: int) -> pd.Series:
+    """Reward-model scores of the responses, indexed by prompt_id."""
+    return _read_measurements(run.files[seed]["scores"], ["prompt_id", "response_score"])["response_score"]
+
+
+def read_evaluation(run: Run, seed: int) -> pd.DataFrame:
+    """Summed log-probabilities (nats) of the evaluation pairs and responses, indexed by prompt_id.
+
+    A pair that is too long for the reference has NaN in all four columns of the pair.
+    """
+    return _read_measurements(run.files[seed]["evaluation"], EVALUATION_COLUMNS, EVALUATION_COLUMNS[1:5])
+
+
+def read_responses(run: Run, seed: int) -> pd.DataFrame:
+    """Prompts and responses (text), indexed by prompt_id."""
+    path = run.files[seed]["responses"]
+    return _by_prompt(read_parquet(path, ["prompt_id", "prompt", "response"]), path)
+
+
+def read_cost(run: Run, seed: int) -> dict:
+    """What one training took: seconds, rollout_seconds, steps, peak_memory_mib, device."""
+    path = run.files[seed]["cost"]
+    cost = read_json(path)
+    for key in COST_KEYS:
+        if key not in cost:
+            raise InputError(f"{path}: no key {key!r}; it must have {', '.join(COST_KEYS)}")
+        number = isinstance(cost[key], int | float) and not isinstance(cost[key], bool)
+        if key != "device" and not (number and np.isfinite(cost[key]) and cost[key] >= 0):
+            raise InputError(f"{path}: {key} must be a number of at least 0, not {cost[key]!r}")
+    return cost
+
+
+def read_metrics(run: Run, seed: int) -> pd.DataFrame:
+    """The learning curve of one training: step, metric, value; empty when nothing was logged."""
+    return read_parquet(run.files[seed]["metrics"], ["step", "metric", "value"], allow_empty=True)
+
+
+def _read_measurements(path: str, columns: list[str], together: list[str] | None = None) -> pd.DataFrame:
+    """Finite numbers by prompt; the columns `together` may also be missing, all of them in the same rows."""
+    frame = read_parquet(path, columns)
+    missing = frame[together].isna().all(axis=1).to_numpy() if together else False
+    for column in columns[1:]:
+        numbers = pd.to_numeric(frame[column], errors="coerce")
+        finite = np.isfinite(numbers.to_numpy(dtype=float)) | (missing if column in (together or ()) else False)
+        _check_rows(finite, frame, column, path, "it must be a finite number")
+        frame[column] = numbers.astype(float)
+    return _by_prompt(frame, path)
+
+
+def _by_prompt(frame: pd.DataFrame, path: str) -> pd.DataFrame:
+    _check_rows(~frame.duplicated("prompt_id"), frame, "prompt_id", path, "each prompt stands once")
+    return frame.set_index("prompt_id")
+
+
+def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str, path: str, rule: str) -> None:
+    wrong = np.flatnonzero(~np.asarray(valid, dtype=bool))
+    if wrong.size:
+        prompt, value = (frame[name].tolist()[wrong[0]] for name in ("prompt_id", column))
+        raise InputError(f"{path}: row {wrong[0]} (prompt {prompt}): {column} is {value!r}; {rule}")
+
+
+def _run(entry: dict, where: str) -> Run:
+    _check_keys(entry, RUN_KEYS, RUN_KEYS, where)
+    _check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
+    _check_type(entry["baselines"], list, "a list", f"{where}.baselines")
+    _check_type(entry["seeds"], dict, "a mapping of seeds to files", f"{where}.seeds")
+    for name, value in entry["hyperparameters"].items():
+        _check_type(value, (str, int, float, bool, type(None)), "one value", f"{where}.hyperparameters.{name}")
+    files, verdicts = {}, {}
+    for seed, paths in entry["seeds"].items():
+        place = f"{where}.seeds.{seed}"
+        _check_type(seed, int, "a whole number", f"{where}.seeds")
+        _check_keys(paths, ("responses", "verdicts"), (*FILE_KEYS, "verdicts"), place)
+        _check_keys(paths["verdicts"], entry["baselines"], entry["baselines"], f"{place}.verdicts")
+        files[seed] = {kind: paths[kind] for kind in FILE_KEYS if kind in paths}
+        verdicts[seed] = paths["verdicts"]
+    if not files:
+        raise InputError(f"{where}.seeds: there are none; at least one is needed")
+    names = {key: str(entry[key]) for key in ("dataset", "model", "run", "method")}
+    return Run(
+        **names,
+        hyperparameters=entry["hyperparameters"],
+        baselines=entry["baselines"],
+        files=files,
+        verdicts=verdicts,
+    )
+
+
+def _check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:
+    _check_type(content, dict, "a mapping", where)
+    for key in required:
+        if key not in content:
+            raise InputError(f"{where}: no key {key!r}; it must have {', '.join(required)}")
+    for key in content:
+        if key not in allowed:
+            raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(allowed)}")
+
+
+def _check_type(value: object, kind: type | tuple, expected: str, where: str) -> None:
+    if not isinstance(value, kind):
+        raise InputError(f"{where}: must be {expected}, not {value!r}")

@@ -1,0 +1,92 @@
+"""Scores of the runs' responses beside those of the dataset's pairs, on the same prompts and by the same scorer."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+
+from pipeline.jobs.io import InputError, read_parquet
+from pipeline.metrics import bootstrap
+from pipeline.results.run_table import Run, RunTable, read_scores
+
+ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
+COLUMNS = [
+    *("dataset", "model", "run", "seeds", "prompts"),
+    *(f"{name}{end}" for name in ESTIMATES for end in ("", "_low", "_high")),
+]
+
+
+def comparison_table(
+    table: RunTable, pairs: dict[str, Path], resamples: int = bootstrap.RESAMPLES, seed: int = 0
+) -> pd.DataFrame:
+    """One row per run that has scores, seeds aggregated, in the order of the run table.
+
+    response_score, chosen_score and rejected_score are means over (seed, prompt) cells; minus_chosen and minus_rejected
+    the mean of the response's score minus that of the pair's response, prompt by prompt; above_chosen the share of
+    responses that score higher than the chosen one, equal scores counting one half. Intervals are two-level bootstraps
+    (see `pipeline.metrics.bootstrap`).
+
+    Args:
+        pairs: per dataset the scored split of the runs' prompts: prompt_id, chosen_score, rejected_score; one pair per
+            prompt.
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+
+    Raises:
+        InputError: a dataset has no scored split, a prompt stands twice in it, or a run's prompt is not in it.
+    """
+    scored = {dataset: _read_pairs(path) for dataset, path in pairs.items()}
+    rows = []
+    for run in table.runs:
+        if not run.seeds_with("scores"):
+            continue
+        if run.dataset not in scored:
+            raise InputError(f"{table.path}: run {run.run!r} has scores, but no scored split of {run.dataset} is given")
+        rows.append(_row(run, scored[run.dataset], pairs[run.dataset], resamples, seed))
+    return pd.DataFrame(rows, columns=COLUMNS)
+
+
+def _read_pairs(path: Path) -> pd.DataFrame:
+    frame = read_parquet(path, ["prompt_id", "chosen_score", "rejected_score"])
+    repeated = np.flatnonzero(frame["prompt_id"].duplicated())
+    if repeated.size:
+        prompt = frame["prompt_id"].iloc[repeated[0]]
+        raise InputError(f"{path}: row {repeated[0]}: prompt_id {prompt!r} stands twice; one pair per prompt is needed")
+    return frame.set_index("prompt_id")
+
+
+def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -> dict:
+    seeds = run.seeds_with("scores")
+    scores = {number: read_scores(run, number) for number in seeds}
+    prompts = pd.Index(sorted({prompt for values in scores.values() for prompt in values.index}))
+    missing = prompts.difference(pairs.index)
+    if len(missing):
+        raise InputError(f"{path}: no prompt {missing[0]!r}, whose response {run.run} has a score of; score them anew")
+    response = bootstrap.cell_matrix(scores, seeds, prompts)
+    known = np.where(np.isfinite(response), 0.0, np.nan)
+    chosen, rejected = (pairs.loc[prompts, f"{name}_score"].to_numpy() + known for name in ("chosen", "rejected"))
+    above = (np.sign(response - chosen) + 1) / 2
+    cells = np.stack([response, chosen, rejected, response - chosen, response - rejected, above])
+    intervals = bootstrap.bootstrap_intervals(cells, resamples, seed)
+    row = {"dataset": run.dataset, "model": run.model, "run": run.run}
+    row |= {"seeds": " ".join(map(str, seeds)), "prompts": len(prompts)}
+    for name, values, (low, high) in zip(ESTIMATES, cells, intervals, strict=True):
+        for end, number in (("", bootstrap.cell_mean(values)), ("_low", low), ("_high", high)):
+            row[f"{name}{end}"] = bootstrap.rounded(number)
+    return row
+
+
+def read_comparison(path: str | Path) -> list[dict]:
+    """The rows of a comparison table as written; empty fields are NaN.
+
+    Raises:
+        InputError: the file is missing, is no CSV, or lacks a column.
+    """
+    try:
+        frame = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS[:4], str), keep_default_na=False, na_values=[""])
+    except (OSError, ValueError) as error:
+        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    for column in COLUMNS:
+        if column not in frame.columns:
+            raise InputError(f"{path}: no column {column!r}; it must have {', '.join(COLUMNS)}")
+    return frame.to_dict("records")

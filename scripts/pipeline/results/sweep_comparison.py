@@ -1,0 +1,52 @@
+"""What `pipeline.metrics.comparison` says of the runs of a run table: length control, tests over the sweep, ratings."""
+
+import pandas as pd
+
+from pipeline.metrics import bootstrap
+from pipeline.metrics.comparison import REFITS, compare, holm
+from pipeline.results.run_table import RunTable, read_verdicts
+
+KEYS = ["dataset", "model", "run", "baseline"]
+TESTS = ("p_value", "difference_p_value")
+COLUMNS = [
+    *("p_value", "p_value_holm", "difference_p_value", "difference_p_value_holm", "flipped"),
+    *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
+]
+
+
+def sweep_comparison(
+    table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
+) -> pd.DataFrame:
+    """`COLUMNS` of each (dataset, model, run, baseline), as `pipeline.metrics.comparison.compare` describes them.
+
+    Each (dataset, model) is compared on its own, with the table's baseline run as reference and rated 0. Holm's
+    correction is over the sweep: over all rows against the same opponent, of all datasets and models. What a run has no
+    verdicts for is NaN.
+
+    Args:
+        resamples: of the bootstrap.
+        seed: of the bootstrap.
+        refits: resamples of what needs a fit, at most `resamples`; with 0 it is left out.
+    """
+    frames = []
+    for group in table.groups:
+        verdicts = group_verdicts(table, group)
+        judged = set(verdicts["run"])
+        reference = table.baseline if table.baseline in judged else None
+        compared = compare(verdicts, None, reference, resamples, min(refits, resamples), seed)
+        frames.append(compared.assign(dataset=group[0], model=group[1]))
+    frame = pd.concat(frames, ignore_index=True)
+    for name in TESTS:
+        frame[f"{name}_holm"] = frame.groupby("baseline")[name].transform(holm)
+    return frame.reindex(columns=KEYS + COLUMNS).set_index(KEYS)
+
+
+def group_verdicts(table: RunTable, group: tuple[str, str]) -> pd.DataFrame:
+    """All verdicts on one (dataset, model): the columns of `read_verdicts`, with run, baseline and seed."""
+    parts = [
+        read_verdicts(run, seed, baseline).assign(run=run.run, baseline=baseline, seed=seed)
+        for run in table.runs_of(group)
+        for seed in run.seeds
+        for baseline in run.baselines
+    ]
+    return pd.concat(parts, ignore_index=True)

@@ -1,0 +1,1 @@
+"""Reward models: their checkpoints, their networks, and the scores that they give."""

@@ -1,0 +1,236 @@
+"""Reward models on disk: loading of the checkpoint formats by their config's architecture, writing of trained ones.
+
+A safe-rlhf score model (the format of the Beaver checkpoints) is a trunk under `model.`, a `score_head` and a
+`normalizer`; Eurus and UltraRM have a `regression_head` instead; anything else is a sequence classifier with one label.
+Any of them may be the base of a PEFT adapter. No code of a checkpoint is run, and no pickle is read, unless the reward
+model's entry asks for it by name.
+"""
+
+import importlib.util
+import re
+from pathlib import Path
+
+import torch
+from safetensors.torch import save_file
+from torch import nn
+from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
+
+from pipeline.jobs.io import InputError, atomic_folder
+from pipeline.models.quantization import four_bit
+from pipeline.rewards.files import base_entry, base_of_adapter, checkpoint_folder, read_weights, weight_files
+from pipeline.rewards.networks import (
+    HEADED,
+    CausalClassifier,
+    EncoderClassifier,
+    SafeRlhfScorer,
+    ScoreModel,
+    is_causal_classifier,
+)
+
+# Computed, or statistics that scoring does not use.
+UNUSED = r"normalizer\.count$|.*rotary_emb\.inv_freq$"
+
+
+def load_reward_network(
+    path: str, entry: dict, dtype: torch.dtype, device: str = "cpu", attention: str | None = None
+) -> nn.Module:
+    """The network of a reward model, in eval mode, on the device.
+
+    Args:
+        path: hub id or folder, of a checkpoint or of a PEFT adapter.
+        entry: the reward model's entry, for `revision`, `trust_remote_code`, `allow_pickle`, `load_in_4bit`, `backend`.
+        dtype: of the trunk.
+        attention: transformers' attn_implementation.
+
+    Raises:
+        InputError: the checkpoint is incomplete, is in pickles that the entry does not allow, or wants what is not
+            installed or not here.
+    """
+    folder = Path(checkpoint_folder(path, entry))
+    if entry.get("backend", "native") == "safe_rlhf":
+        return _load_safe_rlhf(folder, entry, dtype).to(device).eval()
+    quantization = _quantization(path, entry, dtype, device)
+    adapter = None
+    if (folder / "adapter_config.json").is_file():
+        adapter, folder = folder, Path(checkpoint_folder(base_of_adapter(folder), base_entry(folder, entry)))
+    from_adapter = set(_adapter_modules(adapter, entry)) if adapter else set()
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=entry.get("trust_remote_code", False))
+    if (config.architectures or [""])[0] in HEADED:
+        network = _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter)
+        network = _with_adapter(network, adapter, quantization) if adapter else network
+        network.head_to_float32()
+    else:
+        classifier = _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter)
+        classifier = _with_adapter(classifier, adapter, quantization) if adapter else classifier
+        network = CausalClassifier(classifier) if is_causal_classifier(classifier) else EncoderClassifier(classifier)
+    return (network if quantization else network.to(device)).eval()
+
+
+def _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter: set[str]) -> ScoreModel:
+    """A trunk with a head of its own; every weight must be there and of the right shape."""
+    trunk = None
+    if quantization:
+        trunk, info = AutoModel.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            quantization_config=quantization,
+            device_map={"": device},
+            output_loading_info=True,
+            use_safetensors=None if entry.get("allow_pickle") else True,
+        )
+        _refuse_missing(folder, {f"model.{name}" for name in info["missing_keys"]} - from_adapter)
+    model = ScoreModel(config, dtype, trunk, attention)
+    weights = read_weights(folder, entry)
+    own = model.state_dict()
+    unused = UNUSED + ("" if "normalizer.mean" in own else r"|normalizer\.")
+    if quantization:
+        unused += r"|model\."
+        own = {name: tensor for name, tensor in own.items() if not name.startswith("model.")}
+    weights = {name: tensor for name, tensor in weights.items() if not re.match(unused, name)}
+    for name in sorted(own.keys() | weights.keys()):
+        there, wanted = weights.get(name), own.get(name)
+        if there is None and name in from_adapter:
+            continue
+        if there is None or wanted is None or there.shape != wanted.shape:
+            found = "not there" if there is None else f"of shape {tuple(there.shape)}"
+            needed = "unknown to it" if wanted is None else f"needed with shape {tuple(wanted.shape)}"
+            raise InputError(f"{folder}: weight {name} is {found}, {needed}; it is no complete score model")
+    model.load_state_dict(weights, strict=False)
+    if quantization:  # the trunk is where it belongs, and peft asks for this
+        model.is_loaded_in_4bit = True
+        for name, module in model.named_children():
+            if name != "model":
+                module.to(device)
+    return model
+
+
+def _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter: set[str]) -> nn.Module:
+    """A one-label sequence classifier; a checkpoint without its head is refused rather than given a random one."""
+    weight_files(folder, "model", entry)
+    kwargs = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
+    kwargs |= {"attn_implementation": attention} if attention else {}
+    # A base model that an adapter made a classifier of does not say how many labels there are.
+    kwargs |= {"num_labels": 1} if from_adapter else {}
+    model, info = AutoModelForSequenceClassification.from_pretrained(
+        folder,
+        dtype=dtype,
+        trust_remote_code=entry.get("trust_remote_code", False),
+        use_safetensors=None if entry.get("allow_pickle") else True,
+        ignore_mismatched_sizes=True,
+        output_loading_info=True,
+        **kwargs,
+    )
+    for name, there, wanted in sorted(info["mismatched_keys"]):
+        if name not in from_adapter:
+            raise InputError(f"{folder}: weight {name} is of shape {tuple(there)}, needed with shape {tuple(wanted)}")
+    _refuse_missing(folder, set(info["missing_keys"]) - from_adapter)
+    if model.config.num_labels != 1:
+        _refuse_missing(folder, {f"one label (it has {model.config.num_labels})"})
+    return model
+
+
+def _refuse_missing(folder: Path, names: set[str]) -> None:
+    if names:
+        raise InputError(f"{folder}: it lacks {', '.join(sorted(names))}; it is no reward model of a known format")
+
+
+def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
+    """A score model as the package safe_rlhf loads it."""
+    if importlib.util.find_spec("safe_rlhf") is None:
+        raise InputError("backend safe_rlhf: the package safe_rlhf is not installed; leave backend out, or install it")
+    try:
+        from safe_rlhf.models import AutoModelForScore
+    except (ImportError, AttributeError) as error:  # it is written for older versions of transformers
+        raise InputError(
+            f"backend safe_rlhf: the package safe_rlhf that is installed cannot be loaded here ({error}); leave "
+            "backend out, or install one that goes with this version of transformers"
+        ) from error
+
+    weight_files(folder, "model", entry)
+    return SafeRlhfScorer(AutoModelForScore.from_pretrained(str(folder), torch_dtype=dtype))
+
+
+def _quantization(path: str, entry: dict, dtype: torch.dtype, device: str):
+    """The 4-bit configuration that an entry asks for: nf4, double quantisation; None where it asks for none."""
+    if not entry.get("load_in_4bit"):
+        return None
+    heads = ["score", "classifier", "pooler"]  # which stay as they are
+    return four_bit(f"{path}: load_in_4bit", dtype, device, llm_int8_skip_modules=heads)
+
+
+# adapters
+
+
+def _adapter_modules(folder: Path, entry: dict) -> list[str]:
+    """Names, in the base model, of whole weights that an adapter brings, such as a head's."""
+    names = [name.removeprefix("base_model.model.") for name in read_weights(folder, entry, "adapter_model")]
+    return [re.sub(r"\.modules_to_save(\.default)?", "", name) for name in names if ".lora_" not in name]
+
+
+def _with_adapter(model: nn.Module, folder: Path, quantization) -> nn.Module:
+    """The model with an adapter on it, merged where its weights can take that in (not in 4 bits)."""
+    from peft import PeftConfig, PeftModel
+
+    config = PeftConfig.from_pretrained(folder)
+    config.task_type = None  # a task's own wrapper would want a head of its own name
+    try:
+        adapted = PeftModel.from_pretrained(model, folder, config=config)
+    except (RuntimeError, ValueError) as error:
+        raise InputError(
+            f"{folder}: the adapter does not fit its base model ({' '.join(str(error).split())})"
+        ) from error
+    return adapted.get_base_model() if quantization else adapted.merge_and_unload()
+
+
+# writing
+
+
+def check_score_trunk(model_type: str) -> None:
+    """Raise an InputError where `save_score_model` cannot write a classifier on such a trunk."""
+    if model_type not in ("llama", "qwen2"):
+        raise InputError(f"a {model_type} reward model cannot be written as a Llama score model: llama or qwen2")
+
+
+def save_score_model(
+    classifier: nn.Module,
+    tokenizer: PreTrainedTokenizerBase,
+    folder: str | Path,
+    text_format: str | None = None,
+    state_dict: dict[str, torch.Tensor] | None = None,
+) -> None:
+    """Write a one-label sequence classifier as a safe-rlhf score model.
+
+    Llama trunks are written as they are. A Qwen2 trunk is a Llama with biases on query, key and value: it is written
+    as one, the bias that Llama has on the attention's output being zero.
+
+    Args:
+        classifier: LlamaForSequenceClassification or Qwen2ForSequenceClassification with num_labels=1.
+        text_format: that it was trained on; recorded in the config, where scoring finds it.
+        state_dict: the weights, where the classifier has a part of them only.
+
+    Raises:
+        InputError: another architecture.
+    """
+    from transformers import LlamaConfig
+
+    config = classifier.config
+    check_score_trunk(config.model_type)
+    whole = classifier.state_dict() if state_dict is None else state_dict
+    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
+    weights["score_head.weight"] = weights.pop("score.weight")
+    weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
+    fields = {key: value for key, value in config.to_dict().items() if key in LlamaConfig().to_dict()}
+    fields.pop("id2label", None), fields.pop("label2id", None), fields.pop("model_type", None)
+    if config.model_type == "qwen2":
+        fields |= {"attention_bias": True, "mlp_bias": False}
+        for layer in range(config.num_hidden_layers):
+            weights[f"model.layers.{layer}.self_attn.o_proj.bias"] = torch.zeros(config.hidden_size)
+    fields["architectures"] = ["LlamaForScore"]
+    score = {"score_dim": 1, "bias": False, "score_type": "reward", "do_normalize": False}
+    score |= {"normalizer_type": None, "mean": None, "var": None}
+    score |= {"text_format": text_format} if text_format else {}
+    with atomic_folder(folder) as temporary:
+        LlamaConfig(**fields, **score).save_pretrained(temporary)
+        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
+        tokenizer.save_pretrained(temporary)

@@ -1,0 +1,108 @@
+"""Every published dataset's entry, prepared from files in the hub's own schema and layout."""
+
+from pathlib import Path
+
+import datasets
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fixtures_data import (
+    hh_row,
+    ids,
+    pku_row,
+    prepare,
+    row,
+    summarize_row,
+    ultrafeedback_row,
+    webgpt_row,
+    write_jsonl,
+)
+
+from pipeline.config.settings import Settings
+from pipeline.jobs.io import read_yaml
+
+ROOT = Path(__file__).resolve().parents[3]
+HH_SAMPLE = ROOT.parent / "shared" / "hh-rlhf"
+PUBLISHED = {name: entry for name, entry in read_yaml(ROOT / "config/datasets.yaml").items() if name != "world"}
+ROWS = {
+    "pku": lambda i: pku_row(i % 2, 1 - i % 2, prompt=f"How do I pick lock {i}?"),
+    "ultrafeedback": lambda i: (
+        ultrafeedback_row(("a", 7.0), ("b", 8.5), ("c", 2.0), ("d", 3.0)) | {"instruction": f"Name fruit {i}."}
+    ),
+    "hh_rlhf": lambda i: hh_row("Hi.", "Hello!", f"Who are you, {i}?", chosen="A model.", rejected="Nobody."),
+    "summarize": lambda i: summarize_row(i % 2, {"post": f"I lost key {i}."}),
+    "webgpt": lambda i: webgpt_row((-1) ** i, -((-1) ** i), f"Why is sky {i} blue?"),
+}
+FORMATS = ("parquet", "shards", "jsonl", "jsonl.gz", "saved")
+
+
+def write(folder, form, splits):
+    """Splits of rows as files of that form."""
+    folder.mkdir()
+    if form == "saved":
+        saved = {name: datasets.Dataset.from_list(rows) for name, rows in splits.items()}
+        datasets.DatasetDict(saved).save_to_disk(folder)
+    for name, rows in splits.items():
+        if form in ("jsonl", "jsonl.gz"):
+            write_jsonl(folder / f"{name}.{form}", rows)
+        elif form == "parquet":
+            pq.write_table(pa.Table.from_pylist(rows), folder / f"{name}.parquet")
+        elif form == "shards":
+            (folder / "data").mkdir(exist_ok=True)
+            for shard in range(2):
+                path = folder / "data" / f"{name}-0000{shard}-of-00002.parquet"
+                pq.write_table(pa.Table.from_pylist(rows[shard::2]), path)
+
+
+@pytest.mark.parametrize("form", FORMATS)
+@pytest.mark.parametrize("name", PUBLISHED)
+def test_a_published_entry_is_prepared_from_local_files(tmp_path, name, form):
+    entry = PUBLISHED[name]
+    splits = {"train": [ROWS[entry["source"]](i) for i in range(60)]}
+    if "splits" in entry:
+        splits[entry["splits"]["eval"]] = [ROWS[entry["source"]](i) for i in range(55, 75)]
+    write(tmp_path / "source", form, splits)
+    config = {"tag": "t", "datasets": [name], "models": ["W1M"], "seeds": [1], "tasks": [{"method": "dpo"}]}
+    config |= {"judge": "reward", "reward_model": "deberta"}
+    definitions = {"datasets": {name: entry | {"path": str(tmp_path / "source"), "revision": "v1"}}}
+    spec = Settings.from_config(config | {"definitions": definitions}).data_spec(name)
+    prepared, card = prepare(spec)
+    if "splits" in entry:
+        expected = {"train": 52, "selection": 3, "eval": 20}
+        assert card["dropped"]["prompt_in_eval"] == 5
+    else:
+        held_out = round(60 * entry["eval_share"])
+        expected = {"train": 60 - held_out - round(0.05 * (60 - held_out)), "eval": held_out}
+        expected["selection"] = 60 - sum(expected.values())
+    assert card["splits"] == expected
+    names = [set(ids(table)) for table in prepared.values()]
+    assert len(set.union(*names)) == sum(map(len, names))
+    assert card["format"] == ("messages" if entry["source"] == "hh_rlhf" else "text")
+    assert len(card["samples"]) == 5
+
+
+def test_real_dialogues_are_prepared_and_their_near_duplicates_found(tmp_path):
+    if not HH_SAMPLE.is_dir():
+        pytest.skip(f"the hh-rlhf sample is not there ({HH_SAMPLE})")
+    spec = {"name": "hh", "source": "hh_rlhf", "path": str(HH_SAMPLE), "splits": {"train": "train"}, "seed": 42}
+    spec |= {"eval_share": 0.1, "selection_share": 0.05, "near_duplicates": 0.8}
+    splits, card = prepare(spec)
+    assert card["rows_in"] == 600 and card["rows_out"] + sum(card["dropped"].values()) == 600
+    assert card["rows_out"] > 500 and card["prompts"]["eval"] == card["splits"]["eval"] > 40
+    assert not set(ids(splits["train"])) & set(ids(splits["eval"]))
+    assert card["contamination"]["eval_prompts"] > 30
+    _, without = prepare(spec | {"near_duplicates": None})
+    assert without["dropped"]["near_duplicate"] == 0 <= card["dropped"]["near_duplicate"]
+
+
+def test_an_own_table_of_each_kind_is_prepared(tmp_path):
+    messages = [
+        {"prompt": [{"role": "user", "content": f"p{i}"}], "chosen": f"c{i}", "rejected": "r"} for i in range(40)
+    ]
+    for name, rows in (("text", [row(i) for i in range(40)]), ("messages", messages)):
+        for form in FORMATS:
+            write(tmp_path / f"{name}-{form}", form, {"train": rows})
+            spec = {"name": name, "source": "plain", "path": str(tmp_path / f"{name}-{form}"), "eval_share": 0.1}
+            assert (card := prepare(spec | {"splits": {"train": "train"}})[1])["rows_out"] == 40 and card[
+                "format"
+            ] == name

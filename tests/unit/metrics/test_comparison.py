@@ -1,0 +1,271 @@
+"""Statistics of any table of verdicts: against published figures, by hand, and at the edges."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from scipy.special import expit, logit
+
+import compute_winrate
+from pipeline.jobs.io import InputError
+from pipeline.metrics.comparison import compare, holm, two_sided_p_value
+from pipeline.metrics.leaderboard import rating_intervals, ratings
+from pipeline.metrics.length_control import fit_difficulty, length_controlled_rate
+
+ALPACA = Path(__file__).parents[4] / "shared" / "alpaca_eval"
+
+
+def verdicts(preferences: dict, baseline="base", order="none", lengths=(100, 100), seed=0) -> pd.DataFrame:
+    """{run: preferences by prompt} as a table."""
+    rows = [
+        (run, baseline, seed, f"p{i:04}", order, q, *lengths)
+        for run, values in preferences.items()
+        for i, q in enumerate(values)
+    ]
+    return pd.DataFrame(
+        rows, columns=["run", "baseline", "seed", "prompt_id", "order", "preference", "len_run", "len_baseline"]
+    )
+
+
+def one_row(table: pd.DataFrame, **kwargs) -> pd.Series:
+    [(_, row)] = compare(table, resamples=200, refits=20, **kwargs).iterrows()
+    return row
+
+
+@pytest.fixture(scope="module")
+def alpaca(tmp_path_factory):
+    """The command's table on real GPT-4 verdicts, by run; their published figures."""
+    if not ALPACA.exists():
+        pytest.skip("../shared/alpaca_eval is not there")
+    folder = tmp_path_factory.mktemp("alpaca")
+    raw = pd.read_parquet(ALPACA / "verdicts.parquet")
+    table = pd.DataFrame({"run": raw["model"], "baseline": "gpt4_turbo", "prompt_id": raw["i"].astype(str)})
+    table["preference"] = raw["preference"].where(raw["preference"] != 0, 1.5) - 1
+    table = table.assign(len_run=raw["len_2"], len_baseline=raw["len_1"])
+    table.to_parquet(folder / "verdicts.parquet")
+    difficulty = pd.read_parquet(ALPACA / "difficulty.parquet")
+    difficulty.assign(prompt_id=difficulty["i"].astype(str)).to_parquet(folder / "difficulty.parquet")
+    files = {name: str(folder / f"{name}.parquet") for name in ("verdicts", "difficulty")}
+    options = ["--verdicts", files["verdicts"], "--difficulty", files["difficulty"], "--refits", "25"]
+    compute_winrate.main([*options, "--resamples", "500", "--output", str(folder / "w.csv")])
+    return pd.read_csv(folder / "w.csv").set_index("run"), pd.read_csv(ALPACA / "published.csv", index_col=0)
+
+
+def test_published_win_rates_and_errors_are_met(alpaca):
+    table, published = alpaca
+    assert set(table.index) == set(published.index) and (table["n"] == 805).all()
+    for run, row in published.iterrows():
+        assert table.loc[run, "win_rate"] == pytest.approx(row["win_rate"], abs=1e-9)
+        assert table.loc[run, "se"] == pytest.approx(row["standard_error"], abs=1e-9)
+        interval = table.loc[run, ["win_rate_low", "win_rate_high"]]
+        # a percentile interval of a mean is about ±1.96 standard errors
+        assert interval.iloc[1] - interval.iloc[0] == pytest.approx(3.92 * row["standard_error"], rel=0.15)
+
+
+def test_published_length_controlled_rates_are_met_within_a_point(alpaca):
+    table, published = alpaca
+    for run, row in published.iterrows():
+        assert table.loc[run, "lc_win_rate"] == pytest.approx(row["length_controlled_winrate"], abs=1.0)
+        assert table.loc[run, "lc_win_rate_low"] < table.loc[run, "lc_win_rate"] < table.loc[run, "lc_win_rate_high"]
+
+
+def test_with_one_opponent_ratings_are_the_logits_of_win_rates(alpaca):
+    table, _ = alpaca
+    assert table["rating"].to_numpy() == pytest.approx(logit(table["win_rate"].to_numpy() / 100), abs=1e-4)
+
+
+# length control
+
+
+def test_length_control_takes_out_what_length_explains():
+    rng = np.random.default_rng(0)
+    longer = rng.normal(0, 300, 4000)
+    wins = (rng.random(4000) < expit(-0.5 - 2 * np.tanh(longer / longer.std(ddof=1)))).astype(float)
+    # won when short by construction: at equal length σ(−0.5) = 37.8%
+    assert length_controlled_rate(wins, longer + 0.0) == pytest.approx(37.8, abs=2)
+    shorter = longer < 0
+    assert length_controlled_rate(wins[shorter], longer[shorter]) < 100 * wins[shorter].mean() - 5
+
+
+def test_equal_lengths_leave_the_win_rate_as_it_is():
+    wins = np.array([1.0, 0.5, 0.0, 1.0] * 50)
+    assert length_controlled_rate(wins, np.zeros(200)) == pytest.approx(100 * wins.mean(), abs=0.3)
+
+
+def test_counts_are_repetitions():
+    rng = np.random.default_rng(1)
+    wins, longer, counts = rng.random(60), rng.normal(0, 50, 60), rng.integers(0, 4, 60)
+    features = np.repeat(np.arange(60), counts)
+    weighted = length_controlled_rate(wins, longer, counts=counts.astype(float))
+    spread = longer.std(ddof=1) / longer[features].std(ddof=1)  # the scale stays that of all rows
+    assert weighted == pytest.approx(length_controlled_rate(wins[features], longer[features] * spread), abs=1.0)
+
+
+def test_difficulty_is_found_from_several_runs():
+    rng = np.random.default_rng(2)
+    easy = rng.normal(0, 2, 200)
+    runs, prompts = np.repeat([f"run{i}" for i in range(8)], 200), np.tile(np.arange(200), 8)
+    wins = (rng.random(1600) < expit(np.tile(easy, 8) - 0.5)).astype(float)
+    found = fit_difficulty(wins, rng.normal(0, 100, 1600), runs, prompts)
+    assert np.corrcoef(found[:200], easy)[0, 1] > 0.8
+    assert fit_difficulty(wins[:200], np.zeros(200), runs[:200], prompts[:200]) is None
+
+
+# the leaderboard
+
+
+def games(*rows) -> pd.DataFrame:
+    """(run, baseline, wins, losses) as verdicts."""
+    return pd.concat(
+        [verdicts({run: [1.0] * wins + [0.0] * losses}, baseline) for run, baseline, wins, losses in rows],
+        ignore_index=True,
+    )
+
+
+def test_ratings_by_hand():
+    """a beats b 3:1, b beats c 3:1; a against c would be 9:1."""
+    found = ratings(games(("a", "b", 30, 10), ("b", "c", 30, 10)), anchor="c")
+    assert list(found.index) == ["a", "b", "c"]
+    assert found.to_list() == pytest.approx([np.log(9), np.log(3), 0], abs=1e-4)
+
+
+def test_a_player_without_a_loss_has_no_finite_rating():
+    found = ratings(games(("a", "b", 10, 0), ("c", "b", 0, 10), ("d", "e", 1, 1)), anchor="b")
+    assert found["a"] == np.inf and found["c"] == -np.inf and found["b"] == 0
+    assert found[["d", "e"]].isna().all()  # no game connects them to the anchor
+    with pytest.raises(ValueError, match="'x' plays no game"):
+        ratings(games(("a", "b", 1, 1)), anchor="x")
+
+
+def test_rating_intervals_are_seeded_and_hold_the_rating():
+    table = games(("a", "b", 60, 40), ("c", "b", 45, 55))
+    first, again, other = (rating_intervals(table, "b", 100, seed) for seed in (0, 0, 1))
+    assert first.equals(again) and not first.equals(other)
+    assert (first["rating_low"] <= first["rating"]).all() and (first["rating"] <= first["rating_high"]).all()
+    low, high = first.loc["a", ["rating_low", "rating_high"]]
+    # the standard error of the logit of 60 of 100 is 1/sqrt(100·0.6·0.4)
+    assert high - low == pytest.approx(3.92 * 0.204, rel=0.3)
+
+
+# tests and differences
+
+
+def test_holm_by_hand():
+    """Ordered p-values times 3, 2, 1, made monotone; a row without a test counts nothing."""
+    assert holm(pd.Series([0.01, np.nan, 0.04, 0.03])).tolist() == pytest.approx(
+        [0.03, np.nan, 0.06, 0.06], nan_ok=True
+    )
+    assert np.isnan(holm(pd.Series([np.nan]))).all()
+
+
+def test_p_values_are_two_sided_and_never_zero():
+    assert two_sided_p_value(np.array([1.0] * 99)) == 1 / 100
+    assert two_sided_p_value(np.array([-1.0, 1.0] * 10)) == pytest.approx(20 / 21)
+    assert two_sided_p_value(np.zeros(10)) == 1.0
+
+
+def test_differences_are_paired_by_prompt_and_not_by_position():
+    rng = np.random.default_rng(3)
+    hard = rng.random(300)
+    base, better = (hard > 0.5).astype(float), (hard > 0.45).astype(float)
+    table = verdicts({"dpo": base, "dpr": better})
+    shuffled = table.sample(frac=1, random_state=0, ignore_index=True)
+    row = compare(shuffled, reference="dpo", resamples=400, refits=5).set_index("run").loc["dpr"]
+    gains = better - base
+    assert row["difference"] == pytest.approx(100 * gains.mean())
+    paired = 3.92 * 100 * gains.std(ddof=1) / np.sqrt(300)
+    assert row["difference_high"] - row["difference_low"] == pytest.approx(paired, rel=0.2)
+    assert row["difference_p_value"] < 0.05 and row["difference_p_value_holm"] == row["difference_p_value"]
+
+
+def test_missing_prompts_are_left_out_of_the_pairing():
+    table = verdicts({"dpo": [1.0, 0.0, 0.0, 1.0]})
+    other = verdicts({"dpr": [0.0, 1.0, 1.0, 1.0]})
+    row = compare(pd.concat([table, other[2:]]), reference="dpo", resamples=50, refits=5).set_index("run").loc["dpr"]
+    assert row["prompts"] == 2 and row["difference"] == 50.0 and row["win_rate"] == 100.0
+
+
+# the edges
+
+
+def test_one_prompt_has_a_rate_and_no_interval():
+    row = one_row(verdicts({"a": [1.0]}))
+    assert row["win_rate"] == 100 and row["n"] == 1
+    for column in ("win_rate_low", "se", "p_value", "lc_win_rate_low", "rating_low"):
+        assert np.isnan(row[column]), column
+
+
+@pytest.mark.parametrize(("q", "rating"), [(0.5, 0.0), (1.0, np.inf), (0.0, -np.inf)])
+def test_all_alike(q, rating):
+    row = one_row(verdicts({"a": [q] * 30}))
+    for column in ("win_rate", "win_rate_low", "win_rate_high", "lc_win_rate", "lc_win_rate_low"):
+        assert row[column] == pytest.approx(100 * q, abs=1e-6), column
+    assert row["rating"] == pytest.approx(rating, abs=1e-6)
+    assert row["ties"] == (30 if q == 0.5 else 0)
+
+
+def test_both_orders_of_a_pair_are_one_observation():
+    first, second = (
+        verdicts({"a": [1.0, 1.0, 0.0, 1.0]}, order="ab"),
+        verdicts({"a": [1.0, 0.0, 0.0, np.nan]}, order="ba"),
+    )
+    row = one_row(pd.concat([first, second]))
+    assert (row["n"], row["unparsed"], row["prompts"], row["flipped"], row["ties"]) == (7, 1, 4, 1, 1)
+    assert row["win_rate"] == pytest.approx(100 * (1 + 0.5 + 0 + 1) / 4)
+
+
+def test_seeds_are_a_level_of_their_own():
+    table = pd.concat([verdicts({"a": [q] * 20}, seed=seed) for seed, q in ((1, 0.2), (2, 0.8))])
+    row = one_row(table)
+    assert row["seeds"] == "1 2" and row["win_rate"] == pytest.approx(50)
+    assert row["seed_sd"] == pytest.approx(100 * 0.6 / np.sqrt(2))
+    assert row["win_rate_high"] - row["win_rate_low"] > 50  # prompts alone would give none
+
+
+def test_length_control_and_ratings_vary_with_the_seeds_too():
+    rng = np.random.default_rng(4)
+    shares = {1: 0.25, 2: 0.5, 3: 0.75}
+    alike = pd.concat([verdicts({"a": (rng.random(200) < 0.5) * 1.0}, seed=seed) for seed in shares])
+    apart = pd.concat([verdicts({"a": (rng.random(200) < q) * 1.0}, seed=seed) for seed, q in shares.items()])
+    for column in ("lc_win_rate", "rating"):
+        widths = [row[f"{column}_high"] - row[f"{column}_low"] for row in map(one_row, (alike, apart))]
+        assert widths[1] > 2 * widths[0], column
+
+
+def test_a_seed_that_a_run_lacks_leaves_its_rating_and_interval():
+    table = pd.concat([verdicts({"a": [1.0, 0.0, 1.0] * 5}, seed=seed) for seed in (1, 2, 3)])
+    table = pd.concat([table, verdicts({"b": [1.0, 0.0] * 5}, seed=3)])
+    found = compare(table, resamples=20, refits=30).set_index("run").loc["b"]
+    assert found["rating"] == pytest.approx(0, abs=1e-6) and found["rating_low"] <= 0 <= found["rating_high"]
+
+
+def test_what_needs_a_fit_can_be_left_out():
+    table = verdicts({"a": [1.0, 0.0, 1.0]})
+    assert set(compare(table, resamples=20, refits=5)) - set(compare(table, resamples=20, refits=0)) == {
+        *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high"),
+        *("rating", "rating_low", "rating_high"),
+    }
+
+
+def test_runs_without_a_parsed_verdict_stand_in_the_table():
+    table = pd.concat([verdicts({"a": [1.0, 0.0]}), verdicts({"b": [np.nan, np.nan]})])
+    row = compare(table, resamples=20, refits=5).set_index("run").loc["b"]
+    assert (row["n"], row["unparsed"]) == (0, 2) and np.isnan(row["win_rate"])
+
+
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        (lambda t: t.drop(columns="len_run"), "no column 'len_run'"),
+        (lambda t: t.assign(preference=1.5), "row 0: preference is 1.5; it must be 0 to 1"),
+        (lambda t: pd.concat([t, t]), "row 2: this run, baseline, seed, prompt and order stand there before"),
+    ],
+)
+def test_what_is_refused(change, message):
+    with pytest.raises(InputError, match=message):
+        compare(change(verdicts({"a": [1.0, 0.0]})))
+    with pytest.raises(InputError, match="no verdicts on run 'x'; runs are a"):
+        compare(verdicts({"a": [1.0, 0.0]}), reference="x")
+    with pytest.raises(InputError, match="difficulty: prompt p0001 has none"):
+        compare(verdicts({"a": [1.0, 0.0]}), difficulty=pd.Series({"p0000": 1.0}))

@@ -1,0 +1,433 @@
+"""The report: the answer in words, text shown inert, one file without requests, same bytes twice."""
+
+import contextlib
+import dataclasses
+import json
+import re
+import shutil
+import sqlite3
+from html.parser import HTMLParser
+from pathlib import Path
+from types import SimpleNamespace
+
+import jinja2
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures_data import plain, prepare_rows, row, write_jsonl
+from fixtures_report import CARD, EVIL, build_report, render
+from fixtures_results import DPO, DPR, build_results
+
+from pipeline.config.settings import Settings
+from pipeline.config.summary import summary
+from pipeline.data import preparation
+from pipeline.figures.calibration import FIGURES as CALIBRATION_FIGURES
+from pipeline.figures.winrates import FIGURES
+from pipeline.jobs.io import InputError, write_json, write_parquet
+from pipeline.metrics.judge_quality import judge_quality
+from pipeline.report.calibration import read_calibration
+from pipeline.report.cards import card_view
+from pipeline.report.charts import page_script
+from pipeline.report.embedding import Chunks, json_element
+from pipeline.report.findings import caveats, group_findings
+from pipeline.report.judgements import read_judgements
+from pipeline.report.leaderboard import leaderboard
+from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.responses import plain_text, response_text
+from pipeline.report.results_table import results_section
+from pipeline.report.selection import Selection, selection_of
+from pipeline.results.run_table import read_run_table
+from pipeline.results.score_comparison import read_comparison
+from pipeline.results.tables import cost_table, read_table, winrate_table
+
+CAPTIONS = sorted((Path(__file__).resolve().parents[3] / "rules" / "captions").glob("*.rst"))
+
+
+class Page(HTMLParser):
+    """Tags, their attributes and the text of a page."""
+
+    def __init__(self, content):
+        super().__init__()
+        self.tags, self.text, self.open = [], [], []
+        self.feed(content)
+
+    def handle_starttag(self, tag, attributes):
+        self.tags.append((tag, dict(attributes)))
+
+    def handle_data(self, data):
+        self.text.append(data)
+
+
+def embedded(content, name):
+    """What a page carries for its scripts."""
+    return json.loads(re.search(rf'<script type="application/json" id="{name}">(.*?)</script>', content)[1])
+
+
+def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path):
+    assert 'id="judges"' not in (built / "report.html").read_text()
+    shutil.copytree(built, tmp_path / "copy")
+    place = tmp_path / "copy"
+    verdicts = {
+        **{"prompt_id": ["a", "a", "b", "b"], "run": "chosen", "seed": 0, "baseline": "rejected"},
+        **{"order": ["ab", "ba"] * 2, "preference": [1.0, 1.0, 1.0, 0.0], "score_run": 1.0, "score_baseline": 0.0},
+        **{"len_run": [5, 5, 1, 1], "len_baseline": 3, "judge": EVIL, "judge_model": "m", "request_key": ""},
+    }
+    measured = judge_quality(pd.DataFrame(verdicts).assign(status="parsed"), resamples=50)
+    names = {"dataset": "world", "split": "eval", "judge": EVIL, "kind": "openai", "model": "m"}
+    write_json(names | measured, place / "judge.json")
+    section = render(place, extra=("--judges", str(place / "judge.json"))).read_text().split('id="judges"')[1]
+    section = section.split("</section>")[0]
+    assert "&lt;script&gt;" in section and "<script" not in section
+    # agreement of the two pairs, kappa, the flip on swap
+    assert re.findall(r'<td class="n">([\d.]+)<small>', section)[:3] == ["75.0", "0.50", "50.0"]
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The folder of a finished report."""
+    return build_report(tmp_path_factory.mktemp("built"), prompts=30).parent
+
+
+def test_the_page_holds_everything_and_asks_for_nothing(built):
+    content = (built / "report.html").read_text()
+    page = Page(content)
+    text = " ".join(" ".join(page.text).split())
+    assert f"{DPR} beats {DPO}: it wins" in text and "DPR beats DPO: it wins" in text
+    assert "equal responses" in text and "and 10 more" in text
+    specifications = embedded(content, "chart-specifications")
+    places = [attributes["id"] for tag, attributes in page.tags if attributes.get("class") == "chart"]
+    assert sorted(places) == sorted(specifications)
+    names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in places}
+    splits = {f"calibration-world-rm-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
+    assert names == {*FIGURES} | splits
+    tags = [tag for tag, _ in page.tags]
+    assert not {"iframe", "img", "object", "form"} & set(tags)
+    for tag, attributes in page.tags:
+        for key in ("href", "xlink:href", "src"):
+            assert attributes.get(key, "#").startswith("#") or (tag == "link" and attributes[key] == "data:,")
+    ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
+    assert len(ids) == len(set(ids))
+    assert set(re.findall(r'<a href="#([^"]+)"', content)) <= set(ids)
+    assert "prefers-color-scheme: dark" in content and "@media print" in content
+    index = embedded(content, "responses-index")
+    assert index["groups"][0]["prompts"] == 30 and len(index["groups"][0]["columns"]) == 2 + 3 * 3
+
+
+def test_only_the_scripts_of_the_page_itself_may_run(built):
+    content = (built / "report.html").read_text()
+    policy = re.search(r'Content-Security-Policy" content="([^"]+)"', content)[1].replace("&#39;", "'")
+    assert policy.startswith("default-src 'none'; script-src 'sha256-") and "connect" not in policy
+    assert "unsafe-eval" not in policy and "unsafe-inline" not in policy.split("style-src")[0]
+    assert not re.search(r"^(import|export) ", page_script(), re.MULTILINE)
+    assert "BSD 3-Clause" in content and "ISC License" in content
+
+
+def test_the_page_has_a_section_per_scored_split(built):
+    content = (built / "report.html").read_text()
+    section = content.split('id="rewards"')[1].split('<section id="training">')[0]
+    text = " ".join(" ".join(Page(section).text).split())
+    for split in ("train", "eval"):
+        assert f"world, rm, split {split}" in text
+        measured = json.loads((built / f"{split}.json").read_text())
+        accuracy, brier = measured["accuracy"], measured["brier"]
+        assert f"{100 * accuracy['value']:.1f} {100 * accuracy['low']:.1f} to {100 * accuracy['high']:.1f}" in text
+        assert f"{brier['value']:.3f}" in text and f"{measured['ece']:.3f}" in text
+        for name in CALIBRATION_FIGURES:
+            assert f'id="figure-calibration-world-rm-{split}-{name}"' in section
+    scores = read_comparison(built / "scores.csv")
+    assert [score["run"] for score in scores] == ["sft", DPO, DPR]
+    for score in scores:
+        cells = [score[name] for name in ("response_score", "chosen_score", "rejected_score")]
+        assert re.search(rf"{re.escape(score['run'])} 30 " + ".* ".join(number(cell, 2) for cell in cells), text)
+
+
+def test_without_scored_splits_the_page_says_nothing_of_them(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    content = render(tmp_path, "plain.html", rewards=()).read_text()
+    assert "Calibration on the dataset" not in content and 'id="cost"' in content
+    columns = embedded(content, "responses-index")["groups"][0]["columns"]
+    assert "rejected" not in [column["run"] for column in columns]
+
+
+def test_the_page_has_all_of_a_data_card(built, tmp_path):
+    rows = [
+        {"prompt": f"Is {number} or {number + 1} the larger?", "chosen": f"{number + 1}.", "rejected": "Both."}
+        for number in range(60)
+    ]
+    rows += [rows[0], {"prompt": "Why?", "chosen": "So.", "rejected": "So."}]
+    _, card = prepare_rows(tmp_path, rows, near_duplicates=0.8, limit=50)
+    assert card["dropped"]["duplicate"] == card["dropped"]["equal_responses"] == 1 and len(card["samples"]) == 5
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    write_json(card, tmp_path / "card.json")
+    section = render(tmp_path).read_text().split('<section id="data">')[1].split("</section>")[0]
+    text = " ".join(" ".join(Page(section).text).split())
+    assert f"rows_in {card['rows_in']} rows_out {card['rows_out']}" in text
+    for reason, count in card["dropped"].items():
+        assert f" {reason} {count} " in text
+    overlap = card["contamination"]
+    shown = [f"{name} {overlap[name]}" for name in ("words", "eval_prompts", "shared", "share")]
+    assert f"contamination {' '.join(shown)}" in text and "near_duplicates threshold 0.8" in text
+    for sample in card["samples"]:
+        assert f"{sample['prompt']} {sample['chosen']} {sample['rejected']}" in text
+    for title in ("Characters of a response", "Margin of a pair"):
+        assert title in text
+    for histogram, series in (("response_characters", ("chosen", "rejected")), ("margin", ("pairs",))):
+        for name in series:
+            assert sum(card["histograms"][histogram][name]) == card["rows_out"]
+    assert section.count('class="histogram"') == 2
+
+
+def test_a_faulty_calibration_is_named(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    measured = json.loads((tmp_path / "eval.json").read_text())
+    write_json({key: value for key, value in measured.items() if key != "ece"}, tmp_path / "eval.json")
+    with pytest.raises(InputError, match=r"eval\.json: no key 'ece'"):
+        read_calibration(tmp_path / "eval.json")
+
+
+def test_the_report_has_the_same_bytes_twice(built):
+    assert (built / "report.html").read_bytes() == render(built, "again.html").read_bytes()
+
+
+def test_text_of_models_and_cards_is_inert(tmp_path):
+    card = CARD | {"dataset": EVIL, EVIL: EVIL}
+    path = build_report(tmp_path, card, prompts=3, text=lambda run, i: EVIL if i else "x" * 100_000)
+    content = path.read_text()
+    page = Page(content)
+    assert not {"img", "b"} & {tag for tag, _ in page.tags}
+    kinds = [attributes.get("type") for tag, attributes in page.tags if tag == "script"]
+    assert kinds.count("text/javascript") == kinds.count("module") == 1
+    assert set(kinds) == {"text/javascript", "module", "application/json", "application/gzip"}
+    assert "&lt;script&gt;alert(1)&lt;/script&gt;" in content and "&lt;b&gt;hello&lt;/b&gt;" in content
+    assert "\x00" not in content and "\ufffd" in content and "😀" in content
+    assert len(content) < 1_500_000, "a hundred kilobytes of one letter take next to no room"
+
+
+def test_json_and_chunks_hold_no_markup():
+    assert "<" not in json_element("x", {"a": "</script><b>"})[len('<script type="application/json" id="x">') : -9]
+    assert embedded(str(json_element("x", {"a": "</script>\u2028"})), "x") == {"a": "</script>\u2028"}
+    chunks = Chunks()
+    assert [chunks.add("</script>"), chunks.add_texts(["a", None, "b\x1ec"])] == [0, 1]
+    assert re.fullmatch("[A-Za-z0-9+/=]+", "".join(chunks.contents))
+    with pytest.raises(ValueError, match="Out of range float"):
+        chunks.add_json([float("nan")])
+
+
+def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(tmp_path):
+    path = write_jsonl(tmp_path / "rows.jsonl", [row(number) | {"chosen": "x" * (number + 1)} for number in range(100)])
+    card = preparation.prepare(plain(path), tmp_path / "data")
+    view = card_view(card)
+    assert view.name == "mine" and view.rest == {key: value for key, value in card.items() if key != "histograms"}
+    lengths, margin = view.histograms
+    assert (lengths.title, lengths.series, margin.note) == (
+        "Characters of a response",
+        ["chosen", "rejected"],
+        "characters, chosen minus rejected",
+    )
+    assert [sum(bin[1][i][0] for bin in lengths.bins) for i in (0, 1)] == [100, 100]
+    assert max(share for _, counts in lengths.bins for _, share in counts) == 100
+    assert lengths.bins[0][0].startswith("below ") and lengths.bins[-1][0].startswith("from ")
+    content = build_report(tmp_path, card, prompts=3).read_text()
+    page = Page(content)
+    bars = [attributes for tag, attributes in page.tags if attributes.get("class") == "bar"]
+    assert len(bars) == 2 * len(lengths.bins) + len(margin.bins) and "Margin of a pair" in page.text
+
+
+@pytest.mark.parametrize(
+    "histograms", [None, [], {}, {"x": 1}, {"x": {"edges": [1, 2], "y": [1, 2]}}, {"x": {"edges": [], "y": []}}]
+)
+def test_a_card_of_another_make_is_shown_as_it_is(histograms):
+    card = {"rows": 1, "histograms": histograms}
+    assert (card_view(card).rest, card_view(card).histograms) == (card, [])
+
+
+def rows(tmp_path, shifts, seeds=(1, 2, 3), prompts=10):
+    table = read_run_table(build_results(tmp_path, seeds=seeds, prompts=prompts))
+    frame = winrate_table(table, resamples=50)
+    for (run, baseline), values in shifts.items():
+        chosen = (frame["run"] == run) & (frame["baseline"] == baseline)
+        frame.loc[chosen, list(values)] = list(values.values())
+    return table, frame
+
+
+def rate(middle, width, column="win_rate"):
+    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width}
+
+
+@pytest.mark.parametrize(
+    ("direct", "difference", "verdict", "words"),
+    [
+        (rate(60, 5), rate(12, 3, "difference"), "better", "12.0 percentage points above that of dpo-beta0.1"),
+        (rate(52, 5), rate(1, 3, "difference"), "no clear difference", "No clear difference between dpr"),
+        (rate(40, 5), rate(-9, 3, "difference"), "worse", "loses to dpo-beta0.1: it wins 40.0% (95% interval 35.0%"),
+        (rate(60, 5), rate(-9, 3, "difference"), "better", "contradict each other"),
+        (rate(55, 5), rate(-1, 3, "difference"), "no clear difference", "−1.0 percentage points"),
+    ],
+)
+def test_the_answer_follows_the_interval(tmp_path, direct, difference, verdict, words):
+    table, frame = rows(tmp_path, {(DPR, DPO): direct, (DPR, "chosen"): difference})
+    answer = group_findings(table, frame, ("world", "W1M"))
+    finding = answer.runs[-1]
+    assert finding.run == DPR and finding.verdict == verdict and words in finding.text
+    assert answer.headline == finding.text
+    assert [found.run for found in answer.runs] == ["sft", DPO, DPR]
+
+
+def test_without_direct_verdicts_the_difference_decides(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, "chosen"): rate(12, 3, "difference")})
+    frame = frame[(frame["run"] != DPR) | (frame["baseline"] == "chosen")]
+    finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
+    assert finding.verdict == "better" and f"the win rate of {DPR} is" in finding.text
+
+
+def test_a_difference_that_the_correction_takes_away_is_not_clear(tmp_path):
+    shifts = {(DPR, DPO): rate(55, 4) | {"p_value_holm": 0.06}, (DPR, "chosen"): rate(2, 3, "difference")}
+    answer = group_findings(*rows(tmp_path, shifts), ("world", "W1M"))
+    assert answer.runs[-1].verdict == "no clear difference" and "p = 0.06 after Holm" in answer.runs[-1].text
+    assert answer.lead == "No method clearly beats DPO."
+
+
+def test_the_lead_names_the_winner_only_where_a_method_has_one_run(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
+    assert group_findings(table, frame, ("world", "W1M")).lead == "DPR beats DPO: it wins 60% of direct comparisons."
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    more = frame[frame["run"] == DPR].assign(run=twin)
+    worse = more.assign(win_rate=58.0, win_rate_low=55.0)
+    both = pd.concat([frame, worse], ignore_index=True)
+    assert group_findings(table, both, ("world", "W1M")).lead == "2 of 2 runs beat DPO."
+    chosen = Selection({("world", "W1M", twin), ("world", "W1M", DPO)}, "")
+    lead = group_findings(table, both, ("world", "W1M"), chosen).lead
+    assert lead == "DPR beats DPO: it wins 58% of direct comparisons."
+
+
+def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, "chosen"): {"win_rate": 90.0}})
+    assert selection_of(table, frame, frame) == selection_of(table, frame, None)
+    assert selection_of(table, frame, frame).best is None and "no sweep" in selection_of(table, frame, frame).note
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    missing = selection_of(table, frame, None)
+    assert missing.best is None and "no results of the selection split" in missing.note
+    other = pd.concat([frame.assign(win_rate=40.0), frame[frame["run"] == DPR].assign(run=twin, win_rate=50.0)])
+    chosen = selection_of(table, frame, other)
+    assert chosen.best == {("world", "W1M", run) for run in ("sft", DPO, twin)}
+    here = selection_of(dataclasses.replace(table, split="selection"), other, None)
+    assert here.best == chosen.best and "flatter" in here.note
+    table.runs.pop()
+    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
+    best = {line["run"] for line in content["rows"] if line["best"]}
+    assert DPR not in best and {"sft", DPO} <= best and content["selected"]
+
+
+def test_replies_of_judges_are_read_from_their_stores(tmp_path):
+    assert read_judgements(tmp_path / "none") == {}
+    with contextlib.closing(sqlite3.connect(tmp_path / "pp.sqlite")) as store:
+        store.execute("create table replies (key, attempt, content, refusal, body)")
+        replies = [("a", 1, "first", None, "{}"), ("a", 2, "second", None, "{}"), ("b", 1, None, "I will not", "{}")]
+        store.executemany("insert into replies values (?, ?, ?, ?, ?)", [*replies, ("c", 1, None, None, "{x")])
+        store.commit()
+    expected = {"a": "second", "b": "I will not", "c": "{x"}
+    assert read_judgements(tmp_path) == read_judgements(tmp_path / "pp.sqlite") == expected
+    (tmp_path / "um.sqlite").write_text("no store")
+    with pytest.raises(InputError, match=r"um\.sqlite: not a store of a judge's replies"):
+        read_judgements(tmp_path)
+
+
+def test_the_leaderboard_is_sorted_by_rating(tmp_path):
+    table, frame = rows(tmp_path, {}, prompts=30)
+    board = leaderboard(table, frame, ("world", "W1M"))
+    assert [line["run"] for line in board] == [DPR, DPO, "sft"]
+    assert np.isnan(board[1]["direct"]) and board[0]["direct"] > 50
+
+
+def test_the_table_of_results_has_a_row_per_run_opponent_and_seed(built):
+    content = embedded((built / "report.html").read_text(), "results-table")
+    frame = read_table(built / "winrate.csv")
+    runs = [line for line in content["rows"] if not line["seeded"]]
+    seeds = [line for line in content["rows"] if line["seeded"]]
+    assert len(runs) == len(frame) == 5 and len(seeds) == 15 and not content["selected"]
+    for line, (_, expected) in zip(runs, frame.iterrows(), strict=True):
+        assert (line["run"], line["against"], line["seed"]) == (expected["run"], expected["baseline"], "1 2 3")
+        assert line["win_rate"] == expected["win_rate"] and line["tag"] == "test"
+        of_run = [one for one in seeds if (one["run"], one["against"]) == (line["run"], line["against"])]
+        assert np.mean([one["win_rate"] for one in of_run]) == pytest.approx(line["win_rate"], rel=1e-5)
+    assert "training_seconds" in runs[-1] and content["hyper"] == []
+
+
+def test_a_missing_interval_is_no_clear_difference(tmp_path):
+    table, frame = rows(tmp_path, {}, seeds=(1,), prompts=1)
+    finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
+    assert finding.verdict == "no clear difference" and "too few prompts for an interval" in finding.text
+
+
+def test_caveats_name_few_seeds_and_unparsed_verdicts(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
+    notes = " ".join(caveats(table, frame))
+    assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
+    assert caveats(*rows(tmp_path / "five", {}, seeds=(1, 2, 3, 4, 5))) == []
+
+
+def test_numbers_for_readers():
+    assert number(1.25, 1) == "1.2" and number(-3.14159, 2) == "−3.14" and number(2, 1, True) == "+2.0"
+    assert number(-0.01, 1) == "0.0" and number(np.nan) == "–" and number("") == "–"
+    assert interval({"x_low": -1.0, "x_high": 2.0}, "x") == "−1.0 to 2.0"
+    assert (p_value(0.0005), p_value(0.034), p_value(0.2), p_value(np.nan)) == ("0.0005", "0.034", "0.20", "–")
+    assert number(float("inf")) == "∞" and number(float("-inf"), sign=True) == "−∞"
+    assert interval({"x_low": np.nan, "x_high": np.nan}, "x") == ""
+
+
+def test_dialogues_are_shown_with_their_roles():
+    messages = np.array([{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Yes?"}], dtype=object)
+    assert plain_text(messages) == "user: Hi\n\nassistant: Yes?"
+    assert plain_text(None) == "" and plain_text(float("nan")) == ""
+    assert response_text(messages[1:]) == "Yes?" and response_text(messages).startswith("user: Hi")
+
+
+def test_faults_are_named(built, tmp_path):
+    shutil.copytree(built, tmp_path, dirs_exist_ok=True)
+    (tmp_path / "card.json").write_text("[1]")
+    with pytest.raises(InputError, match="a data card must be a JSON object, not list"):
+        render(tmp_path, "other.html")
+    write_json(CARD | {"samples": []}, tmp_path / "card.json")
+    with pytest.raises(InputError, match=r"--pairs scored\.parquet: it must be dataset=file"):
+        render(tmp_path, "other.html", extra=["--pairs", "scored.parquet"])
+    write_parquet(pd.DataFrame({"request_key": ["a"], "reply": [1]}), tmp_path / "replies.parquet")
+    with pytest.raises(InputError, match=r"replies.parquet: row 0: reply is 1; it must be text"):
+        read_judgements(tmp_path / "replies.parquet")
+    assert not (tmp_path / "other.html").exists()
+    assert not read_table(tmp_path / "cost.csv").empty
+
+
+@pytest.mark.parametrize("path", CAPTIONS, ids=lambda path: path.stem)
+def test_captions_say_what_was_run(path):
+    docutils = pytest.importorskip("docutils.core", reason="Snakemake brings docutils")
+    tasks = [{"method": "dpo", "beta": [0.1]}, {"method": "dpr", "g": [0.3], "gamma": [0.0, 0.3]}]
+    written = {"tag": "my_world", "datasets": ["world"], "models": ["W1M"], "seeds": [1, 2], "tasks": tasks}
+    config = {"summary": summary(Settings.from_config(written))}
+    template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(path.read_text())
+    text = template.render(snakemake=SimpleNamespace(config=config))
+    body = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]
+    words = " ".join(body.split())
+    assert "<strong>my_world</strong>: dataset world; model W1M; runs dpo-beta0.1, dpr-" in words
+    assert "-g0.3-gamma0.3; seeds 1, 2. Judged on the eval split by gold; baseline run dpo-beta0.1." in words
+
+
+def test_a_large_sweep_is_counted():
+    tasks = [{"method": "dpo", "beta": [i / 100 for i in range(1, 31)]}, {"method": "ddp", "r": [0.3]}]
+    written = {"tag": "t", "datasets": ["world", "U10"], "models": ["W1M"], "seeds": [1], "tasks": tasks}
+    text = summary(Settings.from_config(written | {"baseline": "dpo-beta0.01"}))
+    assert "runs 30 of dpo, 1 of ddp; seed 1. Judged on the eval split by gold (world), U (U10); baseline" in text
+
+
+def test_each_figure_and_table_has_a_caption():
+    assert {path.stem for path in CAPTIONS} >= {
+        *FIGURES,
+        *CALIBRATION_FIGURES,
+        "winrate_table",
+        "cost_table",
+        "score_comparison",
+        "judge_quality",
+        "calibration",
+        "data_card",
+    }
