@@ -1,0 +1,1 @@
+"""What generates responses. A folder each, `description.py` and `generate.py`."""

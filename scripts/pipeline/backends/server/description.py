@@ -1,0 +1,3 @@
+"""What server is called."""
+
+ORDER = 2

@@ -1,0 +1,3 @@
+"""What transformers is called."""
+
+ORDER = 1

@@ -1,0 +1,3 @@
+"""What vllm is called."""
+
+ORDER = 3

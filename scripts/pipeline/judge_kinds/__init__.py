@@ -1,0 +1,1 @@
+"""Kinds of judges. A folder each, `description.py` and `judge.py`."""

@@ -1,0 +1,1 @@
+"""The embedded world's own scores as a judge."""

@@ -1,0 +1,3 @@
+"""What gold is called."""
+
+ORDER = 1

@@ -1,0 +1,3 @@
+"""What openai is called."""
+
+ORDER = 3

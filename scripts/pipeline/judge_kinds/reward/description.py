@@ -1,0 +1,3 @@
+"""What reward is called."""
+
+ORDER = 2

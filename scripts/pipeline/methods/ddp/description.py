@@ -1,0 +1,3 @@
+"""What ddp is called."""
+
+ORDER = 3

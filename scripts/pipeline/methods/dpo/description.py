@@ -1,0 +1,3 @@
+"""What dpo is called."""
+
+ORDER = 2

@@ -1,0 +1,3 @@
+"""What dpp is called."""
+
+ORDER = 4

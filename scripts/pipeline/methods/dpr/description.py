@@ -1,0 +1,3 @@
+"""What dpr is called."""
+
+ORDER = 5

@@ -1,0 +1,1 @@
+"""Any mixture of SAIL's variants."""

@@ -1,0 +1,3 @@
+"""What mix is called."""
+
+ORDER = 6

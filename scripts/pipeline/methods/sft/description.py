@@ -1,0 +1,3 @@
+"""What sft is called."""
+
+ORDER = 1

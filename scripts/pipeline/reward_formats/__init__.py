@@ -1,0 +1,1 @@
+"""Text formats of reward models. A folder each, `description.py` and `text.py`."""

@@ -1,0 +1,1 @@
+"""The text of safe-rlhf's reward and cost models."""

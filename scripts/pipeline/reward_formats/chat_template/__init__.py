@@ -1,0 +1,1 @@
+"""The text that a tokenizer's chat template makes."""

@@ -1,0 +1,3 @@
+"""What the format is called and which checkpoints have it."""
+
+ORDER = 2

@@ -1,0 +1,1 @@
+"""Prompt, blank line, response."""

@@ -1,0 +1,1 @@
+"""Two texts, told apart by the tokenizer."""

@@ -1,0 +1,1 @@
+"""Sources of preference data. A folder each, `description.py` and `adapter.py`."""

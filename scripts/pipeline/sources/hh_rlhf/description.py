@@ -1,0 +1,3 @@
+"""What hh_rlhf is called."""
+
+ORDER = 3

@@ -1,0 +1,3 @@
+"""What pku is called."""
+
+ORDER = 1

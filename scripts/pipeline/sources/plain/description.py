@@ -1,0 +1,3 @@
+"""What plain is called."""
+
+ORDER = 6

@@ -1,0 +1,1 @@
+"""summarize_from_feedback."""

@@ -1,0 +1,3 @@
+"""What summarize is called."""
+
+ORDER = 4

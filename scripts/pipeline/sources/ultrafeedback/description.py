@@ -1,0 +1,3 @@
+"""What ultrafeedback is called."""
+
+ORDER = 2

@@ -1,0 +1,1 @@
+"""webgpt_comparisons."""

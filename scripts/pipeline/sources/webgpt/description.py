@@ -1,0 +1,3 @@
+"""What webgpt is called."""
+
+ORDER = 5

@@ -1,0 +1,3 @@
+"""What world is called."""
+
+ORDER = 7
