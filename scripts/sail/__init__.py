@@ -2,6 +2,10 @@
 
 from importlib import import_module
 
+from sail.versions import check_trl
+
+check_trl()
+
 _EXPORTS = {
     "ReferenceColumnsDPOTrainer": "sail.reference",
     "SAILConfig": "sail.config",

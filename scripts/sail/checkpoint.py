@@ -14,6 +14,8 @@ from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 from transformers.trainer_utils import PREFIX_CHECKPOINT_DIR, rotate_checkpoints
 
+from sail.internals import run_folder
+
 
 def state_path(folder: str | Path, rank: int) -> Path:
     """Where the state of a process lies in a checkpoint."""
@@ -128,14 +130,14 @@ class Resumable:
             super()._save_checkpoint(model, trial)
         finally:
             self.args.save_total_limit = limit
-        run_folder = self._get_output_dir(trial=trial)
+        run = run_folder(self, trial)
         state = self._state() | {"order": self._order and self._order.drawn}
-        folder = f"{run_folder}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
+        folder = f"{run}/{PREFIX_CHECKPOINT_DIR}-{self.state.global_step}"
         save_state(state, folder, self.accelerator.process_index)
         if limit is not None:
             self.accelerator.wait_for_everyone()
             if self.args.should_save:
-                rotate_checkpoints(run_folder, limit, self.state.best_model_checkpoint, use_mtime=True)
+                rotate_checkpoints(run, limit, self.state.best_model_checkpoint, use_mtime=True)
 
     def _load_rng_state(self, checkpoint):
         super()._load_rng_state(checkpoint)

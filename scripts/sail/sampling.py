@@ -12,6 +12,7 @@ import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail.generation import sample_responses
+from sail.internals import tokenizer_of
 from sail.objective import DPR
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
 from sail.sharding import whole_parameters
@@ -30,7 +31,6 @@ class SamplesPairs:
     state: Any
     reward_function: Any
     _sharded: bool
-    _tokenizer: Any
     _rollout_rng: random.Random
     _reference_logps: Callable
 
@@ -115,7 +115,7 @@ class SamplesPairs:
         ]
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
-            add_rewards(pairs, rows, self._tokenizer, self.reward_function, self.args.reverse)
+            add_rewards(pairs, rows, tokenizer_of(self), self.reward_function, self.args.reverse)
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
             self._log_rewards(pairs)
         return pairs
@@ -128,7 +128,8 @@ class SamplesPairs:
 
     def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """A response per prompt."""
-        eos_token_ids = {self._tokenizer.eos_token_id}
+        tokenizer = tokenizer_of(self)
+        eos_token_ids = {tokenizer.eos_token_id}
         configured = self.model.generation_config.eos_token_id
         eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
         with (
@@ -141,7 +142,7 @@ class SamplesPairs:
             return sample_responses(
                 model,
                 prompts,
-                pad_token_id=self._tokenizer.pad_token_id,
+                pad_token_id=tokenizer.pad_token_id,
                 eos_token_ids=sorted(eos_token_ids),
                 max_new_tokens=max_new_tokens,
                 temperature=self.args.rollout_temperature,

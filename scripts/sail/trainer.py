@@ -15,6 +15,7 @@ from sail import objective
 from sail.baseline import VarianceBaseline
 from sail.checkpoint import Resumable
 from sail.config import SAILConfig
+from sail.internals import add_metric
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
 from sail.rewards import reward_function
@@ -282,4 +283,4 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         return terms
 
     def _log(self, name: str, value: float):
-        self._metrics["train"][name].append(value)
+        add_metric(self, name, value)

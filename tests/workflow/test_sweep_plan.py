@@ -2,14 +2,14 @@
 
 import pytest
 
-import benchmark_sweep
+from benchmarks import sweep
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import read_json
 
 
 @pytest.mark.slow
 def test_a_thousand_runs_are_planned_soon_and_the_time_grows_with_their_number(tmp_path, capsys):
-    benchmark_sweep.main(["--output", str(tmp_path / "plans.json"), "--runs", "10", "100", "1000"])
+    sweep.main(["--output", str(tmp_path / "plans.json"), "--runs", "10", "100", "1000"])
     ten, hundred, thousand = read_json(tmp_path / "plans.json")["plans"]
     assert thousand["jobs"] - hundred["jobs"] == 10 * (hundred["jobs"] - ten["jobs"]) > 4000
     # Its own seconds, which those of other processes on the machine are not in.
@@ -23,4 +23,4 @@ def test_a_thousand_runs_are_planned_soon_and_the_time_grows_with_their_number(t
 
 def test_each_task_of_a_sweep_is_one_run():
     for runs in (1, 7):
-        assert len(Settings.from_config(benchmark_sweep.sweep(runs)).runs) == runs
+        assert len(Settings.from_config(sweep.sweep(runs)).runs) == runs

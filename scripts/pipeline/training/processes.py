@@ -5,6 +5,7 @@ from torch.utils.data import Sampler
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 from pipeline.jobs.processes import is_first_process, processes
+from sail.internals import wrap_train_sampler
 from sail.sharding import is_sharded
 
 
@@ -40,17 +41,15 @@ def share_order(trainer) -> None:
     count = processes()[1]
     if count == 1:
         return
-    make = trainer._get_train_sampler
 
-    def make_shared(*args, **kwargs):
-        sampler = make(*args, **kwargs)
+    def shared(sampler):
         grouped = getattr(sampler, "sampler", sampler)
         if not isinstance(grouped, LengthGroupedSampler):
             return sampler
         grouped.batch_size *= count
         return SharedOrder(sampler)
 
-    trainer._get_train_sampler = make_shared
+    wrap_train_sampler(trainer, shared)
 
 
 def whole_weights(trainer) -> dict:

@@ -9,6 +9,7 @@ from accelerate.utils import broadcast_object_list
 from transformers import Trainer, TrainerCallback
 
 from sail.checkpoint import Resumable, last_whole_checkpoint
+from sail.internals import load_unlogged, unlogged
 
 KEPT = 2  # checkpoints: while one is written, the one before is there
 
@@ -35,25 +36,14 @@ class KeepsLog:
 
     def _state(self) -> dict:
         inherited = super()._state() if hasattr(super(), "_state") else {}
-        log = {
-            "loss": self._tr_loss.detach().cpu(),
-            "step": self._globalstep_last_logged,
-            "metrics": {name: list(values) for name, values in self._metrics["train"].items()},
-            "tokens": getattr(self, "_total_train_tokens", 0),
-            "history": self.state.log_history,  # which the Trainer keeps with its keys in another order
-        }
-        return inherited | {"log": log, "seconds": self.seconds()}
+        history = {"history": self.state.log_history}  # which the Trainer keeps with its keys in another order
+        return inherited | {"log": unlogged(self) | history, "seconds": self.seconds()}
 
     def _load_state(self, state: dict) -> None:
         if hasattr(super(), "_load_state"):
             super()._load_state(state)
-        log = state["log"]
-        self._tr_loss = log["loss"].to(self.args.device)
-        self._globalstep_last_logged = log["step"]
-        self._metrics["train"].clear()
-        self._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
-        self._total_train_tokens = log["tokens"]
-        self.state.log_history = log["history"]
+        load_unlogged(self, state["log"])
+        self.state.log_history = state["log"]["history"]
         self.seconds_before, self.begun = state["seconds"], time.perf_counter()
 
 

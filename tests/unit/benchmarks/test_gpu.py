@@ -4,7 +4,7 @@ import pytest
 import torch
 from fixtures_models import cpu_device
 
-import benchmark_gpu
+from benchmarks import gpu
 from pipeline.jobs.io import InputError
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -14,19 +14,19 @@ SMALL |= {"num_key_value_heads": 2, "vocab_size": 64}
 @pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
 def test_without_a_gpu_nothing_is_measured(tmp_path):
     with pytest.raises(InputError, match="no CUDA device"):
-        benchmark_gpu.main(["t4", "--output", str(tmp_path / "benchmark.json")])
+        gpu.main(["t4", "--output", str(tmp_path / "benchmark.json")])
 
 
 @pytest.mark.parametrize("name", ["0.5B", "3.8B"])
 def test_every_method_is_trained_and_has_a_row(tmp_path, monkeypatch, name):
-    monkeypatch.setitem(benchmark_gpu.SHAPES, name, benchmark_gpu.SHAPES[name] | SMALL)
+    monkeypatch.setitem(gpu.SHAPES, name, gpu.SHAPES[name] | SMALL)
     short = {"prompt": 6, "response": 5, "pairs": 4, "rollout_prompts": 4}
-    monkeypatch.setitem(benchmark_gpu.SETTINGS, name, benchmark_gpu.SETTINGS[name] | short)
-    monkeypatch.setattr(benchmark_gpu, "device_of", lambda name: cpu_device())
+    monkeypatch.setitem(gpu.SETTINGS, name, gpu.SETTINGS[name] | short)
+    monkeypatch.setattr(gpu, "device_of", lambda name: cpu_device())
     for function in ("synchronize", "reset_peak_memory_stats"):
         monkeypatch.setattr(torch.cuda, function, lambda: None)
-    rows = benchmark_gpu.measure(name, 3, tmp_path)
+    rows = gpu.measure(name, 3, tmp_path)
     assert [row["method"] for row in rows] == ["dpo", "ddp", "dpp", "dpr"]
     assert rows[0]["overhead"] == 0 and all(row["seconds_per_step"] > 0 for row in rows)
     assert [row["rollout_seconds_per_step"] > 0 for row in rows] == [False, False, True, True]
-    assert len(benchmark_gpu.as_table(rows).splitlines()) == 6
+    assert len(gpu.as_table(rows).splitlines()) == 6

@@ -2,19 +2,20 @@
 
 import pytest
 
-import benchmark_statistics
+import benchmark
+from benchmarks import statistics
 from pipeline.jobs.io import read_json
 
 
 def measured(tmp_path, *options) -> dict:
-    benchmark_statistics.main([*options, "--output", str(tmp_path / "b.json")])
+    benchmark.main(["statistics", *options, "--output", str(tmp_path / "b.json")])
     return read_json(tmp_path / "b.json")
 
 
 def test_each_part_is_timed(tmp_path):
     found = measured(tmp_path, "--runs", "3", "--prompts", "40", "--resamples", "10", "--refits", "2")
-    assert found["verdicts"] == 240 and set(benchmark_statistics.PARTS) < set(found)
-    for part in benchmark_statistics.PARTS:
+    assert found["verdicts"] == 240 and set(statistics.PARTS) < set(found)
+    for part in statistics.PARTS:
         assert found[part]["seconds"] > 0 and found[part]["peak_mib"] > 10
 
 

@@ -55,30 +55,34 @@ def write(folder, form, splits):
 
 
 @pytest.mark.parametrize("form", FORMATS)
-@pytest.mark.parametrize("name", PUBLISHED)
-def test_a_published_entry_is_prepared_from_local_files(tmp_path, name, form):
-    entry = PUBLISHED[name]
-    splits = {"train": [ROWS[entry["source"]](i) for i in range(60)]}
-    if "splits" in entry:
-        splits[entry["splits"]["eval"]] = [ROWS[entry["source"]](i) for i in range(55, 75)]
-    write(tmp_path / "source", form, splits)
-    config = {"tag": "t", "datasets": [name], "models": ["W1M"], "seeds": [1], "tasks": [{"method": "dpo"}]}
-    config |= {"judge": "reward", "reward_model": "deberta"}
-    definitions = {"datasets": {name: entry | {"path": str(tmp_path / "source"), "revision": "v1"}}}
-    spec = Settings.from_config(config | {"definitions": definitions}).data_spec(name)
-    prepared, card = prepare(spec)
-    if "splits" in entry:
-        expected = {"train": 52, "selection": 3, "eval": 20}
-        assert card["dropped"]["prompt_in_eval"] == 5
-    else:
-        held_out = round(60 * entry["eval_share"])
-        expected = {"train": 60 - held_out - round(0.05 * (60 - held_out)), "eval": held_out}
-        expected["selection"] = 60 - sum(expected.values())
-    assert card["splits"] == expected
-    names = [set(ids(table)) for table in prepared.values()]
-    assert len(set.union(*names)) == sum(map(len, names))
-    assert card["format"] == ("messages" if entry["source"] == "hh_rlhf" else "text")
-    assert len(card["samples"]) == 5
+def test_published_entries_are_prepared_from_local_files(tmp_path, form):
+    local = {}
+    for name, entry in PUBLISHED.items():
+        eval_split = entry.get("splits", {}).get("eval")
+        folder = tmp_path / f"{entry['source']}-{eval_split}"
+        local[name] = entry | {"path": str(folder), "revision": "v1"}
+        if not folder.exists():
+            splits = {"train": [ROWS[entry["source"]](i) for i in range(60)]}
+            if eval_split:
+                splits[eval_split] = [ROWS[entry["source"]](i) for i in range(55, 75)]
+            write(folder, form, splits)
+    config = {"tag": "t", "datasets": [*local], "models": ["W1M"], "seeds": [1], "tasks": [{"method": "dpo"}]}
+    config |= {"judge": "reward", "reward_model": "deberta", "definitions": {"datasets": local}}
+    settings = Settings.from_config(config)
+    for name, entry in PUBLISHED.items():
+        prepared, card = prepare(settings.data_spec(name))
+        if "splits" in entry:
+            expected = {"train": 52, "selection": 3, "eval": 20}
+            assert card["dropped"]["prompt_in_eval"] == 5, name
+        else:
+            held_out = round(60 * entry["eval_share"])
+            expected = {"train": 60 - held_out - round(0.05 * (60 - held_out)), "eval": held_out}
+            expected["selection"] = 60 - sum(expected.values())
+        assert card["splits"] == expected, name
+        names = [set(ids(table)) for table in prepared.values()]
+        assert len(set.union(*names)) == sum(map(len, names)), name
+        assert card["format"] == ("messages" if entry["source"] == "hh_rlhf" else "text"), name
+        assert len(card["samples"]) == 5, name
 
 
 def test_real_dialogues_are_prepared_and_their_near_duplicates_found(tmp_path):

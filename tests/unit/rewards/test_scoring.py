@@ -15,10 +15,9 @@ import pytest
 import torch
 from fixtures_models import change_weights, cpu_device, llama_tokenizer, save_headed
 
-import benchmark_scoring
 import score_bt
 import score_responses
-from pipeline.jobs.io import read_json, read_parquet, write_parquet, write_yaml
+from pipeline.jobs.io import read_parquet, write_parquet, write_yaml
 from pipeline.rewards import scoring
 from pipeline.rewards.batches import Row
 from pipeline.rewards.scorer import RewardModel
@@ -214,13 +213,3 @@ def test_a_killed_process_continues(job, at, tmp_path):
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert before >= 6 and files(tmp_path / "cut") == files(tmp_path / "whole")
-
-
-@pytest.mark.slow
-def test_the_benchmark_compares_the_same_scores(tmp_path, capsys):
-    arguments = ["--repeats", "1", "--pairs", "24", "--width", "32", "--layers", "1", "--device", "cpu"]
-    benchmark_scoring.main([*arguments, "--output", str(tmp_path / "times.json")])
-    cases = read_json(tmp_path / "times.json")["cases"]
-    assert [case["case"] for case in cases] == ["plain", "sorted", "shared"]
-    assert all(case["largest_difference"] < 1e-5 and case["rows_per_second"] > 0 for case in cases)
-    assert "| shared |" in capsys.readouterr().out

@@ -1,11 +1,10 @@
 """Time the plan of a sweep, `snakemake -n`, for several numbers of runs, and what it takes in memory.
 
-    python scripts/benchmark_sweep.py --output results/benchmark_sweep.json
+    python scripts/benchmark.py sweep --output results/benchmark_sweep.json
 
 Each run is a task of its own, with all its stages, on the embedded world. Nothing is there yet, so all is planned.
 """
 
-import argparse
 import os
 import shutil
 import subprocess
@@ -14,28 +13,29 @@ import tempfile
 import time
 from pathlib import Path
 
-from pipeline.jobs.io import InputError, read_yaml, run, write_json, write_yaml
+from benchmarks.measuring import markdown_table, parser_of
+from pipeline.jobs.io import InputError, read_yaml, write_json, write_yaml
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")
 FIRST_BETA, STEP = 0.05, 0.001
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("sweep", __doc__)
     parser.add_argument("--runs", type=int, nargs="+", default=[10, 100, 1000], help="numbers of runs")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark_sweep.json"), help="JSON to write")
     arguments = parser.parse_args(argv)
     if min(arguments.runs) < 1:
         parser.error("--runs must be at least 1")
     with tempfile.TemporaryDirectory() as scratch:
         plans = [measure(runs, Path(scratch) / str(runs)) for runs in arguments.runs]
-    print("| runs | jobs | seconds | CPU seconds | CPU ms per run more | peak MiB |\n|---|---|---|---|---|---|")
+    rows = []
     for before, plan in zip([None, *plans], plans, strict=False):
         more = before and 1000 * (plan["cpu_seconds"] - before["cpu_seconds"]) / (plan["runs"] - before["runs"])
         cells = [plan["runs"], plan["jobs"], f"{plan['seconds']:.1f}", f"{plan['cpu_seconds']:.1f}"]
         cells += ["" if more is None else f"{more:.1f}", f"{plan['peak_mib']:.0f}"]
-        print(f"| {' | '.join(map(str, cells))} |")
+        rows.append(cells)
+    print(markdown_table(["runs", "jobs", "seconds", "CPU seconds", "CPU ms per run more", "peak MiB"], rows))
     write_json({"plans": plans}, arguments.output)
 
 
@@ -71,7 +71,3 @@ def measure(runs: int, folder: Path) -> dict:
     peak = usage.ru_maxrss / (2**20 if sys.platform == "darwin" else 2**10)
     cpu_seconds = usage.ru_utime + usage.ru_stime
     return {"runs": runs, "jobs": jobs, "seconds": seconds, "cpu_seconds": cpu_seconds, "peak_mib": peak}
-
-
-if __name__ == "__main__":
-    run(main)

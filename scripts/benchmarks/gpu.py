@@ -3,14 +3,13 @@
 Each method trains a LoRA adapter (rank 64 on all linear layers) with the published settings and the pipeline's own
 trainers. Random weights hardly ever end a response, so sampled ones have the full length: the most that rollouts cost.
 
-    python scripts/benchmark_gpu.py 0.5B 3.8B t4 --output results/benchmark_gpu.json
+    python scripts/benchmark.py gpu 0.5B 3.8B t4 --output results/benchmark_gpu.json
 
 Settings:
     0.5B, 3.8B  Qwen1.5-0.5B's and Phi-3-mini's shape in bf16: 128 tokens of prompt, 128 of response, 32 pairs a step.
     t4          Qwen1.5-0.5B's shape as profiles/t4 trains it: fp16, one pair at a time, 1,024 tokens.
 """
 
-import argparse
 import gc
 import random
 import statistics
@@ -23,7 +22,8 @@ import pandas as pd
 import torch
 from transformers import PrinterCallback, TrainerCallback, logging
 
-from pipeline.jobs.io import InputError, run, write_json
+from benchmarks.measuring import markdown_table, parser_of
+from pipeline.jobs.io import InputError, write_json
 from pipeline.models.devices import Device, named_device, resolve_device
 
 SHAPES = {
@@ -54,13 +54,12 @@ LORA = {"adapter": "lora", "lora": {"r": 64, "alpha": 16, "dropout": 0.0, "targe
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("gpu", __doc__)
     parser.add_argument("settings", nargs="+", choices=SETTINGS, help="what to measure")
     parser.add_argument("--steps", type=int, default=12, help="optimizer steps of a measurement")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark_gpu.json"), help="JSON to write")
     arguments = parser.parse_args(argv)
     if not torch.cuda.is_available():
-        raise InputError("there is no CUDA device; scripts/benchmark.py measures on a CPU")
+        raise InputError("there is no CUDA device; `benchmark.py trainers` measures on a CPU")
     results: dict[str, list[dict]] = {}
     for name in arguments.settings:
         with tempfile.TemporaryDirectory() as scratch:
@@ -203,17 +202,11 @@ def lengths(prompts: list, completions: list, **columns) -> list[float]:
 
 def as_table(rows: list[dict]) -> str:
     """The rows as a Markdown table."""
-    lines = [
-        "| method | steps/s | over DPO | of a step rollouts | peak GiB allocated | reserved |",
-        "|---|---|---|---|---|---|",
-    ]
+    table = []
     for row in rows:
         cells = [row["method"], f"{1 / row['seconds_per_step']:.2f}", f"{row['overhead']:+.0%}"]
         cells += [f"{row['rollout_seconds_per_step'] / row['seconds_per_step']:.0%}"]
         cells += [f"{row['allocated_gib']:.1f}", f"{row['reserved_gib']:.1f}"]
-        lines.append(f"| {' | '.join(cells)} |")
-    return "\n".join(lines)
-
-
-if __name__ == "__main__":
-    run(main)
+        table.append(cells)
+    header = ["method", "steps/s", "over DPO", "of a step rollouts", "peak GiB allocated", "reserved"]
+    return markdown_table(header, table)

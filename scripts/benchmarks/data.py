@@ -5,16 +5,15 @@ duplicates; prepares them in a process of its own, with one process and with all
 near duplicates; then does without the search what `datasets` users do, one row at a time with filter and map, and
 compares the rows of every split.
 
-    python scripts/benchmark_data.py --rows 1000000 --output results/benchmark_data.json
+    python scripts/benchmark.py data --rows 1000000 --output results/benchmark_data.json
 
 Seconds are of whole processes, by the clock and by the CPUs, the fairer of the two where other work runs too; memory is
 the largest sum of the resident sets of a process and its children.
 """
 
-import argparse
+import hashlib
 import json
 import resource
-import subprocess
 import sys
 import tempfile
 import time
@@ -25,9 +24,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from benchmarks.measuring import in_a_process, parser_of
 from pipeline.data.preparation import cpu_count, prepare
 from pipeline.data.splitting import SPLITS
-from pipeline.jobs.io import InputError, run, write_json
+from pipeline.jobs.io import InputError, write_json
 
 PIECE = 20_000
 SPEC = {"name": "benchmark", "source": "pku", "preference": "helpful", "splits": {"train": "train"}, "seed": 42}
@@ -35,16 +35,14 @@ SPEC |= {"eval_share": 0.05, "selection_share": 0.05}
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("data", __doc__)
     parser.add_argument("--rows", type=int, default=1_000_000, help="pairs of the source")
     parser.add_argument(
         "--scratch", type=Path, help="folder for the files; the system's for temporary ones if left out"
     )
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark_data.json"), help="JSON to write")
-    parser.add_argument("--case", type=json.loads, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.case is not None:
-        CASES[arguments.case["how"]](**arguments.case["arguments"])
+        print(json.dumps(CASES[arguments.case["how"]](**arguments.case["arguments"])))
         return
     with tempfile.TemporaryDirectory(dir=arguments.scratch) as scratch:
         source = str(Path(scratch) / "rows.parquet")
@@ -98,21 +96,16 @@ def _texts(draw: np.random.Generator, words: pa.Array, count: int, low: int, hig
 
 def measure(how: str, scratch: str, name: str, **arguments) -> dict:
     """Run a case in a process of its own: {case, seconds, cpu_seconds (of all its processes), peak_mib}."""
-    import psutil
-
     case = {"how": how, "arguments": {**arguments, "folder": f"{scratch}/{name}"}}
     started, peak = time.perf_counter(), 0
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    with open(f"{scratch}/{name}.log", "w+") as log:
-        command = [sys.executable, __file__, "--case", json.dumps(case)]
-        process = subprocess.Popen(command, stdout=log, stderr=log)
-        while process.poll() is None:
-            peak = max(peak, _resident(psutil.Process(process.pid)))
-            time.sleep(0.05)
-        seconds = time.perf_counter() - started
-        if process.returncode:
-            log.seek(0)
-            raise InputError(f"{case} failed:\n{log.read()[-2000:]}")
+
+    def watch(process: int) -> None:
+        nonlocal peak
+        peak = max(peak, _resident(process))
+
+    in_a_process("data", case, watch=watch)
+    seconds = time.perf_counter() - started
     given = ", ".join(f"{key} {value}" for key, value in arguments.items() if key != "source")
     now = resource.getrusage(resource.RUSAGE_CHILDREN)
     cpu_seconds = now.ru_utime + now.ru_stime - used.ru_utime - used.ru_stime
@@ -122,13 +115,14 @@ def measure(how: str, scratch: str, name: str, **arguments) -> dict:
     return result
 
 
-def _resident(process) -> int:
+def _resident(process: int) -> int:
     """Bytes of the resident sets of a process and its children."""
     import psutil
 
     total = 0
     try:
-        for each in (process, *process.children(recursive=True)):
+        parent = psutil.Process(process)
+        for each in (parent, *parent.children(recursive=True)):
             total += each.memory_info().rss
     except psutil.NoSuchProcess:
         pass
@@ -142,8 +136,6 @@ def vectorised(source: str, folder: str, processes: int, near_duplicates: float 
 
 def row_by_row(source: str, folder: str) -> None:
     """The same with `datasets`, one row at a time; its cache is below the folder."""
-    import hashlib
-
     import datasets
 
     from pipeline.data.filters import prompt_id
@@ -197,8 +189,6 @@ def row_by_row(source: str, folder: str) -> None:
 
 def fingerprints(folder: Path) -> dict:
     """Rows and a hash of the content of each split, in its order."""
-    import hashlib
-
     found = {}
     for name in SPLITS:
         digest, rows = hashlib.sha256(), 0
@@ -212,6 +202,3 @@ def fingerprints(folder: Path) -> dict:
 
 
 CASES = {"prepare": vectorised, "row_by_row": row_by_row}
-
-if __name__ == "__main__":
-    run(main)

@@ -1,24 +1,22 @@
 """Time the statistics of a million verdicts: win rates and paired differences, and what needs a fit beside them.
 
-    python scripts/benchmark_statistics.py --output results/benchmark_statistics.json
+    python scripts/benchmark.py statistics --output results/benchmark_statistics.json
 
 The verdicts are drawn at random: 50 runs on 10,000 prompts, each pair judged in both orders. Each part is a process of
 its own: win rates and paired differences with 1,000 resamples; length-controlled win rates of all runs, and the
 Bradley-Terry leaderboard, each with 20 refits.
 """
 
-import argparse
+import json
 import resource
-import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from pipeline.jobs.io import read_parquet, run, write_json, write_parquet
+from benchmarks.measuring import in_a_process, parser_of
+from pipeline.jobs.io import read_parquet, write_json, write_parquet
 from pipeline.metrics.comparison import compare
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
@@ -28,36 +26,29 @@ PARTS = ("means", "length_control", "leaderboard")
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("statistics", __doc__)
     parser.add_argument("--runs", type=int, default=RUNS, help="runs")
     parser.add_argument("--prompts", type=int, default=PROMPTS, help="prompts of each")
     parser.add_argument("--resamples", type=int, default=1_000, help="bootstrap resamples of the means")
     parser.add_argument("--refits", type=int, default=20, help="resamples of the fits")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark_statistics.json"), help="JSON to write")
-    parser.add_argument("--verdicts", type=Path, help=argparse.SUPPRESS)
-    parser.add_argument("--part", choices=PARTS, help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
-    if arguments.verdicts:
-        seconds = measure(arguments.part, arguments.verdicts, arguments.resamples, arguments.refits)
+    if arguments.case is not None:
+        seconds = measure(*arguments.case, arguments.resamples, arguments.refits)
         mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(seconds, mebibytes)
+        print(json.dumps({"seconds": seconds, "peak_mib": mebibytes}))
         return
     results: dict = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
     results["refits"] = arguments.refits
     with tempfile.TemporaryDirectory() as scratch:
         path = f"{scratch}/verdicts.parquet"
         write_parquet(verdicts(arguments.runs, arguments.prompts), path)
-        for name in PARTS:
-            options = ["--resamples", str(arguments.resamples), "--refits", str(arguments.refits), "--part", name]
-            command = [sys.executable, __file__, "--verdicts", path, *options]
-            done = subprocess.run(command, capture_output=True, text=True, check=True)
-            seconds, mebibytes = map(float, done.stdout.split())
-            results[name] = {"seconds": seconds, "peak_mib": mebibytes}
+        options = ["--resamples", arguments.resamples, "--refits", arguments.refits]
+        results |= {part: in_a_process("statistics", [part, path], options) for part in PARTS}
     print(results)
     write_json(results, arguments.output)
 
 
-def measure(part: str, path: Path, resamples: int, refits: int) -> float:
+def measure(part: str, path: str, resamples: int, refits: int) -> float:
     """Seconds of one of PARTS: win rates and differences from the file to the table, or fits of the read verdicts."""
     started = time.perf_counter()
     table = read_parquet(path)
@@ -94,7 +85,3 @@ def verdicts(runs: int, prompts: int) -> pd.DataFrame:
             table |= {"order": order, "preference": (rng.random(prompts) < likely).astype(float)}
             tables.append(pd.DataFrame(table | {"len_run": 1000 + longer, "len_baseline": 1000.0}))
     return pd.concat(tables, ignore_index=True)
-
-
-if __name__ == "__main__":
-    run(main)

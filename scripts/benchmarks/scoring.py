@@ -4,7 +4,7 @@ Pairs of dialogues with lengths like those of hh-rlhf, a Llama-shaped reward mod
 measurement is a process of its own; the cases take turns, and the table has the median of the repeats' ratios. The
 scores of all cases are compared.
 
-    python scripts/benchmark_scoring.py --repeats 5 --output results/benchmark_scoring.json
+    python scripts/benchmark.py scoring --repeats 5 --output results/benchmark_scoring.json
 
 Cases:
     plain   rows as they arrive, 16 texts side by side padded to the longest, chosen and rejected apart.
@@ -14,62 +14,31 @@ Cases:
 
 import argparse
 import json
-import statistics
-import subprocess
-import sys
 import tempfile
 import time
-from pathlib import Path
 
-from pipeline.jobs.io import InputError, run, write_json
+from benchmarks.measuring import as_range, in_a_process, in_turn, markdown_table, median_of, parser_of, spread
+from pipeline.jobs.io import write_json
 
-CASES = ("plain", "sorted", "shared")
 PLAIN_BATCH = 16
 # Quantiles of the number of words (0, 5, 25, 50, 75, 95, 100%) of 600 pairs of hh-rlhf's harmless-base.
 PROMPT_WORDS = (3, 8, 19, 58, 114, 233, 614)
 RESPONSE_WORDS = (0, 4, 11, 24, 44, 98, 418)
 AT = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
 WORDS = [
-    "the",
-    "of",
-    "and",
-    "to",
-    "in",
-    "is",
-    "you",
-    "that",
-    "it",
-    "for",
-    "was",
-    "on",
-    "are",
-    "as",
-    "with",
-    "they",
-    "be",
-    "at",
-    "one",
-    "have",
-    "this",
-    "from",
-    "or",
-    "had",
-    "by",
-    "some",
-    "what",
+    *("the", "of", "and", "to", "in", "is", "you", "that", "it", "for", "was", "on", "are", "as"),
+    *("with", "they", "be", "at", "one", "have", "this", "from", "or", "had", "by", "some", "what"),
 ]
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = parser_of("scoring", __doc__)
     parser.add_argument("--repeats", type=int, default=5, help="measurements of each case")
     parser.add_argument("--pairs", type=int, default=256, help="pairs to score")
     parser.add_argument("--width", type=int, default=256, help="hidden size of the reward model")
     parser.add_argument("--layers", type=int, default=4, help="layers of the reward model")
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each process")
     parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
-    parser.add_argument("--output", type=Path, default=Path("results/benchmark_scoring.json"), help="JSON to write")
-    parser.add_argument("--case", choices=CASES, help=argparse.SUPPRESS)
     parser.add_argument("--model", help=argparse.SUPPRESS)
     arguments = parser.parse_args(argv)
     if arguments.case:
@@ -84,13 +53,10 @@ def main(argv: list[str] | None = None) -> None:
 
 def compare(arguments: argparse.Namespace, model: str) -> dict:
     """All cases, measured in turn: medians over the repeats, and how far apart the scores are."""
-    measured = {case: [] for case in CASES}
-    for repeat in range(arguments.repeats):
-        for case, values in measured.items():
-            values.append(in_a_process(case, arguments, model))
-            print(
-                f"{repeat + 1}/{arguments.repeats} {case}: {values[-1]['seconds']:.2f} s", file=sys.stderr, flush=True
-            )
+    options = ["--model", model, "--device", arguments.device]
+    options += ["--pairs", arguments.pairs, "--threads", arguments.threads]
+    cases = {case: case for case in SCORERS}
+    measured = in_turn(cases, arguments.repeats, lambda case: in_a_process("scoring", case, options))
     plain, rows = measured["plain"], []
     for case, values in measured.items():
         faster = [first["seconds"] / value["seconds"] for first, value in zip(plain, values, strict=True)]
@@ -98,40 +64,25 @@ def compare(arguments: argparse.Namespace, model: str) -> dict:
         rows.append(
             {
                 "case": case,
-                "seconds": statistics.median(value["seconds"] for value in values),
-                "rows_per_second": 2 * arguments.pairs / statistics.median(value["seconds"] for value in values),
-                "faster": statistics.median(faster),
-                "faster_min": min(faster),
-                "faster_max": max(faster),
+                "seconds": median_of(values, "seconds"),
+                "rows_per_second": 2 * arguments.pairs / median_of(values, "seconds"),
+                **spread("faster", faster),
                 "largest_difference": max(apart),
-                "peak_mib": statistics.median(value["peak_mib"] for value in values),
+                "peak_mib": median_of(values, "peak_mib"),
             }
         )
     settings = {name: getattr(arguments, name) for name in ("repeats", "pairs", "width", "layers", "threads")}
     return {"settings": settings | {"tokens": plain[0]["tokens"]}, "cases": rows}
 
 
-def in_a_process(case: str, arguments: argparse.Namespace, model: str) -> dict:
-    """Measure a case in a process of its own."""
-    command = [sys.executable, __file__, "--case", case, "--model", model, "--device", arguments.device]
-    command += ["--pairs", str(arguments.pairs), "--threads", str(arguments.threads)]
-    done = subprocess.run(command, capture_output=True, text=True)
-    if done.returncode:
-        raise InputError(f"{case} failed:\n{done.stderr[-2000:]}")
-    return json.loads(done.stdout.splitlines()[-1])
-
-
 def as_table(results: dict) -> str:
     """The cases as a Markdown table."""
-    lines = [
-        "| case | rows/s | times as fast as plain (range) | largest difference | peak MiB |",
-        "|---|---|---|---|---|",
-    ]
+    header = ["case", "rows/s", "times as fast as plain (range)", "largest difference", "peak MiB"]
+    rows = []
     for row in results["cases"]:
-        spread = f"{row['faster']:.2f} ({row['faster_min']:.2f}-{row['faster_max']:.2f})"
         apart, memory = f"{row['largest_difference']:.1e}", f"{row['peak_mib']:.0f}"
-        lines.append(f"| {row['case']} | {row['rows_per_second']:.1f} | {spread} | {apart} | {memory} |")
-    return "\n".join(lines)
+        rows.append((row["case"], f"{row['rows_per_second']:.1f}", as_range(row, "faster"), apart, memory))
+    return markdown_table(header, rows)
 
 
 def pairs(count: int):
@@ -217,6 +168,3 @@ def shared_prompts(model, prompts: list, responses: list) -> list[float]:
 
 
 SCORERS = {"plain": plain_loop, "sorted": sorted_lengths, "shared": shared_prompts}
-
-if __name__ == "__main__":
-    run(main)

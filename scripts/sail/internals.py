@@ -1,0 +1,52 @@
+"""What TRL's and transformers' trainers keep under names with an underscore: it is read, set and called here alone.
+
+Any release may change it, hence the range in `sail.versions`. A class that overrides a parent's method of such a name
+does that itself, and there calls the parent's method of that name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+
+def tokenizer_of(trainer: Any) -> Any:
+    """The tokenizer of a trainer's processing class."""
+    return trainer._tokenizer
+
+
+def run_folder(trainer: Any, trial: Any) -> str:
+    """The folder that holds the checkpoints of a run."""
+    return trainer._get_output_dir(trial=trial)
+
+
+def add_metric(trainer: Any, name: str, value: float) -> None:
+    """Add a value to those whose mean is the next log's of that name."""
+    trainer._metrics["train"][name].append(value)
+
+
+def unlogged(trainer: Any) -> dict:
+    """What the next line of a training's log is made from: the losses and metrics since the last one.
+
+    Returns:
+        {loss: summed, tensor on the CPU, step: of the last line, metrics: {name: values}, tokens: seen so far}.
+    """
+    return {
+        "loss": trainer._tr_loss.detach().cpu(),
+        "step": trainer._globalstep_last_logged,
+        "metrics": {name: list(values) for name, values in trainer._metrics["train"].items()},
+        "tokens": getattr(trainer, "_total_train_tokens", 0),
+    }
+
+
+def load_unlogged(trainer: Any, log: dict) -> None:
+    """Put what `unlogged` gave into a trainer that goes on."""
+    trainer._tr_loss = log["loss"].to(trainer.args.device)
+    trainer._globalstep_last_logged = log["step"]
+    trainer._metrics["train"].clear()
+    trainer._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
+    trainer._total_train_tokens = log["tokens"]
+
+
+def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
+    """Let a trainer draw its rows with `wrap(sampler)` for the sampler that it makes (None where it makes none)."""
+    make = trainer._get_train_sampler
+    trainer._get_train_sampler = lambda *args, **kwargs: wrap(make(*args, **kwargs))
