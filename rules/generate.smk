@@ -6,8 +6,8 @@ rule generate_responses:
         spec="results/specs/generation/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
         reference="results/reference/{dataset}/{model}/{split}.parquet",
-        policy=lambda w: ancient(f"{policy_folder(w)}/model"),
-        policy_manifest=lambda w: f"{policy_folder(w)}/manifest.json",
+        policy=lambda w: ancient(f"{plan.policy_folder(w)}/model"),
+        policy_manifest=lambda w: f"{plan.policy_folder(w)}/manifest.json",
         sft=ancient("results/sft/{dataset}/{model}/model"),
         sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:

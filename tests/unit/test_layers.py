@@ -29,6 +29,7 @@ MAY_IMPORT = {
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
     "report": "columns jobs metrics results figures judges",
+    "plan": "columns jobs config publishing",
 }
 # Modules of the pipeline that train with TRL's trainers.
 MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "policy", "reference")}
