@@ -10,7 +10,6 @@ min_version("9.0")
 ROOT = Path(workflow.current_basedir.get_path_or_uri(secret_free=True)).resolve()
 sys.path.insert(0, str(ROOT / "scripts"))
 
-from pipeline.jobs.state import clear_up
 from pipeline.jobs.ownership import OWNER, enter_folder
 
 # Jobs end with the Snakemake that started them, so that none goes on beside the next run's.
@@ -38,7 +37,6 @@ include: "rules/generate.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
-include: "rules/publications.smk"
 include: "rules/publish.smk"
 include: "rules/forecast.smk"
 include: "rules/state.smk"
@@ -56,9 +54,9 @@ rule all:
         "results/report.html",
         "results/figures/winrate.svg",
         "results/figures/rating.svg",
-        measured_judges("csv"),
-        bt_splits(),
-        tracked_winrates(),
+        plan.measured_judges("csv"),
+        plan.bt_splits(),
+        plan.tracked_winrates(),
     conda:
         "envs/pipeline.yaml"
 
@@ -66,12 +64,3 @@ rule all:
 onstart:
     require_device()
     announce_plan()
-
-
-# Only now that Snakemake has noted what is done, the state of jobs that are done can go; and what killed jobs left.
-onsuccess:
-    clear_up(Path("results"))
-
-
-onerror:
-    clear_up(Path("results"))

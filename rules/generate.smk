@@ -6,8 +6,8 @@ rule generate_responses:
         spec="results/specs/generation/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
         reference="results/reference/{dataset}/{model}/{split}.parquet",
-        policy=lambda w: ancient(f"{policy_folder(w)}/model"),
-        policy_manifest=lambda w: f"{policy_folder(w)}/manifest.json",
+        policy=lambda w: ancient(f"{plan.policy_folder(w)}/model"),
+        policy_manifest=lambda w: f"{plan.policy_folder(w)}/manifest.json",
         sft=ancient("results/sft/{dataset}/{model}/model"),
         sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
@@ -25,7 +25,7 @@ rule generate_responses:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w: code("generate_responses.py", settings.generation_spec(w.model)),
+        code=lambda w, input: code("generate_responses.py", input),
     shell:
         "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
         " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"

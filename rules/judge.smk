@@ -4,8 +4,8 @@
 
 rule judge_responses:
     input:
-        unpack(judge_files),
-        spec=lambda w: f"results/specs/judge/{settings.judge_name(w.dataset)}.yaml",
+        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
+        spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
         baseline=lambda w: (
             f"results/data/{w.dataset}/{w.split}.parquet"
@@ -21,12 +21,12 @@ rule judge_responses:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=lambda w: min(GPUS, 1) if judge_kind(w) == "reward" else 0,
-        judge=lambda w: int(judge_kind(w) == "openai"),
+        gpu=judge_gpus,
+        judge=lambda w: int(plan.judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=lambda w: code("judge_responses.py", *judge_specs(w)),
-        judge=judge_arguments,
+        code=lambda w, input: code("judge_responses.py", input),
+        judge=plan.judge_arguments,
     shell:
         "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
         " --seed {wildcards.seed} --baseline {wildcards.baseline} --baseline-responses {input.baseline}"
@@ -36,7 +36,7 @@ rule judge_responses:
 rule measure_judge:
     # The dataset's judge, or another of the config's, compares the dataset's chosen with its rejected responses.
     input:
-        unpack(judge_files),
+        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
         spec="results/specs/judge/{judge}.yaml",
         pairs="results/data/{dataset}/{split}.parquet",
     output:
@@ -55,12 +55,12 @@ rule measure_judge:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=lambda w: min(GPUS, 1) if judge_kind(w) == "reward" else 0,
-        judge=lambda w: int(judge_kind(w) == "openai"),
+        gpu=judge_gpus,
+        judge=lambda w: int(plan.judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=lambda w: code("measure_judge.py", *judge_specs(w)),
-        judge=judge_arguments,
+        code=lambda w, input: code("measure_judge.py", input),
+        judge=plan.judge_arguments,
         pairs=QUALITY["pairs"],
         seed=QUALITY["seed"],
     shell:
@@ -73,23 +73,15 @@ rule judge_cost:
     # Prints and makes nothing, not even a benchmark file, so that it runs whenever it is asked for. It needs the prompts,
     # not the responses.
     input:
-        runs=[runs for _, runs, _ in paid_splits()],
-        splits=[f"results/data/{dataset}/{split}.parquet" for dataset, _, split in paid_splits()],
-        specs=[f"results/specs/judge/{settings.judge_name(dataset)}.yaml" for dataset, _, _ in paid_splits()],
-        services=[judge_service(settings.judge_name(dataset)) for dataset, _, _ in paid_splits()],
+        [[paid[name] for name in ("runs", "split", "spec", "service")] for paid in plan.paid_splits()],
     log:
         "results/logs/judge_cost.log",
     conda:
         "../envs/pipeline.yaml"
     params:
         store=JUDGEMENTS,
-        longest=longest_response(),
-        datasets=lambda w, input: " ".join(
-            f"--dataset {dataset} --runs {runs} --split {split} --spec {spec} --service {service}"
-            for (dataset, _, _), runs, split, spec, service in zip(
-                paid_splits(), input.runs, input.splits, input.specs, input.services
-            )
-        ),
+        longest=settings.generation_spec(settings.models[0])["decoding"]["max_new_tokens"],
+        datasets=" ".join(f"--{name} {value}" for paid in plan.paid_splits() for name, value in paid.items()),
         quality=f"--quality-pairs {QUALITY['pairs'] * QUALITY['paid']} --quality-seed {QUALITY['seed']}",
     shell:
         "python scripts/judge_cost.py {params.datasets} --store {params.store}"
@@ -98,10 +90,7 @@ rule judge_cost:
 
 rule compute_winrate:
     input:
-        files_of("verdicts"),
-        files_of("scores"),
-        files_of("evaluation"),
-        files_of("responses"),
+        plan.files("verdicts", "scores", "evaluation", "responses"),
         runs="results/specs/runs.yaml",
     output:
         report(
@@ -125,10 +114,7 @@ rule compute_winrate:
 use rule compute_winrate as compute_selection with:
     # The same runs on the prompts that hyperparameters are chosen by.
     input:
-        files_of("verdicts", "selection"),
-        files_of("scores", "selection"),
-        files_of("evaluation", "selection"),
-        files_of("responses", "selection"),
+        plan.files("verdicts", "scores", "evaluation", "responses", split="selection"),
         runs="results/specs/selection.yaml",
     output:
         "results/selection.csv",

@@ -3,7 +3,6 @@
 
 localrules:
     publish,
-    write_publication_spec,
 
 
 rule publish:
@@ -11,22 +10,9 @@ rule publish:
         [f"results/published/{key}.json" for key in PUBLICATIONS],
 
 
-rule write_publication_spec:
-    input:
-        "rules/templates/spec.yaml.jinja",
-    output:
-        "results/specs/publication/{repository}.yaml",
-    log:
-        "results/logs/write_publication_spec/{repository}.log",
-    params:
-        spec=lambda w: as_yaml(publication_spec(PUBLICATIONS[w.repository])),
-    template_engine:
-        "jinja2"
-
-
 rule publish_results:
     input:
-        unpack(lambda w: publication_inputs(PUBLICATIONS[w.repository])),
+        unpack(published_files),
         spec="results/specs/publication/{repository}.yaml",
         page=[f"scripts/pipeline/publishing/{name}.md.jinja" for name in ["dataset", "model", "space"]],
     output:

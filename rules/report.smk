@@ -3,7 +3,7 @@
 
 rule compute_cost:
     input:
-        files_of("cost"),
+        plan.files("cost"),
         runs="results/specs/runs.yaml",
     output:
         report(
@@ -26,7 +26,7 @@ rule compute_cost:
 
 rule plot_figures:
     input:
-        files_of("metrics"),
+        plan.files("metrics"),
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
@@ -90,22 +90,17 @@ rule plot_figures:
 
 rule render_report:
     input:
-        files_of("responses"),
-        files_of("verdicts"),
-        files_of("scores"),
-        files_of("evaluation"),
-        files_of("metrics"),
-        files_of("cost"),
-        [bt_split(dataset, SPLIT) for dataset in DATASETS],
+        plan.files("responses", "verdicts", "scores", "evaluation", "metrics", "cost"),
+        [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
         scores="results/score_comparison.csv",
-        calibration=expand("{folder}.json", folder=calibration_folders()),
-        judges=measured_judges(),
+        calibration=[plan.calibrations(dataset) for dataset in DATASETS],
+        judges=plan.measured_judges(),
         cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
-        selection=selection_table(),
-        page=page_files(),
+        selection=plan.selection_table(),
+        page=plan.page_files(),
     output:
         "results/report.html",
     log:
@@ -116,7 +111,7 @@ rule render_report:
         "../envs/pipeline.yaml"
     params:
         code=code("render_report.py"),
-        pairs=[f"{dataset}={bt_split(dataset, SPLIT)}" for dataset in DATASETS],
+        pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
         selection=lambda w, input: f"--selection {input.selection}" if input.selection else "",
         judgements=JUDGEMENTS,
     shell:

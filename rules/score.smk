@@ -4,8 +4,8 @@
 rule score_responses:
     # All seeds in one job: a reward model is loaded once per run.
     input:
-        unpack(reward_model_files),
-        spec=reward_spec_file,
+        unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
+        spec=lambda w: f"results/specs/reward/{settings.reward_model_name(w.dataset)}.yaml",
         responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
     output:
         per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
@@ -21,8 +21,8 @@ rule score_responses:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w: code("score_responses.py", reward_spec(w)),
-        reward_model=reward_model_path,
+        code=lambda w, input: code("score_responses.py", input),
+        reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
     shell:
         "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
         " --reward-model {params.reward_model} --output {output}"
@@ -31,7 +31,7 @@ rule score_responses:
 
 rule score_bt:
     input:
-        unpack(reward_model_files),
+        unpack(lambda w: reward_model_files(w.dataset, w.reward_model)),
         spec="results/specs/reward/{reward_model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
     output:
@@ -48,8 +48,8 @@ rule score_bt:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w: code("score_bt.py", reward_spec(w)),
-        reward_model=reward_model_path,
+        code=lambda w, input: code("score_bt.py", input),
+        reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
@@ -103,8 +103,8 @@ rule measure_calibration:
 
 rule compare_scores:
     input:
-        files_of("scores"),
-        [bt_split(dataset, SPLIT) for dataset in DATASETS],
+        plan.files("scores"),
+        [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:
         report(
@@ -121,6 +121,6 @@ rule compare_scores:
         "../envs/pipeline.yaml"
     params:
         code=code("compare_scores.py"),
-        pairs=[f"{dataset}={bt_split(dataset, SPLIT)}" for dataset in DATASETS],
+        pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
     shell:
         "python scripts/compare_scores.py --runs {input.runs} --pairs {params.pairs} --output {output} > {log} 2>&1"

@@ -36,8 +36,8 @@ rule train_reward:
     input:
         spec="results/specs/reward/{reward_model}.yaml",
         data="results/data/{dataset}/train.parquet",
-        sft=lambda w: ancient(f"results/sft/{w.dataset}/{reward_base(w)}/model"),
-        sft_manifest=lambda w: f"results/sft/{w.dataset}/{reward_base(w)}/manifest.json",
+        sft=lambda w: ancient(f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/model"),
+        sft_manifest=lambda w: f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/manifest.json",
     output:
         model=directory("results/reward_models/{dataset}/{reward_model}/model"),
         manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
@@ -57,7 +57,7 @@ rule train_reward:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=lambda w: code("train_reward.py", reward_spec(w)),
+        code=lambda w, input: code("train_reward.py", input),
         folder=subpath(output.manifest, parent=True),
     shell:
         "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
@@ -93,9 +93,8 @@ rule compute_reference:
 
 rule train_policy:
     input:
-        unpack(lambda w: reward_model_files(w) if needs_reward(w) else {}),
+        unpack(lambda w: reward_inputs(w.dataset, plan.policy_reward(w))),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
-        reward_spec=lambda w: reward_spec_file(w) if needs_reward(w) else [],
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
         sft=ancient("results/sft/{dataset}/{model}/model"),
@@ -120,11 +119,9 @@ rule train_policy:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=lambda w: code("train_policy.py", *policy_specs(w)),
+        code=lambda w, input: code("train_policy.py", input),
         folder=subpath(output.manifest, parent=True),
-        reward=lambda w, input: (
-            f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""
-        ),
+        reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"

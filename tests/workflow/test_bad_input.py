@@ -33,6 +33,10 @@ WRONG = {
         lambda config: config.update(datasets=["smal"]),
         ["config: datasets[0]: there is no dataset 'smal' (did you mean 'small'?)", "datasets:"],
     ),
+    "an unknown run to publish": (
+        lambda config: config.update(publish={"runs": ["dpo-beta0.2"]}),
+        ["config: publish.runs[0]: there is no run 'dpo-beta0.2' (did you mean 'dpo-beta0.1'?)", "runs:"],
+    ),
 }
 
 

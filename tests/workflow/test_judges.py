@@ -35,11 +35,20 @@ def test_a_config_with_an_openai_judge_is_planned(fresh):
     paid = fresh.plan("--config", "judge=PM", "judge_quality={paid: true}")
     assert Job("measure_judge", ("small", "PM", "eval")) in paid
     assert Job("measure_judge", ("small", "gold", "eval")) in fresh.plan()
-    assert {job.rule for job in fresh.plan("judge_cost", "--config", "judge=PM")} == {
-        *("write_data_spec", "write_judge_spec", "write_run_table", "prepare_data", "judge_cost")
+    assert fresh.plan("judge_cost", "--config", "judge=PM") == {
+        *(Job("write_spec", (name,)) for name in ("data/small", "judge/PM", "runs")),
+        *(Job("prepare_data", ("small",)), Job("judge_cost", ())),
     }
     # where every run is judged on the selection split too, that is in the price
-    assert Job("write_selection_table", ()) in fresh.plan("judge_cost", "--config", "judge=PM", "best_of_sweep=true")
+    assert Job("write_spec", ("selection",)) in fresh.plan("judge_cost", "--config", "judge=PM", "best_of_sweep=true")
+
+
+def test_a_judge_may_be_a_reward_model_that_no_dataset_has(fresh):
+    (fresh.folder / "config/judges/other").mkdir()
+    (fresh.folder / "config/judges/other/judge.yaml").write_text("{kind: reward, reward_model: deberta}")
+    jobs = fresh.plan("--config", "judge=other")
+    assert Job("write_spec", ("reward/deberta",)) in jobs and Job("write_spec", ("reward/tiny",)) in jobs
+    assert Job("measure_judge", ("small", "other", "eval")) in jobs
 
 
 @pytest.mark.slow

@@ -19,7 +19,14 @@ TABLES = {
     *REPORT,
 }
 CALIBRATION = {Job("measure_calibration", ("small", "tiny", split)) for split in ("train", "eval")}
-NEW_TABLE = {Job("write_run_table", ())} | TABLES
+
+
+def written(*names):
+    """Specs, by the names of their files."""
+    return {Job("write_spec", (name,)) for name in names}
+
+
+NEW_TABLE = written("runs") | TABLES
 
 
 def trained(runs, seed="1"):
@@ -43,7 +50,7 @@ def answered(runs, seed="1", baseline=BASELINE):
 
 
 def specs(runs):
-    return {Job("write_policy_spec", (*PLACE, run)) for run in runs}
+    return written(*(f"policy/small/tiny/{run}" for run in runs))
 
 
 def set_task(method, **values):
@@ -110,7 +117,7 @@ def test_a_hyperparameter_of_the_reward_model(copied):
         config["definitions"]["reward_models"]["tiny"]["train"]["learning_rate"] = 0.002
 
     copied.configure(change)
-    reward_model = {Job("write_reward_spec", ("tiny",)), Job("train_reward", ("small", "tiny"))}
+    reward_model = written("reward/tiny") | {Job("train_reward", ("small", "tiny"))}
     splits = {Job("score_bt", ("small", "tiny", split)) for split in ("train", "eval")}
     others = scored(["sft", *TRAINED])
     # what DPR and the mix answer is new, the answers of the others are only scored again
@@ -121,7 +128,7 @@ def test_a_hyperparameter_of_the_reward_model(copied):
 def test_a_hyperparameter_of_sft_comes_before_all_but_the_data(copied):
     copied.configure(lambda config: config["sft"].update(learning_rate=0.004))
     start = {
-        *(Job("write_sft_spec", PLACE), Job("train_sft", PLACE), Job("train_reward", PLACE)),
+        *(*written("sft/small/tiny"), Job("train_sft", PLACE), Job("train_reward", PLACE)),
         *(Job("compute_reference", (*PLACE, split)) for split in ("train", "eval")),
         *(Job("score_bt", (*PLACE, split)) for split in ("train", "eval")),
     }

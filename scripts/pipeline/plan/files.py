@@ -1,0 +1,199 @@
+"""Where the results of a config are, below results/, as the rules and the tables of runs name them."""
+
+from dataclasses import dataclass
+
+from pipeline.config.settings import Run, Settings
+
+SPLITS = ("train", "selection", "eval")
+# What a run that is trained leaves besides its model.
+RECORDS = {"cost": "json", "metrics": "parquet"}
+# Replies that were paid for: no rule's output, as Snakemake deletes the outputs of failed jobs.
+JUDGEMENTS = "results/judgements"
+PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """The files of a config, as paths relative to the working directory.
+
+    Where a method takes `names`, that is anything with the names of what is meant as attributes (dataset, model, run,
+    seed, judge, as far as it needs them), such as Snakemake's wildcards.
+    """
+
+    settings: Settings
+
+    @property
+    def scored_splits(self) -> tuple[str, str]:
+        """The splits of every dataset that have Bradley-Terry scores."""
+        return "train", self.settings.split
+
+    def launcher(self, strategy: str) -> str:
+        """How a script is started: by Python, or in the device's processes by accelerate with that of its configs."""
+        processes = self.settings.device_entry()["processes"]
+        if processes == 1:
+            return "python"
+        return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {processes}"
+
+    def policy_folder(self, names) -> str:
+        """Folder of a run's policy; the run `sft` is the SFT model itself."""
+        if self.settings.task_runs[names.run].method == "sft":
+            return f"results/sft/{names.dataset}/{names.model}"
+        return f"results/policies/{names.dataset}/{names.model}/{names.run}/seed{names.seed}"
+
+    def reward_base(self, reward_model: str) -> str:
+        """The model entry whose SFT model a trained reward model starts from."""
+        return self.settings.entries["reward_models"][reward_model]["train"]["model"]
+
+    def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
+        """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""
+        trained = "train" in self.settings.entries["reward_models"][reward_model]
+        return f"results/reward_models/{dataset}/{reward_model}" if trained else None
+
+    def reward_model_path(self, dataset: str, reward_model: str) -> str:
+        """The checkpoint of a trained reward model, or the path of its entry."""
+        folder = self.reward_model_folder(dataset, reward_model)
+        return f"{folder}/model" if folder else self.settings.entries["reward_models"][reward_model]["path"]
+
+    def reward_arguments(self, dataset: str, reward_model: str | None, input) -> str:
+        """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`."""
+        if reward_model is None:
+            return ""
+        return f"--reward-spec {input.reward_spec} --reward-model {self.reward_model_path(dataset, reward_model)}"
+
+    def policy_reward(self, names) -> str | None:
+        """The reward model that labels rows of a run (g > 0), the dataset's; None where none does."""
+        labelled = self.settings.task_runs[names.run].hyperparameters.get("g")
+        return self.settings.reward_model_name(names.dataset) if labelled else None
+
+    def baselines(self, run: Run) -> list[str]:
+        """What a run's responses are judged against: the dataset's chosen responses, and the baseline run."""
+        other = self.settings.baseline_run(run.dataset, run.model)
+        return ["chosen"] if run.name == other else ["chosen", other]
+
+    def run_files(self, run: Run, seed: int, split: str) -> dict[str, str | dict[str, str]]:
+        """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline."""
+        place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
+        files = {
+            "responses": f"results/responses/{place}/{split}.parquet",
+            "scores": f"results/scores/{place}/{split}.parquet",
+            "evaluation": f"results/evaluations/{place}/{split}.parquet",
+            "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
+        }
+        if run.method != "sft":
+            files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
+        return files
+
+    def files(self, *kinds: str, split: str | None = None) -> list[str]:
+        """Files of some kinds (of `run_files`) of all runs and seeds, on the config's split when None."""
+        runs = [(run, seed) for run in self.settings.runs for seed in self.settings.seeds]
+        of_runs = [self.run_files(run, seed, split or self.settings.split) for run, seed in runs]
+        found = [files[kind] for kind in kinds for files in of_runs if kind in files]
+        return [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
+
+    def run_table(self, split: str) -> dict:
+        """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
+        settings = self.settings
+        rows = [
+            {
+                "dataset": run.dataset,
+                "model": run.model,
+                "run": run.name,
+                "method": run.method,
+                "hyperparameters": run.hyperparameters,
+                "baselines": self.baselines(run),
+                "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+            }
+            for run in settings.runs
+        ]
+        baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
+        return {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+
+    def bt_split(self, dataset: str, split: str) -> str:
+        """A split with Bradley-Terry scores."""
+        return f"results/bt/{dataset}/{self.settings.reward_model_name(dataset)}/{split}.parquet"
+
+    def bt_splits(self) -> list[str]:
+        """The scored splits of every dataset."""
+        return [self.bt_split(dataset, split) for dataset in self.settings.datasets for split in self.scored_splits]
+
+    def calibrations(self, dataset: str) -> list[str]:
+        """The calibration of each of a dataset's scored splits, in numbers."""
+        place = f"results/calibration/{dataset}/{self.settings.reward_model_name(dataset)}"
+        return [f"{place}/{split}.json" for split in self.scored_splits]
+
+    def tracked_winrates(self) -> list[str]:
+        """The record of the win rates at Weights & Biases, where the config wants one."""
+        return ["results/tracked.json"] if self.settings.config["wandb"] else []
+
+    def selection_table(self) -> list[str]:
+        """The win rates by which the report chooses the best run of each method, where the config wants that."""
+        return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
+
+    def page_files(self) -> list[str]:
+        """What the report's page is made of besides Python: templates, style, scripts, licences."""
+        found = (self.settings.root / "scripts" / "pipeline" / "report").rglob("*")
+        return sorted(path.relative_to(self.settings.root).as_posix() for path in found if path.suffix in PAGE_KINDS)
+
+    def judge_of(self, names) -> str:
+        """Name of the judge: the one that is asked for, else the dataset's."""
+        return getattr(names, "judge", self.settings.judge_name(names.dataset))
+
+    def judge_kind(self, names) -> str:
+        """openai, reward, gold or another of its schema."""
+        return self.settings.judge_spec(self.judge_of(names))["kind"]
+
+    def judge_reward(self, names) -> str | None:
+        """The reward model of a judge of kind reward: its own, else the dataset's; None for other kinds."""
+        if self.judge_kind(names) != "reward":
+            return None
+        spec = self.settings.judge_spec(self.judge_of(names))
+        return spec.get("reward_model") or self.settings.reward_model_name(names.dataset)
+
+    def judge_arguments(self, names, input) -> str:
+        """Arguments of judging that depend on the judge's kind.
+
+        How a judge is reached and what it may take, its service, is no input, as that makes no verdict stale.
+        """
+        if self.judge_kind(names) == "openai":
+            return f"--service {self.judge_service(self.judge_of(names))} --store {JUDGEMENTS}"
+        return self.reward_arguments(names.dataset, self.judge_reward(names), input)
+
+    def judge_service(self, judge: str) -> str:
+        """The file in which a job reads how a judge is reached and what it may take."""
+        return f"config/judges/{judge}/judge.yaml"
+
+    def measured_judges(self, form: str = "json") -> list[str]:
+        """Where the quality of every dataset's judge is measured; not of those that cost money, unless that is wanted.
+
+        Args:
+            form: json, for the report's page, or csv.
+        """
+        settings = self.settings
+        given = settings.config["judge_quality"]
+        judges = {dataset: settings.judge_name(dataset) for dataset in settings.datasets if given["pairs"]}
+        return [
+            f"results/judge_quality/{dataset}/{judge}/{settings.split}.{form}"
+            for dataset, judge in judges.items()
+            if given["paid"] or settings.judge_spec(judge)["kind"] != "openai"
+        ]
+
+    def paid_splits(self) -> list[dict[str, str]]:
+        """What judges of kind openai judge, the selection split too where its win rates are made.
+
+        Returns:
+            dataset, and the paths runs (a table of runs), split, spec and service (both of the judge), of each.
+        """
+        tables = {self.settings.split: "runs"} | ({"selection": "selection"} if self.selection_table() else {})
+        judges = {dataset: self.settings.judge_name(dataset) for dataset in self.settings.datasets}
+        return [
+            {
+                "dataset": dataset,
+                "runs": f"results/specs/{table}.yaml",
+                "split": f"results/data/{dataset}/{split}.parquet",
+                "spec": f"results/specs/judge/{judge}.yaml",
+                "service": self.judge_service(judge),
+            }
+            for dataset, judge in judges.items()
+            if self.settings.judge_service(judge)
+            for split, table in tables.items()
+        ]

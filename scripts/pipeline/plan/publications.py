@@ -1,0 +1,53 @@
+"""What each published repository is made from: its files, and the records that its card tells of."""
+
+from pipeline.plan.files import SPLITS, Plan
+from pipeline.publishing.plan import Repository
+
+TABLES = ("winrate", "cost")
+
+
+def publication_spec(plan: Plan, repository: Repository) -> dict:
+    """What a repository is uploaded from, and what `pipeline.publishing` reads.
+
+    Returns:
+        {kind, repo_type, name, private, of, files: {name there: path}}; namespace and license where the config gives
+        them; folder, of a checkpoint; records: {name: path or paths}; reward_model or judge, where the card names it.
+    """
+    given = plan.settings.config["publish"]
+    spec = {"kind": repository.kind, "repo_type": repository.repo_type, "name": repository.name}
+    spec |= {key: given[key] for key in ("namespace", "license") if key in given}
+    return spec | {"private": repository.private, "of": repository.of, "files": {}, **_parts(plan, repository)}
+
+
+def publication_inputs(spec: dict) -> dict[str, str | list[str]]:
+    """Inputs of an upload: files and records; of a checkpoint its manifest, which tells one from another."""
+    manifest = {"manifest": spec["folder"].removesuffix("model") + "manifest.json"} if "folder" in spec else {}
+    return {"files": list(spec["files"].values()), **spec.get("records", {}), **manifest}
+
+
+def _parts(plan: Plan, repository: Repository) -> dict:
+    """Of a publication's spec: folder or files, records, and names that its card has."""
+    of, kind = repository.of, repository.kind
+    if kind == "report":
+        return {
+            "files": {"index.html": "results/report.html", **{f"{name}.csv": f"results/{name}.csv" for name in TABLES}}
+        }
+    dataset = of["dataset"]
+    records = {"data": f"results/specs/data/{dataset}.yaml"}
+    if kind == "dataset":
+        files = {f"data/{split}.parquet": f"results/data/{dataset}/{split}.parquet" for split in SPLITS}
+        files |= {f"scored/{split}.parquet": plan.bt_split(dataset, split) for split in plan.scored_splits}
+        records |= {"card": f"results/data/{dataset}/card.json", "calibration": plan.calibrations(dataset)}
+        return {"files": files, "records": records, "reward_model": plan.settings.reward_model_name(dataset)}
+    if kind == "reward_model":
+        spec = f"results/specs/reward/{of['reward_model']}.yaml"
+        records |= {"spec": spec, "calibration": plan.calibrations(dataset)}
+        return {"folder": f"results/reward_models/{dataset}/{of['reward_model']}/model", "records": records}
+    place, folder = f"{dataset}/{of['model']}", ""
+    records["winrate"] = "results/winrate.csv"
+    if kind == "sft":
+        records["spec"], folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"
+    else:
+        records["spec"] = f"results/specs/policy/{place}/{of['run']}.yaml"
+        folder = f"results/policies/{place}/{of['run']}/seed{of['seed']}/model"
+    return {"folder": folder, "records": records, "judge": plan.settings.judge_name(dataset)}

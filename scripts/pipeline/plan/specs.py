@@ -1,0 +1,52 @@
+"""Every spec that a config can ask for, by the name of its file.
+
+A spec is what one stage is made from, in a small file of its own: a changed entry of the config makes stale just the
+stages that depend on it.
+"""
+
+from collections.abc import Callable
+from functools import partial
+from itertools import product
+
+import yaml
+
+from pipeline.plan.files import Plan
+from pipeline.plan.publications import publication_spec
+from pipeline.publishing.plan import Repository
+
+
+def specs(plan: Plan, publications: dict[str, Repository]) -> dict[str, Callable[[], dict]]:
+    """What makes each spec.
+
+    Args:
+        publications: the repositories that can be published, by key.
+
+    Returns:
+        {path below results/specs/ without its suffix, such as "sft/world/W1M": what gives its content}.
+    """
+    settings = plan.settings
+    datasets = [(name,) for name in settings.datasets]
+    places = list(product(settings.datasets, settings.entries["models"]))
+    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.method != "sft"]
+    kinds = {
+        "data": (settings.data_spec, datasets),
+        "sft": (settings.sft_spec, places),
+        "reference": (settings.reference_spec, places),
+        "policy": (settings.policy_spec, trained),
+        "generation": (settings.generation_spec, [(name,) for name in settings.models]),
+        "reward": (
+            partial(settings.reward_spec, settings.datasets[0]),
+            [(n,) for n in settings.entries["reward_models"]],
+        ),
+        "judge": (settings.judge_spec, [(settings.judge_name(*dataset),) for dataset in datasets]),
+        "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
+    }
+    tables = {"runs": partial(plan.run_table, settings.split), "selection": partial(plan.run_table, "selection")}
+    return tables | {
+        f"{kind}/{'/'.join(names)}": partial(make, *names) for kind, (make, wanted) in kinds.items() for names in wanted
+    }
+
+
+def as_yaml(spec: dict) -> str:
+    """A spec as the text of its file."""
+    return yaml.safe_dump(spec, sort_keys=False, allow_unicode=True, width=120)
