@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.jobs.console import prepare_console, redact
+from pipeline.jobs.console import prepared_console, redact
 from pipeline.jobs.ownership import follow_owner, try_lock
 
 
@@ -30,17 +30,17 @@ def run(main: Callable[[], None]) -> None:
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
     """
-    prepare_console()
-    follow_owner()
-    try:
-        main()
-    except InputError as error:
-        sys.exit(redact(f"error: {error}"))
-    except Exception as error:
-        if not (place := full_disk(error)):
-            raise
-        told = f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
-        sys.exit(redact(told + "job that was under way continues"))
+    with prepared_console():
+        follow_owner()
+        try:
+            main()
+        except InputError as error:
+            sys.exit(redact(f"error: {error}"))
+        except Exception as error:
+            if not (unwritten := full_disk(error)):
+                raise
+            remedy = "make room and start again: what is finished is kept, and a job that was under way continues"
+            sys.exit(redact(f"error: no space left on the disk, {unwritten}; {remedy}"))
 
 
 def full_disk(error: BaseException | None) -> str | None:
@@ -145,6 +145,20 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
     if frame.empty and not allow_empty:
         raise InputError(f"{path}: there are no rows in it; at least one is needed")
     return frame
+
+
+def check_distinct_prompts(frame: pd.DataFrame, subject: str) -> None:
+    """See that each prompt_id stands in a frame once.
+
+    Args:
+        subject: the beginning of the message, such as "the run has".
+
+    Raises:
+        InputError: one stands there twice.
+    """
+    repeated = frame["prompt_id"][frame["prompt_id"].duplicated()]
+    if len(repeated):
+        raise InputError(f"{subject} prompt {repeated.iloc[0]} twice")
 
 
 def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
