@@ -7,8 +7,10 @@ import numpy as np
 import pandas as pd
 import torch
 
-from pipeline.jobs.pieces import Pieces, random_state, restore_random_state
-from pipeline.jobs.processes import gathered, is_first_process, own_share, processes
+from pipeline.jobs.gathering import gathered
+from pipeline.jobs.partial import PartialResults, random_state, restore_random_state
+from pipeline.jobs.processes import is_first_process, own_share, processes
+from pipeline.jobs.progress import Progress
 from pipeline.models.devices import Device
 from pipeline.models.templates import Text, as_text, prompt_token_ids
 from sail.generation import sample_responses
@@ -55,9 +57,9 @@ def generate_responses(
     if backend == "server":
         from pipeline.generation.server import ServedPolicy
 
-        rows, place = own_share(range(len(texts))), kept and kept / f"served-{processes()[0]}"
+        rows, folder = own_share(range(len(texts))), kept and kept / f"served-{processes()[0]}"
         policy = ServedPolicy(path, tokenizer, entry, device)
-        served = policy.respond(spec, [texts[row] for row in rows], seed, eos_token_ids, place)
+        served = policy.respond(spec, [texts[row] for row in rows], seed, eos_token_ids, folder)
         own = dict(zip(rows, served, strict=True))
     elif backend == "vllm":
         from pipeline.generation.server import request_seed
@@ -89,17 +91,22 @@ def sampled_responses(
     # The order in which `sample_responses` takes them, so that what is one stream alone is one here.
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     size = device.batch_sizes["generate"]
+    streams = own_share([(start // STREAM, order[start : start + STREAM]) for start in range(0, len(order), STREAM)])
+    progress = Progress("responses", sum(len(rows) for _, rows in streams), len(order))
     sampled: dict[int, list[int]] = {}
-    for stream, start in own_share(list(enumerate(range(0, len(order), STREAM)))):
-        rows = order[start : start + STREAM]
+    for stream, rows in streams:
         batches = [rows[first : first + size] for first in range(0, len(rows), size)]
-        pieces = Pieces(kept and kept / str(stream))
-        if pieces.state:
-            print(f"{len(pieces.values)} of {len(batches)} batches of responses were generated before", flush=True)
-            restore_random_state(pieces.state)
+        finished = PartialResults(kept and kept / str(stream))
+        if finished.state:
+            waiting = [batch for batch in batches if batch[0] not in finished.values]
+            done = len(batches) - len(waiting)
+            print(f"{done} of {len(batches)} batches of responses were generated before", flush=True)
+            progress.add_found(finished.found)
+            restore_random_state(finished.state)
+            batches = waiting
         else:
             torch.manual_seed(stream_seed(seed, stream))
-        for batch in batches[len(pieces.values) :]:
+        for batch in batches:
             responses = sample_responses(
                 model,
                 [prompts[row] for row in batch],
@@ -110,9 +117,10 @@ def sampled_responses(
                 top_p=spec["top_p"],
                 batch_size=size,
                 do_sample=spec["do_sample"],
+                on_ended=progress.add,
             )
-            pieces.add(responses, random_state)
-        sampled |= zip(rows, (ids for piece in pieces.all() for ids in piece), strict=True)
+            finished.add(dict(zip(batch, responses, strict=True)), random_state)
+        sampled |= finished.values
     return sampled
 
 
