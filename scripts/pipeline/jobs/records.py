@@ -19,8 +19,7 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.jobs.hashes import file_hash, joint_hash, visible_files
-from pipeline.jobs.io import read_json, write_json
+from pipeline.jobs.io import file_hash, joint_hash, read_json, visible_files, write_json
 from pipeline.jobs.processes import is_first_process, processes
 from pipeline.jobs.provenance import SCRIPTS, code_fingerprint
 

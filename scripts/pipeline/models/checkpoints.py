@@ -17,8 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline.jobs.hashes import file_hash, visible_files
-from pipeline.jobs.io import atomic_folder, write_json
+from pipeline.jobs.io import atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
 from pipeline.models.tokenization import load_tokenizer, local_folder

@@ -6,8 +6,7 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.jobs.hashes import file_hash, joint_hash, visible_files
-from pipeline.jobs.io import InputError, full_disk, read_json
+from pipeline.jobs.io import InputError, file_hash, full_disk, joint_hash, read_json, visible_files
 from pipeline.models.checkpoints import local_folder
 
 
