@@ -37,7 +37,6 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.generation.evaluation import evaluate_policy
     from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
     from pipeline.jobs.processes import is_first_process
-    from pipeline.jobs.progress import count_responses
     from pipeline.models.checkpoints import load_policy, load_tokenizer
 
     device = device_from_arguments(arguments)
@@ -51,10 +50,9 @@ def main(argv: list[str] | None = None) -> None:
             return
         tokenizer = load_tokenizer(arguments.model, entry)
         policy, base = (
-            load_policy(path, entry, device=device, **device.model_kwargs()).to(device.place).eval()
+            load_policy(path, entry, device=device, **device.model_kwargs()).to(device.torch_device).eval()
             for path in (arguments.model, arguments.reference_model)
         )
-        count_responses(policy, len(frame))
         common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
         responses = generate_responses(decoding, *common, kept=state.folder / "responses")
         plain = decoding | PLAIN_SAMPLING

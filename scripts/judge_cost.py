@@ -9,7 +9,7 @@ from pathlib import Path
 
 from pipeline.config.judges import read_service
 from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
-from pipeline.judges.cost import Bill, describe, judge_bill, strike_answered
+from pipeline.judges.cost import CostEstimate, describe, estimate_cost, leave_out_answered
 from pipeline.metrics.judge_quality import sample_pairs
 from pipeline.results.run_table import read_run_table
 
@@ -34,16 +34,16 @@ def main(argv: list[str] | None = None) -> None:
     lists = arguments.dataset, arguments.runs, arguments.split, arguments.spec, arguments.service
     if len({len(values) for values in lists}) > 1:
         raise InputError("--dataset, --runs, --split, --spec and --service go together, each as often as the others")
-    bills: list[Bill] = []
+    estimates: list[CostEstimate] = []
     for dataset, runs, split, spec, service in zip(*lists, strict=True):
         pairs, sample = read_parquet(split, ["prompt_id", "prompt", "chosen", "rejected"]), None
-        if arguments.quality_pairs and dataset not in {bill.dataset for bill in bills}:
+        if arguments.quality_pairs and dataset not in {estimate.dataset for estimate in estimates}:
             sample = sample_pairs(pairs, arguments.quality_pairs, arguments.quality_seed)
         named = pairs, read_yaml(spec), read_service(service)
-        bill = judge_bill(read_run_table(runs), dataset, *named, arguments.max_new_tokens, sample)
-        strike_answered(bill, arguments.store)
-        bills.append(bill)
-    print(describe(bills) if bills else "No judge of this config is of kind openai: judging takes no money.")
+        estimate = estimate_cost(read_run_table(runs), dataset, *named, arguments.max_new_tokens, sample)
+        leave_out_answered(estimate, arguments.store)
+        estimates.append(estimate)
+    print(describe(estimates) if estimates else "No judge of this config is of kind openai: judging takes no money.")
 
 
 if __name__ == "__main__":

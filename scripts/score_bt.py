@@ -16,6 +16,7 @@ from pathlib import Path
 from pipeline.jobs.io import read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
+from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.rewards.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
 
@@ -58,7 +59,6 @@ def main(argv: list[str] | None = None) -> None:
         check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
 
     from pipeline.rewards.scorer import RewardModel, score_pairs
-    from pipeline.rewards.scoring import Shards
 
     entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
     entry = read_yaml(arguments.spec) if arguments.spec else entry
@@ -68,9 +68,9 @@ def main(argv: list[str] | None = None) -> None:
     record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
     model = RewardModel(arguments.score_model_id, entry, device, size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
-    with Shards(folder / "-".join(tables)) as shards:
+    with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():
-            scored = score_pairs(table.select(COLUMNS).to_pandas(), model, shards, split)
+            scored = score_pairs(table.select(COLUMNS).to_pandas(), model, state.folder, split)
             if scored is None:  # another process writes
                 continue
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
+from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
@@ -32,16 +33,15 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.models.templates import as_text
     from pipeline.rewards.scorer import RewardModel
-    from pipeline.rewards.scoring import Shards
 
     device = device_from_arguments(arguments)
     inputs = ("spec", "responses", "reward_model")
     record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
     model = RewardModel(arguments.reward_model, entry, device)
-    with Shards(arguments.output[0]) as shards:
+    with JobState(arguments.output[0], "scores") as state:
         for path, frame, output in zip(arguments.responses, frames, arguments.output, strict=True):
             prompts = [as_text(prompt) for prompt in frame["prompt"]]
-            scores = model.score_once(prompts, frame["response"].tolist(), shards, str(path))
+            scores = model.score_once(prompts, frame["response"].tolist(), state.folder, str(path))
             if scores is not None:
                 write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
         for output in arguments.output:

@@ -152,7 +152,7 @@ def plain_loop(model, prompts: list, responses: list) -> list[float]:
     for start in range(0, len(prompts), PLAIN_BATCH):
         inputs = model.inputs(prompts[start : start + PLAIN_BATCH], responses[start : start + PLAIN_BATCH])
         with torch.no_grad():
-            tensors = {name: tensor.to(model.place) for name, tensor in padded(inputs, 0).items()}
+            tensors = {name: tensor.to(model.torch_device) for name, tensor in padded(inputs, 0).items()}
             scores += model.network(**tensors).tolist()
     return scores
 

@@ -4,7 +4,7 @@ Token ids all the way: a response is the list of ids that the policy sampled, it
 cut at the length limit without one.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 
 import torch
@@ -39,6 +39,7 @@ def sample_responses(
     top_p: float,
     batch_size: int,
     do_sample: bool = True,
+    on_ended: Callable[[int], None] | None = None,
 ) -> list[list[int]]:
     """One response per prompt, as token ids: sampled, or greedy with `do_sample=False`.
 
@@ -46,6 +47,7 @@ def sample_responses(
         model: a causal language model in eval mode.
         prompts: token ids, of any lengths; padded on the left.
         batch_size: prompts generated side by side; similar lengths go together.
+        on_ended: told after every few tokens how many responses have ended meanwhile, none too.
 
     Returns:
         A response per prompt, in the prompts' order: ids up to and with the first end of sequence, or max_new_tokens.
@@ -70,7 +72,7 @@ def sample_responses(
             attention_mask[i, width - len(prompts[row]) :] = 1
         inputs = input_ids.to(device), attention_mask.to(device)
         with _growing_cache(model.generation_config):
-            generated = _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding)
+            generated = _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding, on_ended)
         for row, ids in zip(rows, generated, strict=True):
             responses[row] = ids
     return responses
@@ -94,6 +96,7 @@ def _generate(
     max_new_tokens: int,
     eos_token_ids: list[int],
     decoding: dict,
+    on_ended: Callable[[int], None] | None,
 ) -> list[list[int]]:
     """The responses of one batch; sequences that have ended leave it, with their part of the key-value cache.
 
@@ -124,6 +127,8 @@ def _generate(
             responses[row] += cut_at_end(ids, eos_token_ids)
             if responses[row][-1] not in eos_token_ids:
                 kept.append(i)
+        if on_ended:
+            on_ended(len(open_rows) - (len(kept) if made < max_new_tokens else 0))
         open_rows = [open_rows[i] for i in kept]
         cache = output.past_key_values
         input_ids, attention_mask = output.sequences, torch.cat([attention_mask, torch.ones_like(fresh)], dim=1)

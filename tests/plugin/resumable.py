@@ -24,7 +24,7 @@ def trainer(checkpoint, tokenizer, folder, **changes) -> SAILTrainer:
         "per_device_train_batch_size": 8,
         "learning_rate": 1e-2,
         "max_length": 64,
-        "gradient_checkpointing": False,
+        "activation_checkpointing": False,
         "bf16": False,
         "use_cpu": True,
         "report_to": "none",

@@ -19,7 +19,7 @@ def adapter_state(model):
         "active": model.active_adapters,
         "disabled": any(getattr(module, "_disable_adapters", False) for module in model.modules()),
         "trainable": sorted(name for name, parameter in model.named_parameters() if parameter.requires_grad),
-        "checkpointing": model.is_gradient_checkpointing,
+        "checkpointing": model.is_activation_checkpointing,
         "modes": {name: module.training for name, module in model.named_modules()},
     }
 
@@ -53,7 +53,7 @@ def test_lora_trains_with_dpr_and_is_left_as_it_was(sail_trainer, checkpoint, ad
         peft_config=LORA if adapter == "new" else None,
         g=0.6,
         reward_funcs=score,
-        gradient_checkpointing=True,
+        activation_checkpointing=True,
         max_age=0,
     )
     assert trainer.ref_model is None
@@ -116,14 +116,14 @@ def test_an_exception_leaves_mode_and_random_state_as_they_were(sail_trainer, mo
     if place == "sample_responses":
         monkeypatch.setattr(sail.sampling, "sample_responses", out_of_order)
     trainer = sail_trainer(
-        g=1.0, reward_funcs=out_of_order if place == "reward" else reward, gradient_checkpointing=True
+        g=1.0, reward_funcs=out_of_order if place == "reward" else reward, activation_checkpointing=True
     )
-    trainer.model.gradient_checkpointing_enable()
+    trainer.model.activation_checkpointing_enable()
     trainer.model.train()
     state = torch.get_rng_state()
     with pytest.raises(RuntimeError, match="out of order"):
         trainer._refill()
     assert all(module.training for module in trainer.model.modules())
-    assert trainer.model.is_gradient_checkpointing
+    assert trainer.model.is_activation_checkpointing
     assert torch.equal(torch.get_rng_state(), state)
     assert len(trainer.pool) == 0

@@ -217,9 +217,9 @@ class Rigged:
 def test_responses_stand_in_the_order_of_their_prompts():
     lengths = [3, 1, 5, 2, 2, 7, 1]
     prompts = [[10 * (i + 1)] * length for i, length in enumerate(lengths)]
-    model = Rigged(pad=0)
-    got = sample_responses(model, prompts, pad_token_id=0, eos_token_ids=[END], **SETTINGS)
-    assert got == [[10 * (i + 1) + length] * 2 + [END] for i, length in enumerate(lengths)]
+    model, ended = Rigged(pad=0), []
+    got = sample_responses(model, prompts, pad_token_id=0, eos_token_ids=[END], **SETTINGS, on_ended=ended.append)
+    assert got == [[10 * (i + 1) + length] * 2 + [END] for i, length in enumerate(lengths)] and ended == [3, 3, 1]
     assert [len(call["input_ids"]) for call in model.calls] == [3, 3, 1]
 
 

@@ -27,7 +27,7 @@ from sail.objective import DDP, DPP, DPR, OFFLINE
 # with every new term off
 
 
-@pytest.mark.parametrize("changes", [{}, {"gradient_checkpointing": True, "gradient_accumulation_steps": 2}])
+@pytest.mark.parametrize("changes", [{}, {"activation_checkpointing": True, "gradient_accumulation_steps": 2}])
 def test_without_routes_it_is_dpo_bit_for_bit(make, changes):
     evaluation = {"eval_data": Dataset.from_list(rows(8, seed=1)), "eval_strategy": "steps", "eval_steps": 2}
     dpo = make(DPOTrainer, **evaluation, **changes)

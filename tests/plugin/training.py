@@ -10,7 +10,7 @@ ARGUMENTS = {
     "learning_rate": 1e-2,
     "max_length": 64,
     "logging_steps": 1,
-    "gradient_checkpointing": False,
+    "activation_checkpointing": False,
     "bf16": False,
     "use_cpu": True,
     "report_to": "none",

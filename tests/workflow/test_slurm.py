@@ -181,7 +181,7 @@ def test_a_cancelled_job_is_submitted_again_and_continues(scoring, slurm, tmp_pa
     def cancel():
         """Cancel the job once its first scores are kept."""
         while not stop.wait(0.2):
-            if list(scoring.folder.glob("results/.state/bt/small/tiny/**/*.npz")):
+            if list(scoring.folder.glob("results/.state/bt/small/tiny/**/*.pth")):
                 jobs = subprocess.run(
                     ["squeue", "--noheader", "--format", "%i %Z"], capture_output=True, text=True, check=True
                 ).stdout

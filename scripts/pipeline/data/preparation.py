@@ -30,7 +30,7 @@ from pipeline.data.duplicates import near_duplicates, repeated
 from pipeline.data.filters import Filtered, RowFilter, is_dialogue
 from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
-from pipeline.data.scratch import Shelf, write_batch
+from pipeline.data.scratch import PairStore, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
 from pipeline.jobs.io import InputError, scratch_folder, write_json
 from pipeline.jobs.ownership import end_with
@@ -67,11 +67,11 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
     with scratch_folder(_existing(folder), f"{PREPARATION}{folder.name}-") as scratch:
-        shelf, kept = Shelf(scratch), []
-        train, rows_in = collect(spec, sources["train"], shelf, kept, dropped, processes)
+        store, kept = PairStore(scratch), []
+        train, rows_in = collect(spec, sources["train"], store, kept, dropped, processes)
         own_eval = None
         if sources.get("eval"):
-            own_eval, more = collect(spec, sources["eval"], shelf, kept, dropped, processes)
+            own_eval, more = collect(spec, sources["eval"], store, kept, dropped, processes)
             rows_in += more
         records = _concatenated(kept)
         train = without_duplicates(records, train, threshold, dropped)
@@ -85,8 +85,8 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             splits = split_with_own_eval(spec, records, train, shuffled(own_eval, seed), dropped)
         _check(records, splits, rows_in, dropped)
         labels = _labels(spec, records, splits["train"])
-        card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(shelf.schema.empty_table()), labels)
-        card |= _write(spec, shelf, splits, labels, scratch)
+        card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema.empty_table()), labels)
+        card |= _write(spec, store, splits, labels, scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for name in SPLITS:
             os.replace(scratch / f"{name}.parquet", folder / f"{name}.parquet")
@@ -100,26 +100,26 @@ def cpu_count() -> int:
 
 
 def collect(
-    spec: dict, split: str, shelf: Shelf, kept: list[dict], dropped: Counter, processes: int | None
+    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Counter, processes: int | None
 ) -> tuple[np.ndarray, int]:
     """Read, adapt and filter one split of the source.
 
     Args:
-        shelf: that the pairs are laid on.
-        kept: the records of each batch on the shelf, which this adds to.
+        store: that the pairs are put into.
+        kept: the records of each batch in the store, which this adds to.
         dropped: counter of dropped rows, which this adds to.
 
     Returns:
-        (numbers of its pairs on the shelf, rows read).
+        (numbers of its pairs in the store, rows read).
     """
     adapter = adapter_for(spec)
-    first, rows_in = len(shelf), 0
-    for filtered, path in _filtered(spec, read_batches(spec, split, adapter.columns), shelf, processes):
-        if shelf.schema is not None and filtered.pairs.schema != shelf.schema:
+    first, rows_in = len(store), 0
+    for filtered, path in _filtered(spec, read_batches(spec, split, adapter.columns), store, processes):
+        if store.schema is not None and filtered.pairs.schema != store.schema:
             raise InputError(
                 f"{filtered.location}: some prompts are text and some are messages; they must be of one kind"
             )
-        shelf.add(path, len(filtered.records["prompt"]), filtered.pairs.schema)
+        store.add(path, len(filtered.records["prompt"]), filtered.pairs.schema)
         kept.append(filtered.records)
         dropped.update(filtered.dropped)
         if rows_in // PROGRESS_ROWS < (rows_in + filtered.rows_in) // PROGRESS_ROWS:
@@ -127,7 +127,7 @@ def collect(
         rows_in += filtered.rows_in
     if not rows_in:
         raise InputError(f"dataset {spec['name']}: the source's split {split!r} has no rows")
-    return np.arange(first, len(shelf)), rows_in
+    return np.arange(first, len(store)), rows_in
 
 
 def without_duplicates(
@@ -152,11 +152,11 @@ def _existing(folder: Path) -> Path:
 
 
 def _filtered(
-    spec: dict, batches: Iterator[Batch], shelf: Shelf, processes: int | None
+    spec: dict, batches: Iterator[Batch], store: PairStore, processes: int | None
 ) -> Iterator[tuple[Filtered, Path]]:
     """The batches filtered, in their order, the pairs of each in a file."""
     processes = processes or cpu_count()
-    paths = (shelf.folder / f"{number}.arrow" for number in range(len(list(shelf.folder.iterdir())), 10**9))
+    paths = (store.folder / f"{number}.arrow" for number in range(len(list(store.folder.iterdir())), 10**9))
     head, row_filter = list(islice(batches, BATCHES_HERE + 1)), RowFilter(spec)
     if processes == 1 or len(head) <= BATCHES_HERE:
         for batch, path in zip(chain(head, batches), paths, strict=False):
@@ -214,20 +214,20 @@ def _check(records: dict[str, np.ndarray], splits: dict[str, np.ndarray], rows_i
 
 
 def _write(
-    spec: dict, shelf: Shelf, splits: dict[str, np.ndarray], labels: dict[str, np.ndarray], folder: Path
+    spec: dict, store: PairStore, splits: dict[str, np.ndarray], labels: dict[str, np.ndarray], folder: Path
 ) -> dict:
     """Write {split}.parquet for each split; what of the card needs the texts: contamination, samples."""
     contamination = Contamination()
     seen = {"eval": contamination.add_eval, "train": contamination.see_train}
     for name in reversed(SPLITS):  # eval comes before train
-        write_split(shelf, splits[name], labels if name == "train" else {}, folder / f"{name}.parquet", seen.get(name))
+        write_split(store, splits[name], labels if name == "train" else {}, folder / f"{name}.parquet", seen.get(name))
     positions = sample_rows(spec, splits["train"])
-    samples = _swapped(shelf.gather(splits["train"][positions]), {key: labels[key][positions] for key in labels})
+    samples = _swapped(store.gather(splits["train"][positions]), {key: labels[key][positions] for key in labels})
     return {"contamination": contamination.summary(), "samples": samples.to_pylist()}
 
 
-def write_split(shelf: Shelf, rows: np.ndarray, labels: dict[str, np.ndarray], path: Path, see=None) -> None:
-    """Write rows of the shelf in their order as parquet, piece by piece.
+def write_split(store: PairStore, rows: np.ndarray, labels: dict[str, np.ndarray], path: Path, see=None) -> None:
+    """Write rows of the store in their order as parquet, piece by piece.
 
     Args:
         labels: of `noisy_labels`, columns to add and whether to swap; empty where there is no noise.
@@ -235,18 +235,18 @@ def write_split(shelf: Shelf, rows: np.ndarray, labels: dict[str, np.ndarray], p
     """
     parts = [slice(start, start + PIECE_ROWS) for start in range(0, max(len(rows), 1), PIECE_ROWS)]
     with (
-        pq.ParquetWriter(path, _schema(shelf.schema, labels), compression="zstd") as writer,
+        pq.ParquetWriter(path, _schema(store.schema, labels), compression="zstd") as writer,
         ThreadPoolExecutor(2) as aside,
     ):
-        ahead = aside.submit(shelf.gather, rows[parts[0]])
+        ahead = aside.submit(store.gather, rows[parts[0]])
         for part, following in zip(parts, [*parts[1:], None], strict=True):
             piece = ahead.result()
             # While this one is written, it is looked at and the following one is read.
             seen = aside.submit(see, joined_texts(piece, "prompt")) if see else None
             if following:
-                ahead = aside.submit(shelf.gather, rows[following])
+                ahead = aside.submit(store.gather, rows[following])
             piece = _swapped(piece, {name: values[part] for name, values in labels.items()})
-            writer.write_table(piece.cast(_schema(shelf.schema, labels)))
+            writer.write_table(piece.cast(_schema(store.schema, labels)))
             if seen:
                 seen.result()
 

@@ -17,7 +17,7 @@ def write_batch(pairs: pa.Table, path: Path) -> None:
             writer.write_batch(batch)
 
 
-class Shelf:
+class PairStore:
     """The pairs of all batches, numbered from 0 in the order in which the batches were added."""
 
     def __init__(self, folder: Path):

@@ -4,7 +4,7 @@ from itertools import takewhile
 
 import pandas as pd
 
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.devices import Device
 from pipeline.models.logps import response_logps
 from pipeline.models.templates import Text, as_text, conversation, format_prompt, format_response, prompt_token_ids
@@ -40,9 +40,7 @@ def evaluate_policy(
     Raises:
         InputError: a prompt of the responses is not in the split, or is there twice.
     """
-    repeated = responses["prompt_id"][responses["prompt_id"].duplicated()]
-    if len(repeated):
-        raise InputError(f"the responses have prompt {repeated.iloc[0]} twice")
+    check_distinct_prompts(responses, "the responses have")
     table = responses[["prompt_id", "response_ids"]].merge(frame, on="prompt_id", validate="one_to_one")
     if len(table) < len(responses):
         raise InputError(f"{len(responses) - len(table)} of the responses are to prompts that the split does not have")

@@ -6,8 +6,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.generation.sampling import Sampling
+from pipeline.jobs.gathering import gathered
 from pipeline.jobs.parts import load_part
-from pipeline.jobs.processes import gathered
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text
 

@@ -1,20 +1,26 @@
-"""What a script prints: progress bars as lines when it goes to a file, and never a secret.
+"""What a script prints: progress bars as lines when it goes to a file, one file per process, and never a secret.
 
 Secrets are environment variables, or lines of a file .env in the working directory, which git ignores.
 """
 
 import atexit
+import contextlib
+import fcntl
+import glob
 import os
 import re
+import stat
 import sys
 import threading
 import time
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import TextIO
+from typing import AnyStr, TextIO
 
 from dotenv import dotenv_values, load_dotenv
+
+from pipeline.jobs.processes import processes
 
 SECRETS = ("OPENAI_API_KEY", "HF_TOKEN", "WANDB_API_KEY")
 SECRET_NAME = re.compile(r"(^|_)(API_?KEY|ACCESS_?KEY|SECRET(_KEY)?|TOKEN|PASSWORD|PASSWD)$", re.IGNORECASE)
@@ -47,24 +53,74 @@ def known_secrets(folder: str | Path = ".") -> list[str]:
     return secret_values({**dotenv_values(Path(folder) / ".env"), **os.environ})
 
 
-def redact(text: str) -> str:
-    """The text with every secret of the environment replaced."""
-    for value in secret_values():
-        text = text.replace(value, HIDDEN)
+def redact(text: AnyStr, secrets: Iterable[str] | None = None) -> AnyStr:
+    """A text, or the bytes of one, with every secret replaced: of the environment, or those that are given."""
+    for value in secret_values() if secrets is None else secrets:
+        if len(value) >= SHORTEST:
+            found, hidden = (value, HIDDEN) if isinstance(text, str) else (value.encode(), HIDDEN.encode())
+            text = text.replace(found, hidden)
     return text
 
 
-def prepare_console() -> None:
+@contextlib.contextmanager
+def prepared_console() -> Iterator[None]:
     """Load the secrets, and see to it that nothing this process prints holds one of them.
 
-    Output that goes to a file, not to a terminal, passes through a `LogStream`.
+    Output that goes to a file, not to a terminal, passes through a `LogStream`. Of several processes each writes a file
+    of its own beside the first one's, which says where they are and, inside the block, which of them failed.
     """
     load_secrets()
+    separated = _separate_log()
     sys.excepthook = _print_error
     for name in ("stdout", "stderr"):
         stream = getattr(sys, name)
         if not stream.isatty() and not isinstance(stream, LogStream):
             setattr(sys, name, LogStream(stream))
+    try:
+        yield
+    except BaseException as error:
+        if separated and not (isinstance(error, SystemExit) and not error.code):
+            main_log, path = separated
+            with contextlib.suppress(OSError):
+                os.write(main_log, f"process {processes()[0]} ended with an error, which is in {path}\n".encode())
+        raise
+
+
+def _separate_log() -> tuple[int, Path] | None:
+    """Turn the output of a process that is not the first one to a file of its own, where it goes to a file.
+
+    Returns:
+        The handle of the file that it went to, and the new file; None where nothing was changed.
+    """
+    rank, count = processes()
+    if count == 1 or (log := _file_behind(1)) is None:
+        return None
+    logs = {other: log.with_name(f"{log.stem}.rank{other}{log.suffix}") for other in range(1, count)}
+    if rank:
+        main_log = os.dup(1)
+        sys.stdout.flush()
+        with logs[rank].open("wb", buffering=0) as file:
+            for handle in (1, 2):  # what other programs and libraries write goes there too
+                if _file_behind(handle) == log:
+                    os.dup2(file.fileno(), handle)
+        return main_log, logs[rank]
+    for path in set(log.parent.glob(f"{glob.escape(log.stem)}.rank*{log.suffix}")) - set(logs.values()):
+        path.unlink(missing_ok=True)  # of a run of more processes
+    print(f"the logs of the other processes: {', '.join(map(str, logs.values()))}", flush=True)
+    return None
+
+
+def _file_behind(handle: int) -> Path | None:
+    """The regular file that an open handle writes to; None where there is none, or where it cannot be found out."""
+    with contextlib.suppress(OSError, ValueError, AttributeError):
+        status = os.fstat(handle)
+        if stat.S_ISREG(status.st_mode):
+            if hasattr(fcntl, "F_GETPATH"):  # macOS
+                path = Path(os.fsdecode(fcntl.fcntl(handle, fcntl.F_GETPATH, bytes(1024)).rstrip(b"\0")))
+            else:
+                path = Path(os.readlink(f"/proc/self/fd/{handle}"))
+            return path if os.path.samestat(path.stat(), status) else None
+    return None
 
 
 def _print_error(kind, error, trace) -> None:
@@ -85,7 +141,7 @@ class LogStream:
     def __init__(self, stream: TextIO, seconds: float = SECONDS):
         self.stream, self.seconds = stream, seconds
         self.line = ""
-        self.said = time.monotonic()
+        self.last = time.monotonic()  # when a line of progress was written
         self.lock = threading.RLock()
         atexit.register(self.finish)
 
@@ -100,10 +156,10 @@ class LogStream:
 
     def _emit(self, line: str, progress: bool) -> None:
         line = ESCAPES.sub("", line)
-        if progress and (not line.strip() or time.monotonic() - self.said < self.seconds):
+        if progress and (not line.strip() or time.monotonic() - self.last < self.seconds):
             return
         if progress:
-            self.said = time.monotonic()
+            self.last = time.monotonic()
         self.stream.write(redact(line.rstrip() if progress else line) + "\n")
         self.stream.flush()
 

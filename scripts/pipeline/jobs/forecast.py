@@ -153,7 +153,7 @@ def gpu_names() -> list[str]:
         return []
     command = [program, "--query-gpu=name", "--format=csv,noheader"]
     try:
-        told = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
+        output = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
     except (OSError, subprocess.SubprocessError):
         return []
-    return [line.strip() for line in told.splitlines() if line.strip()]
+    return [line.strip() for line in output.splitlines() if line.strip()]

@@ -1,8 +1,9 @@
-"""Reading and writing the files between stages: atomic writes, errors that name the file, key or row at fault."""
+"""The files between stages: atomic writes, errors that name the file, key or row at fault, hashes of their content."""
 
 import contextlib
 import errno
 import glob
+import hashlib
 import json
 import os
 import shutil
@@ -16,7 +17,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import yaml
 
-from pipeline.jobs.console import prepare_console, redact
+from pipeline.jobs.console import prepared_console, redact
 from pipeline.jobs.ownership import follow_owner, try_lock
 
 
@@ -30,17 +31,17 @@ def run(main: Callable[[], None]) -> None:
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
     """
-    prepare_console()
-    follow_owner()
-    try:
-        main()
-    except InputError as error:
-        sys.exit(redact(f"error: {error}"))
-    except Exception as error:
-        if not (place := full_disk(error)):
-            raise
-        told = f"error: no space left on the disk, {place}; make room and start again: what is finished is kept, and a "
-        sys.exit(redact(told + "job that was under way continues"))
+    with prepared_console():
+        follow_owner()
+        try:
+            main()
+        except InputError as error:
+            sys.exit(redact(f"error: {error}"))
+        except Exception as error:
+            if not (unwritten := full_disk(error)):
+                raise
+            remedy = "make room and start again: what is finished is kept, and a job that was under way continues"
+            sys.exit(redact(f"error: no space left on the disk, {unwritten}; {remedy}"))
 
 
 def full_disk(error: BaseException | None) -> str | None:
@@ -147,6 +148,20 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
     return frame
 
 
+def check_distinct_prompts(frame: pd.DataFrame, subject: str) -> None:
+    """See that each prompt_id stands in a frame once.
+
+    Args:
+        subject: the beginning of the message, such as "the run has".
+
+    Raises:
+        InputError: one stands there twice.
+    """
+    repeated = frame["prompt_id"][frame["prompt_id"].duplicated()]
+    if len(repeated):
+        raise InputError(f"{subject} prompt {repeated.iloc[0]} twice")
+
+
 def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a frame as parquet, without its index. The same frame gives the same bytes."""
     write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
@@ -209,3 +224,23 @@ def read_json(path: str | Path) -> dict:
 def write_json(content: dict, path: str | Path) -> None:
     """Write a mapping as indented JSON."""
     write_text(json.dumps(content, indent=2, ensure_ascii=False) + "\n", path)
+
+
+def file_hash(path: Path) -> str:
+    """SHA-256 of a file's content."""
+    with path.open("rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def visible_files(folder: str | Path) -> dict[str, Path]:
+    """All files below a folder but hidden ones, by their path from there, in the order of their paths."""
+    files = sorted(file for file in Path(folder).rglob("*") if file.is_file() and not file.name.startswith("."))
+    return {file.relative_to(folder).as_posix(): file for file in files}
+
+
+def joint_hash(hashes: dict[str, str]) -> str:
+    """SHA-256 of the names and hashes of files, in whatever order they are."""
+    digest = hashlib.sha256()
+    for name, found in sorted(hashes.items()):
+        digest.update(f"{name}\0{found}\0".encode())
+    return digest.hexdigest()

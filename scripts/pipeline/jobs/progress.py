@@ -1,74 +1,67 @@
 """Lines in a log that say how far a long job is and when it will end."""
 
-import os
 import time
+
+from pipeline.jobs.processes import is_first_process, processes
 
 SECONDS = 10.0  # between two lines
 
 
 class Progress:
-    """Counts what is done, and says so from time to time in the first process.
+    """Counts what this process does, and says from time to time in the first process how far all of them are.
 
     Args:
         name: of what is counted, such as "responses".
-        total: how many there are in all processes.
+        own: how many of them this process does.
+        total: how many all processes do; as many each as this one where absent.
+        work: of this process's, what time goes with, such as tokens; their number where absent.
+        rate: unit of the rate, such as "rows/s", for lines that have it.
         seconds: the least between two lines.
     """
 
-    def __init__(self, name: str, total: int, seconds: float = SECONDS):
-        self.rank, self.processes = int(os.environ.get("RANK", 0)), int(os.environ.get("WORLD_SIZE", 1))
-        self.name, self.total, self.seconds = name, total, seconds
-        self.start()
+    def __init__(
+        self,
+        name: str,
+        own: int,
+        total: int | None = None,
+        work: float | None = None,
+        rate: str = "",
+        seconds: float = SECONDS,
+    ):
+        self.name, self.own, self.rate, self.seconds = name, own, rate, seconds
+        self.total = own * processes()[1] if total is None else total
+        self.done = self.found = 0
+        self.worked, self.left = 0.0, own if work is None else work
+        self.started = self.last = time.monotonic()
 
-    def start(self) -> None:
-        """Begin to count anew."""
-        self.done = 0
-        self.started = self.said = time.monotonic()
+    def add_found(self, count: int) -> None:
+        """So many had been done before this process began."""
+        self.done += count
+        self.found += count
+        self.left -= count
 
-    def add(self, count: int) -> None:
-        """So many more are done, by this process."""
-        self.done += count * self.processes
-        self.tell()
+    def add(self, count: int, work: float | None = None, note: str = "", quiet: bool = False) -> None:
+        """So many more are done; a line, unless the last one is recent.
 
-    def tell(self) -> None:
-        """A line, unless the last one is recent."""
-        now = time.monotonic()
-        if self.rank or now - self.said < self.seconds:
+        Args:
+            work: what they took of all work.
+            note: what else the line is to say.
+            quiet: no line, whenever the last one was.
+        """
+        self.done += count
+        self.worked += count if work is None else work
+        self.left -= count if work is None else work
+        if not quiet and time.monotonic() - self.last >= self.seconds:
+            self.tell(note)
+
+    def tell(self, note: str = "") -> None:
+        """A line, whenever the last one was: "responses 128/512  20 s, about 60 s left"."""
+        self.last = time.monotonic()
+        if not (self.own and is_first_process()):
             return
-        self.said = now
-        print(line(self.name, self.done, self.total, now - self.started), flush=True)
-
-
-def line(name: str, done: int, total: int, spent: float) -> str:
-    """A line of progress, the time that is left by the time that was spent."""
-    done = min(done, total)
-    left = f", about {spent / done * (total - done):.0f} s left" if done else ""
-    return f"{name} {done}/{total}  {spent:.0f} s{left}"
-
-
-def count_responses(model, total: int, seconds: float = SECONDS) -> None:
-    """Have a model say how many responses it has given whenever it is asked to generate more.
-
-    A call of `generate` without a cache begins a batch, so those before it are done.
-
-    Args:
-        model: a causal language model; its `generate` is wrapped.
-        total: prompts of a round, after which a new round begins.
-    """
-    progress = Progress("responses", total, seconds)
-    generate, open_rows = model.generate, 0
-
-    def counted(*arguments, **options):
-        nonlocal open_rows
-        if options.get("past_key_values") is None:
-            progress.add(open_rows)
-            open_rows = len(options["input_ids"])
-            if progress.done >= progress.total:
-                progress.start()
-        else:
-            # A cache of what equal prompts share was made for fewer rows.
-            open_rows = max(open_rows, len(options["input_ids"]))
-            progress.tell()
-        return generate(*arguments, **options)
-
-    model.generate = counted
+        spent = self.last - self.started
+        done = min(round(self.done / self.own * self.total), self.total)
+        parts = [f"{self.name} {'about ' if self.total != self.own else ''}{done}/{self.total}"]
+        parts += [f"{(self.done - self.found) / max(spent, 1e-9):.1f} {self.rate}"] if self.rate else []
+        left = f", about {max(spent / self.worked * self.left, 0):.0f} s left" if self.worked else ""
+        print("  ".join([*parts, *([note] if note else []), f"{spent:.0f} s{left}"]), flush=True)

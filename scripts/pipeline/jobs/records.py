@@ -19,7 +19,8 @@ from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.jobs.io import read_json, write_json
+from pipeline.jobs.io import file_hash, joint_hash, read_json, visible_files, write_json
+from pipeline.jobs.processes import is_first_process, processes
 from pipeline.jobs.provenance import SCRIPTS, code_fingerprint
 
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "numpy", "pandas")
@@ -55,12 +56,12 @@ class Record:
         files: Sequence[str | Path] = (),
     ):
         self.started = time.monotonic()
-        given = vars(arguments)
+        values = vars(arguments)
         self.script, self.spec, self.device = Path(script).name, spec, device
         self.code = code_fingerprint(self.script, spec, *(entry for _, entry in entries))
-        self.options = {name: given[name] for name in given if name not in (*inputs, *outputs, "device")}
-        self.outputs = [path for name in outputs for path in _listed(given[name])]
-        kinds = {path: "dataset" if name == "dataset" else "model" for name in inputs for path in _listed(given[name])}
+        self.options = {name: values[name] for name in values if name not in (*inputs, *outputs, "device")}
+        self.outputs = [path for name in outputs for path in _listed(values[name])]
+        kinds = {path: "dataset" if name == "dataset" else "model" for name in inputs for path in _listed(values[name])}
         named = {str(entry["path"]): (kind, entry.get("revision")) for kind, entry in entries if entry.get("path")}
         # A hub id is not hashed: its commit is known once it is in the cache, which may be later.
         everything = {path: (kind, None) for path, kind in kinds.items()} | named
@@ -85,7 +86,7 @@ class Record:
             "options": {name: value for name, value in self.options.items() if name not in WATCHING},
             "packages": packages(),
             "device": device and [device.type, str(device.dtype), device.attention, device.batch_sizes],
-            "processes": os.environ.get("WORLD_SIZE", "1"),
+            "processes": processes()[1],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]
 
@@ -95,7 +96,7 @@ class Record:
         Args:
             seconds: what the job took in all, where it was continued; else counted from this object's making.
         """
-        if int(os.environ.get("RANK", 0)):
+        if not is_first_process():
             return
         device = self.device
         record = {
@@ -129,18 +130,7 @@ def record_path(output: str | Path) -> Path:
 
 def content_hash(path: Path) -> str:
     """SHA-256 of a file; of a folder, of the names and hashes of its files."""
-    if path.is_file():
-        return file_hash(path)
-    digest = hashlib.sha256()
-    for name, found in sorted(folder_hashes(path).items()):
-        digest.update(f"{name}\0{found}\0".encode())
-    return digest.hexdigest()
-
-
-def file_hash(path: Path) -> str:
-    """SHA-256 of a file's content."""
-    with path.open("rb") as handle:
-        return hashlib.file_digest(handle, "sha256").hexdigest()
+    return file_hash(path) if path.is_file() else joint_hash(folder_hashes(path))
 
 
 def folder_hashes(folder: Path) -> dict[str, str]:
@@ -148,13 +138,11 @@ def folder_hashes(folder: Path) -> dict[str, str]:
 
     The manifest is taken at its word only where no file of the checkpoint is newer.
     """
-    files = [file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")]
-    files = [file for file in files if not file.name.endswith(RECORD)]
-    names = {file.relative_to(folder).as_posix(): file for file in files}
+    names = {name: file for name, file in visible_files(folder).items() if not name.endswith(RECORD)}
     manifest = folder.parent / "manifest.json"
     if folder.name == "model" and manifest.is_file():
         known, written = read_json(manifest).get("files", {}), manifest.stat().st_mtime
-        if set(known) == set(names) and all(file.stat().st_mtime <= written for file in files):
+        if set(known) == set(names) and all(file.stat().st_mtime <= written for file in names.values()):
             return known
     return {name: file_hash(file) for name, file in names.items()}
 
@@ -184,9 +172,8 @@ def packages() -> dict[str, str]:
 
 def machine(device=None) -> dict:
     """What the job ran on."""
-    processes = int(os.environ.get("WORLD_SIZE", 1))
     found = {"system": platform.platform(), "architecture": platform.machine(), "cpus": os.cpu_count()}
-    return found | {"accelerator": device.description if device else "cpu", "processes": processes}
+    return found | {"accelerator": device.description if device else "cpu", "processes": processes()[1]}
 
 
 def peak_memory_mib() -> float:

@@ -13,6 +13,7 @@ from pathlib import Path
 
 from pipeline.jobs.io import atomic_folder, remove_abandoned
 from pipeline.jobs.ownership import is_owned, try_lock
+from pipeline.jobs.processes import is_first_process
 
 STATE, FINISHED, LOCK = ".state", "finished", "lock"
 PREPARATION = ".prepare-"  # beginning of the names of folders, in results/data, where datasets are prepared
@@ -43,7 +44,7 @@ class JobState:
     def __init__(self, output: str | Path, key: str):
         self.place = state_place(output)
         self.folder = self.place / key
-        self.first = int(os.environ.get("RANK", 0)) == 0
+        self.first = is_first_process()
 
     def __enter__(self) -> "JobState":
         if self.first:

@@ -204,8 +204,8 @@ class BatchAsker:
         print(f"batch {batch.id}: {batch.status}, {len(keys) - len(wanted)} of {len(keys)} answered", flush=True)
         if batch.status == "failed" and requests.keys() & set(keys):
             errors = (batch.errors.data if batch.errors else None) or []
-            told = "; ".join(str(error.message) for error in errors[:3]) or "it gives no reason"
-            raise InputError(f"the endpoint refuses the batch {batch.id}: {self.endpoint.clean(told)}")
+            reasons = "; ".join(str(error.message) for error in errors[:3]) or "it gives no reason"
+            raise InputError(f"the endpoint refuses the batch {batch.id}: {self.endpoint.clean(reasons)}")
 
     def _keep(self, line: dict, source: str, request: Request | None) -> None:
         """Keep a reply; of an error, which costs nothing, its message."""

@@ -9,7 +9,7 @@ import time
 from collections.abc import Collection, Iterator
 
 from pipeline.jobs.io import InputError
-from pipeline.jobs.progress import line
+from pipeline.jobs.progress import Progress
 from pipeline.judges.budget import Budget, price
 from pipeline.judges.endpoints import AskAgain, Endpoint, Pool, Rejected
 from pipeline.judges.limits import Limits
@@ -54,18 +54,13 @@ class Asker:
             InputError: it could not go on.
         """
         outcomes: dict[str, Outcome] = {}
-        waiting, began = iter(requests), time.monotonic()
-        reported = began
+        waiting, progress = iter(requests), Progress("requests", len(requests), seconds=REPORT_SECONDS)
 
         async def work() -> None:
-            nonlocal reported
             try:
                 for request in waiting:
                     outcomes[request.key] = await self._ask(request, replies.get(request.key, []))
-                    if time.monotonic() - reported > REPORT_SECONDS:
-                        reported = time.monotonic()
-                        told = line("requests", len(outcomes), len(requests), reported - began)
-                        print(f"{told}; {self.asked} sent, {self.budget.spent:.4f} USD spent", flush=True)
+                    progress.add(1, note=f"{self.asked} sent, {self.budget.spent:.4f} USD spent")
             except Exception as error:
                 self.stop(error)
 

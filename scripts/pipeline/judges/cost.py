@@ -27,7 +27,7 @@ KEYS_AT_ONCE = 10_000
 
 
 @dataclass
-class Bill:
+class CostEstimate:
     """What a judge will take on a split of a dataset.
 
     Attributes:
@@ -71,10 +71,10 @@ class Bill:
         return price(*self.tokens, self.service, self.service["batch"])
 
 
-def judge_bill(
+def estimate_cost(
     table: RunTable, dataset: str, split: pd.DataFrame, spec: dict, service: dict, longest: int, sample=None
-) -> Bill:
-    """What a judge of kind openai will take on a dataset; the store is not yet looked at (`strike_answered`).
+) -> CostEstimate:
+    """What a judge of kind openai will take on a dataset; the store is not yet looked at (`leave_out_answered`).
 
     Args:
         table: run table; files of responses that do not exist are estimated.
@@ -82,7 +82,7 @@ def judge_bill(
         longest: most tokens of a generated response.
         sample: labelled pairs, prompt_id, prompt, response, baseline_response, where the judge's quality is measured.
     """
-    bill = Bill(dataset, table.split, spec, service)
+    estimate = CostEstimate(dataset, table.split, spec, service)
     for run in (run for run in table.runs if run.dataset == dataset):
         known = {other.run: other for other in table.runs_of(run.group)}
         for seed in run.files:
@@ -93,51 +93,52 @@ def judge_bill(
                 else:
                     other = _responses(known[baseline].files[seed]["responses"])
                 place = (run.model, seed)
-                _add_runs(bill, split, ((*place, run.run), own), ((*place, baseline), other), longest)
+                _add_runs(estimate, split, ((*place, run.run), own), ((*place, baseline), other), longest)
     if sample is not None:
-        _add_table(bill, sample)
-    return bill
+        _add_table(estimate, sample)
+    return estimate
 
 
-def strike_answered(bill: Bill, folder: str | Path) -> None:
-    """Take the requests that a store has final replies to, or no more retries for, off a bill."""
-    with read_store(folder, bill.spec["name"]) as store:
+def leave_out_answered(estimate: CostEstimate, folder: str | Path) -> None:
+    """Take the requests that a store has final replies to, or no more retries for, off an estimate."""
+    with read_store(folder, estimate.spec["name"]) as store:
         if store is None:
             return
-        bill.spent = store.spent(bill.service["prices"])
-        keys = list(bill.asked)
+        estimate.spent = store.spent(estimate.service["prices"])
+        keys = list(estimate.asked)
         for start in range(0, len(keys), KEYS_AT_ONCE):
             for key, replies in store.replies(keys[start : start + KEYS_AT_ONCE]).items():
-                outcome = settled(replies, bill.spec)
-                if outcome.final or len(replies) > bill.spec["max_retries"]:
-                    del bill.asked[key]
-                    bill.answered += 1
+                outcome = settled(replies, estimate.spec)
+                if outcome.final or len(replies) > estimate.spec["max_retries"]:
+                    del estimate.asked[key]
+                    estimate.answered += 1
 
 
-def describe(bills: list[Bill]) -> str:
-    """Bills in words, with their sum."""
+def describe(estimates: list[CostEstimate]) -> str:
+    """Estimates in words, with their sum."""
     lines = []
-    for bill in bills:
-        sent, replied = bill.tokens
-        paid, budget = bill.dollars, bill.service["budget_usd"]
+    for estimate in estimates:
+        (sent, replied), future = estimate.tokens, len(estimate.expected)
+        paid, budget = estimate.dollars, estimate.service["budget_usd"]
         money = "unknown, judge.yaml has no prices" if paid is None else f"at most {paid:,.2f} USD"
         lines += [
-            f"{bill.dataset}, {bill.split}: judge {bill.spec['name']}, model {bill.spec['model']}",
-            f"  verdicts        {bill.verdicts:,}",
-            f"  requests        {bill.requests:,}, {bill.answered:,} of them answered before",
-            f"  still to send   {bill.to_send:,}, {len(bill.expected):,} of them about responses that do not exist yet",
+            f"{estimate.dataset}, {estimate.split}: judge {estimate.spec['name']}, model {estimate.spec['model']}",
+            f"  verdicts        {estimate.verdicts:,}",
+            f"  requests        {estimate.requests:,}, {estimate.answered:,} of them answered before",
+            f"  still to send   {estimate.to_send:,}, {future:,} of them about responses that do not exist yet",
             f"  tokens          about {sent:,} sent, at most {replied:,} in replies",
             f"  money           {money}",
-            f"  spent before    {bill.spent:,.2f} USD"
+            f"  spent before    {estimate.spent:,.2f} USD"
             + (
-                "" if budget is None else f"; budget_usd {budget:g}, of which {max(0.0, budget - bill.spent):,.2f} left"
+                ""
+                if budget is None
+                else f"; budget_usd {budget:g}, of which {max(0.0, budget - estimate.spent):,.2f} left"
             ),
         ]
-    known = [bill.dollars for bill in bills if bill.dollars is not None]
-    told = f"at most {sum(known):,.2f} USD" if len(known) == len(bills) else "money unknown, as prices are missing"
-    lines.append(
-        f"total: {sum(bill.to_send for bill in bills):,} requests to send, {told}; unreadable replies come on top"
-    )
+    known = [estimate.dollars for estimate in estimates if estimate.dollars is not None]
+    money = f"at most {sum(known):,.2f} USD" if len(known) == len(estimates) else "money unknown, as prices are missing"
+    to_send = sum(estimate.to_send for estimate in estimates)
+    lines.append(f"total: {to_send:,} requests to send, {money}; unreadable replies come on top")
     return "\n".join(lines)
 
 
@@ -145,40 +146,40 @@ def _responses(path: str) -> pd.DataFrame | None:
     return read_parquet(path, ["prompt_id", "prompt", "response"]) if Path(path).is_file() else None
 
 
-def _add_runs(bill: Bill, split: pd.DataFrame, own: tuple, other: tuple, longest: int) -> None:
+def _add_runs(estimate: CostEstimate, split: pd.DataFrame, own: tuple, other: tuple, longest: int) -> None:
     """Add the requests about a run's and a baseline's responses; each is (name, frame, None where there is none)."""
     if own[1] is not None and other[1] is not None:
         baseline = other[1][["prompt_id", "response"]].rename(columns={"response": "baseline_response"})
-        _add_table(bill, pair_responses(own[1], baseline))
+        _add_table(estimate, pair_responses(own[1], baseline))
         return
-    spec, single = bill.spec, bill.spec["mode"] == "single"
+    spec, single = estimate.spec, estimate.spec["mode"] == "single"
     blank = make_request("", {"answer": ""} if single else {"answer_a": "", "answer_b": ""}, spec).tokens
     texts = [None if part is None else part.set_index("prompt_id")["response"].map(_text) for _, part in (own, other)]
     for prompt_id, prompt in zip(split["prompt_id"], map(as_text, split["prompt"]), strict=True):
         asked = orders(spec, str(prompt_id))
-        bill.verdicts += len(asked)
+        estimate.verdicts += len(asked)
         question = blank + estimate_tokens(dialogue(prompt))
         tokens = [longest if text is None else estimate_tokens(text[prompt_id]) for text in texts]
         if not single:
             both = {(own[0], other[0], prompt_id, order): question + sum(tokens) for order in asked}
-            bill.expected.update(both)
+            estimate.expected.update(both)
             continue
         for (name, _), text, count in zip((own, other), texts, tokens, strict=True):
             if text is None:
-                bill.expected[name, prompt_id] = question + count
+                estimate.expected[name, prompt_id] = question + count
             else:
-                _add(bill, [make_request(prompt, {"answer": text[prompt_id]}, spec)])
+                _add(estimate, [make_request(prompt, {"answer": text[prompt_id]}, spec)])
 
 
 def _text(cell) -> str:
     return response_text(as_text(cell))
 
 
-def _add_table(bill: Bill, table: pd.DataFrame) -> None:
-    questions, requests = plan_requests(table, bill.spec)
-    bill.verdicts += len(questions)
-    _add(bill, requests.values())
+def _add_table(estimate: CostEstimate, table: pd.DataFrame) -> None:
+    questions, requests = plan_requests(table, estimate.spec)
+    estimate.verdicts += len(questions)
+    _add(estimate, requests.values())
 
 
-def _add(bill: Bill, requests: Iterable[Request]) -> None:
-    bill.asked.update((request.key, request.tokens) for request in requests)
+def _add(estimate: CostEstimate, requests: Iterable[Request]) -> None:
+    estimate.asked.update((request.key, request.tokens) for request in requests)

@@ -6,8 +6,9 @@ import itertools
 import os
 import time
 from dataclasses import dataclass
+from typing import AnyStr
 
-from pipeline.jobs.console import HIDDEN, SHORTEST
+from pipeline.jobs.console import redact
 from pipeline.jobs.io import InputError
 from pipeline.judges.replies import MOST_BYTES
 
@@ -81,7 +82,7 @@ class Endpoint:
                         received += chunk
                         if len(received) > MOST_BYTES:
                             break
-            return received.replace(self.key.encode(), HIDDEN.encode()) if len(self.key) >= SHORTEST else received
+            return self.clean(received)
         except openai.APIStatusError as error:
             raise self._status_error(error) from None
         except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
@@ -102,9 +103,9 @@ class Endpoint:
             return InputError(f"the endpoint {self.address} refuses all requests: {reason}")
         return Rejected(reason)
 
-    def clean(self, text: str) -> str:
+    def clean(self, text: AnyStr) -> AnyStr:
         """A message, or what an endpoint sent, without the API key."""
-        return text.replace(self.key, HIDDEN) if len(self.key) >= SHORTEST else text
+        return redact(text, [self.key])
 
 
 class Pool:

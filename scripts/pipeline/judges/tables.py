@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.columns import VERDICT_COLUMNS
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.templates import as_text, response_text
 
 
@@ -47,9 +47,7 @@ def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFr
         InputError: a prompt of the run is missing in the baseline, or one of either is there twice.
     """
     for name, frame in (("run", responses), ("baseline", baseline)):
-        repeated = frame["prompt_id"][frame["prompt_id"].duplicated()]
-        if len(repeated):
-            raise InputError(f"the {name} has prompt {repeated.iloc[0]} twice")
+        check_distinct_prompts(frame, f"the {name} has")
     table = responses.merge(baseline, on="prompt_id", how="left", validate="one_to_one", indicator=True)
     absent = table.loc[table["_merge"] != "both", "prompt_id"]
     if len(absent):

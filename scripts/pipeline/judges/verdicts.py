@@ -44,8 +44,8 @@ def judge_by_model(
         spent = store.spent(service["prices"])
     verdicts = as_rows(table, questions, outcomes, spec, run, seed, baseline)
     counts = verdicts["status"].value_counts()
-    told = ", ".join(f"{counts.get(status, 0)} {status}" for status in reversed(WORST_FIRST))
-    print(f"{len(verdicts)} verdicts: {told}; {spent:.4f} USD spent by this judge so far")
+    summary = ", ".join(f"{counts.get(status, 0)} {status}" for status in reversed(WORST_FIRST))
+    print(f"{len(verdicts)} verdicts: {summary}; {spent:.4f} USD spent by this judge so far")
     check_failures(verdicts, outcomes, service["max_failed_share"], f"{Path(folder) / spec['name']}.sqlite")
     return verdicts
 
@@ -125,10 +125,10 @@ def check_failures(verdicts: pd.DataFrame, outcomes: dict[str, Outcome], share: 
     if wrong.mean() <= share:
         return
     counts = verdicts.loc[wrong, "status"].value_counts()
-    told = ", ".join(f"{count} {status}" for status, count in counts.items())
+    summary = ", ".join(f"{count} {status}" for status, count in counts.items())
     reason = next(outcome.reason for outcome in outcomes.values() if outcome.status == counts.index[0])
     raise InputError(
-        f"{wrong.sum()} of {len(verdicts)} verdicts are not parsed ({told}), more than max_failed_share {share:g} of "
-        f"judge.yaml. One reason: {reason}. All replies are kept in {store}; run again to ask the failed ones again, "
-        "raise max_retries to ask the unparsed ones again, or raise max_failed_share to go on without them"
+        f"{wrong.sum()} of {len(verdicts)} verdicts are not parsed ({summary}), more than max_failed_share {share:g} "
+        f"of judge.yaml. One reason: {reason}. All replies are kept in {store}; run again to ask the failed ones "
+        "again, raise max_retries to ask the unparsed ones again, or raise max_failed_share to go on without them"
     )

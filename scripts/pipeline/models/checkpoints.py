@@ -4,7 +4,6 @@ A model entry (see config/README.md) has either `path` (hub id or local save_pre
 model to be trained from scratch, with a tokenizer trained on the corpus).
 """
 
-import hashlib
 from pathlib import Path
 
 import torch
@@ -18,7 +17,7 @@ from transformers import (
     PreTrainedTokenizerFast,
 )
 
-from pipeline.jobs.io import atomic_folder, write_json
+from pipeline.jobs.io import atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
 from pipeline.models.tokenization import load_tokenizer, local_folder
@@ -97,7 +96,7 @@ def load_policy(
     Args:
         path: hub id or folder. A folder with adapter_config.json is loaded on top of the base model that it names.
         entry: the model entry, for `revision`, `trust_remote_code` and `adapter`; with qlora the base model's weights
-            are held in 4 bits, where the device's place is.
+            are held in 4 bits, on the device.
         trainable: whether an adapter's weights are to be trained.
         device: needed for qlora.
         kwargs: for from_pretrained, such as dtype and attn_implementation.
@@ -107,8 +106,8 @@ def load_policy(
     """
     entry = entry or {}
     if entry.get("adapter") == "qlora":
-        quantized = four_bit("adapter qlora", device.dtype, device.place)
-        kwargs |= {"quantization_config": quantized, "device_map": {"": device.place}, "dtype": device.dtype}
+        quantized = four_bit("adapter qlora", device.dtype, device.torch_device)
+        kwargs |= {"quantization_config": quantized, "device_map": {"": device.torch_device}, "dtype": device.dtype}
     kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
     folder = local_folder(path)
     if folder and (folder / "adapter_config.json").is_file():
@@ -173,9 +172,4 @@ def write_manifest(folder: str | Path, path: str | Path) -> None:
 
     What depends on a checkpoint depends on this small file, so that equal weights are equal whatever their dates.
     """
-    files = {}
-    for file in sorted(Path(folder).rglob("*")):
-        if file.is_file() and not file.name.startswith("."):
-            with file.open("rb") as handle:
-                files[file.relative_to(folder).as_posix()] = hashlib.file_digest(handle, "sha256").hexdigest()
-    write_json({"files": files}, path)
+    write_json({"files": {name: file_hash(file) for name, file in visible_files(folder).items()}}, path)

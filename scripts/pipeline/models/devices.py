@@ -13,8 +13,9 @@ import torch
 
 from pipeline.config.entries import read_entries
 from pipeline.config.global_batch import split_batch
+from pipeline.jobs.gathering import own_torch_device
 from pipeline.jobs.io import InputError
-from pipeline.jobs.processes import own_place, processes
+from pipeline.jobs.processes import processes
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -48,9 +49,9 @@ class Device:
         return {"dtype": self.dtype, "attn_implementation": self.attention}
 
     @property
-    def place(self) -> str:
+    def torch_device(self) -> str:
         """The torch device of this process: of several on CUDA each has its own."""
-        return own_place(self.type)
+        return own_torch_device(self.type)
 
     def record(self) -> dict:
         """What was chosen, for records: name, type, dtype, attention, processes, description."""

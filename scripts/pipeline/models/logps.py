@@ -2,8 +2,10 @@
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
-from pipeline.jobs.processes import gathered, own_share
+from pipeline.jobs.gathering import gathered
+from pipeline.jobs.processes import own_share
 
 
 @torch.no_grad()
@@ -26,20 +28,13 @@ def response_logps(
     order = sorted(range(len(prompts)), key=lambda i: len(prompts[i]) + len(responses[i]))
     for start in own_share(range(0, len(order), batch_size)):
         rows = order[start : start + batch_size]
-        sequences = [prompts[i] + responses[i] for i in rows]
-        width = max(map(len, sequences))
-        input_ids = torch.full((len(rows), width), pad_token_id)
-        attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
-        response_mask = torch.zeros((len(rows), width), dtype=torch.bool)
-        for j, (i, ids) in enumerate(zip(rows, sequences, strict=True)):
-            input_ids[j, : len(ids)] = torch.tensor(ids)
-            attention_mask[j, : len(ids)] = 1
-            response_mask[j, len(prompts[i]) : len(ids)] = True
-        logits = model(input_ids=input_ids.to(device), attention_mask=attention_mask.to(device)).logits
-        for i, value in zip(
-            rows, _summed(logits, input_ids.to(device), response_mask.to(device)).tolist(), strict=True
-        ):
-            values[i] = value
+        sequences = [torch.tensor(prompts[i] + responses[i]) for i in rows]
+        masks = [torch.arange(len(ids)) >= len(prompts[i]) for i, ids in zip(rows, sequences, strict=True)]
+        input_ids = pad_sequence(sequences, batch_first=True, padding_value=pad_token_id).to(device)
+        attention_mask = pad_sequence([torch.ones_like(ids) for ids in sequences], batch_first=True).to(device)
+        response_mask = pad_sequence(masks, batch_first=True).to(device)
+        logits = model(input_ids=input_ids, attention_mask=attention_mask).logits
+        values |= zip(rows, _summed(logits, input_ids, response_mask).tolist(), strict=True)
     values = gathered(values, device.type)
     return [values[i] for i in range(len(prompts))]
 

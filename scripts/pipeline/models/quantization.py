@@ -7,20 +7,20 @@ import torch
 from pipeline.jobs.io import InputError
 
 
-def four_bit(what: str, dtype: torch.dtype, place: str, **fields):
+def four_bit(what: str, dtype: torch.dtype, torch_device: str, **fields):
     """The configuration of transformers that holds a model's weights in 4 bits.
 
     Args:
         what: wants it, for messages, such as "adapter qlora".
         dtype: that is computed in.
-        place: torch device that the model is loaded to.
+        torch_device: that the model is loaded to.
         fields: further fields of BitsAndBytesConfig.
 
     Raises:
-        InputError: the place is a CPU, or bitsandbytes is not installed.
+        InputError: it is a CPU, or bitsandbytes is not installed.
     """
-    if place == "cpu":
-        raise InputError(f"{what} needs a CUDA device, this one is {place}; leave it out or use one")
+    if torch_device == "cpu":
+        raise InputError(f"{what} needs a CUDA device, this one is {torch_device}; leave it out or use one")
     if importlib.util.find_spec("bitsandbytes") is None:
         raise InputError(f"{what} needs the package bitsandbytes, which is not installed (envs/requirements-gpu.txt)")
     from transformers import BitsAndBytesConfig

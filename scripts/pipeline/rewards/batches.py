@@ -5,6 +5,7 @@ from dataclasses import dataclass
 
 import torch
 from torch import Tensor
+from torch.nn.utils.rnn import pad_sequence
 
 TOKENS = 16384  # of a batch, padding included, where a device says nothing else
 MOST_PACKED = 2048  # tokens of a row of texts with one beginning: attention grows with their square
@@ -93,13 +94,8 @@ def padded(inputs: Sequence[dict[str, list[int]]], pad_token_id: int, side: str 
     """
     fill = {"input_ids": pad_token_id, "attention_mask": 0, "token_type_ids": 0}
     rows = [text | {"attention_mask": [1] * len(text["input_ids"])} for text in inputs]
-    width = max(len(row["input_ids"]) for row in rows)
-
-    def fitted(name: str, values: list[int]) -> list[int]:
-        padding = [fill[name]] * (width - len(values))
-        return values + padding if side == "right" else padding + values
-
-    return {name: torch.tensor([fitted(name, row[name]) for row in rows]) for name in rows[0]}
+    tensors = {name: [torch.tensor(row[name], dtype=torch.long) for row in rows] for name in rows[0]}
+    return {name: pad_sequence(tensors[name], True, fill[name], padding_side=side) for name in tensors}
 
 
 def packed(

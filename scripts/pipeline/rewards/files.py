@@ -1,13 +1,12 @@
 """The files of a reward model's checkpoint: where they are, which of them may be read, what they are told by."""
 
-import hashlib
 from pathlib import Path
 
 import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.jobs.io import InputError, full_disk, read_json
+from pipeline.jobs.io import InputError, file_hash, full_disk, joint_hash, read_json, visible_files
 from pipeline.models.checkpoints import local_folder
 
 
@@ -65,20 +64,17 @@ def read_weights(folder: Path, entry: dict, stem: str = "model") -> dict[str, Te
 
 def content_hash(path: str, entry: dict) -> str:
     """SHA-256 of all that a reward model is read from: weights, configs and tokenizer, its adapter's base too."""
-    digest = hashlib.sha256()
     folder = Path(checkpoint_folder(path, entry))
-    for file in sorted(file for file in folder.rglob("*") if file.is_file() and not file.name.startswith(".")):
-        # The hub's cache names large files by their hash.
-        target, name = file.resolve(), file.relative_to(folder).as_posix()
-        if target.parent.name == "blobs" and len(target.name) == 64:
-            found = target.name
-        else:
-            with file.open("rb") as handle:
-                found = hashlib.file_digest(handle, "sha256").hexdigest()
-        digest.update(f"{name}\0{found}\0".encode())
+    hashes = {name: _hub_hash(file) or file_hash(file) for name, file in visible_files(folder).items()}
     if (folder / "adapter_config.json").is_file():
-        digest.update(content_hash(base_of_adapter(folder), base_entry(folder, entry)).encode())
-    return digest.hexdigest()
+        hashes["the base model"] = content_hash(base_of_adapter(folder), base_entry(folder, entry))
+    return joint_hash(hashes)
+
+
+def _hub_hash(file: Path) -> str | None:
+    """The hash of a large file in the hub's cache, which names it by that; None for other files."""
+    blob = file.resolve()
+    return blob.name if blob.parent.name == "blobs" and len(blob.name) == 64 else None
 
 
 def base_of_adapter(folder: Path) -> str:

@@ -10,7 +10,8 @@ import pandas as pd
 import torch
 from scipy.special import expit
 
-from pipeline.jobs.processes import is_first_process, own_place
+from pipeline.jobs.gathering import own_torch_device
+from pipeline.jobs.processes import is_first_process
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.templates import Text, as_text, response_text
@@ -18,7 +19,7 @@ from pipeline.rewards.batches import MOST_PACKED, TOKENS, Row, packed, packed_ro
 from pipeline.rewards.checkpoints import check_score_trunk, load_reward_network, save_score_model
 from pipeline.rewards.files import base_of_adapter, checkpoint_folder, content_hash
 from pipeline.rewards.networks import CausalScorer, ScoreModel
-from pipeline.rewards.scoring import Shards, run_batches
+from pipeline.rewards.scoring import run_batches
 from pipeline.rewards.texts import default_format, reward_text
 
 __all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]
@@ -43,11 +44,11 @@ class RewardModel:
 
     def __init__(self, path: str, entry: dict, device: Device, batch_size: int | None = None):
         self.path, self.entry, self.device = path, entry, device
-        self.place = own_place(device.type)
+        self.torch_device = own_torch_device(device.type)
         self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
         # transformers' own choice, sdpa where the architecture has it, is not to be named: not all have it.
         attention = None if device.attention == "sdpa" else device.attention
-        self.network = load_reward_network(path, entry, device.dtype, self.place, attention)
+        self.network = load_reward_network(path, entry, device.dtype, self.torch_device, attention)
         config = self.network.config
         recorded = getattr(config, "text_format", None)
         default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
@@ -106,15 +107,15 @@ class RewardModel:
         self,
         prompts: Sequence[Text],
         responses: Sequence[Text],
-        shards: Shards | None = None,
+        kept: Path | None = None,
         name: str = "texts",
         columns: int = 1,
     ) -> list[float] | None:
         """Like `score`, for many: each distinct text once, a prompt that texts share once where that saves a quarter.
 
         Args:
-            shards: where finished batches are kept, from which a killed job continues and in which several processes
-                meet; progress is then printed.
+            kept: folder for finished scores, from which a killed job continues and in which several processes meet;
+                progress is then printed.
             name: of the texts, in what is printed.
             columns: of how many columns of a table the texts are, one after the other: 1 or 2.
 
@@ -124,20 +125,20 @@ class RewardModel:
         before = self.truncated
         inputs = self.inputs(prompts, responses)
         cut = self.truncated - before
-        if cut and shards and is_first_process():
+        if cut and kept and is_first_process():
             print(
                 f"{name}: {cut} of {len(inputs)} texts lose their beginning to fit {self.max_length} tokens", flush=True
             )
-        place: dict[str, int] = {}
-        index = [place.setdefault(json.dumps(text), len(place)) for text in inputs]
-        distinct = [json.loads(text) for text in place]
+        positions: dict[str, int] = {}
+        index = [positions.setdefault(json.dumps(text), len(positions)) for text in inputs]
+        distinct = [json.loads(text) for text in positions]
         ids = [text["input_ids"] for text in distinct]
         rows = packed_rows(ids, _groups(prompts, index)) if self.shares_prompts else single_rows(ids)
         # Where nothing is shared, chosen and rejected responses are put into batches apart, as each is when alone.
         first = len(set(index[: len(index) // columns]))
         parts = [rows] if any(row.shared for row in rows) else [rows[:first], rows[first:]]
         batches = [batch for part in parts for batch in plan_batches(part, self.batch_size, self.tokens)]
-        scores = run_batches(self, distinct, batches, shards, name)
+        scores = run_batches(self, distinct, batches, kept, name)
         return None if scores is None else [scores[i] for i in index]
 
     @torch.no_grad()
@@ -146,11 +147,13 @@ class RewardModel:
         if any(row.shared for row in batch):
             ids = [text["input_ids"] for text in inputs]
             tensors, texts = packed(batch, ids, self._padding(), self.device.dtype, self.network.passed_over)
-            values = self.network.forward_packed(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
+            values = self.network.forward_packed(
+                **{name: tensor.to(self.torch_device) for name, tensor in tensors.items()}
+            )
         else:
             texts = [row.texts[0] for row in batch]
             tensors = padded([inputs[i] for i in texts], self._padding())
-            values = self.network(**{name: tensor.to(self.place) for name, tensor in tensors.items()})
+            values = self.network(**{name: tensor.to(self.torch_device) for name, tensor in tensors.items()})
         return {text: self.sign * value for text, value in zip(texts, values.tolist(), strict=True)}
 
     def _padding(self) -> int:
@@ -190,18 +193,18 @@ def _groups(prompts: Sequence[Text], index: list[int]) -> list[list[int]]:
     return [list(group) for group in groups.values()]
 
 
-def score_pairs(frame: pd.DataFrame, model: RewardModel, shards: Shards | None = None, name: str = "pairs"):
+def score_pairs(frame: pd.DataFrame, model: RewardModel, kept: Path | None = None, name: str = "pairs"):
     """The frame with chosen_score, rejected_score and bt_prob = sigmoid(chosen_score − rejected_score), float64.
 
     Args:
-        shards, name: see `RewardModel.score_once`.
+        kept, name: see `RewardModel.score_once`.
 
     Returns:
         None in all processes but the first.
     """
     prompts = [as_text(prompt) for prompt in frame["prompt"]]
     responses = [as_text(value) for column in ("chosen", "rejected") for value in frame[column]]
-    values = model.score_once(prompts * 2, responses, shards, name, columns=2)
+    values = model.score_once(prompts * 2, responses, kept, name, columns=2)
     if values is None:
         return None
     scores = {

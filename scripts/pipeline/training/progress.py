@@ -1,32 +1,27 @@
-"""Lines about slow steps of a training, between those that have its loss."""
-
-import time
+"""Lines about the steps of a training."""
 
 from transformers import TrainerCallback
 
-from pipeline.jobs.progress import SECONDS, line
+from pipeline.jobs.progress import SECONDS, Progress
 
 
-class SlowSteps(TrainerCallback):
-    """A line after a step whenever the last line, this one's or that of the trainer's log, was some time ago.
+class StepLines(TrainerCallback):
+    """A line whenever the trainer logs a loss, and between these about slow steps.
 
     Args:
-        seconds: the least between two lines.
+        seconds: from a line on until a step has one although no loss is logged.
     """
 
     def __init__(self, seconds: float = 3 * SECONDS):
         self.seconds = seconds
 
     def on_train_begin(self, args, state, control, **kwargs):
-        self.first = state.global_step
-        self.started = self.said = time.monotonic()
-
-    def on_log(self, args, state, control, **kwargs):
-        self.said = time.monotonic()
+        self.progress = Progress("step", state.max_steps, total=state.max_steps, seconds=self.seconds)
+        self.progress.add_found(state.global_step)
 
     def on_step_end(self, args, state, control, **kwargs):
-        now = time.monotonic()
-        if state.is_world_process_zero and now - self.said >= self.seconds and not control.should_log:
-            self.said = now
-            done, total = state.global_step - self.first, state.max_steps - self.first
-            print(line("step", done, total, now - self.started), flush=True)
+        self.progress.add(1, quiet=control.should_log)
+
+    def on_log(self, args, state, control, logs=None, **kwargs):
+        if "loss" in (logs or {}):
+            self.progress.tell(f"loss {float(logs['loss']):.4f}")

@@ -7,8 +7,9 @@ import torch
 from torch.utils.data import DataLoader
 from trl import DPOConfig, DPOTrainer
 
-from pipeline.jobs.pieces import Pieces
-from pipeline.jobs.processes import PATIENCE, gathered, own_share, processes
+from pipeline.jobs.gathering import PATIENCE, gathered
+from pipeline.jobs.partial import PartialResults
+from pipeline.jobs.processes import own_share, processes
 from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.training.running import preference_dataset
@@ -23,15 +24,15 @@ class ReferenceTrainer(DPOTrainer):
     """
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
-        place = self.accelerator.device
+        device = self.accelerator.device
         starts = own_share(range(0, len(dataset), batch_size))
-        pieces = Pieces(Path(self.args.output_dir) / f"{name}-{processes()[0]}")
-        for start in starts[len(pieces.values) :]:
+        finished = PartialResults(Path(self.args.output_dir) / f"{name}-{processes()[0]}")
+        for start in starts[finished.found :]:
             rows = dataset.select(range(start, min(start + batch_size, len(dataset))))
             [batch] = DataLoader(rows, batch_size=batch_size, collate_fn=self.data_collator)
-            batch = {key: value.to(place) for key, value in batch.items()}
-            pieces.add([part.cpu() for part in self.compute_ref_log_probs(self.model, batch)])
-        values = gathered(dict(zip(starts, pieces.all(), strict=True)), place.type)
+            batch = {key: value.to(device) for key, value in batch.items()}
+            finished.add({start: [part.cpu() for part in self.compute_ref_log_probs(self.model, batch)]})
+        values = gathered(finished.values, device.type)
         for i, column in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
             dataset = dataset.add_column(column, torch.cat([values[start][i] for start in sorted(values)]).tolist())
         return dataset
@@ -43,7 +44,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
     Args:
         spec: {dataset, model: entry, max_length}; max_length is of prompt with response, in tokens, as in training.
         frame: prompt_id, prompt, chosen, rejected of a split.
-        scratch: folder that finished pieces are kept in.
+        scratch: folder that finished batches are kept in.
 
     Returns:
         row (int64, position in the frame), prompt_id, ref_chosen_logps, ref_rejected_logps (float64, nats).
@@ -55,6 +56,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
         output_dir=scratch,
         max_length=spec["max_length"],
         precompute_ref_log_probs=True,
+        activation_checkpointing=False,
         precompute_ref_batch_size=device.batch_sizes["reference"],
         ddp_timeout=int(PATIENCE.total_seconds()),
         report_to=[],

@@ -29,8 +29,8 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
     Raises:
         InputError: the SFT model is an adapter, is neither Llama nor Qwen2, or lacks the chat template that it needs.
     """
-    given = spec["train"]
-    set_seed(given["seed"])
+    hyperparameters = spec["train"]
+    set_seed(hyperparameters["seed"])
     tokenizer = load_tokenizer(model_path)
     if (Path(model_path) / "adapter_config.json").is_file():
         raise InputError(f"{model_path}: an adapter; a reward model starts from a model with adapter: none")
@@ -45,8 +45,8 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
     )
     trainer = continued(RewardTrainer)(
         model,
-        args=RewardConfig(**trainer_arguments(given, device, "reward", scratch, given["seed"])),
-        train_dataset=reward_dataset(frame, tokenizer, text_format, given["max_length"]),
+        args=RewardConfig(**trainer_arguments(hyperparameters, device, "reward", scratch, hyperparameters["seed"])),
+        train_dataset=reward_dataset(frame, tokenizer, text_format, hyperparameters["max_length"]),
         processing_class=tokenizer,
     )
     trainer.train_dataset = add_lengths(trainer.train_dataset)

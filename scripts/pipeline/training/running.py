@@ -1,8 +1,7 @@
-"""What the training scripts share: datasets in a model's format, trainer arguments, progress, records."""
+"""What the training scripts share: datasets in a model's format, trainer arguments, records."""
 
 import resource
 import sys
-import time
 from itertools import repeat
 from pathlib import Path
 
@@ -11,37 +10,25 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
+from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
-from pipeline.jobs.processes import PATIENCE, is_first_process
+from pipeline.jobs.processes import is_first_process
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text, format_prompt, format_response
 from pipeline.training.processes import share_order, whole_weights
-from pipeline.training.progress import SlowSteps
+from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
 
 LOGGING_STEPS = 10
 
 
-class Progress(TrainerCallback):
-    """One line per logging interval, the last steps' too: step, loss, seconds spent and about how many are left."""
-
-    def on_train_begin(self, args, state, control, **kwargs):
-        self.started, self.first = time.perf_counter(), state.global_step
+class LogsLastStep(TrainerCallback):
+    """The last steps have a line in the trainer's log too, however many they are."""
 
     def on_step_end(self, args, state, control, **kwargs):
         if state.global_step == state.max_steps:
             control.should_log = True
-
-    def on_log(self, args, state, control, logs=None, **kwargs):
-        if "loss" in (logs or {}) and state.is_world_process_zero:
-            spent, done = time.perf_counter() - self.started, state.global_step - self.first
-            left = spent / max(done, 1) * (state.max_steps - state.global_step)
-            print(
-                f"step {state.global_step}/{state.max_steps}  loss {float(logs['loss']):.4f}  "
-                f"{spent:.0f} s, about {left:.0f} s left",
-                flush=True,
-            )
 
 
 def preference_dataset(
@@ -87,22 +74,21 @@ COMMON = (
 
 def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:
     """Arguments that every TRL trainer here is given, from a spec's COMMON hyperparameters."""
-    given = hyperparameters
-    steps, grouped = given.get("max_steps"), given.get("group_by_length", False)
+    steps, grouped = hyperparameters.get("max_steps"), hyperparameters.get("group_by_length", False)
     return {
         "output_dir": str(folder),
         "seed": seed,
-        "learning_rate": given["learning_rate"],
-        "num_train_epochs": given["epochs"],
+        "learning_rate": hyperparameters["learning_rate"],
+        "num_train_epochs": hyperparameters["epochs"],
         "max_steps": steps if steps else -1,
-        "warmup_steps": given["warmup_steps"],
-        "lr_scheduler_type": given["lr_scheduler"],
-        "optim": given["optimizer"],
-        "weight_decay": given["weight_decay"],
-        "adam_beta2": given.get("adam_beta2", 0.999),
-        "max_grad_norm": given.get("max_grad_norm", 1.0),
-        "max_length": given["max_length"],
-        "gradient_checkpointing": device.type == "cuda",
+        "warmup_steps": hyperparameters["warmup_steps"],
+        "lr_scheduler_type": hyperparameters["lr_scheduler"],
+        "optim": hyperparameters["optimizer"],
+        "weight_decay": hyperparameters["weight_decay"],
+        "adam_beta2": hyperparameters.get("adam_beta2", 0.999),
+        "max_grad_norm": hyperparameters.get("max_grad_norm", 1.0),
+        "max_length": hyperparameters["max_length"],
+        "activation_checkpointing": device.type == "cuda",
         "logging_steps": LOGGING_STEPS,
         "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen, not replaced by the one before
         "save_strategy": "no",
@@ -112,7 +98,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "ddp_timeout": int(PATIENCE.total_seconds()),
         "train_sampling_strategy": "group_by_length" if grouped else "random",
         "remove_unused_columns": not grouped,  # the sampler reads the column `length`
-        **device.training_kwargs(stage, given["global_batch_size"]),
+        **device.training_kwargs(stage, hyperparameters["global_batch_size"]),
     }
 
 
@@ -145,8 +131,8 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         InputError: the loss ended as not a number.
     """
     trainer.remove_callback(PrinterCallback)
-    trainer.add_callback(SlowSteps())
-    trainer.add_callback(Progress())
+    trainer.add_callback(LogsLastStep())
+    trainer.add_callback(StepLines())
     share_order(trainer)
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()

@@ -19,16 +19,16 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         frame: prompt, chosen, rejected of the train split.
         scratch: folder that the trainer may write to.
     """
-    entry, given = spec["model"], spec["sft"]
+    entry, hyperparameters = spec["model"], spec["sft"]
     columns = {name: [as_text(value) for value in frame[name]] for name in ("prompt", "chosen", "rejected")}
     if "architecture" in entry:
         texts = [response_text(value) for name in columns for value in columns[name]]
-        model, tokenizer = new_policy(entry, texts, given["seed"])
+        model, tokenizer = new_policy(entry, texts, hyperparameters["seed"])
     else:
         tokenizer = load_tokenizer(entry["path"], entry)
         kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
         model = load_policy(entry["path"], entry, device=device, **kwargs)
-    names = ["chosen"] if given["responses"] == "chosen" else ["chosen", "rejected"]
+    names = ["chosen"] if hyperparameters["responses"] == "chosen" else ["chosen", "rejected"]
     rows = [
         {
             "prompt": format_prompt(prompt, tokenizer, entry),
@@ -39,7 +39,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
     ]
     return continued(SFTTrainer)(
         model,
-        args=SFTConfig(**trainer_arguments(given, device, "sft", scratch, given["seed"])),
+        args=SFTConfig(**trainer_arguments(hyperparameters, device, "sft", scratch, hyperparameters["seed"])),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=peft_config(entry),

@@ -126,7 +126,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(policy, mon
 
 
 def test_a_killed_job_asks_for_what_is_not_there_yet(policy, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr("pipeline.jobs.pieces.SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.jobs.partial.SAVE_SECONDS", 0.0)
     monkeypatch.setattr("pipeline.backends.server.generate.Progress", partial(Progress, seconds=0))
 
     def answer(call):

@@ -4,6 +4,7 @@ import io
 import os
 import subprocess
 import sys
+import tempfile
 import textwrap
 import time
 from pathlib import Path
@@ -46,6 +47,14 @@ def test_a_secret_within_a_secret_is_hidden_too(monkeypatch):
     monkeypatch.setenv("A_TOKEN", "inner-secret")
     monkeypatch.setenv("B_TOKEN", "the-inner-secret-outside")
     assert redact("x the-inner-secret-outside y inner-secret z") == f"x {HIDDEN} y {HIDDEN} z"
+
+
+def test_a_secret_is_taken_out_of_bytes_too_and_short_ones_are_left(monkeypatch):
+    monkeypatch.setenv("A_TOKEN", "of-the-environment")
+    text = "of-the-environment, given-key, short"
+    assert redact(text, ["given-key", "short", ""]) == f"of-the-environment, {HIDDEN}, short"
+    assert redact(text.encode() + b"\xff", ["given-key"]) == f"of-the-environment, {HIDDEN}, short".encode() + b"\xff"
+    assert redact(text.encode()) == f"{HIDDEN}, given-key, short".encode()
 
 
 def test_a_streams_lines_are_whole_and_hold_no_secret(key):
@@ -122,6 +131,58 @@ def test_no_secret_is_printed_whatever_happens(tmp_path, body, code, shown):
     (tmp_path / ".env").write_text(f"HF_TOKEN={KEY}\n")
     returncode, out, err = run_script(tmp_path, body)
     assert returncode == code and shown in out + err and KEY not in out + err
+
+
+def test_each_process_of_several_writes_its_own_log(tmp_path):
+    """Beside the first one's, which says where they are, and who failed."""
+    body = """
+    from pipeline.jobs.io import InputError, run
+    def main():
+        rank = os.environ["RANK"]
+        print("token of", rank, os.environ["HF_TOKEN"], flush=True)
+        os.system(f"echo a program of {rank} >&2")
+        if rank == "1":
+            raise InputError("row 7 is wrong")
+        sys.exit()
+    run(main)
+    """
+    (tmp_path / "script.py").write_text("import os, sys\n" + textwrap.dedent(body))
+    (tmp_path / "job.rank7.log").write_text("of a run of more processes")
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "WORLD_SIZE": "3", "HF_TOKEN": KEY}
+    with (tmp_path / "job.log").open("w") as log:
+        jobs = [
+            subprocess.Popen(
+                [sys.executable, "script.py"], cwd=tmp_path, env=environment | {"RANK": rank}, stdout=log, stderr=log
+            )
+            for rank in ("0", "1", "2")
+        ]
+        assert [job.wait(60) for job in jobs] == [0, 1, 0]
+    logs = {path.name: path.read_text() for path in tmp_path.glob("*.log")}
+    own, other = [str(tmp_path / f"job.rank{rank}.log") for rank in (1, 2)]
+    assert sorted(logs) == ["job.log", "job.rank1.log", "job.rank2.log"]
+    printed = [f"token of {rank} {HIDDEN}\na program of {rank}\n" for rank in range(3)]
+    assert logs["job.rank1.log"] == printed[1] + "error: row 7 is wrong\n" and logs["job.rank2.log"] == printed[2]
+    assert sorted(logs["job.log"].splitlines()) == sorted(
+        [
+            f"the logs of the other processes: {own}, {other}",
+            *printed[0].splitlines(),
+            f"process 1 ended with an error, which is in {own}",
+        ]
+    )
+
+
+@pytest.mark.parametrize("shared", [False, True])
+def test_a_process_whose_output_goes_to_no_file_keeps_it(tmp_path, shared):
+    """A pipe, or, as on a system that does not tell, a file without a name."""
+    (tmp_path / "script.py").write_text("from pipeline.jobs.io import run\nrun(lambda: print('here'))\n")
+    environment = {**os.environ, "PYTHONPATH": str(SCRIPTS), "WORLD_SIZE": "2", "RANK": "1"}
+    with tempfile.TemporaryFile() as file:
+        done = subprocess.run(
+            [sys.executable, "script.py"], cwd=tmp_path, env=environment, stdout=file if shared else subprocess.PIPE
+        )
+        file.seek(0)
+        assert (file.read() if shared else done.stdout) == b"here\n" and not done.returncode
+    assert [path.name for path in tmp_path.iterdir()] == ["script.py"]
 
 
 def test_the_env_file_is_known_without_being_loaded(tmp_path, monkeypatch):

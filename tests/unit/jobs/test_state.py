@@ -13,10 +13,10 @@ import pytest
 import torch
 
 import clean_state
-from pipeline.jobs import io, pieces
+from pipeline.jobs import io, partial
 from pipeline.jobs.io import InputError, atomic_folder, full_disk, scratch_folder, write_text
 from pipeline.jobs.ownership import OWNER, enter_folder
-from pipeline.jobs.pieces import Pieces
+from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.state import JobState, all_states, finished_states, remove_states, state_place
 
 SCRIPTS = Path(io.__file__).parents[2]
@@ -233,26 +233,39 @@ def test_the_lock_of_a_run_on_another_machine_stays(tmp_path):
     assert lock.exists()
 
 
-# pieces
+# partial results
 
 
-def test_pieces_come_back_in_order_with_what_is_gone_on_from(tmp_path, monkeypatch):
-    monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
-    first = Pieces(tmp_path / "x")
-    for value in range(3):
-        first.add([value, 0.1 * value], lambda value=value: {"next": value + 1})
-    monkeypatch.setattr(pieces, "SAVE_SECONDS", 100.0)
-    first.add("never saved")
-    again = Pieces(tmp_path / "x")
-    assert again.values == [[0, 0.0], [1, 0.1], [2, 0.2]] and again.state == {"next": 3}
-    again.add("more")
-    assert again.all() == [*again.values, "more"] and Pieces(None).all() == []
+def test_partial_results_come_back_in_order_with_what_is_gone_on_from(tmp_path, monkeypatch):
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
+    first = PartialResults(tmp_path / "x")
+    keys = [12, 3, *range(20, 30)]
+    for value, key in enumerate(keys):
+        first.add({key: [value, 0.1 * value]}, lambda value=value: {"next": value + 1})
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 100.0)
+    first.add({2: "never saved"})
+    again = PartialResults(tmp_path / "x")
+    saved = {key: [value, 0.1 * value] for value, key in enumerate(keys)}
+    assert [*again.values.items()] == [*saved.items()] and again.found == 12 and again.state == {"next": 12}
+    again.add({2: "more"})
+    assert again.values == saved | {2: "more"} and again.found == 12 and PartialResults(None).values == {}
+
+
+def test_processes_that_share_a_folder_keep_their_partial_results_apart(tmp_path, monkeypatch):
+    ranks = [PartialResults(tmp_path) for _ in range(2)]
+    for rank, kept in enumerate(ranks):
+        monkeypatch.setenv("RANK", str(rank))
+        kept.add({f"of {rank}": torch.tensor(rank)})
+        kept.save()
+        kept.save()
+    assert PartialResults(tmp_path).values == {"of 0": torch.tensor(0), "of 1": torch.tensor(1)}
+    assert len(list(tmp_path.iterdir())) == 2
 
 
 def test_random_states_come_back():
-    state = pieces.random_state()
+    state = partial.random_state()
     drawn = torch.rand(3)
-    pieces.restore_random_state(state)
+    partial.restore_random_state(state)
     assert torch.equal(torch.rand(3), drawn)
 
 

@@ -451,7 +451,7 @@ def test_the_log_says_how_far_a_job_is_and_when_it_will_end(judge, monkeypatch, 
         judge(server, pairs(3), prices=PRICES, concurrency=1)
     lines = [text for text in capsys.readouterr().out.splitlines() if text.startswith("requests ")]
     assert (
-        re.fullmatch(r"requests 3/6  \d+ s, about \d+ s left; 3 sent, 0\.0600 USD spent", lines[2]) and len(lines) == 6
+        re.fullmatch(r"requests 3/6  3 sent, 0\.0600 USD spent  \d+ s, about \d+ s left", lines[2]) and len(lines) == 6
     )
 
 

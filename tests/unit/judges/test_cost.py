@@ -6,7 +6,7 @@ from fixtures_judges import make_judge, pairs, write_service
 
 import judge_cost
 from pipeline.jobs.io import InputError, read_yaml, write_parquet, write_yaml
-from pipeline.judges.cost import judge_bill, strike_answered
+from pipeline.judges.cost import estimate_cost, leave_out_answered
 from pipeline.judges.requests import plan_requests
 from pipeline.judges.tables import pair_responses
 from pipeline.judges.verdicts import judge_by_model
@@ -52,11 +52,11 @@ def generate(place, *names):
         write_parquet(responses(run, seed), place / f"{name}.parquet")
 
 
-def bill_of(place, name="PP", sample=None, **changes):
+def estimate_of(place, name="PP", sample=None, **changes):
     spec, service = make_judge(name, prices=PRICES, **changes)
-    bill = judge_bill(read_run_table(place / "runs.yaml"), "d", split(), spec, service, LONGEST, sample)
-    strike_answered(bill, place / "store")
-    return bill
+    estimate = estimate_cost(read_run_table(place / "runs.yaml"), "d", split(), spec, service, LONGEST, sample)
+    leave_out_answered(estimate, place / "store")
+    return estimate
 
 
 def judge_all(place, server, name):
@@ -73,23 +73,23 @@ def judge_all(place, server, name):
 @pytest.mark.parametrize(("name", "requests", "rows"), [("PP", 72, 72), ("U", 30, 36)])
 def test_requests_are_those_that_are_then_sent(place, name, requests, rows):
     """Three comparisons, two seeds, six prompts: in both orders, or four runs' answers and the chosen ones graded."""
-    bill = bill_of(place, name)
-    assert (bill.requests, bill.verdicts, bill.answered) == (requests, rows, 0)
-    assert len(bill.expected) == (requests if name == "PP" else requests - PROMPTS)
-    before, most = bill.tokens
+    estimate = estimate_of(place, name)
+    assert (estimate.requests, estimate.verdicts, estimate.answered) == (requests, rows, 0)
+    assert len(estimate.expected) == (requests if name == "PP" else requests - PROMPTS)
+    before, most = estimate.tokens
     assert most == requests * 512
     generate(place, "dpo-1", "dpr-1")
-    half = bill_of(place, name)
-    assert half.requests == requests and len(half.expected) == len(bill.expected) / 2
+    half = estimate_of(place, name)
+    assert half.requests == requests and len(half.expected) == len(estimate.expected) / 2
     assert half.tokens[0] < before  # the answers are shorter than they might be
     generate(place, "dpo-2", "dpr-2")
-    whole = bill_of(place, name)
+    whole = estimate_of(place, name)
     assert (whole.requests, len(whole.expected)) == (requests, 0)
     assert whole.dollars == pytest.approx((whole.tokens[0] * 2 + whole.tokens[1] * 10) / 1e6)
     with Endpoint() as server:
         judge_all(place, server, name)
         assert len(server.calls) == requests
-    done = bill_of(place, name)
+    done = estimate_of(place, name)
     assert (done.requests, done.answered, done.to_send, done.dollars) == (requests, requests, 0, 0)
 
 
@@ -98,7 +98,7 @@ def test_tokens_are_those_of_the_requests(place):
     spec, _ = make_judge("PP")
     table = responses("dpr", 2).assign(baseline_response=responses("dpo", 2)["response"])
     _, requests = plan_requests(table, spec)
-    assert {key: request.tokens for key, request in requests.items()}.items() <= bill_of(place).asked.items()
+    assert {key: request.tokens for key, request in requests.items()}.items() <= estimate_of(place).asked.items()
 
 
 def test_what_is_answered_is_struck_off(place):
@@ -108,15 +108,17 @@ def test_what_is_answered_is_struck_off(place):
     with Endpoint() as server:
         service["base_url"] = server.url
         judge_by_model(table.iloc[:4], spec, service, place / "store", "dpo", 1, "chosen")
-    bill = bill_of(place)
-    assert (bill.answered, bill.to_send, bill.requests) == (8, 64, 72) and bill.spent == pytest.approx(8 * 0.02)
-    assert bill_of(place, batch=True).dollars == pytest.approx(bill.dollars / 2)
+    estimate = estimate_of(place)
+    assert (estimate.answered, estimate.to_send, estimate.requests) == (8, 64, 72) and estimate.spent == pytest.approx(
+        8 * 0.02
+    )
+    assert estimate_of(place, batch=True).dollars == pytest.approx(estimate.dollars / 2)
 
 
 def test_the_measured_pairs_and_one_order_count(place):
     sample = pairs(3, "Labelled. ")
-    assert bill_of(place, sample=sample).requests == 78
-    assert bill_of(place, orders="one").requests == 36
+    assert estimate_of(place, sample=sample).requests == 78
+    assert estimate_of(place, orders="one").requests == 36
 
 
 def test_the_script_prints_it(place, capsys):
@@ -128,7 +130,7 @@ def test_the_script_prints_it(place, capsys):
     names += ["--spec", str(place / "spec.yaml")]
     judge_cost.main([*common, *names, "--service", str(place / "judge.yaml")])
     told = capsys.readouterr().out
-    money = f"at most {bill_of(place).dollars:,.2f} USD"
+    money = f"at most {estimate_of(place).dollars:,.2f} USD"
     for line in ("requests        72, 0 of them answered before", "still to send   72, 72 of them about", money):
         assert line in told
     assert "budget_usd 1.5, of which 1.50 left" in told and "total: 72 requests to send, at most" in told

@@ -1,5 +1,6 @@
 """Jobs of scoring: a killed one continues, several processes share one, and the result has the same bytes."""
 
+import functools
 import os
 import re
 import shutil
@@ -17,11 +18,15 @@ from fixtures_models import change_weights, cpu_device, llama_tokenizer, save_he
 
 import score_bt
 import score_responses
+from pipeline.jobs import partial
 from pipeline.jobs.io import read_parquet, write_parquet, write_yaml
+from pipeline.jobs.partial import PartialResults
+from pipeline.jobs.progress import Progress
+from pipeline.jobs.state import JobState
 from pipeline.rewards import scoring
 from pipeline.rewards.batches import Row
 from pipeline.rewards.scorer import RewardModel
-from pipeline.rewards.scoring import Progress, Shards, job_key, read_shards, write_shard
+from pipeline.rewards.scoring import job_key, run_batches
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 WORDS = ["lemon", "is", "yellow", "what", "big", "cat", "tree", "old"]
@@ -80,7 +85,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
     script.main(arguments(at, tmp_path / "whole"))
     whole = files(tmp_path / "whole")
     assert sorted(whole) == ["eval.parquet", "train.parquet"]
-    monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
     original, scored, most = RewardModel.score_batch, [], [2]
 
     def score_batch(model, batch, inputs):
@@ -98,7 +103,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
             script.main(arguments(at, tmp_path / "cut"))
             break
         except KilledError:
-            kept = [name for name in files(tmp_path / "cut") if name.endswith(".npz")]
+            kept = [name for name in files(tmp_path / "cut") if name.endswith(".pth")]
             assert kept and all(name.startswith(".") for name in kept)
             # as Snakemake does to the outputs of a job that failed
             for name in ("eval.parquet", "train.parquet"):
@@ -111,7 +116,7 @@ def test_an_interrupted_job_continues_and_gives_the_same_bytes(job, at, tmp_path
     most[0] = 10**6
     script.main(arguments(at, tmp_path / "again"))
     assert len(scored) == total and files(tmp_path / "again") == whole
-    assert not list(tmp_path.rglob("*shards*"))
+    assert not list(tmp_path.rglob("*.pth"))
 
 
 def test_kept_work_is_used_for_the_same_job_alone(at, tmp_path):
@@ -129,32 +134,39 @@ def test_kept_work_is_used_for_the_same_job_alone(at, tmp_path):
     assert len({own, key(other), key(prompts=("Why?", "b a")), key(reverse=True), key(text_format="plain")}) == 5
 
 
-def test_shards_are_whole_and_go_with_the_result(tmp_path):
-    with pytest.raises(KilledError), Shards(tmp_path / "out.parquet") as shards:
-        write_shard({3: 0.1, 5: -2.0}, shards.folder / "job")
-        write_shard({4: 1.5}, shards.folder / "job")
-        write_shard({}, shards.folder / "job")
-        (shards.folder / "job" / ".9.npz.x.tmp").write_bytes(b"half")
+def test_kept_scores_are_whole_and_go_with_the_result(tmp_path, monkeypatch):
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
+    with pytest.raises(KilledError), JobState(tmp_path / "out.parquet", "scores") as state:
+        scores = PartialResults(state.folder / "job")
+        scores.add({3: 0.1, 5: -2.0})
+        scores.add({4: 1.5})
+        scores.add({})
+        (state.folder / "job" / ".9-0.pth.x.tmp").write_bytes(b"half")
         raise KilledError
-    assert read_shards(shards.folder / "job") == {3: 0.1, 5: -2.0, 4: 1.5}
-    with Shards(tmp_path / "out.parquet"):
+    assert PartialResults(state.folder / "job").values == {3: 0.1, 5: -2.0, 4: 1.5}
+    with JobState(tmp_path / "out.parquet", "scores"):
         pass
     assert not list(tmp_path.iterdir())
 
 
 def test_progress_has_rows_per_second_and_the_time_left(at, tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(scoring, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("pipeline.rewards.scoring.Progress", functools.partial(Progress, seconds=0.0))
     score_bt.main(bt_arguments(at, tmp_path))
     lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("eval: ") and "rows/s" in line]
-    pattern = re.compile(r"eval: (\d+)/300 texts  (\d+\.\d) rows/s  \d+ s, about (\d+) s left")
+    pattern = re.compile(r"eval: texts (\d+)/300  (\d+\.\d) rows/s  \d+ s, about (\d+) s left")
     found = [pattern.fullmatch(line) for line in lines]
     assert len(found) > 10 and all(found)
     counts = [int(match[1]) for match in found]
     assert counts == sorted(counts) and counts[-1] == 300 and found[-1][3] == "0"
 
 
-def test_progress_counts_what_was_there_before(capsys):
-    Progress("x", [], 1, found=7).end()
+def test_progress_counts_what_was_there_before(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(scoring, "job_key", lambda *arguments: "job")
+    scores = PartialResults(tmp_path / "job")
+    scores.add(dict.fromkeys(range(7), 0.5))
+    scores.save()
+    batches = [[Row((i,), 0, 3) for i in part] for part in (range(4), range(4, 7))]
+    assert run_batches(None, [], batches, tmp_path, "x") == dict.fromkeys(range(7), 0.5)
     assert capsys.readouterr().out == "x: 7 texts were scored before\n"
 
 
@@ -194,7 +206,8 @@ def test_a_killed_process_continues(job, at, tmp_path):
     script, arguments = JOBS[job]
     script.main(arguments(at, tmp_path / "whole"))
     code = (
-        f"import sys, time, {job}; from pipeline.rewards import scorer, scoring; scoring.SAVE_SECONDS = 0\n"
+        f"import sys, time, {job}; from pipeline.jobs import partial; from pipeline.rewards import scorer\n"
+        "partial.SAVE_SECONDS = 0\n"
         "original = scorer.RewardModel.score_batch\n"
         "def slow(*arguments):\n    time.sleep(0.05)\n    return original(*arguments)\n"
         f"scorer.RewardModel.score_batch = slow\n{job}.main(sys.argv[1:])"
@@ -203,13 +216,13 @@ def test_a_killed_process_continues(job, at, tmp_path):
     for wanted in (3, 6):
         process = subprocess.Popen(command, env=environment(), stdout=subprocess.DEVNULL)
         limit = time.monotonic() + 120
-        while len(list(tmp_path.glob("cut/.state/*/shards/*/*.npz"))) < wanted:
+        while len(list(tmp_path.glob("cut/.state/*/scores/*/*.pth"))) < wanted:
             assert process.poll() is None and time.monotonic() < limit
             time.sleep(0.01)
         process.send_signal(signal.SIGKILL)
         assert process.wait() == -signal.SIGKILL
         assert not list(tmp_path.glob("cut/train.parquet"))
-    before = len(list(tmp_path.glob("cut/.state/*/shards/*/*.npz")))
+    before = len(list(tmp_path.glob("cut/.state/*/scores/*/*.pth")))
     ended = subprocess.run(command, env=environment(), capture_output=True, text=True, timeout=300)
     assert ended.returncode == 0, ended.stderr[-3000:]
     assert before >= 6 and files(tmp_path / "cut") == files(tmp_path / "whole")

@@ -12,7 +12,7 @@ from trl import DPOTrainer
 
 from pipeline.backends.transformers import generate as backend
 from pipeline.generation.responses import generate_responses
-from pipeline.jobs import pieces
+from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
 from pipeline.rewards.scorer import save_score_model
@@ -163,7 +163,7 @@ def test_two_checkpoints_are_kept_while_a_training_runs(base, ref_logps, tmp_pat
 
 
 def test_checkpoints_are_written_by_the_clock(base, ref_logps, tmp_path, monkeypatch):
-    monkeypatch.setattr("test_training_state.DEVICE", replace(DEVICE, checkpoint_seconds=1000))
+    monkeypatch.setitem(globals(), "DEVICE", replace(DEVICE, checkpoint_seconds=1000))
     train("dpo", base, ref_logps, tmp_path, stop=12)
     assert not list((tmp_path / "state").glob("checkpoint-*"))
 
@@ -186,7 +186,7 @@ def test_a_stopped_reference_goes_on_to_the_same_numbers(base, tmp_path, monkeyp
         return reference_logps({"model": {}, "max_length": 128}, FRAME, str(base), DEVICE, str(folder))
 
     whole = compute(tmp_path / "whole")
-    monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
     original = DPOTrainer.compute_ref_log_probs
     for calls in (2, 1):
         monkeypatch.setattr(DPOTrainer, "compute_ref_log_probs", after(calls, original))
@@ -206,7 +206,7 @@ def test_a_stopped_generation_goes_on_to_the_same_responses(base, tmp_path, monk
         return generate_responses(spec, {}, FRAME, model, tokenizer, 5, DEVICE, kept=folder)
 
     whole = generate()
-    monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
+    monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
     original = backend.sample_responses
     for calls in (2, 1):
         monkeypatch.setattr(backend, "sample_responses", after(calls, original))

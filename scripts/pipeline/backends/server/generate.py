@@ -15,7 +15,7 @@ from openai import OpenAI, OpenAIError
 
 from pipeline.generation.sampling import Sampling, request_seed
 from pipeline.jobs.io import InputError
-from pipeline.jobs.pieces import Pieces
+from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
 from pipeline.jobs.progress import Progress
 from pipeline.models.devices import Device
@@ -75,13 +75,14 @@ class ServedPolicy:
         Raises:
             InputError: the server cannot be reached, does not have the policy, or refuses a request to the last.
         """
-        pieces = Pieces(kept)
-        if pieces.values:
-            print(f"{len(pieces.values)} of {len(prompts)} responses were given before", flush=True)
-        prompts = prompts[len(pieces.values) :]
-        progress = Progress("responses", len(prompts) * processes()[1])
+        finished = PartialResults(kept)
+        progress = Progress("responses", len(prompts))
+        if finished.found:
+            print(f"{finished.found} of {len(prompts)} responses were given before", flush=True)
+            progress.add_found(finished.found)
+            prompts = prompts[finished.found :]
         if not prompts:
-            return pieces.all()
+            return [*finished.values.values()]
         seeds = [request_seed(seed, prompt) for prompt in prompts]
         dialect, first = self._first(decoding, self._dialects(decoding, eos_token_ids), prompts[0], seeds[0])
 
@@ -94,11 +95,11 @@ class ServedPolicy:
         pool = ThreadPoolExecutor(self.workers)
         try:
             for choice in chain([first], pool.map(ask, prompts[1:], seeds[1:])):
-                pieces.add(self._ids(choice, eos_token_ids))
+                finished.add({len(finished.values): self._ids(choice, eos_token_ids)})
                 progress.add(1)
         finally:
             pool.shutdown(cancel_futures=True)
-        return pieces.all()
+        return [*finished.values.values()]
 
     def _dialects(self, decoding: dict, eos_token_ids: list[int]) -> list[dict]:
         """Fields beyond OpenAI's that make a server sample from the whole distribution, for each kind of server."""

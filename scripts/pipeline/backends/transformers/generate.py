@@ -5,8 +5,9 @@ import hashlib
 import torch
 
 from pipeline.generation.sampling import Sampling
-from pipeline.jobs.pieces import Pieces, random_state, restore_random_state
+from pipeline.jobs.partial import PartialResults, random_state, restore_random_state
 from pipeline.jobs.processes import own_share
+from pipeline.jobs.progress import Progress
 from pipeline.models.templates import prompt_token_ids
 from sail.generation import sample_responses
 
@@ -20,17 +21,22 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
     # The order in which `sample_responses` takes them, so that what is one stream alone is one here.
     order = sorted(range(len(prompts)), key=lambda row: len(prompts[row]))
     size = sampling.device.batch_sizes["generate"]
+    streams = own_share([(start // STREAM, order[start : start + STREAM]) for start in range(0, len(order), STREAM)])
+    progress = Progress("responses", sum(len(rows) for _, rows in streams), len(order))
     sampled: dict[int, list[int]] = {}
-    for stream, start in own_share(list(enumerate(range(0, len(order), STREAM)))):
-        rows = order[start : start + STREAM]
+    for stream, rows in streams:
         batches = [rows[first : first + size] for first in range(0, len(rows), size)]
-        pieces = Pieces(sampling.kept and sampling.kept / str(stream))
-        if pieces.state:
-            print(f"{len(pieces.values)} of {len(batches)} batches of responses were generated before", flush=True)
-            restore_random_state(pieces.state)
+        finished = PartialResults(sampling.kept and sampling.kept / str(stream))
+        if finished.state:
+            waiting = [batch for batch in batches if batch[0] not in finished.values]
+            done = len(batches) - len(waiting)
+            print(f"{done} of {len(batches)} batches of responses were generated before", flush=True)
+            progress.add_found(finished.found)
+            restore_random_state(finished.state)
+            batches = waiting
         else:
             torch.manual_seed(stream_seed(sampling.seed, stream))
-        for batch in batches[len(pieces.values) :]:
+        for batch in batches:
             responses = sample_responses(
                 sampling.model,
                 [prompts[row] for row in batch],
@@ -41,9 +47,10 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
                 top_p=sampling.decoding["top_p"],
                 batch_size=size,
                 do_sample=sampling.decoding["do_sample"],
+                on_ended=progress.add,
             )
-            pieces.add(responses, random_state)
-        sampled |= zip(rows, (ids for piece in pieces.all() for ids in piece), strict=True)
+            finished.add(dict(zip(batch, responses, strict=True)), random_state)
+        sampled |= finished.values
     return sampled
 
 
