@@ -117,7 +117,7 @@ def trainer_settings(arguments: argparse.Namespace, device, scratch: str, **chan
     size, on_gpu = arguments.batch_size, device.type == "cuda"
     settings = {"output_dir": scratch, "max_steps": arguments.steps, "max_length": 256, "disable_tqdm": True}
     settings |= {"per_device_train_batch_size": size, "learning_rate": 1e-5, "lr_scheduler_type": "constant"}
-    settings |= {"gradient_checkpointing": False, "save_strategy": "no", "report_to": "none"}
+    settings |= {"activation_checkpointing": False, "save_strategy": "no", "report_to": "none"}
     return settings | {"bf16": on_gpu, "use_cpu": not on_gpu} | changes
 
 

@@ -1,6 +1,10 @@
 """A training, a generation and a reference that are stopped go on to the same bytes."""
 
+import sys
+import time
 from dataclasses import replace
+from itertools import count
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -162,10 +166,16 @@ def test_two_checkpoints_are_kept_while_a_training_runs(base, ref_logps, tmp_pat
     assert max(map(len, seen)) == 2
 
 
-def test_checkpoints_are_written_by_the_clock(base, ref_logps, tmp_path, monkeypatch):
-    monkeypatch.setitem(globals(), "DEVICE", replace(DEVICE, checkpoint_seconds=1000))
+@pytest.mark.parametrize(("seconds", "saved"), [(0, []), (300, [4, 8, 12])])
+def test_checkpoints_are_written_by_the_clock(base, ref_logps, tmp_path, monkeypatch, capsys, seconds, saved):
+    """A clock of the test's own, which so many seconds pass on between two looks: at the start, a step, a save."""
+    clock = SimpleNamespace(monotonic=count(0, seconds).__next__, perf_counter=time.perf_counter)
+    monkeypatch.setattr("pipeline.training.state.time", clock)
+    monkeypatch.setattr(sys.modules[__name__], "DEVICE", replace(DEVICE, checkpoint_seconds=1000))
     train("dpo", base, ref_logps, tmp_path, stop=12)
-    assert not list((tmp_path / "state").glob("checkpoint-*"))
+    told = [line for line in capsys.readouterr().out.splitlines() if line.endswith("checkpoint")]
+    assert told == [f"step {step}/{STEPS}  checkpoint" for step in saved]
+    assert [path.name for path in (tmp_path / "state").glob("checkpoint-*")] == [f"checkpoint-{s}" for s in saved[-1:]]
 
 
 def after(calls, function):
