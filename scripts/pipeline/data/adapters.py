@@ -25,6 +25,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.columns import (
     MESSAGES,
     TEXT,
@@ -81,7 +82,7 @@ def adapter_for(source: str, preference: str | None = None, relabel: bool = Fals
             raise InputError(f"preference: {preference!r} is unknown; it must be one of {', '.join(PKU_LABELS)}")
         return Adapter(("prompt", "response_0", "response_1"), (label,), partial(pku, label=label))
     if source == "plain" and relabel:
-        return Adapter(("prompt", "chosen", "rejected", "bt_prob"), (), plain)
+        return Adapter((*PAIR_COLUMNS, "bt_prob"), (), plain)
     if source not in ADAPTERS:
         raise InputError(f"source: {source!r} is unknown; it must be one of pku, {', '.join(ADAPTERS)}")
     return ADAPTERS[source]
@@ -207,7 +208,7 @@ def plain(table: pa.Table, dropped: Counter) -> pa.Table:
     """prompt, chosen, rejected: all text, or `prompt` a list of messages and the responses messages or text."""
     given = {"bt_prob": number_column(table, "bt_prob")} if "bt_prob" in table.column_names else {}
     if not is_list(table["prompt"].type):
-        return pa.table({name: text_column(table, name) for name in ("prompt", "chosen", "rejected")} | given)
+        return pa.table({name: text_column(table, name) for name in PAIR_COLUMNS} | given)
     rows = {"prompt": message_rows(table, "prompt")}
     for name in ("chosen", "rejected"):
         if is_list(table[name].type):
@@ -228,14 +229,14 @@ ADAPTERS = {
     "hh_rlhf": Adapter(("chosen", "rejected"), (), hh_rlhf),
     "summarize": Adapter(("info", "summaries"), ("choice",), summarize),
     "webgpt": Adapter(("question", "answer_0", "answer_1"), ("score_0", "score_1"), webgpt),
-    "plain": Adapter(("prompt", "chosen", "rejected"), (), plain),
-    "world": Adapter(("prompt", "chosen", "rejected"), (), plain),
+    "plain": Adapter(tuple(PAIR_COLUMNS), (), plain),
+    "world": Adapter(tuple(PAIR_COLUMNS), (), plain),
 }
 
 
 def pair_schema(type_: pa.DataType) -> pa.Schema:
     """The schema of pairs whose prompt, chosen and rejected are all of `type_` (TEXT or MESSAGES)."""
-    return pa.schema([(name, type_) for name in ("prompt", "chosen", "rejected")])
+    return pa.schema([(name, type_) for name in PAIR_COLUMNS])
 
 
 def _preferred(prompt: pa.Array, first: pa.Array, second: pa.Array, first_wins: pa.Array) -> pa.Table:

@@ -7,6 +7,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from pipeline.columns.responses import RESPONSE_COLUMNS
 from pipeline.jobs.pieces import Pieces, random_state, restore_random_state
 from pipeline.jobs.processes import gathered, is_first_process, own_share, processes
 from pipeline.models.devices import Device
@@ -125,7 +126,7 @@ def stream_seed(seed: int, stream: int) -> int:
 
 def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, eos_token_ids: list[int]):
     """The table of responses that `generate_responses` returns, from their token ids in the frame's order."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "prompt_id": frame["prompt_id"],
             "prompt": frame["prompt"],
@@ -135,3 +136,4 @@ def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, e
             "finished": [ids[-1] in eos_token_ids for ids in responses],
         }
     )
+    return table[RESPONSE_COLUMNS]

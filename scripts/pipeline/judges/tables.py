@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.data.world import gold_score
 from pipeline.jobs.io import InputError
 from pipeline.models.templates import Text, as_text, response_text

@@ -19,6 +19,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics.bootstrap import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
 
@@ -27,7 +28,6 @@ MARGIN_BINS = 40
 LENGTH_GROUPS = 10
 # More points than this only make a figure large; they are spread evenly over the rows of the split.
 MAX_POINTS = 400
-SCORES = ("chosen_score", "rejected_score", "bt_prob")
 
 
 def read_scored(path: str) -> pd.DataFrame:
@@ -36,8 +36,8 @@ def read_scored(path: str) -> pd.DataFrame:
     Raises:
         InputError: a column is missing, or a score is no finite number or a probability not from 0 to 1.
     """
-    frame = read_parquet(path, ["prompt_id", "chosen", "rejected", *SCORES])
-    for column in SCORES:
+    frame = read_parquet(path, ["prompt_id", "chosen", "rejected", *SCORING_COLUMNS])
+    for column in SCORING_COLUMNS:
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
         valid = np.isfinite(values) & ((column != "bt_prob") | ((values >= 0) & (values <= 1)))
         if not valid.all():

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
-REQUIRED = ["run", "baseline", "prompt_id", "preference", "len_run", "len_baseline"]
 # Refitting a regression costs a thousand times what resampling a mean does.
 REFITS = 200
 
@@ -31,7 +31,7 @@ def compare(
     Bradley-Terry rating in logits over all runs and baselines, the reference run (else the first baseline) being 0.
 
     Args:
-        verdicts: REQUIRED columns, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
+        verdicts: COMPARED_COLUMNS, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
             characters. Optional: seed, order.
         difficulty: indexed by prompt_id; estimated from all runs where it is None and there are several.
         reference: run that the others are compared with on their common baselines, seeds and prompts.
@@ -76,9 +76,9 @@ def holm(p_values: pd.Series) -> np.ndarray:
 
 
 def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
-    for column in REQUIRED:
+    for column in COMPARED_COLUMNS:
         if column not in verdicts:
-            raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(REQUIRED)}")
+            raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(COMPARED_COLUMNS)}")
     verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
     outside = ~(verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
     if outside.any():

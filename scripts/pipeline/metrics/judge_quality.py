@@ -19,7 +19,8 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from pipeline.columns import STATUSES
+from pipeline.columns.pairs import SPLIT_COLUMNS
+from pipeline.columns.verdicts import STATUSES
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
 from pipeline.metrics.calibration import prompt_intervals
@@ -49,14 +50,14 @@ def sample_pairs(pairs: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     drawn = np.random.default_rng(seed).permutation(len(ordered))[:count]
     table = ordered.iloc[np.sort(drawn)].reset_index(drop=True)
     names = {"chosen": "response", "rejected": "baseline_response"}
-    return table[["prompt_id", "prompt", "chosen", "rejected"]].rename(columns=names)
+    return table[SPLIT_COLUMNS].rename(columns=names)
 
 
 def judge_quality(verdicts: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """Agreement, biases and kappa of verdicts on labelled pairs.
 
     Args:
-        verdicts: `pipeline.columns.VERDICT_COLUMNS`, the run's response being the chosen one.
+        verdicts: `pipeline.columns.verdicts.VERDICT_COLUMNS`, the run's response being the chosen one.
         resamples, seed: of the bootstrap.
 
     Returns:

@@ -11,13 +11,14 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.pair_scores import PAIR_SCORES
+from pipeline.columns.verdicts import DETAIL_COLUMNS
 from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
 from pipeline.results.run_table import (
     CHOSEN,
-    SCORE_COLUMNS,
     Run,
     RunTable,
     read_responses,
@@ -79,7 +80,7 @@ def _group(
     ids = sorted(prompts)
     columns = []
     if pairs is not None:
-        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, f"{CHOSEN}_score", f"{REJECTED}_score"])
+        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
         for name in (CHOSEN, REJECTED):
             label = {"run": name, "method": "dataset", "seed": None}
@@ -134,7 +135,7 @@ def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> Iterator[tuple[
 
     A verdict on two answers that were graded alone has two request keys, with a space between them, and two replies.
     """
-    columns = ["prompt_id", "order", "status", "preference", *SCORE_COLUMNS]
+    columns = ["prompt_id", "order", "status", "preference", *DETAIL_COLUMNS]
     found: dict[str, list[list]] = {}
     for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
         index=False

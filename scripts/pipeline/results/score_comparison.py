@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.results.run_table import Run, RunTable, read_scores
@@ -47,7 +48,7 @@ def comparison_table(
 
 
 def _read_pairs(path: Path) -> pd.DataFrame:
-    frame = read_parquet(path, ["prompt_id", "chosen_score", "rejected_score"])
+    frame = read_parquet(path, ["prompt_id", *PAIR_SCORES])
     repeated = np.flatnonzero(frame["prompt_id"].duplicated())
     if repeated.size:
         prompt = frame["prompt_id"].iloc[repeated[0]]

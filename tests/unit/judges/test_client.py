@@ -28,7 +28,7 @@ from fixtures_endpoint import (
 )
 from fixtures_judges import make_judge, pairs, write_service
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
 from pipeline.judges.store import open_store, read_store
 from pipeline.judges.verdicts import judge_by_model
