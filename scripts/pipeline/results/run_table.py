@@ -37,7 +37,7 @@ FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity, so that what was read of a run can be cached
 class Run:
     """One run: a method with its hyperparameters on one dataset and model, with the files of each of its seeds."""
 
@@ -156,8 +156,8 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
 def read_verdict_details(run: Run, seed: int, baseline: str) -> pd.DataFrame:
     """`read_verdicts` with DETAIL_COLUMNS; one that the file does not have is empty."""
     frame, path = read_verdicts(run, seed, baseline), run.verdicts[seed][baseline]
-    there = [column for column in DETAIL_COLUMNS if column in pq.read_schema(path).names]
-    return frame.join(read_parquet(path, there)).reindex(columns=[*frame.columns, *DETAIL_COLUMNS])
+    known = [column for column in DETAIL_COLUMNS if column in pq.read_schema(path).names]
+    return frame.join(read_parquet(path, known)).reindex(columns=[*frame.columns, *DETAIL_COLUMNS])
 
 
 def read_scores(run: Run, seed: int) -> pd.Series:
