@@ -10,6 +10,7 @@ Under `accelerate launch` processes share the batches; the first one writes, and
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
+    frame = read_parquet(arguments.data, SPLIT_COLUMNS)
 
     from pipeline.jobs.processes import is_first_process
     from pipeline.training.reference import reference_logps

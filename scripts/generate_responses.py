@@ -11,6 +11,8 @@ Under `accelerate launch` processes share the prompts; the first one writes, and
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import SPLIT_COLUMNS
+from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -31,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt_id", "prompt", "chosen", "rejected"])
-    reference = read_parquet(arguments.reference, ["prompt_id", "ref_chosen_logps", "ref_rejected_logps"])
+    frame = read_parquet(arguments.data, SPLIT_COLUMNS)
+    reference = read_parquet(arguments.reference, ["prompt_id", *REFERENCE_LOGPS])
 
     from pipeline.generation.evaluation import evaluate_policy
     from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses

@@ -7,6 +7,7 @@ stored replies; asks no judge anything. How it counts: `pipeline.judges.cost`.
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.config.judges import read_service
 from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
 from pipeline.judges.cost import CostEstimate, describe, estimate_cost, leave_out_answered
@@ -36,7 +37,7 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError("--dataset, --runs, --split, --spec and --service go together, each as often as the others")
     estimates: list[CostEstimate] = []
     for dataset, runs, split, spec, service in zip(*lists, strict=True):
-        pairs, sample = read_parquet(split, ["prompt_id", "prompt", "chosen", "rejected"]), None
+        pairs, sample = read_parquet(split, SPLIT_COLUMNS), None
         if arguments.quality_pairs and dataset not in {estimate.dataset for estimate in estimates}:
             sample = sample_pairs(pairs, arguments.quality_pairs, arguments.quality_seed)
         named = pairs, read_yaml(spec), read_service(service)

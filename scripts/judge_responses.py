@@ -1,12 +1,13 @@
 """Judge a run's responses against a baseline: the dataset's chosen responses, or another run's.
 
 Reads the judge's spec (YAML), the responses and the baseline's; writes the verdicts as parquet, one row per prompt (and
-order, where a judge of kind openai sees both), with the columns `pipeline.columns.VERDICT_COLUMNS`.
+order, where a judge of kind openai sees both), with the columns `pipeline.columns.verdicts.VERDICT_COLUMNS`.
 """
 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.judges.kinds import add_judge_arguments, judge_pairs
@@ -29,7 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     inputs = ("spec", "responses", "baseline_responses", "reward_spec", "reward_model", "service")
     record = Record(__file__, arguments, inputs, ("output", "store"), read_yaml(arguments.spec))
     column = "chosen" if arguments.baseline == "chosen" else "response"
-    responses = read_parquet(arguments.responses, ["prompt_id", "prompt", "response"])
+    responses = read_parquet(arguments.responses, RESPONSE_TEXTS)
     baseline = read_parquet(arguments.baseline_responses, ["prompt_id", column])
     table = pair_responses(responses, baseline.rename(columns={column: "baseline_response"}))
     verdicts = judge_pairs(table, arguments, arguments.run, arguments.seed, arguments.baseline)

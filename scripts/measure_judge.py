@@ -1,13 +1,14 @@
 """Measure a judge against the labels of a dataset's own pairs: agreement, position and length bias, Cohen's kappa.
 
 Reads a split (columns prompt_id, prompt, chosen, rejected) and lets the judge compare chosen with rejected on a seeded
-sample of it; writes the verdicts (parquet, `pipeline.columns.VERDICT_COLUMNS`, the run is "chosen") and what was
+sample of it; writes the verdicts (parquet, columns: `pipeline.columns.verdicts`, the run is "chosen") and what was
 measured (JSON, `pipeline.metrics.judge_quality.judge_quality`, and as a table, CSV).
 """
 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_csv, write_json, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.judges.kinds import add_judge_arguments, judge_pairs
@@ -32,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     judge = read_yaml(arguments.spec)
     inputs = ("spec", "pairs", "reward_spec", "reward_model", "service")
     record = Record(__file__, arguments, inputs, ("output", "table", "verdicts", "store"), judge)
-    pairs = read_parquet(arguments.pairs, ["prompt_id", "prompt", "chosen", "rejected"])
+    pairs = read_parquet(arguments.pairs, SPLIT_COLUMNS)
     table = sample_pairs(pairs, arguments.sample, arguments.sample_seed)
     verdicts = judge_pairs(table, arguments, "chosen", 0, "rejected")
     names = {"dataset": arguments.dataset, "split": arguments.split, "judge": judge["name"], "kind": judge["kind"]}

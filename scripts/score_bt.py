@@ -13,12 +13,13 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
-from pipeline.rewards.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
+from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns, split_names, with_scores
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -70,7 +71,7 @@ def main(argv: list[str] | None = None) -> None:
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():
-            scored = score_pairs(table.select(COLUMNS).to_pandas(), model, state.folder, split)
+            scored = score_pairs(table.select(PAIR_COLUMNS).to_pandas(), model, state.folder, split)
             if scored is None:  # another process writes
                 continue
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")

@@ -10,6 +10,8 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
+from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -29,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
         parser.error(f"{len(arguments.responses)} tables of responses, {len(arguments.output)} files to write")
 
     entry = read_yaml(arguments.spec)
-    frames = [read_parquet(path, ["prompt_id", "prompt", "response"]) for path in arguments.responses]
+    frames = [read_parquet(path, RESPONSE_TEXTS) for path in arguments.responses]
 
     from pipeline.models.templates import as_text
     from pipeline.rewards.scorer import RewardModel
@@ -43,7 +45,7 @@ def main(argv: list[str] | None = None) -> None:
             prompts = [as_text(prompt) for prompt in frame["prompt"]]
             scores = model.score_once(prompts, frame["response"].tolist(), state.folder, str(path))
             if scores is not None:
-                write_parquet(frame[["prompt_id"]].assign(response_score=scores), output)
+                write_parquet(frame[["prompt_id"]].assign(response_score=scores)[RESPONSE_SCORE_COLUMNS], output)
         for output in arguments.output:
             record.write(record_path(output))
 

@@ -9,6 +9,8 @@ Under `accelerate launch` processes share the global batch; the first one writes
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
@@ -31,8 +33,8 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
-    reference = read_parquet(arguments.reference, ["row", "ref_chosen_logps", "ref_rejected_logps"])
+    frame = read_parquet(arguments.data, PAIR_COLUMNS)
+    reference = read_parquet(arguments.reference, ["row", *REFERENCE_LOGPS])
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 

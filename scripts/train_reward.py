@@ -10,6 +10,7 @@ import argparse
 from functools import partial
 from pathlib import Path
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
@@ -28,7 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
+    frame = read_parquet(arguments.data, PAIR_COLUMNS)
 
     from pipeline.rewards.checkpoints import save_score_model
     from pipeline.training.reward import reward_trainer

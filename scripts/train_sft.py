@@ -9,6 +9,7 @@ Under `accelerate launch` processes share the global batch; the first one writes
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
@@ -26,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
+    frame = read_parquet(arguments.data, PAIR_COLUMNS)
 
     from pipeline.training.running import train_and_save, trained_files
     from pipeline.training.sft import sft_trainer

@@ -86,7 +86,7 @@ def test_names_that_contributors_are_told_are_there():
     places = {
         "METHODS": "scripts/pipeline/config/sweep.py",
         "REWARD_FORMATS": "scripts/pipeline/models/templates.py",
-        "VERDICT_COLUMNS": "scripts/pipeline/columns.py",
+        "VERDICT_COLUMNS": "scripts/pipeline/columns/verdicts.py",
     }
     for word, path in places.items():
         assert word in text and re.search(rf"^{word}\b", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)

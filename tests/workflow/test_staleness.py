@@ -240,6 +240,12 @@ def test_code_of_the_calibration_measures_again(copied):
     assert copied.plan() == CALIBRATION | MEASURED | REPORT
 
 
+def test_another_column_of_the_verdicts_judges_again(copied):
+    """It trains nothing and answers nothing: each kind of table has columns of its own."""
+    add_code(copied, "pipeline/columns/verdicts.py")
+    assert copied.plan() == judged(["sft", *TRAINED]) | MEASURED | TABLES
+
+
 def test_another_sample_measures_the_judge_again(copied):
     copied.configure(lambda config: config.update(judge_quality={"pairs": 20}))
     assert copied.plan() == MEASURED | REPORT

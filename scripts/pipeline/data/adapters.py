@@ -22,6 +22,7 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.jobs.parts import load_part, part_names
 
@@ -61,7 +62,7 @@ def adapter_for(spec: dict) -> Adapter:
 
 def pair_schema(type_: pa.DataType) -> pa.Schema:
     """The schema of pairs whose prompt, chosen and rejected are all of `type_` (TEXT or MESSAGES)."""
-    return pa.schema([(name, type_) for name in ("prompt", "chosen", "rejected")])
+    return pa.schema([(name, type_) for name in PAIR_COLUMNS])
 
 
 def preferred(prompt: pa.Array, first: pa.Array, second: pa.Array, first_wins: pa.Array) -> pa.Table:

@@ -10,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
 from pipeline.data.columns import MESSAGES, TEXT, joined_texts
 from pipeline.data.duplicates import sketches
@@ -66,7 +67,7 @@ class RowFilter:
             pairs = _without(pairs, self.length_rule.too_long(pairs), "too_long", dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = self.records(pairs, ids)
-        kept = pairs.select(["prompt", "chosen", "rejected"])
+        kept = pairs.select(PAIR_COLUMNS)
         kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
         return Filtered(kept, records, dropped, batch.location, len(batch.table))
@@ -81,7 +82,7 @@ class RowFilter:
             prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
             duplicates are looked for.
         """
-        texts = {name: joined_texts(pairs, name) for name in ("prompt", "chosen", "rejected")}
+        texts = {name: joined_texts(pairs, name) for name in PAIR_COLUMNS}
         records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
         places = b"".join(prompt_place(number, self.spec.get("seed", 42)) for number in ids)
         records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
@@ -137,7 +138,7 @@ def _fault(batch: Batch, column: str, row: int, what: str) -> InputError:
 
 def _refuse_blank(batch: Batch) -> None:
     """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some."""
-    for column in ("prompt", "chosen", "rejected"):
+    for column in PAIR_COLUMNS:
         for row, value in enumerate(batch.table[column].to_pylist()):
             if (isinstance(value, str) and not value.strip()) or value == []:
                 raise _fault(batch, column, row, "is empty; fill or drop it")
@@ -157,7 +158,7 @@ def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -
 
 def _blank(pairs: pa.Table) -> np.ndarray:
     mask = np.zeros(len(pairs), bool)
-    for name in ("prompt", "chosen", "rejected"):
+    for name in PAIR_COLUMNS:
         if pairs.schema.field(name).type == TEXT:
             trimmed = pc.utf8_length(pc.utf8_trim_whitespace(pairs[name]))
             mask |= pc.equal(trimmed, 0).to_numpy()
@@ -176,6 +177,6 @@ def _equal_responses(pairs: pa.Table) -> np.ndarray:
 
 
 def _digests(pairs: pa.Table) -> np.ndarray:
-    rows = zip(*(pairs[name].to_pylist() for name in ("prompt", "chosen", "rejected")), strict=True)
+    rows = zip(*(pairs[name].to_pylist() for name in PAIR_COLUMNS), strict=True)
     digests = [hashlib.blake2b(repr(row).encode("utf-8", "surrogatepass"), digest_size=16).digest() for row in rows]
     return np.frombuffer(b"".join(digests), np.uint64).reshape(-1, 2)

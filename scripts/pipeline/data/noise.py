@@ -5,8 +5,6 @@ Every draw depends on a seed and on the pair's own content, so other rows, their
 
 import numpy as np
 
-COLUMNS = {"flipped": "bool", "label_prob": "float64", "bt_prob": "float64"}
-
 
 def is_noisy(spec: dict) -> bool:
     """Whether a data spec asks for label noise."""

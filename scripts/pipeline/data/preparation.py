@@ -22,6 +22,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.columns.pairs import LABEL_COLUMNS, PAIR_COLUMNS
 from pipeline.data.adapters import adapter_for
 from pipeline.data.card import data_card, sample_rows
 from pipeline.data.columns import joined_texts
@@ -271,5 +272,6 @@ def _schema(pairs: pa.Schema, labels: dict[str, np.ndarray]) -> pa.Schema:
     text = pa.string()
     dialogue = pa.types.is_list(pairs.field("prompt").type)
     content = pa.list_(pa.struct([("role", text), ("content", text)])) if dialogue else text
-    columns = [("prompt_id", text), *((name, content) for name in ("prompt", "chosen", "rejected"))]
-    return pa.schema(columns + [(name, pa.from_numpy_dtype(values.dtype)) for name, values in labels.items()])
+    types = {"prompt_id": text} | dict.fromkeys(PAIR_COLUMNS, content)
+    types |= {name: pa.from_numpy_dtype(LABEL_COLUMNS[name]) for name in labels}
+    return pa.schema(types)

@@ -9,6 +9,7 @@ from pipeline.figures.curves import learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.jobs.io import InputError
+from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 from pipeline.results.seed_table import seed_table
 
@@ -21,13 +22,14 @@ ROW = 30
 Rows = dict[str, dict]
 
 
-def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[str, Figure]:
+def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: pd.DataFrame) -> dict[str, Figure]:
     """The figures of `FIGURES`, by name.
 
     Args:
         table: the run table.
         winrate: the win-rate table of these runs, as `pipeline.results.tables.read_table` gives it.
         cost: the cost table, likewise.
+        seeds: what each seed gave, as `pipeline.results.seed_table.seed_table` gives it.
 
     Raises:
         InputError: a run of the table has no row in `winrate`.
@@ -36,7 +38,6 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[
     for run in table.runs:
         if (*run.group, run.run) not in rows:
             raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
-    seeds = seed_table(table)
     drawn = [
         winrate_figure(table, winrate),
         rating_figure(table, winrate),
@@ -53,7 +54,7 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[
 
 def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path) -> None:
     """Draw `figures` as SVG files, and the win rates as winrate.png too."""
-    drawn = figures(table, winrate, cost)
+    drawn = figures(table, winrate, cost, seed_table(table))
     for name, figure in drawn.items():
         save_figure(figure, Path(folder) / f"{name}.svg")
     save_figure(drawn["winrate"], Path(folder) / "winrate.png")
@@ -132,9 +133,7 @@ def scatter_figure(
             continue
         names = {run.run for run in shown}
         single = values(
-            row
-            for row in _of_group(seeds, group).to_dict("records")
-            if row["baseline"] == CHOSEN and row["run"] in names
+            row for row in rows_of(seeds, group).to_dict("records") if row["baseline"] == CHOSEN and row["run"] in names
         )
         x = alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False, padding=14))
         y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=10))
@@ -195,7 +194,7 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
     """Training time as a multiple of the baseline run's, the share of sampling apart."""
     rows = []
     for group in table.groups:
-        of_group = [row for row in _of_group(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
+        of_group = [row for row in rows_of(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
         ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
         column = "seconds_ratio_to_baseline" if ratios else "training_seconds"
         shown = (ratios or of_group)[:MAX_RUNS]
@@ -285,13 +284,9 @@ def _title(table: RunTable, group: tuple[str, str], text: str) -> str:
     return "; ".join(part for part in (names, text, cut) if part)
 
 
-def _of_group(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
-    return frame[(frame["dataset"] == group[0]) & (frame["model"] == group[1])]
-
-
 def _rows(winrate: pd.DataFrame, group: tuple[str, str], opponent: str | None = None) -> Rows:
     """The measured columns of a group against one opponent (or of each run's first row), by run."""
-    rows = _of_group(winrate, group)
+    rows = rows_of(winrate, group)
     if opponent is not None:
         rows = rows[rows["baseline"] == opponent]
     rows = rows.drop_duplicates("run").set_index("run").select_dtypes("number")

@@ -4,6 +4,8 @@ from itertools import takewhile
 
 import pandas as pd
 
+from pipeline.columns.evaluation import EVALUATION_COLUMNS, POLICY_LOGPS
+from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.devices import Device
 from pipeline.models.logps import response_logps
@@ -67,10 +69,10 @@ def evaluate_policy(
     result["response_logps"] = logps(policy, prompts, generated)
     result["ref_response_logps"] = logps(base, prompts, generated)
     result["response_tokens"] = [len(ids) for ids in generated]
-    known = reference[["prompt_id", "ref_chosen_logps", "ref_rejected_logps"]]
+    known = reference[["prompt_id", *REFERENCE_LOGPS]]
     result = result.merge(known, on="prompt_id", how="left", validate="one_to_one")
-    result.loc[result["ref_chosen_logps"].isna(), ["chosen_logps", "rejected_logps"]] = float("nan")
-    return result
+    result.loc[result["ref_chosen_logps"].isna(), POLICY_LOGPS] = float("nan")
+    return result[EVALUATION_COLUMNS]
 
 
 def whole_token_ids(prompt: Text, response: Text, tokenizer, entry: dict) -> list[int]:

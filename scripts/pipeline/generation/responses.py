@@ -5,6 +5,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.responses import RESPONSE_COLUMNS
 from pipeline.generation.sampling import Sampling
 from pipeline.jobs.gathering import gathered
 from pipeline.jobs.parts import load_part
@@ -54,7 +55,7 @@ def generate_responses(
 
 def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, eos_token_ids: list[int]):
     """The table of responses that `generate_responses` returns, from their token ids in the frame's order."""
-    return pd.DataFrame(
+    table = pd.DataFrame(
         {
             "prompt_id": frame["prompt_id"],
             "prompt": frame["prompt"],
@@ -64,3 +65,4 @@ def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, e
             "finished": [ids[-1] in eos_token_ids for ids in responses],
         }
     )
+    return table[RESPONSE_COLUMNS]

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
 from pipeline.judges.client import settled
@@ -143,7 +144,7 @@ def describe(estimates: list[CostEstimate]) -> str:
 
 
 def _responses(path: str) -> pd.DataFrame | None:
-    return read_parquet(path, ["prompt_id", "prompt", "response"]) if Path(path).is_file() else None
+    return read_parquet(path, RESPONSE_TEXTS) if Path(path).is_file() else None
 
 
 def _add_runs(estimate: CostEstimate, split: pd.DataFrame, own: tuple, other: tuple, longest: int) -> None:

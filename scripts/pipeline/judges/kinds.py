@@ -29,7 +29,7 @@ def judge_pairs(table: pd.DataFrame, arguments: argparse.Namespace, run: str, se
         arguments: with what `add_judge_arguments` adds.
 
     Returns:
-        `pipeline.columns.VERDICT_COLUMNS`.
+        `pipeline.columns.verdicts.VERDICT_COLUMNS`.
 
     Raises:
         InputError: the judge is of no known kind, lacks an argument, or cannot judge.

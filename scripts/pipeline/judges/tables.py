@@ -3,7 +3,7 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.templates import as_text, response_text
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
 from pipeline.judges.client import Asker, settled

@@ -13,6 +13,7 @@ do, the interval is too narrow, which is why the spread between seeds is also gi
 """
 
 import argparse
+from collections.abc import Iterator
 
 import numpy as np
 import pandas as pd
@@ -104,9 +105,17 @@ def draw_counts(resamples: int, size: int, generator: np.random.Generator) -> np
     return np.bincount(drawn.ravel(), minlength=resamples * size).reshape(resamples, size).astype(float)
 
 
+def draw_in_chunks(resamples: int, size: int, generator: np.random.Generator) -> Iterator[tuple[slice, np.ndarray]]:
+    """`draw_counts` by parts of at most CHUNK_DRAWS draws: which resamples, and their counts."""
+    step = max(1, CHUNK_DRAWS // size)
+    for start in range(0, resamples, step):
+        chunk = slice(start, min(start + step, resamples))
+        yield chunk, draw_counts(chunk.stop - start, size, generator)
+
+
 def draw_two_levels(resamples: int, seeds: int, prompts: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
     """How often each seed and each prompt is drawn: shapes (resamples, seeds) and (resamples, prompts)."""
-    seed_stream, prompt_stream = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+    seed_stream, prompt_stream = _two_streams(seed)
     return draw_counts(resamples, seeds, seed_stream), draw_counts(resamples, prompts, prompt_stream)
 
 
@@ -125,23 +134,20 @@ def bootstrap_means(cells: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
     measurements, seeds, prompts = cells.shape
     if prompts == 0 or seeds == 0:
         return np.full((resamples, measurements), np.nan)
-    seed_stream, prompt_stream = (np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2))
+    seed_stream, prompt_stream = _two_streams(seed)
     seed_counts = draw_counts(resamples, seeds, seed_stream)
     present = np.isfinite(cells)
     # Both are (P, K * S): one matrix product with the prompt counts gives every seed's sum and number of cells.
     values = np.where(present, cells, 0.0).reshape(measurements * seeds, prompts).T
     weights = present.astype(float).reshape(measurements * seeds, prompts).T
     means = np.empty((resamples, measurements))
-    step = max(1, CHUNK_DRAWS // prompts)
-    for start in range(0, resamples, step):
-        stop = min(start + step, resamples)
-        prompt_counts = draw_counts(stop - start, prompts, prompt_stream)
-        shape = (stop - start, measurements, seeds)
-        drawn_seeds = seed_counts[start:stop, None, :]
+    for chunk, prompt_counts in draw_in_chunks(resamples, prompts, prompt_stream):
+        shape = (len(prompt_counts), measurements, seeds)
+        drawn_seeds = seed_counts[chunk, None, :]
         sums = ((prompt_counts @ values).reshape(shape) * drawn_seeds).sum(axis=2)
         counts = ((prompt_counts @ weights).reshape(shape) * drawn_seeds).sum(axis=2)
         with np.errstate(invalid="ignore"):
-            means[start:stop] = sums / counts
+            means[chunk] = sums / counts
     return means
 
 
@@ -160,11 +166,21 @@ def bootstrap_intervals(
     Returns:
         Shape (K, 2): low and high.
     """
-    intervals = np.full((len(cells), 2), np.nan)
-    wide_enough = several_prompts(cells)
-    if wide_enough.any():
-        intervals[wide_enough] = percentile_intervals(bootstrap_means(cells[wide_enough], resamples, seed), level)
-    return intervals
+    return percentile_intervals(bootstrap_means(cells, resamples, seed), several_prompts(cells), level)
+
+
+def estimates(measured: dict[str, np.ndarray], resamples: int = RESAMPLES, seed: int = 0) -> dict[str, float]:
+    """Means of measurements that share seeds and prompts, each with its interval (`_low`, `_high`), rounded.
+
+    Args:
+        measured: by name, cells of shape (S, P).
+    """
+    intervals = bootstrap_intervals(np.stack(list(measured.values())), resamples, seed)
+    return {
+        f"{name}{end}": rounded(number)
+        for (name, cells), (low, high) in zip(measured.items(), intervals, strict=True)
+        for end, number in (("", cell_mean(cells)), ("_low", low), ("_high", high))
+    }
 
 
 def several_prompts(cells: np.ndarray) -> np.ndarray:
@@ -172,15 +188,27 @@ def several_prompts(cells: np.ndarray) -> np.ndarray:
     return np.isfinite(cells).any(axis=1).sum(axis=1) > 1
 
 
-def percentile_intervals(means: np.ndarray, level: float = LEVEL) -> np.ndarray:
-    """Bootstrap draws of K measurements, shape (R, K), as their intervals, shape (K, 2)."""
-    tail = (1 - level) / 2
-    return np.nanquantile(means, [tail, 1 - tail], axis=0).T
+def percentile_intervals(means: np.ndarray, known: np.ndarray, level: float = LEVEL) -> np.ndarray:
+    """Bootstrap draws of K measurements, shape (R, K), as their intervals, shape (K, 2); NaN where not `known`."""
+    intervals, tail = np.full((len(known), 2), np.nan), (1 - level) / 2
+    if known.any():
+        intervals[known] = np.nanquantile(means[:, known], [tail, 1 - tail], axis=0).T
+    return intervals
 
 
 def rounded(value: float) -> float:
     """A value as results have it: without noise in the last bits of a sum, and without the sign of a zero."""
     return round(float(value), DECIMALS) + 0.0
+
+
+def number_or_none(value: float) -> float | None:
+    """A value as JSON results have it: `rounded`, None for what is no finite number."""
+    return rounded(value) if np.isfinite(value) else None
+
+
+def estimate(value: float, interval: np.ndarray) -> dict[str, float | None]:
+    """A value with its interval, shape (2,), as JSON results have them: {value, low, high}."""
+    return {"value": number_or_none(value), "low": number_or_none(interval[0]), "high": number_or_none(interval[1])}
 
 
 def add_bootstrap_arguments(parser: argparse.ArgumentParser) -> None:
@@ -197,10 +225,19 @@ def _resamples(text: str) -> int:
     return int(text)
 
 
+def outcomes(margins: np.ndarray) -> np.ndarray:
+    """1 where a margin is positive, one half where it is zero, 0 where it is negative; NaN stays NaN."""
+    return (np.sign(margins) + 1) / 2
+
+
 def positive_share(margins: np.ndarray) -> float:
     """Share of positive values, zero counting one half: the accuracy of pairs by their margins. NaN when empty."""
-    present = _present(margins)
-    return float(((np.sign(present) + 1) / 2).mean()) if present.size else float("nan")
+    return cell_mean(outcomes(margins))
+
+
+def _two_streams(seed: int) -> list[np.random.Generator]:
+    """Independent generators for the seeds' and the prompts' draws."""
+    return [np.random.default_rng(child) for child in np.random.SeedSequence(seed).spawn(2)]
 
 
 def _present(values: np.ndarray) -> np.ndarray:

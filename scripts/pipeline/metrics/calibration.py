@@ -19,15 +19,23 @@ import numpy as np
 import pandas as pd
 from scipy.stats import spearmanr
 
+from pipeline.columns.pair_scores import SCORING_COLUMNS
+from pipeline.columns.pairs import PAIR_RESPONSES
 from pipeline.jobs.io import InputError, read_parquet
-from pipeline.metrics.bootstrap import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
+from pipeline.metrics.bootstrap import (
+    RESAMPLES,
+    draw_in_chunks,
+    estimate,
+    number_or_none,
+    outcomes,
+    percentile_intervals,
+)
 
 BINS = 10
 MARGIN_BINS = 40
 LENGTH_GROUPS = 10
 # More points than this only make a figure large; they are spread evenly over the rows of the split.
 MAX_POINTS = 400
-SCORES = ("chosen_score", "rejected_score", "bt_prob")
 
 
 def read_scored(path: str) -> pd.DataFrame:
@@ -36,8 +44,8 @@ def read_scored(path: str) -> pd.DataFrame:
     Raises:
         InputError: a column is missing, or a score is no finite number or a probability not from 0 to 1.
     """
-    frame = read_parquet(path, ["prompt_id", "chosen", "rejected", *SCORES])
-    for column in SCORES:
+    frame = read_parquet(path, ["prompt_id", *PAIR_RESPONSES, *SCORING_COLUMNS])
+    for column in SCORING_COLUMNS:
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
         valid = np.isfinite(values) & ((column != "bt_prob") | ((values >= 0) & (values <= 1)))
         if not valid.all():
@@ -79,23 +87,18 @@ def calibration(scored: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
     values = np.vstack([outcome, (1 - probability) ** 2, inside * outcome])
     weights = np.vstack([np.ones((2, len(scored))), inside])
     prompts, names = pd.factorize(scored["prompt_id"])
-    intervals = prompt_intervals(values, weights, prompts, resamples, seed)
-    estimates = [
-        {"value": _mean(row, weight), "low": _number(low), "high": _number(high)}
-        for row, weight, (low, high) in zip(values, weights, intervals, strict=True)
-    ]
-    accuracy, brier, *binned = estimates
+    accuracy, brier, *binned = prompt_estimates(values, weights, prompts, resamples, seed)
     rows = [
         {
-            "low": _number(0.5 + number * 0.5 / BINS),
-            "high": _number(0.5 + (number + 1) * 0.5 / BINS),
+            "low": number_or_none(0.5 + number * 0.5 / BINS),
+            "high": number_or_none(0.5 + (number + 1) * 0.5 / BINS),
             "pairs": int(inside[number].sum()),
-            "confidence": _mean(confidence, inside[number]),
-            "accuracy": estimate["value"],
-            "accuracy_low": estimate["low"],
-            "accuracy_high": estimate["high"],
+            "confidence": number_or_none(confidence[inside[number]].mean()) if inside[number].any() else None,
+            "accuracy": found["value"],
+            "accuracy_low": found["low"],
+            "accuracy_high": found["high"],
         }
-        for number, estimate in enumerate(binned)
+        for number, found in enumerate(binned)
     ]
     return {
         "pairs": len(scored),
@@ -103,7 +106,7 @@ def calibration(scored: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0)
         "ties": int((probability == 0.5).sum()),
         "accuracy": accuracy,
         "brier": brier,
-        "ece": _number(expected_calibration_error(rows)),
+        "ece": number_or_none(expected_calibration_error(rows)),
         "bins": rows,
         **_scores_and_lengths(scored),
     }
@@ -115,7 +118,7 @@ def folded(probability: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     Args:
         probability: shape (n,), that the chosen response is the better one.
     """
-    return np.maximum(probability, 1 - probability), (np.sign(probability - 0.5) + 1) / 2
+    return np.maximum(probability, 1 - probability), outcomes(probability - 0.5)
 
 
 def bin_numbers(confidence: np.ndarray) -> np.ndarray:
@@ -148,32 +151,36 @@ def prompt_intervals(
     # (P, K): one matrix product with the prompt counts gives all sums of a resample.
     sums = np.stack([np.bincount(prompts, row, minlength=size) for row in values], axis=1)
     counts = np.stack([np.bincount(prompts, row, minlength=size) for row in weights], axis=1)
-    generator, means = np.random.default_rng(seed), np.empty((resamples, len(values)))
-    step = max(1, CHUNK_DRAWS // size)
-    for start in range(0, resamples, step):
-        drawn = draw_counts(min(step, resamples - start), size, generator)
+    means = np.empty((resamples, len(values)))
+    for chunk, drawn in draw_in_chunks(resamples, size, np.random.default_rng(seed)):
         with np.errstate(invalid="ignore"):
-            means[start : start + step] = (drawn @ sums) / (drawn @ counts)
-    intervals = np.full((len(values), 2), np.nan)
-    known = (counts > 0).sum(axis=0) > 1
-    if known.any():
-        intervals[known] = percentile_intervals(means[:, known])
-    return intervals
+            means[chunk] = (drawn @ sums) / (drawn @ counts)
+    return percentile_intervals(means, (counts > 0).sum(axis=0) > 1)
+
+
+def prompt_estimates(
+    values: np.ndarray, weights: np.ndarray, prompts: np.ndarray, resamples: int = RESAMPLES, seed: int = 0
+) -> list[dict[str, float | None]]:
+    """K weighted means with their `prompt_intervals`: {value, low, high}; a mean over no pairs is None."""
+    intervals, totals = prompt_intervals(values, weights, prompts, resamples, seed), weights.sum(axis=1)
+    with np.errstate(invalid="ignore"):
+        means = values.sum(axis=1) / totals
+    return [estimate(mean, interval) for mean, interval in zip(means, intervals, strict=True)]
 
 
 def _scores_and_lengths(scored: pd.DataFrame) -> dict:
     """The parts margin, chosen and rejected of `calibration`."""
     margin = (scored["chosen_score"] - scored["rejected_score"]).to_numpy()
-    lengths = {name: response_lengths(scored[name]) for name in ("chosen", "rejected")}
+    lengths = {name: response_lengths(scored[name]) for name in PAIR_RESPONSES}
     low, median, high = np.quantile(margin, [0.1, 0.5, 0.9])
     difference = lengths["chosen"] - lengths["rejected"]
     parts = {
         "margin": {
-            "mean": _number(margin.mean()),
-            "sd": _number(margin.std(ddof=1)) if len(margin) > 1 else None,
-            "low_decile": _number(low),
-            "median": _number(median),
-            "high_decile": _number(high),
+            "mean": number_or_none(margin.mean()),
+            "sd": number_or_none(margin.std(ddof=1)) if len(margin) > 1 else None,
+            "low_decile": number_or_none(low),
+            "median": number_or_none(median),
+            "high_decile": number_or_none(high),
             "length_correlation": rank_correlation(margin, difference),
             "histogram": _histogram(margin),
         }
@@ -181,8 +188,8 @@ def _scores_and_lengths(scored: pd.DataFrame) -> dict:
     for name, length in lengths.items():
         scores = scored[f"{name}_score"].to_numpy()
         parts[name] = {
-            "mean_score": _number(scores.mean()),
-            "mean_length": _number(length.mean()),
+            "mean_score": number_or_none(scores.mean()),
+            "mean_length": number_or_none(length.mean()),
             "length_correlation": rank_correlation(scores, length),
             **_score_over_length(length, scores),
         }
@@ -194,7 +201,7 @@ def _histogram(margin: np.ndarray) -> dict:
     half = MARGIN_BINS // 2
     edges = (float(np.abs(margin).max()) or 1.0) * np.arange(-half, half + 1) / half
     counts, _ = np.histogram(margin, edges)
-    return {"edges": [_number(edge) for edge in edges], "counts": counts.tolist()}
+    return {"edges": [number_or_none(edge) for edge in edges], "counts": counts.tolist()}
 
 
 def _score_over_length(length: np.ndarray, scores: np.ndarray) -> dict:
@@ -202,7 +209,9 @@ def _score_over_length(length: np.ndarray, scores: np.ndarray) -> dict:
     groups = [rows for rows in np.array_split(order, LENGTH_GROUPS) if len(rows)]
     shown = np.unique(np.linspace(0, len(scores) - 1, MAX_POINTS).astype(int))
     return {
-        "length_groups": [[_number(length[rows].mean()), _number(scores[rows].mean())] for rows in groups],
+        "length_groups": [
+            [number_or_none(length[rows].mean()), number_or_none(scores[rows].mean())] for rows in groups
+        ],
         "length_points": [[int(length[row]), round(float(scores[row]), 4)] for row in shown],
     }
 
@@ -211,13 +220,4 @@ def rank_correlation(first: np.ndarray, second: np.ndarray) -> float | None:
     """Spearman's correlation of two arrays; None where one of them does not vary."""
     if len(np.unique(first)) < 2 or len(np.unique(second)) < 2:
         return None
-    return _number(spearmanr(first, second).statistic)
-
-
-def _mean(values: np.ndarray, weights: np.ndarray) -> float | None:
-    return _number((values * weights).sum() / weights.sum()) if weights.sum() else None
-
-
-def _number(value: float) -> float | None:
-    """Rounded, without the sign of a zero; None for what is not a number."""
-    return rounded(value) if np.isfinite(value) else None
+    return number_or_none(spearmanr(first, second).statistic)

@@ -3,12 +3,12 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
-REQUIRED = ["run", "baseline", "prompt_id", "preference", "len_run", "len_baseline"]
 # Refitting a regression costs a thousand times what resampling a mean does.
 REFITS = 200
 
@@ -24,14 +24,15 @@ def compare(
     """One row per (run, baseline), sorted by name.
 
     A cell is a seed's and prompt's mean over its parsed orders; rates are percentages over cells, intervals 95%
-    two-level bootstraps (seeds, then prompts). `se` is AlpacaEval's, over prompts. `ties` and `flipped` count prompts
-    of a seed whose mean is one half, and whose two orders contradict each other. `p_value` tests the win rate against
-    one half, `difference_p_value` the paired difference to the reference run against zero, both two-sided from the
-    same bootstrap; `_holm` is corrected over the table's rows. `lc_win_rate` is length-controlled, `rating` the
-    Bradley-Terry rating in logits over all runs and baselines, the reference run (else the first baseline) being 0.
+    two-level bootstraps (seeds, then prompts, of all that were judged). `se` is AlpacaEval's, over prompts. `ties` and
+    `flipped` count prompts of a seed whose mean is one half, and whose two orders contradict each other. `p_value`
+    tests the win rate against one half, `difference_p_value` the paired difference to the reference run against zero,
+    both two-sided from the same bootstrap; `_holm` is corrected over the table's rows. `lc_win_rate` is
+    length-controlled, `rating` the Bradley-Terry rating in logits over all runs and baselines, the reference run (else
+    the first baseline) being 0.
 
     Args:
-        verdicts: REQUIRED columns, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
+        verdicts: COMPARED_COLUMNS, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
             characters. Optional: seed, order.
         difficulty: indexed by prompt_id; estimated from all runs where it is None and there are several.
         reference: run that the others are compared with on their common baselines, seeds and prompts.
@@ -53,7 +54,10 @@ def compare(
     for (run, baseline), all_orders in judged.items():
         own = parsed.get((run, baseline), cells[:0])
         other = parsed.get((reference, baseline), cells[:0]) if run != reference else cells[:0]
-        row = {"run": run, "baseline": baseline} | _counts(all_orders, own) | _rates(own, other, resamples, seed)
+        # All that was judged is drawn: a prompt without a parsed verdict counts nothing, wherever it is drawn.
+        levels = sorted(set(all_orders["seed"])), pd.Index(sorted(set(all_orders["prompt_id"])))
+        matrices = [_matrix(cells, *levels) for cells in (own, other)]
+        row = {"run": run, "baseline": baseline} | _counts(all_orders, own) | _rates(*matrices, resamples, seed)
         if refits:
             row |= _length_controlled(own, refits, seed)
             row |= ratings.loc[run].to_dict() if run in ratings.index else {}
@@ -76,9 +80,9 @@ def holm(p_values: pd.Series) -> np.ndarray:
 
 
 def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
-    for column in REQUIRED:
+    for column in COMPARED_COLUMNS:
         if column not in verdicts:
-            raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(REQUIRED)}")
+            raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(COMPARED_COLUMNS)}")
     verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
     outside = ~(verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
     if outside.any():
@@ -100,12 +104,12 @@ def _cells(verdicts: pd.DataFrame) -> pd.DataFrame:
     return cells
 
 
-def _difficulty(cells: pd.DataFrame, given: pd.Series | None) -> np.ndarray | None:
-    if given is not None:
-        known = cells["prompt_id"].map(given)
-        if known.isna().any():
-            raise InputError(f"difficulty: prompt {cells['prompt_id'][known.isna()].iloc[0]} has none")
-        return known.to_numpy(float)
+def _difficulty(cells: pd.DataFrame, known: pd.Series | None) -> np.ndarray | None:
+    if known is not None:
+        found = cells["prompt_id"].map(known)
+        if found.isna().any():
+            raise InputError(f"difficulty: prompt {cells['prompt_id'][found.isna()].iloc[0]} has none")
+        return found.to_numpy(float)
     columns = ("preference", "length_difference", "run", "prompt_id")
     several = cells.groupby("prompt_id")["run"].nunique().min() > 1 if len(cells) else False
     return fit_difficulty(*(cells[column].to_numpy() for column in columns)) if several else None
@@ -124,24 +128,19 @@ def _counts(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict:
     }
 
 
-def _rates(own: pd.DataFrame, other: pd.DataFrame, resamples: int, seed: int) -> dict:
-    """Win rate, its interval and test; the same of the paired difference to the other run's cells."""
-    seeds, prompts = sorted(own["seed"].unique()), pd.Index(own["prompt_id"].unique())
-    matrices = [_matrix(cells, seeds, prompts) for cells in (own, other)]
-    measured = np.stack([matrices[0], matrices[0] - matrices[1]])
+def _rates(own: np.ndarray, other: np.ndarray, resamples: int, seed: int) -> dict:
+    """Win rate, its interval and test; the same of the paired difference to another run. Both of shape (S, P)."""
+    measured = np.stack([own, own - other])
     drawn, known = bootstrap.bootstrap_means(measured, resamples, seed), bootstrap.several_prompts(measured)
-    intervals = np.full((2, 2), np.nan)
-    if known.any():
-        intervals[known] = bootstrap.percentile_intervals(drawn[:, known])
-    difference = bootstrap.cell_mean(measured[1])
+    intervals = bootstrap.percentile_intervals(drawn, known)
     return {
-        "win_rate": bootstrap.cell_mean(matrices[0]),
+        "win_rate": bootstrap.cell_mean(own),
         "win_rate_low": intervals[0, 0],
         "win_rate_high": intervals[0, 1],
-        "se": bootstrap.win_rate_se(bootstrap.prompt_means(matrices[0]) / 100),
-        "seed_sd": bootstrap.seed_spread(matrices[0]),
+        "se": bootstrap.win_rate_se(bootstrap.prompt_means(own) / 100),
+        "seed_sd": bootstrap.seed_spread(own),
         "p_value": two_sided_p_value(drawn[:, 0] - 50) if known[0] else np.nan,
-        "difference": difference,
+        "difference": bootstrap.cell_mean(measured[1]),
         "difference_low": intervals[1, 0],
         "difference_high": intervals[1, 1],
         "difference_p_value": two_sided_p_value(drawn[:, 1]) if known[1] else np.nan,
@@ -156,6 +155,7 @@ def two_sided_p_value(drawn: np.ndarray) -> float:
 
 
 def _matrix(cells: pd.DataFrame, seeds: list, prompts: pd.Index) -> np.ndarray:
+    """Win rates by seed and prompt, shape (S, P), NaN where nothing was parsed."""
     values = {seed: 100 * rows.set_index("prompt_id")["preference"] for seed, rows in cells.groupby("seed")}
     return bootstrap.cell_matrix(values, seeds, prompts)
 

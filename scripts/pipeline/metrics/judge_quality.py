@@ -19,10 +19,11 @@ import numpy as np
 import pandas as pd
 from sklearn.metrics import cohen_kappa_score
 
-from pipeline.columns import STATUSES
+from pipeline.columns.pairs import SPLIT_COLUMNS
+from pipeline.columns.verdicts import STATUSES
 from pipeline.jobs.io import InputError
-from pipeline.metrics.bootstrap import CHUNK_DRAWS, RESAMPLES, draw_counts, percentile_intervals, rounded
-from pipeline.metrics.calibration import prompt_intervals
+from pipeline.metrics.bootstrap import RESAMPLES, draw_in_chunks, estimate, percentile_intervals
+from pipeline.metrics.calibration import prompt_estimates
 
 MEASURES = ("agreement", "position_bias", "first_wins", "length_bias", "length_bias_of_labels", "kappa")
 LABELS = ("first", "tie", "second")
@@ -49,14 +50,14 @@ def sample_pairs(pairs: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     drawn = np.random.default_rng(seed).permutation(len(ordered))[:count]
     table = ordered.iloc[np.sort(drawn)].reset_index(drop=True)
     names = {"chosen": "response", "rejected": "baseline_response"}
-    return table[["prompt_id", "prompt", "chosen", "rejected"]].rename(columns=names)
+    return table[SPLIT_COLUMNS].rename(columns=names)
 
 
 def judge_quality(verdicts: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict:
     """Agreement, biases and kappa of verdicts on labelled pairs.
 
     Args:
-        verdicts: `pipeline.columns.VERDICT_COLUMNS`, the run's response being the chosen one.
+        verdicts: `pipeline.columns.verdicts.VERDICT_COLUMNS`, the run's response being the chosen one.
         resamples, seed: of the bootstrap.
 
     Returns:
@@ -108,42 +109,36 @@ def _shares(parsed: pd.DataFrame, resamples: int, seed: int) -> dict[str, dict |
     }
     weights = np.array([np.asarray(weight, dtype=float) for _, weight in rows.values()])
     values = np.array([np.asarray(value, dtype=float) for value, _ in rows.values()]) * weights
-    intervals = prompt_intervals(values, weights, prompts, resamples, seed)
-    totals = weights.sum(axis=1)
-    return {
-        name: _estimate(value.sum() / total, interval) if total else None
-        for name, value, total, interval in zip(rows, values, totals, intervals, strict=True)
-    }
+    found = prompt_estimates(values, weights, prompts, resamples, seed)
+    return {name: None if share["value"] is None else share for name, share in zip(rows, found, strict=True)}
 
 
 def _kappa(parsed: pd.DataFrame, resamples: int, seed: int) -> dict:
     """Cohen's kappa of labels and verdicts, by position of the answer."""
-    label, said, prompts = positions(parsed)
+    label, verdict, prompts = positions(parsed)
     names, size = list(range(len(LABELS))), int(prompts.max()) + 1
-    value = cohen_kappa_score(label, said, labels=names)
+    value = cohen_kappa_score(label, verdict, labels=names)
     # (P, 9): the table of label and verdict of each prompt, so that a resample's is a sum of them
     cells = np.zeros((size, len(LABELS) ** 2))
-    np.add.at(cells, (prompts, len(LABELS) * label + said), 1)
-    generator, kappas = np.random.default_rng(seed), np.empty((resamples, 1))
-    step = max(1, CHUNK_DRAWS // size)
-    for start in range(0, resamples, step):
-        drawn = draw_counts(min(step, resamples - start), size, generator) @ cells
-        kappas[start : start + step, 0] = kappa_of(drawn.reshape(-1, len(LABELS), len(LABELS)))
-    interval = percentile_intervals(kappas)[0] if size > 1 else np.full(2, np.nan)
-    return _estimate(value, interval)
+    np.add.at(cells, (prompts, len(LABELS) * label + verdict), 1)
+    kappas = np.empty((resamples, 1))
+    for chunk, drawn in draw_in_chunks(resamples, size, np.random.default_rng(seed)):
+        kappas[chunk, 0] = kappa_of((drawn @ cells).reshape(-1, len(LABELS), len(LABELS)))
+    [interval] = percentile_intervals(kappas, np.array([size > 1]))
+    return estimate(value, interval)
 
 
 def positions(parsed: pd.DataFrame) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Label and verdict as positions in LABELS, and the number of the prompt; verdicts without order stand twice."""
     prompts, preference = pd.factorize(parsed["prompt_id"])[0], parsed["preference"].to_numpy()
     order = parsed["order"].to_numpy()
-    label, said, rows = [], [], []
+    label, verdict, rows = [], [], []
     for chosen_first, shown in ((True, order != "ba"), (False, order != "ab")):
         wins = preference[shown] if chosen_first else 1 - preference[shown]
         label.append(np.full(shown.sum(), 0 if chosen_first else 2))
-        said.append((2 - 2 * wins).astype(int))
+        verdict.append((2 - 2 * wins).astype(int))
         rows.append(prompts[shown])
-    return np.concatenate(label), np.concatenate(said), np.concatenate(rows)
+    return np.concatenate(label), np.concatenate(verdict), np.concatenate(rows)
 
 
 def kappa_of(tables: np.ndarray) -> np.ndarray:
@@ -153,8 +148,3 @@ def kappa_of(tables: np.ndarray) -> np.ndarray:
     chance = (tables.sum(axis=1) * tables.sum(axis=2)).sum(axis=1)
     with np.errstate(invalid="ignore", divide="ignore"):
         return (agreed - chance) / (1 - chance)
-
-
-def _estimate(value: float, interval: np.ndarray) -> dict:
-    numbers = {"value": value, "low": interval[0], "high": interval[1]}
-    return {name: rounded(number) if np.isfinite(number) else None for name, number in numbers.items()}

@@ -9,7 +9,7 @@ from functools import cache
 import numpy as np
 import pandas as pd
 
-from pipeline.metrics.bootstrap import draw_two_levels
+from pipeline.metrics.bootstrap import LEVEL, draw_two_levels
 
 # Beyond this a rating is given as infinite: the player won or lost all that decides it.
 BOUND = 15.0
@@ -34,7 +34,7 @@ def ratings(games: pd.DataFrame, anchor: str) -> pd.Series:
     return _ratings(pairs, wins, played, players, anchor).sort_values(ascending=False, kind="stable")
 
 
-def rating_intervals(games: pd.DataFrame, anchor: str, resamples: int, seed: int, level: float = 0.95) -> pd.DataFrame:
+def rating_intervals(games: pd.DataFrame, anchor: str, resamples: int, seed: int, level: float = LEVEL) -> pd.DataFrame:
     """`ratings` with percentile intervals over resampled seeds and prompts: columns rating, rating_low, rating_high.
 
     Args:

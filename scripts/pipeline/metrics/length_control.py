@@ -10,7 +10,7 @@ from functools import cache
 
 import numpy as np
 
-from pipeline.metrics.bootstrap import draw_two_levels
+from pipeline.metrics.bootstrap import LEVEL, draw_two_levels, percentile_intervals
 
 # Weight of a run's own effect and length effect where the difficulties are fitted: their penalty becomes negligible.
 UNPENALISED = 100.0
@@ -52,7 +52,7 @@ def length_controlled_interval(
     seeds: np.ndarray,
     resamples: int,
     seed: int,
-    level: float = 0.95,
+    level: float = LEVEL,
 ) -> tuple[float, float]:
     """Percentile interval of `length_controlled_rate` over resampled seeds and prompts, fitted anew each time.
 
@@ -71,7 +71,7 @@ def length_controlled_interval(
         length_controlled_rate(preference, length_difference, difficulty, drawn_seeds[seed_index] * drawn[index])
         for drawn_seeds, drawn in zip(seed_counts, prompt_counts, strict=True)
     ]
-    low, high = np.nanquantile(rates, [(1 - level) / 2, (1 + level) / 2])
+    [[low, high]] = percentile_intervals(np.array(rates)[:, None], np.array([True]), level)
     return float(low), float(high)
 
 

@@ -5,6 +5,7 @@ alone, and the page's content policy runs no script but the page's own and allow
 """
 
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import jinja2
@@ -25,7 +26,8 @@ from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
-from pipeline.results.run_table import RunTable
+from pipeline.results.run_table import RunTable, read_verdict_details
+from pipeline.results.seed_table import seed_table
 
 FOLDER = Path(__file__).parent
 
@@ -92,10 +94,12 @@ def render_report(inputs: ReportInputs) -> str:
 def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tuple[list[Section], dict[str, object]]:
     """The sections in their order, and what the page's scripts read, by name."""
     table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
-    drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost).items()}
+    read = cache(read_verdict_details)
+    seeds = seed_table(table, read)
+    drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
-    results, rows = results_section(table, winrate, cost, selection.best, selection.note)
-    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks)
+    results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
+    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
     splits = [calibration_figures_of(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from pipeline.figures.calibration import calibration_figures
 from pipeline.jobs.io import InputError, read_json
 from pipeline.report.charts import Charts
+from pipeline.report.numbers import spread
 
 KEYS = ("dataset", "reward_model", "split", "pairs", "prompts", "ties", "accuracy", "brier", "ece", "margin")
 
@@ -32,12 +33,8 @@ def read_calibration(path: str) -> ScoredSplit:
     for key in (*KEYS, "chosen", "rejected"):
         if key not in measured:
             raise InputError(f"{path}: no key {key!r}; it must have {', '.join((*KEYS, 'chosen', 'rejected'))}")
-    row = {key: measured[key] for key in KEYS[:6]}
-    for key, scale in (("accuracy", 100), ("brier", 1)):
-        for end, name in (("", "value"), ("_low", "low"), ("_high", "high")):
-            value = measured[key][name]
-            row[f"{key}{end}"] = None if value is None else scale * value
-    return ScoredSplit(measured, row)
+    row = {key: measured[key] for key in KEYS[:6]} | spread("accuracy", measured["accuracy"], 100)
+    return ScoredSplit(measured, row | spread("brier", measured["brier"]))
 
 
 def calibration_figures_of(split: ScoredSplit, charts: Charts) -> dict:

@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
 from pipeline.report.selection import Selection
+from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 # Of a test over the sweep; beyond it a difference counts as clear.
@@ -57,7 +58,7 @@ def group_findings(
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
     """
-    rows = winrate[(winrate["dataset"] == group[0]) & (winrate["model"] == group[1])]
+    rows = rows_of(winrate, group)
     by_run = {name: part.set_index("baseline").to_dict("index") for name, part in rows.groupby("run", sort=False)}
     findings, trained = [], []
     for run in table.runs_of(group):

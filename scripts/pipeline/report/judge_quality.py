@@ -2,6 +2,7 @@
 
 from pipeline.jobs.io import InputError, read_json
 from pipeline.metrics.judge_quality import MEASURES
+from pipeline.report.numbers import spread
 from pipeline.report.section import Section
 
 NAMES = ("dataset", "split", "judge", "kind", "model")
@@ -27,10 +28,7 @@ def read_judge_quality(path: str) -> dict:
     row = {key: measured[key] for key in (*NAMES, *COUNTS)}
     row["unjudged"] = row["verdicts"] - row["parsed"]
     for name in MEASURES:
-        estimate = measured[name] or {}
-        for end, key in (("", "value"), ("_low", "low"), ("_high", "high")):
-            value = estimate.get(key)
-            row[f"{name}{end}"] = value if value is None or name not in PERCENT else 100 * value
+        row |= spread(name, measured[name], 100 if name in PERCENT else 1)
     return row
 
 

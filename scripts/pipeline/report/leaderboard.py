@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline.report.section import Section
+from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, RunTable
 
 DIRECT = ("win_rate", "win_rate_low", "win_rate_high")
@@ -23,7 +24,7 @@ def leaderboard_section(table: RunTable, winrate: pd.DataFrame, figure: dict) ->
 
 def leaderboard(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> list[dict]:
     """Rows of one (dataset, model), highest rating first: those against chosen, with `direct` against the baseline."""
-    rows = winrate[(winrate["dataset"] == group[0]) & (winrate["model"] == group[1])]
+    rows = rows_of(winrate, group)
     direct = rows[rows["baseline"] == table.baseline].set_index("run").to_dict("index")
     ranked = rows[rows["baseline"] == CHOSEN].sort_values("rating", ascending=False, kind="stable", na_position="last")
     found = []

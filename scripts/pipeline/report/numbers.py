@@ -13,6 +13,13 @@ def number(value: object, digits: int = 1, sign: bool = False) -> str:
     return text.replace("-", "−")
 
 
+def spread(name: str, estimate: dict | None, scale: float = 1) -> dict[str, float | None]:
+    """A measured {value, low, high} as columns of a row: the name, `_low` and `_high`; None where it is missing."""
+    ends = {"": "value", "_low": "low", "_high": "high"}
+    values = {end: (estimate or {}).get(key) for end, key in ends.items()}
+    return {f"{name}{end}": None if value is None else scale * value for end, value in values.items()}
+
+
 def interval(row: dict, column: str, digits: int = 1) -> str:
     """The 95% interval of a column as "low to high", empty where there is none."""
     low, high = row.get(f"{column}_low"), row.get(f"{column}_high")

@@ -6,18 +6,19 @@ per column; single verdicts, with the judge's own words where they are given, ar
 """
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.pair_scores import PAIR_SCORES
+from pipeline.columns.verdicts import DETAIL_COLUMNS
 from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
 from pipeline.results.run_table import (
     CHOSEN,
-    SCORE_COLUMNS,
     Run,
     RunTable,
     read_responses,
@@ -28,10 +29,15 @@ from pipeline.results.run_table import (
 BLOCK = 512
 REJECTED = "rejected"
 Texts = dict[str, str]
+Read = Callable[[Run, int, str], pd.DataFrame]
 
 
 def responses_section(
-    table: RunTable, pairs: dict[str, Path], replies: dict[str, str], chunks: Chunks
+    table: RunTable,
+    pairs: dict[str, Path],
+    replies: dict[str, str],
+    chunks: Chunks,
+    read: Read = read_verdict_details,
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
 
@@ -40,8 +46,9 @@ def responses_section(
             rejected_score); a dataset may be missing.
         replies: judges' raw replies by request key.
         chunks: to which the texts are added.
+        read: gives the verdicts of a run, seed and opponent, as `read_verdict_details` does.
     """
-    groups = [_group(table, group, pairs.get(group[0]), replies, chunks) for group in table.groups]
+    groups = [_group(table, group, pairs.get(group[0]), replies, chunks, read) for group in table.groups]
     total = sum(column["responses"] for group in groups for column in group["columns"])
     section = Section(
         "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
@@ -69,24 +76,22 @@ def response_text(content: object) -> str:
 
 
 def _group(
-    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: dict[str, str], chunks: Chunks
+    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
 ) -> dict:
-    runs = table.runs_of(group)
+    answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts: Texts = {}
-    for run in runs:
-        for seed in run.seeds:
-            prompts |= read_responses(run, seed)["prompt"].to_dict()
+    for frame in answers.values():
+        prompts |= frame["prompt"].to_dict()
     ids = sorted(prompts)
     columns = []
     if pairs is not None:
-        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, f"{CHOSEN}_score", f"{REJECTED}_score"])
+        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
         for name in (CHOSEN, REJECTED):
             label = {"run": name, "method": "dataset", "seed": None}
             columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
-    for run in runs:
-        for seed in run.seeds:
-            columns.append(_column(run, seed, ids, replies, chunks))
+    for (run, seed), frame in answers.items():
+        columns.append(_column(run, seed, frame["response"].reindex(ids), replies, chunks, read))
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
     return {
         "dataset": group[0],
@@ -98,13 +103,14 @@ def _group(
     }
 
 
-def _column(run: Run, seed: int, ids: list[str], replies: dict[str, str], chunks: Chunks) -> dict:
+def _column(run: Run, seed: int, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read) -> dict:
+    ids = responses.index.tolist()
     column = {"run": run.run, "method": run.method, "seed": seed, "verdicts": {}}
-    column |= _texts(read_responses(run, seed)["response"].reindex(ids), chunks)
+    column |= _texts(responses, chunks)
     if "scores" in run.files[seed]:
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)
     for opponent in run.baselines:
-        verdicts = read_verdict_details(run, seed, opponent)
+        verdicts = read(run, seed, opponent)
         means = bootstrap.order_means(verdicts).reindex(ids)
         details = dict(_details(verdicts, replies))
         column["verdicts"][opponent] = {
@@ -134,7 +140,7 @@ def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> Iterator[tuple[
 
     A verdict on two answers that were graded alone has two request keys, with a space between them, and two replies.
     """
-    columns = ["prompt_id", "order", "status", "preference", *SCORE_COLUMNS]
+    columns = ["prompt_id", "order", "status", "preference", *DETAIL_COLUMNS]
     found: dict[str, list[list]] = {}
     for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
         index=False

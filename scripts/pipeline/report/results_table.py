@@ -6,7 +6,6 @@ import pandas as pd
 
 from pipeline.report.section import Section
 from pipeline.results.run_table import RunTable
-from pipeline.results.seed_table import seed_table
 
 # (column, heading, digits, whether it has an interval)
 MEASURED = [
@@ -38,25 +37,31 @@ NAMES = ("tag", "dataset", "model", "method", "run", "against", "seed")
 
 
 def results_section(
-    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, best: set[tuple[str, str, str]] | None, note: str
+    table: RunTable,
+    winrate: pd.DataFrame,
+    cost: pd.DataFrame,
+    seeds: pd.DataFrame,
+    best: set[tuple[str, str, str]] | None,
+    note: str,
 ) -> tuple[Section, dict]:
     """The section, and the table that its script shows.
 
     Args:
+        seeds: what each seed gave, as `pipeline.results.seed_table.seed_table` gives it.
         best: (dataset, model, run) of the best run of each method, as the selection split has it; None without one.
         note: how the best of a sweep is chosen, or why it is not.
     """
     swept = swept_hyperparameters(table)
     costs = {(row["dataset"], row["model"], row["run"]): row for row in cost.to_dict("records")}
-    given = {(*run.group, run.run): run.hyperparameters for run in table.runs}
+    hyper = {(*run.group, run.run): run.hyperparameters for run in table.runs}
     rows = []
-    for seeded, frame in ((False, winrate), (True, seed_table(table))):
+    for seeded, frame in ((False, winrate), (True, seeds)):
         for row in frame.to_dict("records"):
             key = (row["dataset"], row["model"], row["run"])
             names = {"tag": table.tag, "against": row["baseline"], "seeded": seeded, "best": bool(best and key in best)}
             names |= {name: str(row[name]) for name in ("dataset", "model", "method", "run")}
             names["seed"] = str(row["seed"] if seeded else row["seeds"])
-            names["hyper"] = {name: _shown(given[key][name]) for name in swept if given[key].get(name) is not None}
+            names["hyper"] = {name: _shown(hyper[key][name]) for name in swept if hyper[key].get(name) is not None}
             measured = row if seeded else costs.get(key, {}) | row
             rows.append(names | _numbers(measured))
     columns = [

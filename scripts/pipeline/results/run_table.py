@@ -23,30 +23,21 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline.columns import STATUSES
+from pipeline.columns.evaluation import PAIR_LOGPS, RESPONSE_LOGPS
+from pipeline.columns.learning_curve import CURVE_COLUMNS
+from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
+from pipeline.columns.responses import RESPONSE_TEXTS
+from pipeline.columns.verdicts import DETAIL_COLUMNS, REQUIRED_COLUMNS, STATUSES
 from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml
 
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
 FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
-VERDICT_COLUMNS = [
-    *("prompt_id", "run", "seed", "baseline", "order", "preference", "status", "len_run", "len_baseline"),
-]
-SCORE_COLUMNS = ["score_run", "score_baseline", "judge", "judge_model", "request_key"]
-EVALUATION_COLUMNS = [
-    "prompt_id",
-    "chosen_logps",
-    "rejected_logps",
-    "ref_chosen_logps",
-    "ref_rejected_logps",
-    "response_logps",
-    "ref_response_logps",
-]
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)  # told apart by identity, so that what was read of a run can be cached
 class Run:
     """One run: a method with its hyperparameters on one dataset and model, with the files of each of its seeds."""
 
@@ -150,7 +141,7 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
         InputError: the file holds other verdicts than these, a pair and order twice, or an impossible preference.
     """
     path = run.verdicts[seed][baseline]
-    frame = read_parquet(path, VERDICT_COLUMNS)
+    frame = read_parquet(path, REQUIRED_COLUMNS)
     for column, expected in (("run", run.run), ("seed", seed), ("baseline", baseline)):
         _check_rows(frame[column] == expected, frame, column, path, f"it must be {expected!r} in every row")
     _check_rows(frame["status"].isin(STATUSES), frame, "status", path, f"it must be one of {', '.join(STATUSES)}")
@@ -163,15 +154,15 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
 
 
 def read_verdict_details(run: Run, seed: int, baseline: str) -> pd.DataFrame:
-    """`read_verdicts` with SCORE_COLUMNS; one that the file does not have is empty."""
+    """`read_verdicts` with DETAIL_COLUMNS; one that the file does not have is empty."""
     frame, path = read_verdicts(run, seed, baseline), run.verdicts[seed][baseline]
-    there = [column for column in SCORE_COLUMNS if column in pq.read_schema(path).names]
-    return frame.join(read_parquet(path, there)).reindex(columns=[*frame.columns, *SCORE_COLUMNS])
+    known = [column for column in DETAIL_COLUMNS if column in pq.read_schema(path).names]
+    return frame.join(read_parquet(path, known)).reindex(columns=[*frame.columns, *DETAIL_COLUMNS])
 
 
 def read_scores(run: Run, seed: int) -> pd.Series:
     """Reward-model scores of the responses, indexed by prompt_id."""
-    return _read_measurements(run.files[seed]["scores"], ["prompt_id", "response_score"])["response_score"]
+    return _read_measurements(run.files[seed]["scores"], RESPONSE_SCORE_COLUMNS)["response_score"]
 
 
 def read_evaluation(run: Run, seed: int) -> pd.DataFrame:
@@ -179,13 +170,13 @@ def read_evaluation(run: Run, seed: int) -> pd.DataFrame:
 
     A pair that is too long for the reference has NaN in all four columns of the pair.
     """
-    return _read_measurements(run.files[seed]["evaluation"], EVALUATION_COLUMNS, EVALUATION_COLUMNS[1:5])
+    return _read_measurements(run.files[seed]["evaluation"], ["prompt_id", *PAIR_LOGPS, *RESPONSE_LOGPS], PAIR_LOGPS)
 
 
 def read_responses(run: Run, seed: int) -> pd.DataFrame:
     """Prompts and responses (text), indexed by prompt_id."""
     path = run.files[seed]["responses"]
-    return _by_prompt(read_parquet(path, ["prompt_id", "prompt", "response"]), path)
+    return _by_prompt(read_parquet(path, RESPONSE_TEXTS), path)
 
 
 def read_cost(run: Run, seed: int) -> dict:
@@ -203,7 +194,7 @@ def read_cost(run: Run, seed: int) -> dict:
 
 def read_metrics(run: Run, seed: int) -> pd.DataFrame:
     """The learning curve of one training: step, metric, value; empty when nothing was logged."""
-    return read_parquet(run.files[seed]["metrics"], ["step", "metric", "value"], allow_empty=True)
+    return read_parquet(run.files[seed]["metrics"], CURVE_COLUMNS, allow_empty=True)
 
 
 def _read_measurements(path: str, columns: list[str], together: list[str] | None = None) -> pd.DataFrame:

@@ -5,8 +5,10 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
+from pipeline.results.csv_tables import read_csv, require_columns
 from pipeline.results.run_table import Run, RunTable, read_scores
 
 ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
@@ -47,7 +49,7 @@ def comparison_table(
 
 
 def _read_pairs(path: Path) -> pd.DataFrame:
-    frame = read_parquet(path, ["prompt_id", "chosen_score", "rejected_score"])
+    frame = read_parquet(path, ["prompt_id", *PAIR_SCORES])
     repeated = np.flatnonzero(frame["prompt_id"].duplicated())
     if repeated.size:
         prompt = frame["prompt_id"].iloc[repeated[0]]
@@ -64,16 +66,12 @@ def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -
         raise InputError(f"{path}: no prompt {missing[0]!r}, whose response {run.run} has a score of; score them anew")
     response = bootstrap.cell_matrix(scores, seeds, prompts)
     known = np.where(np.isfinite(response), 0.0, np.nan)
-    chosen, rejected = (pairs.loc[prompts, f"{name}_score"].to_numpy() + known for name in ("chosen", "rejected"))
-    above = (np.sign(response - chosen) + 1) / 2
-    cells = np.stack([response, chosen, rejected, response - chosen, response - rejected, above])
-    intervals = bootstrap.bootstrap_intervals(cells, resamples, seed)
+    chosen, rejected = (pairs.loc[prompts, name].to_numpy() + known for name in PAIR_SCORES)
+    above = bootstrap.outcomes(response - chosen)
+    cells = (response, chosen, rejected, response - chosen, response - rejected, above)
     row = {"dataset": run.dataset, "model": run.model, "run": run.run}
     row |= {"seeds": " ".join(map(str, seeds)), "prompts": len(prompts)}
-    for name, values, (low, high) in zip(ESTIMATES, cells, intervals, strict=True):
-        for end, number in (("", bootstrap.cell_mean(values)), ("_low", low), ("_high", high)):
-            row[f"{name}{end}"] = bootstrap.rounded(number)
-    return row
+    return row | bootstrap.estimates(dict(zip(ESTIMATES, cells, strict=True)), resamples, seed)
 
 
 def read_comparison(path: str | Path) -> list[dict]:
@@ -82,11 +80,6 @@ def read_comparison(path: str | Path) -> list[dict]:
     Raises:
         InputError: the file is missing, is no CSV, or lacks a column.
     """
-    try:
-        frame = pd.read_csv(path, dtype=dict.fromkeys(COLUMNS[:4], str), keep_default_na=False, na_values=[""])
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from error
-    for column in COLUMNS:
-        if column not in frame.columns:
-            raise InputError(f"{path}: no column {column!r}; it must have {', '.join(COLUMNS)}")
+    frame = read_csv(path, dtype=dict.fromkeys(COLUMNS[:4], str), na_values=[""])
+    require_columns(frame, COLUMNS, path)
     return frame.to_dict("records")

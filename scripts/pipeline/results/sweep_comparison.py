@@ -1,27 +1,26 @@
-"""What `pipeline.metrics.comparison` says of the runs of a run table: length control, tests over the sweep, ratings."""
+"""What the verdicts say of the runs of a run table: rates, length control, tests over the sweep, ratings."""
 
 import pandas as pd
 
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS, compare, holm
+from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable, read_verdicts
 
 KEYS = ["dataset", "model", "run", "baseline"]
 TESTS = ("p_value", "difference_p_value")
-COLUMNS = [
-    *("p_value", "p_value_holm", "difference_p_value", "difference_p_value_holm", "flipped"),
-    *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
-]
+# Columns of `compare` that have longer names where other things are measured beside them.
+NAMES = {"se": "win_rate_se", "seed_sd": "win_rate_seed_sd"}
 
 
 def sweep_comparison(
     table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
 ) -> pd.DataFrame:
-    """`COLUMNS` of each (dataset, model, run, baseline), as `pipeline.metrics.comparison.compare` describes them.
+    """A row per (dataset, model, run, baseline): `pipeline.metrics.comparison.compare` and `verdict_counts`.
 
     Each (dataset, model) is compared on its own, with the table's baseline run as reference and rated 0. Holm's
     correction is over the sweep: over all rows against the same opponent, of all datasets and models. What a run has no
-    verdicts for is NaN.
+    verdicts for is NaN. Numbers are rounded.
 
     Args:
         resamples: of the bootstrap.
@@ -31,14 +30,16 @@ def sweep_comparison(
     frames = []
     for group in table.groups:
         verdicts = group_verdicts(table, group)
-        judged = set(verdicts["run"])
-        reference = table.baseline if table.baseline in judged else None
-        compared = compare(verdicts, None, reference, resamples, min(refits, resamples), seed)
-        frames.append(compared.assign(dataset=group[0], model=group[1]))
+        reference = table.baseline if table.baseline in set(verdicts["run"]) else None
+        compared = compare(verdicts, None, reference, resamples, min(refits, resamples), seed).rename(columns=NAMES)
+        counted = [verdict_counts(own) for _, own in verdicts.groupby(["run", "baseline"], sort=True)]
+        frames.append(compared.assign(dataset=group[0], model=group[1], **pd.DataFrame(counted)))
     frame = pd.concat(frames, ignore_index=True)
     for name in TESTS:
         frame[f"{name}_holm"] = frame.groupby("baseline")[name].transform(holm)
-    return frame.reindex(columns=KEYS + COLUMNS).set_index(KEYS)
+    measured = frame.select_dtypes("float").columns
+    frame[measured] = frame[measured].map(bootstrap.rounded)
+    return frame.set_index(KEYS)
 
 
 def group_verdicts(table: RunTable, group: tuple[str, str]) -> pd.DataFrame:

@@ -8,61 +8,27 @@ import pandas as pd
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS
-from pipeline.results import sweep_comparison
-from pipeline.results.run_table import (
-    CHOSEN,
-    Run,
-    RunTable,
-    read_cost,
-    read_evaluation,
-    read_responses,
-    read_scores,
-    read_verdicts,
-)
+from pipeline.results.csv_tables import read_csv, require_columns
+from pipeline.results.measurements import policy_measurements
+from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
+from pipeline.results.sweep_comparison import sweep_comparison
 
 WINRATE_LEFT = ["dataset", "model", "run", "method", "baseline"]
 WINRATE_RIGHT = [
-    "seeds",
-    "n",
-    "unparsed",
-    "refused",
-    "failed",
-    "ties",
-    "win_rate",
-    "win_rate_low",
-    "win_rate_high",
-    "win_rate_se",
-    "win_rate_seed_sd",
-    "difference",
-    "difference_low",
-    "difference_high",
-    "mean_reward",
-    "mean_reward_low",
-    "mean_reward_high",
-    "reward_difference",
-    "reward_difference_low",
-    "reward_difference_high",
-    "mean_response_length",
-    "reward_accuracy",
-    "reward_margin",
-    "kl",
-    *sweep_comparison.COLUMNS,
+    *("seeds", "n", "unparsed", "refused", "failed", "ties"),
+    *("win_rate", "win_rate_low", "win_rate_high", "win_rate_se", "win_rate_seed_sd"),
+    *("difference", "difference_low", "difference_high"),
+    *("mean_reward", "mean_reward_low", "mean_reward_high"),
+    *("reward_difference", "reward_difference_low", "reward_difference_high"),
+    *("mean_response_length", "reward_accuracy", "reward_margin", "kl"),
+    *("p_value", "p_value_holm", "difference_p_value", "difference_p_value_holm", "flipped"),
+    *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
 ]
 COST_COLUMNS = [
-    "dataset",
-    "model",
-    "run",
-    "method",
-    "seeds",
-    "training_seconds",
-    "rollout_seconds",
-    "steps",
-    "seconds_per_step",
-    "peak_memory_mib",
-    "seconds_ratio_to_baseline",
-    "memory_ratio_to_baseline",
-    "device",
+    *("dataset", "model", "run", "method", "seeds", "training_seconds", "rollout_seconds", "steps", "seconds_per_step"),
+    *("peak_memory_mib", "seconds_ratio_to_baseline", "memory_ratio_to_baseline", "device"),
 ]
+Scores = dict[int, pd.Series]  # by seed, then by prompt_id
 COUNTS = dict.fromkeys(("n", "unparsed", "refused", "failed", "ties", "flipped"), int)
 TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device"}
 
@@ -93,16 +59,19 @@ def winrate_table(
         refits: resamples of what needs a fit, 0 to leave it out.
     """
     columns = winrate_columns(table)
+    compared = sweep_comparison(table, resamples, seed, refits).to_dict("index")
     rows = []
     for group in table.groups:
         baseline = table.baseline_of(group)
-        reference = _Cells(baseline) if baseline else None
+        reference = _scores(baseline) if baseline else None
         for run in table.runs_of(group):
-            rows += _winrate_rows(run, reference, resamples, seed)
-    compared = sweep_comparison.sweep_comparison(table, resamples, seed, refits)
-    for row in rows:
-        found = compared.loc[tuple(row[key] for key in sweep_comparison.KEYS)]
-        row |= {key: bootstrap.rounded(value) for key, value in found.items() if pd.notna(value)}
+            scores = reference if run is baseline else _scores(run)
+            row = _rewards(run, scores, None if run is baseline else reference, resamples, seed)
+            row |= {name: bootstrap.rounded(value) for name, value in policy_measurements(run, run.seeds).items()}
+            names = {"dataset": run.dataset, "model": run.model, "run": run.run, "method": run.method}
+            for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
+                measured = compared[(*group, run.run, opponent)] | row
+                rows.append(measured | names | {"baseline": opponent} | run.hyperparameters)
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     # The hyperparameters stay as they were given: 1 is not 1.0, and a field that does not apply is empty.
     return frame.astype({column: COUNTS.get(column, float) for column in WINRATE_RIGHT if column != "seeds"})
@@ -134,14 +103,9 @@ def read_table(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is no CSV, lacks a column of both tables, or has text in a measured column.
     """
-    try:
-        frame = pd.read_csv(path, dtype=str, keep_default_na=False)
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: not a readable CSV file ({error})") from error
+    frame = read_csv(path, dtype=str)
     wanted = WINRATE_LEFT + WINRATE_RIGHT if "baseline" in frame.columns else COST_COLUMNS
-    for column in wanted:
-        if column not in frame.columns:
-            raise InputError(f"{path}: no column {column!r}; it must have {', '.join(wanted)}")
+    require_columns(frame, wanted, path)
     for column in set(wanted) - TEXT_COLUMNS:
         try:
             frame[column] = pd.to_numeric(frame[column].replace("", None))
@@ -150,106 +114,18 @@ def read_table(path: str | Path) -> pd.DataFrame:
     return frame
 
 
-class _Cells:
-    """What was measured on one run, per seed a series indexed by prompt_id."""
-
-    def __init__(self, run: Run) -> None:
-        self.run = run
-        self.verdicts = {
-            baseline: {seed: read_verdicts(run, seed, baseline) for seed in run.seeds} for baseline in run.baselines
-        }
-        self.preferences = {
-            baseline: {seed: 100 * bootstrap.order_means(frame) for seed, frame in frames.items()}
-            for baseline, frames in self.verdicts.items()
-        }
-        self.rewards = {seed: read_scores(run, seed) for seed in run.seeds_with("scores")}
-
-    def prompts(self) -> pd.Index:
-        series = [*self.rewards.values(), *(s for by_seed in self.preferences.values() for s in by_seed.values())]
-        return pd.Index(sorted({prompt for values in series for prompt in values.index}))
+def _scores(run: Run) -> Scores:
+    return {seed: read_scores(run, seed) for seed in run.seeds_with("scores")}
 
 
-def _winrate_rows(run: Run, reference: _Cells | None, resamples: int, seed: int) -> list[dict]:
-    is_baseline = reference is not None and reference.run is run
-    measured = reference if is_baseline else _Cells(run)
-    prompts = measured.prompts()
-
-    def matrix(values: dict[int, pd.Series]) -> np.ndarray:
-        return bootstrap.cell_matrix(values, run.seeds, prompts)
-
-    cells = {("win_rate", opponent): matrix(values) for opponent, values in measured.preferences.items()}
-    cells["reward"] = matrix(measured.rewards)
-    if reference is not None and not is_baseline:
-        if CHOSEN in measured.preferences and CHOSEN in reference.preferences:
-            cells["difference"] = cells["win_rate", CHOSEN] - matrix(reference.preferences[CHOSEN])
-        cells["reward_difference"] = cells["reward"] - matrix(reference.rewards)
-    intervals = dict(
-        zip(cells, bootstrap.bootstrap_intervals(np.stack(list(cells.values())), resamples, seed), strict=True)
-    )
-
-    def estimate(column: str, key: str | tuple[str, str]) -> dict:
-        if key not in cells:
-            return {}
-        low, high = intervals[key]
-        return _numbers({column: bootstrap.cell_mean(cells[key]), f"{column}_low": low, f"{column}_high": high})
-
-    shared = {
-        "dataset": run.dataset,
-        "model": run.model,
-        "run": run.run,
-        "method": run.method,
-        **run.hyperparameters,
-        "seeds": " ".join(str(seed) for seed in run.seeds),
-        **estimate("mean_reward", "reward"),
-        **estimate("reward_difference", "reward_difference"),
-        **_numbers(_policy_measurements(run)),
-    }
-    rows = []
-    for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
-        verdicts = pd.concat(measured.verdicts[opponent].values())
-        parsed = verdicts["preference"].notna()
-        row = {
-            **shared,
-            "baseline": opponent,
-            "n": int(parsed.sum()),
-            "unparsed": int((~parsed).sum()),
-            **{status: int((verdicts["status"] == status).sum()) for status in ("refused", "failed")},
-            "ties": int((verdicts["preference"] == 0.5).sum()),
-            **estimate("win_rate", ("win_rate", opponent)),
-            **_numbers(
-                {
-                    "win_rate_se": bootstrap.win_rate_se(bootstrap.prompt_means(cells["win_rate", opponent]) / 100),
-                    "win_rate_seed_sd": bootstrap.seed_spread(cells["win_rate", opponent]),
-                }
-            ),
-        }
-        if opponent == CHOSEN:
-            row |= estimate("difference", "difference")
-        rows.append(row)
-    return rows
-
-
-def _policy_measurements(run: Run) -> dict[str, float]:
-    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL."""
-    lengths = [read_responses(run, seed)["response"].str.len() for seed in run.seeds]
-    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
-    evaluations = [read_evaluation(run, seed) for seed in run.seeds_with("evaluation")]
-    if not evaluations:
-        return measurements
-    frame = pd.concat(evaluations)
-    measurements["kl"] = bootstrap.cell_mean(frame["response_logps"] - frame["ref_response_logps"])
-    beta = run.hyperparameters.get("beta")
-    if beta is not None:
-        chosen = frame["chosen_logps"] - frame["ref_chosen_logps"]
-        margins = beta * (chosen - (frame["rejected_logps"] - frame["ref_rejected_logps"]))
-        measurements["reward_accuracy"] = bootstrap.positive_share(margins)
-        measurements["reward_margin"] = bootstrap.cell_mean(margins)
-    return measurements
-
-
-def _numbers(values: dict[str, float]) -> dict[str, float]:
-    """Rounded, without the sign of a zero; NaN is left out so that its field stays empty."""
-    return {key: bootstrap.rounded(value) for key, value in values.items() if np.isfinite(value)}
+def _rewards(run: Run, own: Scores, reference: Scores | None, resamples: int, seed: int) -> dict[str, float]:
+    """The mean reward, and its paired difference to the reference's scores, each with its interval."""
+    prompts = pd.Index(sorted({prompt for scores in own.values() for prompt in scores.index}))
+    cells = bootstrap.cell_matrix(own, run.seeds, prompts)
+    measured = {"mean_reward": cells}
+    if reference is not None:
+        measured["reward_difference"] = cells - bootstrap.cell_matrix(reference, run.seeds, prompts)
+    return bootstrap.estimates(measured, resamples, seed)
 
 
 def _costs(run: Run) -> dict[int, dict]:

@@ -14,6 +14,8 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.columns.pair_scores import SCORING_COLUMNS
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.loading import (
     SPLIT_NAMES,
     SUFFIXES,
@@ -27,8 +29,6 @@ from pipeline.data.loading import (
 )
 from pipeline.jobs.io import InputError
 
-COLUMNS = ["prompt", "chosen", "rejected"]
-SCORES = ["chosen_score", "rejected_score", "bt_prob"]
 NAMED_SPLITS = SPLIT_NAMES | {"selection"}
 
 
@@ -83,16 +83,18 @@ def check_pairs(table: pa.Table, location: str, new_columns: list[str]) -> None:
         InputError: prompt, chosen or rejected is missing, or has a row that is neither text nor a list of messages
             {role, content}; or one of the new columns is there.
     """
-    for column in COLUMNS:
+    for column in PAIR_COLUMNS:
         if column not in table.column_names:
             present = ", ".join(table.column_names) or "none"
-            raise InputError(f"{location}: no column {column!r}; it must have {', '.join(COLUMNS)}; it has {present}")
+            raise InputError(
+                f"{location}: no column {column!r}; it must have {', '.join(PAIR_COLUMNS)}; it has {present}"
+            )
     for column in new_columns:
         if column in table.column_names:
             raise InputError(
                 f"{location}: there is a column {column!r} already; give another --suffix, or a table without it"
             )
-    for column in COLUMNS:
+    for column in PAIR_COLUMNS:
         for row, value in enumerate(table[column].to_pylist()):
             if not _is_text(value):
                 found = f"{location}: column {column!r}: row {row} (the first is 0) is {value!r}"
@@ -101,7 +103,7 @@ def check_pairs(table: pa.Table, location: str, new_columns: list[str]) -> None:
 
 def score_columns(suffix: str | None = None) -> list[str]:
     """Names of the three columns that scoring adds; a suffix tells reward models apart."""
-    return [f"{name}_{suffix}" if suffix else name for name in SCORES]
+    return [f"{name}_{suffix}" if suffix else name for name in SCORING_COLUMNS]
 
 
 def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None) -> pa.Table:
@@ -112,7 +114,7 @@ def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None
         scores: those three columns, a row for each of the table's.
         suffix: added to their names after an underscore.
     """
-    for name, new in zip(SCORES, score_columns(suffix), strict=True):
+    for name, new in zip(SCORING_COLUMNS, score_columns(suffix), strict=True):
         table = table.append_column(new, pa.array(np.asarray(scores[name], dtype="float64")))
     return table
 

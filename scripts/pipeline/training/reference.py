@@ -7,6 +7,7 @@ import torch
 from torch.utils.data import DataLoader
 from trl import DPOConfig, DPOTrainer
 
+from pipeline.columns.reference import REFERENCE_COLUMNS, REFERENCE_LOGPS
 from pipeline.jobs.gathering import PATIENCE, gathered
 from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
@@ -33,7 +34,7 @@ class ReferenceTrainer(DPOTrainer):
             batch = {key: value.to(device) for key, value in batch.items()}
             finished.add({start: [part.cpu() for part in self.compute_ref_log_probs(self.model, batch)]})
         values = gathered(finished.values, device.type)
-        for i, column in enumerate(("ref_chosen_logps", "ref_rejected_logps")):
+        for i, column in enumerate(REFERENCE_LOGPS):
             dataset = dataset.add_column(column, torch.cat([values[start][i] for start in sorted(values)]).tolist())
         return dataset
 
@@ -66,11 +67,6 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
     trainer = ReferenceTrainer(model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
     kept = trainer.train_dataset
     rows = kept["row"][:]
-    return pd.DataFrame(
-        {
-            "row": rows,
-            "prompt_id": frame["prompt_id"].to_numpy()[rows],
-            "ref_chosen_logps": pd.Series(kept["ref_chosen_logps"][:], dtype="float64"),
-            "ref_rejected_logps": pd.Series(kept["ref_rejected_logps"][:], dtype="float64"),
-        }
-    )
+    columns = {name: pd.Series(kept[name][:], dtype="float64") for name in REFERENCE_LOGPS}
+    columns |= {"row": rows, "prompt_id": frame["prompt_id"].to_numpy()[rows]}
+    return pd.DataFrame(columns)[REFERENCE_COLUMNS]

@@ -10,6 +10,9 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
+from pipeline.columns.learning_curve import CURVE_COLUMNS
+from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
 from pipeline.jobs.processes import is_first_process
@@ -46,7 +49,7 @@ def preference_dataset(
         prompt, chosen, rejected, source_prompt (as in the frame), row; with a reference also its two columns.
     """
     columns = {"prompt": [], "chosen": [], "rejected": [], "source_prompt": [], "row": list(range(len(frame)))}
-    for prompt, chosen, rejected in zip(*(map(as_text, frame[name]) for name in ("prompt", "chosen", "rejected"))):  # noqa: B905
+    for prompt, chosen, rejected in zip(*(map(as_text, frame[name]) for name in PAIR_COLUMNS)):  # noqa: B905
         columns["prompt"].append(format_prompt(prompt, tokenizer, entry))
         columns["chosen"].append(format_response(chosen, tokenizer, entry))
         columns["rejected"].append(format_response(rejected, tokenizer, entry))
@@ -60,7 +63,7 @@ def preference_dataset(
             f"the reference has row {max(rows)}, the data only {len(frame)} rows; they do not belong together"
         )
     dataset = dataset.select(rows)
-    for name in ("ref_chosen_logps", "ref_rejected_logps"):
+    for name in REFERENCE_LOGPS:
         dataset = dataset.add_column(name, reference[name].tolist())
     return dataset
 
@@ -172,7 +175,7 @@ def learning_curve(log_history: list[dict]) -> pd.DataFrame:
         for metric, value in entry.items()
         if metric not in ("step", "epoch") and not metric.endswith("_per_second")
     ]
-    frame = pd.DataFrame(rows, columns=["step", "metric", "value"])
+    frame = pd.DataFrame(rows, columns=CURVE_COLUMNS)
     return frame.astype({"step": "int64", "metric": "str", "value": "float64"})
 
 

@@ -4,6 +4,7 @@ import pandas as pd
 from datasets import Dataset
 from trl import SFTConfig, SFTTrainer
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.models.checkpoints import load_policy, load_tokenizer, new_policy, peft_config, training_dtype
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text, format_prompt, format_response, response_text
@@ -20,7 +21,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         scratch: folder that the trainer may write to.
     """
     entry, hyperparameters = spec["model"], spec["sft"]
-    columns = {name: [as_text(value) for value in frame[name]] for name in ("prompt", "chosen", "rejected")}
+    columns = {name: [as_text(value) for value in frame[name]] for name in PAIR_COLUMNS}
     if "architecture" in entry:
         texts = [response_text(value) for name in columns for value in columns[name]]
         model, tokenizer = new_policy(entry, texts, hyperparameters["seed"])

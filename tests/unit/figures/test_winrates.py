@@ -11,6 +11,7 @@ from pipeline.figures.drawing import panel_specification
 from pipeline.figures.winrates import FIGURES, figures, winrate_figure, write_figures
 from pipeline.jobs.io import InputError, read_yaml, write_csv, write_yaml
 from pipeline.results.run_table import read_metrics, read_run_table
+from pipeline.results.seed_table import seed_table
 from pipeline.results.tables import cost_table, read_table, winrate_table
 
 
@@ -87,7 +88,7 @@ def test_the_curve_is_the_mean_over_seeds(tmp_path):
 
 def test_the_cost_is_drawn_as_a_multiple_of_the_baselines(tmp_path):
     table, winrate, cost = make(tmp_path, prompts=3)
-    panel = figures(table, winrate, cost)["cost"].panels[0]
+    panel = figures(table, winrate, cost, seed_table(table))["cost"].panels[0]
     assert numbers(panel, 0, "part") == ["training", "sampling"] * 2
     assert numbers(panel, 0, "length") == pytest.approx([0.75, 0.25, 1.5, 0.5])
 
@@ -111,7 +112,7 @@ def test_runs_without_scores_evaluation_or_training_are_drawn(tmp_path):
     tables = read_table(tmp_path / "winrate.csv"), read_table(tmp_path / "cost.csv")
     write_figures(table, *tables, tmp_path / "figures")
     assert "nothing was measured" in (tmp_path / "figures/reward.svg").read_text()
-    drawn = figures(table, *tables)
+    drawn = figures(table, *tables, seed_table(table))
     assert not drawn["winrate_vs_kl"].panels and not drawn["cost"].panels and drawn["winrate"].panels
 
 

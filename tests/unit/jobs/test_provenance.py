@@ -145,6 +145,7 @@ def test_a_module_that_moves_is_no_change(tree, real):
             {"train_sft", "judge_responses", "score_bt"},
         ),
         ("train_sft.py", "def main", "VALUE = 1\n\n\ndef main", {"train_sft"}),
+        ("pipeline/columns/verdicts.py", '"judge_model", "request_key"', '"model", "key"', {"judge_responses"}),
     ],
 )
 def test_changed_code_changes_the_scripts_that_import_it(file, old, new, some, changed):

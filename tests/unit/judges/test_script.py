@@ -11,7 +11,7 @@ import pytest
 from fixtures_endpoint import Answer, Endpoint, verdict
 from fixtures_judges import PRICES, make_judge, pairs, replies, write_service
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
 
 pytestmark = pytest.mark.usefixtures("key")

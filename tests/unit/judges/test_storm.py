@@ -13,7 +13,7 @@ import pytest
 from fixtures_endpoint import FAULTS, Endpoint, faulty
 from fixtures_judges import make_judge, pairs, write_service
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import read_parquet, write_parquet, write_yaml
 
 PROMPTS, CONCURRENCY, PER_MINUTE, LONGEST = 2500, 48, 5000, 400

@@ -8,7 +8,7 @@ import pytest
 from fixtures_models import llama_tokenizer, save_headed
 
 import judge_responses
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.data.world import POLITE_OPENINGS, all_prompts, gold_score
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
 from pipeline.judge_kinds.gold.judge import gold_scores

@@ -9,7 +9,7 @@ import pytest
 from fixtures_endpoint import MODEL, Endpoint, completion, grade
 from fixtures_judges import PRICES, pairs, replies, verdict_text
 
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.store import open_store, read_store
 

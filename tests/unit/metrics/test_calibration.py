@@ -128,7 +128,7 @@ def test_the_interval_is_that_of_the_binomial():
 def test_draws_in_pieces_are_the_same_draws(monkeypatch):
     values, prompts = np.random.default_rng(3).random((2, 50)), np.arange(50)
     whole = prompt_intervals(values, np.ones((2, 50)), prompts, resamples=30)
-    monkeypatch.setattr("pipeline.metrics.calibration.CHUNK_DRAWS", 200)
+    monkeypatch.setattr("pipeline.metrics.bootstrap.CHUNK_DRAWS", 200)
     assert prompt_intervals(values, np.ones((2, 50)), prompts, resamples=30).tolist() == whole.tolist()
 
 

@@ -9,6 +9,7 @@ from scipy.special import expit, logit
 
 import compute_winrate
 from pipeline.jobs.io import InputError
+from pipeline.metrics.bootstrap import bootstrap_intervals, bootstrap_means
 from pipeline.metrics.comparison import compare, holm, two_sided_p_value
 from pipeline.metrics.leaderboard import rating_intervals, ratings
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_rate
@@ -177,6 +178,16 @@ def test_differences_are_paired_by_prompt_and_not_by_position():
     paired = 3.92 * 100 * gains.std(ddof=1) / np.sqrt(300)
     assert row["difference_high"] - row["difference_low"] == pytest.approx(paired, rel=0.2)
     assert row["difference_p_value"] < 0.05 and row["difference_p_value_holm"] == row["difference_p_value"]
+
+
+def test_a_prompt_that_was_not_parsed_is_drawn_and_counts_nothing():
+    """Interval and test come from the same draws, whether by way of a run table or not."""
+    row = one_row(verdicts({"a": [1.0, np.nan, 0.0, 1.0, 1.0, 1.0]}))
+    cells = np.array([[[100.0, np.nan, 0.0, 100.0, 100.0, 100.0]]])
+    drawn = bootstrap_means(cells, 200)
+    assert row["win_rate"] == 80 and row["p_value"] == two_sided_p_value(drawn[:, 0] - 50)
+    assert [row[["win_rate_low", "win_rate_high"]].tolist()] == bootstrap_intervals(cells, 200).tolist()
+    assert row["p_value"] != one_row(verdicts({"a": [1.0, 0.0, 1.0, 1.0, 1.0]}))["p_value"]
 
 
 def test_missing_prompts_are_left_out_of_the_pairing():

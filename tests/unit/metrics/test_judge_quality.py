@@ -9,7 +9,7 @@ import pytest
 from sklearn.metrics import cohen_kappa_score
 
 import measure_judge
-from pipeline.columns import VERDICT_COLUMNS
+from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.data.world import POLITE_OPENINGS, all_prompts
 from pipeline.jobs.io import InputError, read_json, read_parquet, write_parquet, write_yaml
 from pipeline.metrics.judge_quality import MEASURES, judge_quality, kappa_of, positions, sample_pairs

@@ -13,6 +13,7 @@ from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.results_table import results_section
 from pipeline.report.selection import Selection, selection_of
 from pipeline.results.run_table import read_run_table
+from pipeline.results.seed_table import seed_table
 from pipeline.results.tables import cost_table, winrate_table
 
 
@@ -90,7 +91,7 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
     here = selection_of(dataclasses.replace(table, split="selection"), other, None)
     assert here.best == chosen.best and "flatter" in here.note
     table.runs.pop()
-    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
+    _, content = results_section(table, frame, cost_table(table), seed_table(table), chosen.best, chosen.note)
     best = {line["run"] for line in content["rows"] if line["best"]}
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
 

@@ -85,11 +85,20 @@ def test_tests_and_ratings_stand_beside_the_rates(table):
         there = compared.loc[line["run"], line["baseline"]]
         for column in ("p_value", "difference_p_value", "lc_win_rate", "lc_win_rate_low", "rating", "flipped"):
             assert line[column] == pytest.approx(there[column], abs=1e-9, nan_ok=True), column
-        assert there["win_rate"] == pytest.approx(line["win_rate"])
+        for column in ("win_rate", "win_rate_low", "win_rate_high", "difference", "difference_low"):
+            assert line[column] == pytest.approx(there[column], abs=1e-9, nan_ok=True), column
     against = frame[frame["baseline"] == "chosen"]
     assert against["p_value_holm"].tolist() == pytest.approx(holm(against["p_value"]).tolist())
     assert against["difference_p_value_holm"].isna().tolist() == [False, True, False]
     assert row(frame, DPO)["rating"] == 0 and not winrate_table(table, resamples=20, refits=0)["rating"].notna().any()
+
+
+def test_each_file_of_verdicts_is_read_once(table, monkeypatch):
+    read, opened = pd.read_parquet, []
+    monkeypatch.setattr(pd, "read_parquet", lambda path, **options: opened.append(path) or read(path, **options))
+    winrate_table(table, resamples=20, refits=0)
+    verdicts = [path for run in table.runs for files in run.verdicts.values() for path in files.values()]
+    assert sorted(set(opened) & set(verdicts)) == sorted(verdicts) and len(opened) == len(set(opened))
 
 
 def test_orders_that_contradict_each_other_are_counted(table):

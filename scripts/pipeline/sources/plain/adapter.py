@@ -4,20 +4,21 @@ from collections import Counter
 
 import pyarrow as pa
 
+from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter, pair_schema
 from pipeline.data.columns import MESSAGES, is_list, message_rows, number_column, text_column
 
 
 def adapter(spec: dict) -> Adapter:
     """With `relabel` there is also bt_prob, from which labels are drawn."""
-    return Adapter(("prompt", "chosen", "rejected", *(["bt_prob"] if spec.get("relabel") else [])), (), pairs)
+    return Adapter((*PAIR_COLUMNS, *(["bt_prob"] if spec.get("relabel") else [])), (), pairs)
 
 
 def pairs(table: pa.Table, dropped: Counter) -> pa.Table:
     """prompt, chosen, rejected: all text, or `prompt` a list of messages and the responses messages or text."""
     given = {"bt_prob": number_column(table, "bt_prob")} if "bt_prob" in table.column_names else {}
     if not is_list(table["prompt"].type):
-        return pa.table({name: text_column(table, name) for name in ("prompt", "chosen", "rejected")} | given)
+        return pa.table({name: text_column(table, name) for name in PAIR_COLUMNS} | given)
     rows = {"prompt": message_rows(table, "prompt")}
     for name in ("chosen", "rejected"):
         if is_list(table[name].type):

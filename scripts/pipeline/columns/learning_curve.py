@@ -1,0 +1,3 @@
+"""What a training logged, in long form."""
+
+CURVE_COLUMNS = ["step", "metric", "value"]

@@ -1,0 +1,41 @@
+"""What tables count and measure of a run, for all of its seeds or for each."""
+
+import numpy as np
+import pandas as pd
+
+from pipeline.metrics import bootstrap
+from pipeline.results.run_table import Run, read_evaluation, read_responses
+
+
+def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
+    """Counts of single verdicts, as `read_verdicts` gives them.
+
+    Returns:
+        n: with a preference; unparsed: without one, of which refused (by the judge) and failed (no usable reply) are
+        part; ties: preferences of one half.
+    """
+    parsed, statuses = int(verdicts["preference"].notna().sum()), verdicts["status"].value_counts()
+    return {
+        "n": parsed,
+        "unparsed": len(verdicts) - parsed,
+        **{status: int(statuses.get(status, 0)) for status in ("refused", "failed")},
+        "ties": int((verdicts["preference"] == 0.5).sum()),
+    }
+
+
+def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
+    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL."""
+    lengths = [read_responses(run, seed)["response"].str.len() for seed in seeds]
+    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
+    evaluations = [read_evaluation(run, seed) for seed in seeds if "evaluation" in run.files[seed]]
+    if not evaluations:
+        return measurements
+    frame = pd.concat(evaluations)
+    measurements["kl"] = bootstrap.cell_mean(frame["response_logps"] - frame["ref_response_logps"])
+    beta = run.hyperparameters.get("beta")
+    if beta is not None:
+        chosen = frame["chosen_logps"] - frame["ref_chosen_logps"]
+        margins = beta * (chosen - (frame["rejected_logps"] - frame["ref_rejected_logps"]))
+        measurements["reward_accuracy"] = bootstrap.positive_share(margins)
+        measurements["reward_margin"] = bootstrap.cell_mean(margins)
+    return measurements
