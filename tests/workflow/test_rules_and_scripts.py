@@ -18,3 +18,7 @@ def test_each_rule_has_the_fingerprint_of_its_own_script():
             assert codes == scripts, name
             found += len(codes)
     assert found >= 14
+
+
+def test_one_rule_writes_every_spec():
+    assert [name for name, block in RULES.items() if "template_engine:" in block] == ["write_spec"]

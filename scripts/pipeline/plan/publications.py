@@ -29,9 +29,8 @@ def _parts(plan: Plan, repository: Repository) -> dict:
     """Of a publication's spec: folder or files, records, and names that its card has."""
     of, kind = repository.of, repository.kind
     if kind == "report":
-        return {
-            "files": {"index.html": "results/report.html", **{f"{name}.csv": f"results/{name}.csv" for name in TABLES}}
-        }
+        tables = {f"{name}.csv": f"results/{name}.csv" for name in TABLES}
+        return {"files": {"index.html": "results/report.html"} | tables}
     dataset = of["dataset"]
     records = {"data": f"results/specs/data/{dataset}.yaml"}
     if kind == "dataset":
@@ -43,11 +42,11 @@ def _parts(plan: Plan, repository: Repository) -> dict:
         spec = f"results/specs/reward/{of['reward_model']}.yaml"
         records |= {"spec": spec, "calibration": plan.calibrations(dataset)}
         return {"folder": f"results/reward_models/{dataset}/{of['reward_model']}/model", "records": records}
-    place, folder = f"{dataset}/{of['model']}", ""
-    records["winrate"] = "results/winrate.csv"
+    place = f"{dataset}/{of['model']}"
     if kind == "sft":
-        records["spec"], folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"
+        spec, folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"
     else:
-        records["spec"] = f"results/specs/policy/{place}/{of['run']}.yaml"
+        spec = f"results/specs/policy/{place}/{of['run']}.yaml"
         folder = f"results/policies/{place}/{of['run']}/seed{of['seed']}/model"
+    records |= {"winrate": "results/winrate.csv", "spec": spec}
     return {"folder": folder, "records": records, "judge": plan.settings.judge_name(dataset)}
