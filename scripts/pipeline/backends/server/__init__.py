@@ -1,0 +1,1 @@
+"""Responses from an OpenAI-compatible server."""

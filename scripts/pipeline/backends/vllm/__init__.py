@@ -1,0 +1,1 @@
+"""Responses from vLLM in the job."""

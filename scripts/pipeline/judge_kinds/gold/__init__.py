@@ -1,0 +1,1 @@
+"""Judging by the embedded world's gold score."""

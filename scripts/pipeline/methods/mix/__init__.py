@@ -1,0 +1,1 @@
+"""A mixture of SAIL's DDP, DPP and DPR."""

@@ -1,0 +1,1 @@
+"""The SFT model itself, as a run."""

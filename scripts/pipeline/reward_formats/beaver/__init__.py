@@ -1,0 +1,1 @@
+"""The format of safe-rlhf's score models."""

@@ -1,0 +1,1 @@
+"""Prompt and response with a blank line between them."""

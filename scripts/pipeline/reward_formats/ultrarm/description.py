@@ -1,0 +1,5 @@
+"""What the reward format ultrarm is called and whose it is."""
+
+ORDER = 3
+SENTENCE = "That of UltraRM: Human: {prompt}, a blank line, Assistant: {response}."
+ARCHITECTURES = ("LlamaRewardModel",)
