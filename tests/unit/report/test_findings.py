@@ -1,0 +1,124 @@
+"""What the report says of the results: the answer in words, the best of a sweep, caveats, numbers."""
+
+import dataclasses
+
+import numpy as np
+import pandas as pd
+import pytest
+from fixtures_results import DPO, DPR, build_results
+
+from pipeline.report.findings import caveats, group_findings
+from pipeline.report.leaderboard import leaderboard
+from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.results_table import results_section
+from pipeline.report.selection import Selection, selection_of
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import cost_table, winrate_table
+
+
+def rows(tmp_path, shifts, seeds=(1, 2, 3), prompts=10):
+    table = read_run_table(build_results(tmp_path, seeds=seeds, prompts=prompts))
+    frame = winrate_table(table, resamples=50)
+    for (run, baseline), values in shifts.items():
+        chosen = (frame["run"] == run) & (frame["baseline"] == baseline)
+        frame.loc[chosen, list(values)] = list(values.values())
+    return table, frame
+
+
+def rate(middle, width, column="win_rate"):
+    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width}
+
+
+@pytest.mark.parametrize(
+    ("direct", "difference", "verdict", "words"),
+    [
+        (rate(60, 5), rate(12, 3, "difference"), "better", "12.0 percentage points above that of dpo-beta0.1"),
+        (rate(52, 5), rate(1, 3, "difference"), "no clear difference", "No clear difference between dpr"),
+        (rate(40, 5), rate(-9, 3, "difference"), "worse", "loses to dpo-beta0.1: it wins 40.0% (95% interval 35.0%"),
+        (rate(60, 5), rate(-9, 3, "difference"), "better", "contradict each other"),
+        (rate(55, 5), rate(-1, 3, "difference"), "no clear difference", "−1.0 percentage points"),
+    ],
+)
+def test_the_answer_follows_the_interval(tmp_path, direct, difference, verdict, words):
+    table, frame = rows(tmp_path, {(DPR, DPO): direct, (DPR, "chosen"): difference})
+    answer = group_findings(table, frame, ("world", "W1M"))
+    finding = answer.runs[-1]
+    assert finding.run == DPR and finding.verdict == verdict and words in finding.text
+    assert answer.headline == finding.text
+    assert [found.run for found in answer.runs] == ["sft", DPO, DPR]
+
+
+def test_without_direct_verdicts_the_difference_decides(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, "chosen"): rate(12, 3, "difference")})
+    frame = frame[(frame["run"] != DPR) | (frame["baseline"] == "chosen")]
+    finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
+    assert finding.verdict == "better" and f"the win rate of {DPR} is" in finding.text
+
+
+def test_a_difference_that_the_correction_takes_away_is_not_clear(tmp_path):
+    shifts = {(DPR, DPO): rate(55, 4) | {"p_value_holm": 0.06}, (DPR, "chosen"): rate(2, 3, "difference")}
+    answer = group_findings(*rows(tmp_path, shifts), ("world", "W1M"))
+    assert answer.runs[-1].verdict == "no clear difference" and "p = 0.06 after Holm" in answer.runs[-1].text
+    assert answer.lead == "No method clearly beats DPO."
+
+
+def test_the_lead_names_the_winner_only_where_a_method_has_one_run(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
+    assert group_findings(table, frame, ("world", "W1M")).lead == "DPR beats DPO: it wins 60% of direct comparisons."
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    more = frame[frame["run"] == DPR].assign(run=twin)
+    worse = more.assign(win_rate=58.0, win_rate_low=55.0)
+    both = pd.concat([frame, worse], ignore_index=True)
+    assert group_findings(table, both, ("world", "W1M")).lead == "2 of 2 runs beat DPO."
+    chosen = Selection({("world", "W1M", twin), ("world", "W1M", DPO)}, "")
+    lead = group_findings(table, both, ("world", "W1M"), chosen).lead
+    assert lead == "DPR beats DPO: it wins 58% of direct comparisons."
+
+
+def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, "chosen"): {"win_rate": 90.0}})
+    assert selection_of(table, frame, frame) == selection_of(table, frame, None)
+    assert selection_of(table, frame, frame).best is None and "no sweep" in selection_of(table, frame, frame).note
+    twin = f"{DPR}-twin"
+    table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
+    missing = selection_of(table, frame, None)
+    assert missing.best is None and "no results of the selection split" in missing.note
+    other = pd.concat([frame.assign(win_rate=40.0), frame[frame["run"] == DPR].assign(run=twin, win_rate=50.0)])
+    chosen = selection_of(table, frame, other)
+    assert chosen.best == {("world", "W1M", run) for run in ("sft", DPO, twin)}
+    here = selection_of(dataclasses.replace(table, split="selection"), other, None)
+    assert here.best == chosen.best and "flatter" in here.note
+    table.runs.pop()
+    _, content = results_section(table, frame, cost_table(table), chosen.best, chosen.note)
+    best = {line["run"] for line in content["rows"] if line["best"]}
+    assert DPR not in best and {"sft", DPO} <= best and content["selected"]
+
+
+def test_the_leaderboard_is_sorted_by_rating(tmp_path):
+    table, frame = rows(tmp_path, {}, prompts=30)
+    board = leaderboard(table, frame, ("world", "W1M"))
+    assert [line["run"] for line in board] == [DPR, DPO, "sft"]
+    assert np.isnan(board[1]["direct"]) and board[0]["direct"] > 50
+
+
+def test_a_missing_interval_is_no_clear_difference(tmp_path):
+    table, frame = rows(tmp_path, {}, seeds=(1,), prompts=1)
+    finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
+    assert finding.verdict == "no clear difference" and "too few prompts for an interval" in finding.text
+
+
+def test_caveats_name_few_seeds_and_unparsed_verdicts(tmp_path):
+    table, frame = rows(tmp_path, {(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
+    notes = " ".join(caveats(table, frame))
+    assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
+    assert caveats(*rows(tmp_path / "five", {}, seeds=(1, 2, 3, 4, 5))) == []
+
+
+def test_numbers_for_readers():
+    assert number(1.25, 1) == "1.2" and number(-3.14159, 2) == "−3.14" and number(2, 1, True) == "+2.0"
+    assert number(-0.01, 1) == "0.0" and number(np.nan) == "–" and number("") == "–"
+    assert interval({"x_low": -1.0, "x_high": 2.0}, "x") == "−1.0 to 2.0"
+    assert (p_value(0.0005), p_value(0.034), p_value(0.2), p_value(np.nan)) == ("0.0005", "0.034", "0.20", "–")
+    assert number(float("inf")) == "∞" and number(float("-inf"), sign=True) == "−∞"
+    assert interval({"x_low": np.nan, "x_high": np.nan}, "x") == ""
