@@ -19,6 +19,11 @@ MAY_IMPORT = {
     "tracking": "jobs",
     "metrics": "columns jobs",
     "config": "columns jobs",
+    "methods": "config",
+    "sources": "config",
+    "judge_kinds": "config",
+    "reward_formats": "",
+    "backends": "",
     "models": "columns jobs config",
     "results": "columns jobs metrics",
     "data": "columns jobs models",
@@ -35,7 +40,7 @@ MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "pol
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
-    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state"),
+    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state", "write_reference"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
 from pipeline.config.arguments import OWN_NAMES
-from pipeline.fields import MOST
+from pipeline.config.fields import MOST
 from pipeline.jobs.io import InputError
 
 PathParts = tuple[str | int, ...]
@@ -150,7 +150,7 @@ def describe(schema: dict, content: Any = None) -> str:
         return " or ".join(describe(part) for part in schema["anyOf"])
     kinds = schema.get("type", "object")
     text = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
-    exceeds = isinstance(content, int | float) and content > schema.get("maximum", math.inf)
+    exceeds = isinstance(content, int | float) and math.inf > content > schema.get("maximum", math.inf)
     untold = () if exceeds or schema.get("maximum") not in MOST.values() else ("maximum",)
     bounds = [f"{words} {schema[bound]}" for bound, words in BOUNDS.items() if bound in schema and bound not in untold]
     if bounds:

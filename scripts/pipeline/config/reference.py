@@ -5,10 +5,10 @@ import re
 from pathlib import Path
 from types import ModuleType
 
+from pipeline.config.fields import Schema, branches, in_order
 from pipeline.config.schema import SCHEMAS
 from pipeline.config.schemas import config, datasets, devices, judges, models, reward_models
 from pipeline.config.sweep import format_value
-from pipeline.fields import Schema, branches, in_order
 from pipeline.jobs.parts import all_parts
 
 COMMAND = "python scripts/write_reference.py"

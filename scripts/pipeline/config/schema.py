@@ -119,8 +119,6 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
             key: _with_numbers(value, subschema(schema, content, key), source, (*path, key))
             for key, value in content.items()
         }
-    if isinstance(content, int) and abs(content) >= 10**LONGEST_INTEGER:
-        content = math.inf if content > 0 else -math.inf
     for branch in _branches(schema, content):
         if isinstance(content, (list, tuple)):
             if "items" in branch:
@@ -135,6 +133,8 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
         if content in ("true", "false") and "boolean" in kinds:  # as --config hands nested values over
             return content == "true"
         if isinstance(content, (int, float)) and not isinstance(content, bool):
+            if abs(content) >= 10**LONGEST_INTEGER and {"number", "integer"} & set(kinds):
+                return math.inf if content > 0 else -math.inf
             if "number" in kinds:
                 return float(content)
             if "integer" in kinds and isinstance(content, float) and content.is_integer():

@@ -7,8 +7,8 @@ from functools import cache
 from itertools import product
 
 from pipeline.config.errors import Problem
+from pipeline.config.fields import in_order
 from pipeline.config.schema import default_of, load_schema, subschema
-from pipeline.fields import in_order
 from pipeline.jobs.parts import all_parts
 
 DESCRIPTIONS = in_order(all_parts("methods", "description"))
@@ -60,7 +60,7 @@ def method_defaults(method: str) -> dict[str, Value]:
 
 
 def rows_of(method: str) -> tuple:
-    """The kinds of rows that a method makes of others, as `pipeline.methods.hyperparameters.Rows`."""
+    """The kinds of rows that a method makes of others, as `pipeline.config.hyperparameters.Rows`."""
     return DESCRIPTIONS[method].ROWS
 
 

@@ -1,6 +1,6 @@
 """Keys of datasets that several sources take."""
 
-from pipeline.fields import number, or_null, section, text, whole
+from pipeline.config.fields import number, or_null, section, text, whole
 
 LOCATION = {
     "path": text(

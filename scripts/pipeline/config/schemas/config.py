@@ -1,8 +1,6 @@
 """A config: what is run."""
 
-from pipeline.config.schemas import datasets, models, reward_models
-from pipeline.config.schemas.publish import PUBLISH
-from pipeline.fields import (
+from pipeline.config.fields import (
     NAME,
     by_choice,
     choice,
@@ -17,8 +15,10 @@ from pipeline.fields import (
     text,
     whole,
 )
+from pipeline.config.hyperparameters import TRAINING
+from pipeline.config.schemas import datasets, models, reward_models
+from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
-from pipeline.methods.hyperparameters import TRAINING
 
 METHODS = in_order(all_parts("methods", "description"))
 LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
@@ -61,8 +61,8 @@ DECODING = mapping(
         ),
         "max_new_tokens": whole("Most tokens of a response.", default=512),
         "backend": choice(
-            "What generates: transformers in batches, an OpenAI-compatible server (the device's server_url), or vLLM in "
-            "the job.",
+            "What generates: transformers in batches, an OpenAI-compatible server (the device's server_url), or vLLM "
+            "in the job.",
             BACKENDS,
             default="transformers",
         ),
@@ -129,8 +129,8 @@ SCHEMA = mapping(
             default="eval",
         ),
         "best_of_sweep": flag(
-            "Judge every run on the selection split too (results/selection.csv), and let the report choose the best run "
-            "of each method's sweep there."
+            "Judge every run on the selection split too (results/selection.csv), and let the report choose the best "
+            "run of each method's sweep there."
         ),
         "baseline": text(
             "Run that the others are compared with: a run's name, or a method that has exactly one run.", default="dpo"
@@ -160,8 +160,8 @@ SCHEMA = mapping(
         "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
         "publish": PUBLISH,
         "definitions": section(
-            "Entries that only this config uses (devices are in config/devices.yaml alone); one that exists in config/ is "
-            "replaced as a whole.",
+            "Entries that only this config uses (devices are in config/devices.yaml alone); one that exists in config/ "
+            "is replaced as a whole.",
             {"datasets": datasets.SCHEMA, "models": models.SCHEMA, "reward_models": reward_models.SCHEMA},
         ),
     },

@@ -1,6 +1,6 @@
 """Entries of datasets."""
 
-from pipeline.fields import by_choice, in_order, mapping, named
+from pipeline.config.fields import by_choice, in_order, mapping, named
 from pipeline.jobs.parts import all_parts
 
 SOURCES = {

@@ -1,6 +1,6 @@
 """Entries of devices."""
 
-from pipeline.fields import choice, mapping, named, number, section, text, whole
+from pipeline.config.fields import choice, mapping, named, number, section, text, whole
 
 BATCHES = {
     "sft": whole("Most sequences while fine-tuning.", default=32),
@@ -18,7 +18,8 @@ DEVICE = mapping(
             "What computes: auto takes CUDA where there is one, else the CPU.", ("auto", "cpu", "cuda"), default="auto"
         ),
         "processes": whole(
-            "Processes of a job that runs a model, one per accelerator of one machine; above 1, accelerate launches them.",
+            "Processes of a job that runs a model, one per accelerator of one machine; above 1, accelerate launches "
+            "them.",
             default=1,
         ),
         "distributed": choice(

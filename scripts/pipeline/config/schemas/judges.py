@@ -1,6 +1,6 @@
 """A judge.yaml."""
 
-from pipeline.fields import by_choice, in_order, mapping
+from pipeline.config.fields import by_choice, in_order, mapping
 from pipeline.jobs.parts import all_parts
 
 KINDS = {

@@ -1,6 +1,6 @@
 """Entries of models."""
 
-from pipeline.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
+from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
 
 TRUST_REMOTE_CODE = flag("Run the code that the model's repository brings along.")
 PLAIN_TEMPLATE = text(
@@ -27,8 +27,8 @@ PRETRAINED = mapping(
         "path": text("Hub id or local folder of the model.", minLength=1, examples=["Qwen/Qwen1.5-0.5B"]),
         "revision": text("Commit, tag or branch on the hub."),
         "adapter": choice(
-            "Train LoRA adapters (lora), the same on weights in 4 bits (qlora: nf4, double quantisation; needs CUDA and "
-            "envs/requirements-gpu.txt), or all weights (none).",
+            "Train LoRA adapters (lora), the same on weights in 4 bits (qlora: nf4, double quantisation; needs CUDA "
+            "and envs/requirements-gpu.txt), or all weights (none).",
             ("lora", "qlora", "none"),
             default="lora",
         ),

@@ -1,6 +1,6 @@
 """The section `publish` of a config."""
 
-from pipeline.fields import choice, flag, section, several, text, whole
+from pipeline.config.fields import choice, flag, section, several, text, whole
 
 KINDS = ("dataset", "sft", "policy", "reward_model", "report")
 KIND = choice("A kind.", KINDS)

@@ -1,9 +1,9 @@
 """Entries of reward models."""
 
+from pipeline.config.fields import by_presence, choice, flag, in_order, mapping, named, number, text, whole
+from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas.models import TRUST_REMOTE_CODE
-from pipeline.fields import by_presence, choice, flag, in_order, mapping, named, number, text, whole
 from pipeline.jobs.parts import all_parts
-from pipeline.methods.hyperparameters import TRAINING
 
 FORMATS = list(in_order(all_parts("reward_formats", "description")))
 # What the reward trainer can train with: text pairs are of encoders. The default comes first.

@@ -1,6 +1,6 @@
 """What judges of kind openai are called and which keys they take."""
 
-from pipeline.fields import choice, flag, mapping, number, or_null, several, text, whole
+from pipeline.config.fields import choice, flag, mapping, number, or_null, several, text, whole
 
 ORDER = 3
 SENTENCE = "A language model that reads prompt.txt, in the same folder, with the prompt and the answers filled in."
@@ -31,8 +31,8 @@ REPLIES = {
     "returned_models": or_null(
         several(
             "Model ids that the endpoint may return, also with a date after '-' or a tag after '@' or ':' "
-            "(gpt-4o-2024-08-06 is a gpt-4o, gpt-4o-mini is not); just model when null. A reply of another model counts "
-            "as failed.",
+            "(gpt-4o-2024-08-06 is a gpt-4o, gpt-4o-mini is not); just model when null. A reply of another model "
+            "counts as failed.",
             text("A model id.", minLength=1),
             uniqueItems=False,
             examples=[["gpt-4o"]],
@@ -116,8 +116,8 @@ LIMITS = {
     ),
     "budget_usd": or_null(
         number(
-            "Most US dollars that this judge may take, all that is in its store included, and it needs prices; null for "
-            "no limit.",
+            "Most US dollars that this judge may take, all that is in its store included, and it needs prices; null "
+            "for no limit.",
             minimum=0,
         )
     ),

@@ -1,6 +1,6 @@
 """What judges of kind reward are called and which keys they take."""
 
-from pipeline.fields import text
+from pipeline.config.fields import text
 
 ORDER = 2
 SENTENCE = "The response with the higher reward wins."

@@ -1,6 +1,6 @@
 """What the method ddp is called, takes and looks like."""
 
-from pipeline.methods.hyperparameters import ESTIMATOR, TRAINING, Rows, share, weight
+from pipeline.config.hyperparameters import ESTIMATOR, TRAINING, Rows, share, weight
 
 ORDER = 3
 SENTENCE = "SAIL-DDP: the policy labels pairs of the dataset's responses."

@@ -1,6 +1,6 @@
 """What the method dpo is called, takes and looks like."""
 
-from pipeline.methods.hyperparameters import TRAINING
+from pipeline.config.hyperparameters import TRAINING
 
 ORDER = 2
 SENTENCE = "Plain DPO on the dataset's pairs."

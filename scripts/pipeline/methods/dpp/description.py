@@ -1,6 +1,6 @@
 """What the method dpp is called, takes and looks like."""
 
-from pipeline.methods.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING, Rows, share, weight
+from pipeline.config.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING, Rows, share, weight
 
 ORDER = 4
 SENTENCE = "SAIL-DPP: the policy samples pairs and labels them."

@@ -1,7 +1,7 @@
 """What the method dpr is called, takes and looks like."""
 
-from pipeline.fields import choice
-from pipeline.methods.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING, Rows, share, weight
+from pipeline.config.fields import choice
+from pipeline.config.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING, Rows, share, weight
 
 ORDER = 5
 SENTENCE = "SAIL-DPR: the policy samples pairs, the reward model labels them."

@@ -1,9 +1,9 @@
 """What the method mix is called, takes and looks like."""
 
+from pipeline.config.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING
 from pipeline.methods.ddp import description as ddp
 from pipeline.methods.dpp import description as dpp
 from pipeline.methods.dpr import description as dpr
-from pipeline.methods.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING
 
 ORDER = 6
 SENTENCE = "Any mixture of DDP, DPP and DPR rows."

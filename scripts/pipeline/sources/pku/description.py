@@ -1,6 +1,6 @@
 """What the source pku is called and which keys its entries take."""
 
-from pipeline.fields import choice
+from pipeline.config.fields import choice
 from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
 
 ORDER = 1

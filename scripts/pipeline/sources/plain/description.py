@@ -1,6 +1,6 @@
 """What the source plain is called and which keys its entries take."""
 
-from pipeline.fields import flag, number
+from pipeline.config.fields import flag, number
 from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
 
 ORDER = 6

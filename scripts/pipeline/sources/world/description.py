@@ -1,6 +1,6 @@
 """What the source world is called and which keys its entries take."""
 
-from pipeline.fields import number, whole
+from pipeline.config.fields import number, whole
 from pipeline.sources.keys import LABEL_NOISE, USES
 
 ORDER = 7

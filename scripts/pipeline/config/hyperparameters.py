@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from pipeline.fields import choice, flag, number, or_null, whole
+from pipeline.config.fields import choice, flag, number, or_null, whole
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from types import ModuleType
 
 # More than anybody means. Errors name these bounds only where they are exceeded.
-MOST = {"integer": 2**32 - 1, "number": 1e12}
+MOST = {"integer": 2**32 - 1, "number": 10**12}
 NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 Schema = dict
@@ -77,12 +77,13 @@ def by_choice(description: str, key: str, about: str, parts: dict[str, Schema], 
         parts: {value of the key: the mapping's other keys, as `mapping`}.
     """
     deciding = choice(about, parts)
-    branches = []
+    conditional = []
     for name, part in parts.items():
-        required, properties = [key, *part.get("required", ())], {key: deciding, **part["properties"]}
         condition = {"required": [key], "properties": {key: {"enum": [name]}}}
-        branches.append({"if": condition, "then": {**part, "required": required, "properties": properties}})
-    keywords = {"required": [key], "properties": {key: deciding}, "allOf": branches, **keywords}
+        properties = {key: {**deciding, "const": name}, **part["properties"]}
+        then = {**part, "required": [key, *part.get("required", ())], "properties": properties}
+        conditional.append({"if": condition, "then": then})
+    keywords = {"required": [key], "properties": {key: deciding}, "allOf": conditional, **keywords}
     return {"description": description, "type": "object", **keywords}
 
 
@@ -92,8 +93,8 @@ def by_presence(description: str, parts: dict[str, Schema], **keywords) -> Schem
     Args:
         parts: {that key: the whole mapping}.
     """
-    branches = [{"if": {"required": [key]}, "then": part} for key, part in parts.items()]
-    keywords = {"oneOf": [{"required": [key]} for key in parts], "allOf": branches, **keywords}
+    conditional = [{"if": {"required": [key]}, "then": part} for key, part in parts.items()]
+    keywords = {"oneOf": [{"required": [key]} for key in parts], "allOf": conditional, **keywords}
     return {"description": description, "type": "object", **keywords}
 
 
