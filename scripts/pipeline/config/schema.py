@@ -7,6 +7,7 @@ string) and writes entries out that are given as a text, then validates; `fill` 
 import copy
 import math
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
 from importlib import import_module
@@ -20,7 +21,7 @@ from pipeline.config.secrets import refuse_secrets
 SCHEMAS = Path(__file__).resolve().parents[3] / "config" / "schemas"
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
-LONGEST_INTEGER = 300  # digits; what has more is no float, and Python makes no number of thousands
+MOST_DIGITS = sys.float_info.max_10_exp  # of a whole number; Python makes none of thousands
 
 
 @cache
@@ -129,11 +130,11 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
         kinds = branch.get("type", [])
         kinds = [kinds] if isinstance(kinds, str) else kinds
         if isinstance(content, str) and {"number", "integer"} & set(kinds) and NUMERAL.fullmatch(content):
-            content = int(content) if content.isdecimal() and len(content) < LONGEST_INTEGER else float(content)
+            content = int(content) if content.isdecimal() and len(content) <= MOST_DIGITS else float(content)
         if content in ("true", "false") and "boolean" in kinds:  # as --config hands nested values over
             return content == "true"
         if isinstance(content, (int, float)) and not isinstance(content, bool):
-            if abs(content) >= 10**LONGEST_INTEGER and {"number", "integer"} & set(kinds):
+            if abs(content) > sys.float_info.max and {"number", "integer"} & set(kinds):
                 return math.inf if content > 0 else -math.inf
             if "number" in kinds:
                 return float(content)
