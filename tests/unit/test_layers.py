@@ -17,22 +17,22 @@ LINES = 300
 MAY_IMPORT = {
     "columns": "",
     "jobs": "columns",
-    # Parts: what they are called and take.
-    "methods": "",
-    "sources": "",
-    "reward_formats": "",
-    "judge_kinds": "",
-    "backends": "",
     "tracking": "jobs",
     "metrics": "columns jobs",
     "config": "columns jobs",
+    # Parts: what they are called and take.
+    "methods": "config",
+    "sources": "config",
+    "judge_kinds": "config",
+    "reward_formats": "",
+    "backends": "",
     "models": "columns jobs config",
     "results": "columns jobs metrics",
     "data": "columns jobs models",
     "figures": "columns jobs results",
     "publishing": "columns jobs config results",
     "rewards": "columns jobs models data metrics",
-    "training": "columns jobs tracking models rewards sail",
+    "training": "columns jobs config tracking models rewards sail",
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
     "report": "columns jobs metrics results figures judges",
@@ -51,7 +51,7 @@ MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "ref
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
-    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state"),
+    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state", "write_reference"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

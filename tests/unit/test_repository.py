@@ -92,6 +92,7 @@ def test_names_that_contributors_are_told_are_there():
         assert word in text and re.search(rf"^{word}\b", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)
     schema = json.loads((REPOSITORY / "config/schemas/config.schema.json").read_text(encoding="utf-8"))
     assert "methods" in schema["$defs"]
-    cards = (REPOSITORY / "scripts/pipeline/publishing/cards.py").read_text(encoding="utf-8")
     for method in ("sft", "dpo", "ddp", "dpp", "dpr", "mix"):
-        assert f'"{method}": "' in cards
+        assert method in schema["$defs"]["methods"]
+        description = REPOSITORY / "scripts/pipeline/methods" / method / "description.py"
+        assert re.search(r'^CARD = "', description.read_text(encoding="utf-8"), re.MULTILINE)

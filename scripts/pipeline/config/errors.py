@@ -10,6 +10,8 @@ import yaml
 from jsonschema import Draft202012Validator, ValidationError
 from jsonschema.validators import extend
 
+from pipeline.config.arguments import OWN_NAMES
+from pipeline.config.fields import MOST
 from pipeline.jobs.io import InputError
 
 PathParts = tuple[str | int, ...]
@@ -125,17 +127,21 @@ def explain(error: ValidationError) -> list[Problem]:
             for key in error.validator_value
             if key not in content
         ]
-    if error.validator == "oneOf":
-        return [_not_one_of(path, content, schema)]
+    if error.validator == "oneOf":  # what is no mapping has none of the keys, and is a problem of its own
+        return [_not_one_of(path, content, schema)] if isinstance(content, dict) else []
     right = example(schema)
     hint = ""
     if "enum" in schema and (near := nearest(content, schema["enum"])):
         right, hint = near, f" (did you mean {near!r}?)"
-    return [Problem(path, f"it must be {describe(schema)}, not {_short(content)}{hint}", right)]
+    return [Problem(path, f"it must be {describe(schema, content)}, not {_short(content)}{hint}", right)]
 
 
-def describe(schema: dict) -> str:
-    """What a schema takes, in words: "a number greater than 0 and at most 1"."""
+def describe(schema: dict, content: Any = None) -> str:
+    """What a schema takes, in words: "a number greater than 0 and at most 1".
+
+    Args:
+        content: what is there instead. Bounds that nobody means to reach are told to what exceeds them alone.
+    """
     if "const" in schema:
         return repr(schema["const"])
     if "enum" in schema:
@@ -144,7 +150,9 @@ def describe(schema: dict) -> str:
         return " or ".join(describe(part) for part in schema["anyOf"])
     kinds = schema.get("type", "object")
     text = " or ".join(KINDS[kind] for kind in ([kinds] if isinstance(kinds, str) else kinds))
-    bounds = [f"{words} {schema[bound]}" for bound, words in BOUNDS.items() if bound in schema]
+    exceeds = isinstance(content, int | float) and math.inf > content > schema.get("maximum", math.inf)
+    untold = () if exceeds or schema.get("maximum") not in MOST.values() else ("maximum",)
+    bounds = [f"{words} {schema[bound]}" for bound, words in BOUNDS.items() if bound in schema and bound not in untold]
     if bounds:
         text += f" {' and '.join(bounds)}"
     if "items" in schema:
@@ -154,6 +162,8 @@ def describe(schema: dict) -> str:
         text += describe(schema["items"])
     if schema.get("minLength"):
         text += " that is not empty"
+    if len(str(content)) > schema.get("maxLength", math.inf):
+        text += f" of at most {schema['maxLength']} characters"
     if "pattern" in schema:
         text += f" that matches {schema['pattern']}"
     return text
@@ -175,6 +185,8 @@ def example(schema: dict) -> Any:
         return [example(schema["items"])] * schema.get("minItems", 1)
     if "properties" in schema:
         return {key: example(schema["properties"][key]) for key in _first_keys(schema)}
+    if "allOf" in schema:
+        return example(schema["allOf"][0]["then"])
     plain = {"integer": schema.get("minimum", 1), "number": schema.get("minimum", 1.0), "string": "name"}
     return plain.get(schema.get("type"))
 
@@ -205,7 +217,8 @@ def _unknown_keys(path: PathParts, content: dict, schema: dict) -> list[Problem]
     deciding = next((f"with {key} {content[key]} the keys are" for key in DISCRIMINATORS if key in content), "keys are")
     problems = []
     for key in (key for key in content if key not in known):
-        near = nearest(key, [name for name in known if name not in content])
+        free = [name for name in known if name not in content]
+        near = OWN_NAMES[key] if OWN_NAMES.get(key) in free else nearest(key, free)
         hint = f" (did you mean {near!r}?)" if near else ""
         text = f"unknown key{hint}; {deciding}: {', '.join(known)}"
         if near:

@@ -1,30 +1,33 @@
-"""Validation and defaults of what users write, by the JSON Schemas in config/schemas.
+"""Validation and defaults of what users write, by the schemas in `pipeline.config.schemas`.
 
 `validate` first makes numbers of strings that are numbers where the schema wants a number (YAML takes `1e-5` for a
-string), then validates; `fill` adds the schema's defaults.
+string) and writes entries out that are given as a text, then validates; `fill` adds the schema's defaults.
 """
 
 import copy
-import json
+import math
 import re
+import sys
 from collections.abc import Iterator
 from functools import cache
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
 from pipeline.config.errors import PathParts, Problem, Validator, alternative, explain
 from pipeline.config.secrets import refuse_secrets
 
+# The same schemas as files, for editors; scripts/write_reference.py makes them.
 SCHEMAS = Path(__file__).resolve().parents[3] / "config" / "schemas"
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+MOST_DIGITS = sys.float_info.max_10_exp  # of a whole number; Python makes none of thousands
 
 
 @cache
 def load_schema(name: str) -> dict:
-    """The schema config/schemas/<name>.schema.json, each reference in it replaced by what it refers to."""
-    document = f"{name}.schema.json"
-    return _inlined(_document(document), document)
+    """The schema of a kind of file: config, datasets, models, reward_models, devices or judges."""
+    return import_module(f"pipeline.config.schemas.{name}").SCHEMA
 
 
 def validate(content: Any, name: str, source: str) -> Any:
@@ -92,30 +95,8 @@ def subschema(schema: dict, content: Any, key: str) -> dict:
 
 
 @cache
-def _document(name: str) -> dict:
-    return json.loads((SCHEMAS / name).read_text(encoding="utf-8"))
-
-
-@cache
 def _validator(name: str) -> Any:
     return Validator(load_schema(name))
-
-
-def _inlined(node: Any, document: str) -> Any:
-    """References are to "#/pointer" of the same file, or to a whole other file; keys beside a reference come first."""
-    if isinstance(node, list):
-        return [_inlined(item, document) for item in node]
-    if not isinstance(node, dict):
-        return node
-    own = {key: _inlined(value, document) for key, value in node.items() if key not in ("$ref", "$defs", "$schema")}
-    if "$ref" not in node:
-        return own
-    name, _, pointer = node["$ref"].partition("#")
-    document = name or document
-    target = _document(document)
-    for part in pointer.strip("/").split("/") if pointer else ():
-        target = target[part]
-    return {**_inlined(target, document), **own}
 
 
 def _branches(schema: dict, content: Any) -> Iterator[dict]:
@@ -144,13 +125,17 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
             if "items" in branch:
                 return [_with_numbers(item, branch["items"], source, (*path, i)) for i, item in enumerate(content)]
             continue
+        if isinstance(content, str) and "short" in branch:
+            return {branch["short"]: content}
         kinds = branch.get("type", [])
         kinds = [kinds] if isinstance(kinds, str) else kinds
         if isinstance(content, str) and {"number", "integer"} & set(kinds) and NUMERAL.fullmatch(content):
-            content = int(content) if content.isdecimal() else float(content)
+            content = int(content) if content.isdecimal() and len(content) <= MOST_DIGITS else float(content)
         if content in ("true", "false") and "boolean" in kinds:  # as --config hands nested values over
             return content == "true"
         if isinstance(content, (int, float)) and not isinstance(content, bool):
+            if abs(content) > sys.float_info.max and {"number", "integer"} & set(kinds):
+                return math.inf if content > 0 else -math.inf
             if "number" in kinds:
                 return float(content)
             if "integer" in kinds and isinstance(content, float) and content.is_integer():

@@ -13,7 +13,7 @@ from pipeline.config.entries import data_entry, read_entries
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.schema import fill, load_schema, validate
-from pipeline.config.sweep import METHODS, Run, TaskRun, expand
+from pipeline.config.sweep import METHODS, Run, TaskRun, expand, rows_of
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
 
@@ -168,8 +168,8 @@ class Settings:
         """What a policy is trained from, up to its seed.
 
         Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where DPR rows are
-            labelled by one (g > 0).
+            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
+            labelled by one (DPR's, g > 0).
         """
         task_run = self.task_runs[run]
         spec = {
@@ -179,7 +179,7 @@ class Settings:
             "method": task_run.method,
             "hyperparameters": task_run.hyperparameters,
         }
-        if task_run.hyperparameters.get("g"):
+        if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
             spec["reward_model"] = self.reward_model_name(dataset)
         return copy.deepcopy(spec)
 

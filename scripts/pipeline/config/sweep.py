@@ -8,9 +8,10 @@ from itertools import product
 
 from pipeline.config.errors import Problem
 from pipeline.config.schema import default_of, load_schema, subschema
+from pipeline.jobs.parts import all_parts
 
-METHODS = ("sft", "dpo", "ddp", "dpp", "dpr", "mix")
-WEIGHTS = ("r", "p", "g")  # shares of the rows that become DDP, DPP and DPR rows
+DESCRIPTIONS = all_parts("methods", "description")
+METHODS = tuple(DESCRIPTIONS)
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 
 Value = str | float | int | bool | None
@@ -40,7 +41,7 @@ class Run:
     Attributes:
         dataset, model: names of their entries.
         name: of the run, unique within (dataset, model).
-        method: sft, dpo, ddp, dpp, dpr or mix.
+        method: one of METHODS.
         hyperparameters: every one that the method takes, none for sft.
     """
 
@@ -54,8 +55,12 @@ class Run:
 @cache
 def method_defaults(method: str) -> dict[str, Value]:
     """The hyperparameters that a method takes, in their fixed order, with their defaults."""
-    properties = _method_schema(method)["properties"]
-    return {key: default_of(part) for key, part in properties.items() if key != "method"}
+    return {key: default_of(schema) for key, schema in DESCRIPTIONS[method].HYPERPARAMETERS.items()}
+
+
+def rows_of(method: str) -> tuple:
+    """The kinds of rows that a method makes of others, as `pipeline.config.hyperparameters.Rows`."""
+    return DESCRIPTIONS[method].ROWS
 
 
 def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
@@ -108,11 +113,6 @@ def format_value(value: Value) -> str:
     return f"{mantissa}e{int(exponent)}" if exponent else mantissa
 
 
-def _method_schema(method: str) -> dict:
-    tasks = load_schema("config")["properties"]["tasks"]["items"]
-    return next(part["then"] for part in tasks["allOf"] if method in part["if"]["properties"]["method"]["enum"])
-
-
 def _combinations(task: dict) -> list[dict[str, Value]]:
     swept = {key: value if isinstance(value, list) else [value] for key, value in task.items() if key != "method"}
     return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
@@ -128,28 +128,33 @@ def _run(index: int, method: str, given: dict[str, Value], policy: dict) -> Task
 def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
     """Raise what only the values of one run together can show to be wrong."""
     values = run.hyperparameters
-    weights = {key: values[key] for key in WEIGHTS if values.get(key)}
+    made = [rows for rows in rows_of(run.method) if values[rows.share]]
+    shares = {rows.share: values[rows.share] for rows in made}
+    extra = [rows.weight for rows in made if values[rows.weight]]
     # in decimals, as they were written: 0.1 + 0.2 + 0.7 is 1
-    total = sum(Decimal(repr(weight)) for weight in weights.values())
-    weight = next((key for key in reversed(WEIGHTS) if key in weights and key in given), "r")
-    names, numbers = " + ".join(weights), " + ".join(map(str, weights.values()))
-    added = f"{names} = {numbers} = {total}" if len(weights) > 1 else f"{names} = {total}"
+    total = sum(Decimal(repr(share)) for share in shares.values())
+    share = next((key for key in reversed(shares) if key in given), next(iter(shares), None))
+    names, numbers = " + ".join(shares), " + ".join(map(str, shares.values()))
+    added = f"{names} = {numbers} = {total}" if len(shares) > 1 else f"{names} = {total}"
     if total > 1:
         text = f"{added} in run {run.name}; together they must be at most 1, as each is a share of the rows"
-        smaller = {key: math.floor(90 * share / float(total)) / 100 for key, share in weights.items()}
+        smaller = {key: math.floor(90 * value / float(total)) / 100 for key, value in shares.items()}
         right = {"method": run.method, **smaller}
-        raise Problem(("tasks", run.task, weight), text, right, ("tasks", run.task)).error(source, content)
+        raise Problem(("tasks", run.task, share), text, right, ("tasks", run.task)).error(source, content)
     if total == 1 and values["max_steps"] is None:
         text = f"{added} in run {run.name} leaves no offline row, by which epochs are counted; give max_steps instead"
-        right = {"method": run.method, **weights, "max_steps": 500}
-        raise Problem(("tasks", run.task, weight), text, right, ("tasks", run.task)).error(source, content)
+        right = {"method": run.method, **shares, "max_steps": 500}
+        raise Problem(("tasks", run.task, share), text, right, ("tasks", run.task)).error(source, content)
     wrong = None
     if values.get("loss_type") == "exo_pair" and not values["label_smoothing"]:
         wrong = ("label_smoothing", "the loss exo_pair needs it to be above 0", 0.001)
-    elif weights and values["loss_type"] != "sigmoid":
-        wrong = ("loss_type", "the extra gradient parts of SAIL are defined for sigmoid alone", "sigmoid")
-    elif values.get("revkl") and not (values.get("p") or values.get("g")):
-        wrong = ("revkl", "it is estimated on the policy's responses, so p or g must be above 0", 0.0)
+    elif (extra or values.get("revkl")) and values["loss_type"] != "sigmoid":
+        plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
+        text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
+        wrong = ("loss_type", text, "sigmoid")
+    elif values.get("revkl") and not any(rows.sampled for rows in made):
+        sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
+        wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)
     if wrong:
         key, text, right = wrong
         path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)

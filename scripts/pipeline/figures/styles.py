@@ -2,18 +2,13 @@
 
 import altair as alt
 
-from pipeline.figures.drawing import BLUE, GREEN, MUTED, ORANGE, PINK, SKY, VERMILION
+from pipeline.figures import drawing
+from pipeline.jobs.parts import all_parts
 from pipeline.results.run_table import Run
 
-STYLES = {
-    "sft": (MUTED, "diamond"),
-    "dpo": (BLUE, "circle"),
-    "ddp": (ORANGE, "square"),
-    "dpp": (GREEN, "triangle-up"),
-    "dpr": (VERMILION, "triangle-down"),
-    "mix": (PINK, "cross"),
-}
-OTHER_STYLE = (SKY, "triangle-right")
+METHODS = all_parts("methods", "description")
+STYLES = {name: (getattr(drawing, method.COLOR.upper()), method.MARKER) for name, method in METHODS.items()}
+OTHER_STYLE = (drawing.SKY, "triangle-right")
 
 
 def method_color(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Color:

@@ -9,18 +9,12 @@ import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from pipeline.jobs.io import read_json, read_yaml
+from pipeline.jobs.parts import all_parts
 from pipeline.results.tables import read_table
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
-METHODS = {
-    "sft": "Supervised fine-tuning on the responses of the dataset's train split.",
-    "dpo": "DPO: direct preference optimization on the dataset's pairs, with TRL's DPOTrainer.",
-    "ddp": "SAIL's DDP: DPO in which a share r of the pairs is labelled again by the policy.",
-    "dpp": "SAIL's DPP: DPO in which a share p of the rows is answered and labelled by the policy.",
-    "dpr": "SAIL's DPR: DPO in which a share g of the rows is answered by the policy and labelled by a reward model.",
-    "mix": "A mix of SAIL's DDP, DPP and DPR rows (shares r, p and g) with the dataset's own pairs.",
-    "reward": "A Bradley-Terry reward model, trained on the dataset's pairs with TRL's RewardTrainer.",
-}
+METHODS = all_parts("methods", "description")
+REWARD_MODEL = "A Bradley-Terry reward model, trained on the dataset's pairs with TRL's RewardTrainer."
 
 
 def make_card(publication: dict, repo_id: str) -> str:
@@ -44,7 +38,7 @@ def make_card(publication: dict, repo_id: str) -> str:
 def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     records, kind = publication["records"], publication["kind"]
     spec, data = read_yaml(records["spec"]), read_yaml(records["data"])
-    method = {"sft": "sft", "reward_model": "reward"}.get(kind) or spec["method"]
+    method = {"sft": "sft", "reward_model": None}.get(kind, spec.get("method"))
     given = spec.get("hyperparameters") or spec.get("sft") or spec.get("train") or {}
     adapter = (Path(publication["folder"]) / "adapter_config.json").is_file()
     base = hub_id(spec["model"].get("path", "")) if "model" in spec else None
@@ -54,7 +48,7 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         "kind": kind,
         "library": "peft" if adapter else "transformers",
         "summary": f"{what} trained on {publication['of']['dataset']}" + (f", from {base}." if base else "."),
-        "method": METHODS[method],
+        "method": METHODS[method].CARD if method else REWARD_MODEL,
         "hyperparameters": {name: value for name, value in given.items() if name != "model"},
         "data": describe_source(data),
         "winrates": winrates,
@@ -67,7 +61,7 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         library_name=values["library"],
         base_model=base,
         datasets=[found] if (found := hub_id(data.get("path", ""))) else None,
-        tags=["trl", "preference-optimization", *([method] if kind != "reward_model" else ["reward-model"])],
+        tags=["trl", "preference-optimization", method or "reward-model"],
         pipeline_tag="text-generation" if kind != "reward_model" else "text-classification",
         model_name=publication["name"] if winrates else None,
         eval_results=[_eval_result(row, data) for row in winrates] or None,

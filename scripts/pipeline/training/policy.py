@@ -1,20 +1,16 @@
 """Training of a policy: what every method starts from. The trainer is the method's own, `pipeline.methods`."""
 
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from datasets import Dataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
-from pipeline.jobs.io import InputError
 from pipeline.jobs.parts import load_part
 from pipeline.models.checkpoints import load_policy, load_tokenizer, training_dtype
 from pipeline.models.devices import Device
-from pipeline.training.running import COMMON, add_lengths, preference_dataset, trainer_arguments
-
-# Hyperparameters that the trainers of methods take under another name.
-NAMES = {"variance_baseline": "baseline"}
+from pipeline.training.running import add_lengths, preference_dataset, trainer_arguments
 
 
 @dataclass(frozen=True)
@@ -41,22 +37,14 @@ class Start:
     reward_function: Any = None
 
     def arguments(self, config: type[TrainingArguments], **more) -> TrainingArguments:
-        """The trainer's arguments: those that all have, and each hyperparameter that only this method's takes.
+        """The arguments of a method's trainer, every one of its hyperparameters among them.
 
         Args:
             config: class of the arguments.
             more: further arguments.
-
-        Raises:
-            InputError: it has no argument for a hyperparameter.
         """
-        given = self.spec["hyperparameters"]
-        own = {NAMES.get(name, name): value for name, value in given.items() if name not in COMMON}
-        if unknown := own.keys() - {field.name for field in fields(config)}:
-            where = f"run {self.spec['run']}, method {self.spec['method']}"
-            raise InputError(f"{where}: {config.__name__} has no argument {', '.join(sorted(unknown))}")
-        arguments = trainer_arguments(given, self.device, "policy", self.scratch, self.seed)
-        return config(**arguments, **own, **more)
+        hyperparameters = self.spec["hyperparameters"]
+        return config(**trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed), **more)
 
 
 def policy_trainer(

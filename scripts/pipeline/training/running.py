@@ -13,6 +13,7 @@ from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallba
 from pipeline.columns.learning_curve import CURVE_COLUMNS
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
+from pipeline.config.arguments import trainer_options
 from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
 from pipeline.jobs.processes import is_first_process
@@ -68,29 +69,11 @@ def preference_dataset(
     return dataset
 
 
-# Hyperparameters that every trainer is given.
-COMMON = (
-    *("learning_rate", "epochs", "max_steps", "warmup_steps", "lr_scheduler", "optimizer", "weight_decay"),
-    *("adam_beta2", "max_grad_norm", "max_length", "group_by_length", "global_batch_size"),
-)
-
-
 def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:
-    """Arguments that every TRL trainer here is given, from a spec's COMMON hyperparameters."""
-    steps, grouped = hyperparameters.get("max_steps"), hyperparameters.get("group_by_length", False)
+    """Arguments of a trainer: what all trainers here are given, and what a spec's hyperparameters stand for."""
     return {
         "output_dir": str(folder),
         "seed": seed,
-        "learning_rate": hyperparameters["learning_rate"],
-        "num_train_epochs": hyperparameters["epochs"],
-        "max_steps": steps if steps else -1,
-        "warmup_steps": hyperparameters["warmup_steps"],
-        "lr_scheduler_type": hyperparameters["lr_scheduler"],
-        "optim": hyperparameters["optimizer"],
-        "weight_decay": hyperparameters["weight_decay"],
-        "adam_beta2": hyperparameters.get("adam_beta2", 0.999),
-        "max_grad_norm": hyperparameters.get("max_grad_norm", 1.0),
-        "max_length": hyperparameters["max_length"],
         "activation_checkpointing": device.type == "cuda",
         "logging_steps": LOGGING_STEPS,
         "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen, not replaced by the one before
@@ -99,8 +82,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "disable_tqdm": True,
         "dataset_num_proc": None,
         "ddp_timeout": int(PATIENCE.total_seconds()),
-        "train_sampling_strategy": "group_by_length" if grouped else "random",
-        "remove_unused_columns": not grouped,  # the sampler reads the column `length`
+        **trainer_options(hyperparameters),
         **device.training_kwargs(stage, hyperparameters["global_batch_size"]),
     }
 

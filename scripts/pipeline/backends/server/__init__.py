@@ -1,1 +1,1 @@
-"""Generation by an OpenAI-compatible server."""
+"""Responses from an OpenAI-compatible server."""

@@ -1,1 +1,1 @@
-"""Generation by transformers in this process."""
+"""Responses from transformers, in batches."""

@@ -1,3 +1,4 @@
-"""What transformers is called."""
+"""What the decoding backend transformers is called and is for."""
 
 ORDER = 1
+SENTENCE = "Transformers, in batches."

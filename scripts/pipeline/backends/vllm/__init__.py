@@ -1,1 +1,1 @@
-"""Generation by vLLM in this process."""
+"""Responses from vLLM in the job."""

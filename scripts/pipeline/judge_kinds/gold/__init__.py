@@ -1,1 +1,1 @@
-"""The embedded world's own scores as a judge."""
+"""Judging by the embedded world's gold score."""

@@ -1,1 +1,1 @@
-"""A reward model as a judge."""
+"""Judging by a reward model."""

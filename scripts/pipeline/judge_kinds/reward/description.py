@@ -1,3 +1,8 @@
-"""What reward is called."""
+"""What judges of kind reward are called and which keys they take."""
+
+from pipeline.config.fields import text
 
 ORDER = 2
+SENTENCE = "The response with the higher reward wins."
+KEYS = {"reward_model": text("Name of the reward model; the dataset's own when absent.", examples=["deberta"])}
+REQUIRED: tuple[str, ...] = ()

@@ -1,3 +1,14 @@
-"""What ddp is called."""
+"""What the method ddp is called, takes and looks like."""
+
+from pipeline.config.hyperparameters import ESTIMATOR, TRAINING, Rows, share, weight
 
 ORDER = 3
+SENTENCE = "SAIL-DDP: the policy labels pairs of the dataset's responses."
+CARD = "SAIL's DDP: DPO in which a share r of the pairs is labelled again by the policy."
+ROWS = (Rows(share="r", weight="rho"),)
+OWN = {
+    "r": share("DDP rows: the dataset's responses, labelled by the policy.", 0.4),
+    "rho": weight("ρ of the label part of the gradient on DDP rows", 0.2),
+}
+HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **OWN}
+COLOR, MARKER = "orange", "square"

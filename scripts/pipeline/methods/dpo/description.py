@@ -1,3 +1,10 @@
-"""What dpo is called."""
+"""What the method dpo is called, takes and looks like."""
+
+from pipeline.config.hyperparameters import TRAINING
 
 ORDER = 2
+SENTENCE = "Plain DPO on the dataset's pairs."
+CARD = "DPO: direct preference optimization on the dataset's pairs, with TRL's DPOTrainer."
+HYPERPARAMETERS = TRAINING
+ROWS = ()
+COLOR, MARKER = "blue", "circle"

@@ -1,3 +1,23 @@
-"""What dpr is called."""
+"""What the method dpr is called, takes and looks like."""
+
+from pipeline.config.fields import choice
+from pipeline.config.hyperparameters import ESTIMATOR, ROLLOUTS, TRAINING, Rows, share, weight
 
 ORDER = 5
+SENTENCE = "SAIL-DPR: the policy samples pairs, the reward model labels them."
+CARD = "SAIL's DPR: DPO in which a share g of the rows is answered by the policy and labelled by a reward model."
+ROWS = (Rows(share="g", weight="gamma", sampled=True, rewarded=True),)
+LABEL_DRAW = {
+    "label_draw": choice(
+        "How the reward model labels a pair of DPR: hard, the higher score wins; bernoulli, a draw from "
+        "σ(score difference).",
+        ("hard", "bernoulli"),
+        default="hard",
+    )
+}
+OWN = {
+    "g": share("DPR rows: the policy's responses, labelled by the reward model.", 0.3),
+    "gamma": weight("γ of the response part of the gradient on DPR rows", 0.02),
+}
+HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **LABEL_DRAW, **OWN}
+COLOR, MARKER = "vermilion", "triangle-down"

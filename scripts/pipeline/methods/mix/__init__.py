@@ -1,1 +1,1 @@
-"""Any mixture of SAIL's variants."""
+"""A mixture of SAIL's DDP, DPP and DPR."""

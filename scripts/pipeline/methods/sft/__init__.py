@@ -1,1 +1,1 @@
-"""The SFT model itself."""
+"""The SFT model itself, as a run."""

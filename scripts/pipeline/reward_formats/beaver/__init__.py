@@ -1,1 +1,1 @@
-"""The text of safe-rlhf's reward and cost models."""
+"""The format of safe-rlhf's score models."""

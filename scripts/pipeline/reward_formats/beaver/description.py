@@ -1,3 +1,4 @@
-"""What the format is called and which checkpoints have it."""
+"""What the reward format beaver is called and whose it is."""
 
 ORDER = 1
+SENTENCE = "That of safe-rlhf: BEGINNING OF CONVERSATION: USER: {prompt} ASSISTANT:{response}."

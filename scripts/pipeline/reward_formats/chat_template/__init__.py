@@ -1,1 +1,1 @@
-"""The text that a tokenizer's chat template makes."""
+"""The chat template of the reward model's tokenizer."""

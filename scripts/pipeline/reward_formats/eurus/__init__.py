@@ -1,1 +1,1 @@
-"""The text of Eurus."""
+"""The format of Eurus' reward model."""

@@ -1,1 +1,1 @@
-"""Prompt, blank line, response."""
+"""Prompt and response with a blank line between them."""

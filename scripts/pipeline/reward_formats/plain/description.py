@@ -1,3 +1,5 @@
-"""What the format is called and which checkpoints have it."""
+"""What the reward format plain is called and whose it is."""
 
 ORDER = 6
+SENTENCE = "{prompt}, a blank line, {response}."
+ARCHITECTURES: tuple[str, ...] = ()

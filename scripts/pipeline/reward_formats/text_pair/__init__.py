@@ -1,1 +1,1 @@
-"""Two texts, told apart by the tokenizer."""
+"""Prompt and response as two segments."""

@@ -1,1 +1,1 @@
-"""The text of UltraRM."""
+"""The format of UltraRM."""

@@ -1,3 +1,4 @@
-"""What the format is called and which checkpoints have it."""
+"""What the reward format ultrarm is called and whose it is."""
 
 ORDER = 3
+SENTENCE = "That of UltraRM: Human: {prompt}, a blank line, Assistant: {response}."

@@ -1,1 +1,1 @@
-"""hh-rlhf."""
+"""Anthropic's hh-rlhf."""

@@ -1,1 +1,1 @@
-"""Pairs in columns of their own."""
+"""Datasets that are pairs already."""

@@ -1,1 +1,1 @@
-"""summarize_from_feedback."""
+"""OpenAI's summaries with human feedback."""

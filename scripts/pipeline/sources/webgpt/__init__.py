@@ -1,1 +1,1 @@
-"""webgpt_comparisons."""
+"""OpenAI's WebGPT comparisons."""

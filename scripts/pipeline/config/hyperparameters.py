@@ -1,0 +1,134 @@
+"""Hyperparameters that several methods share, and what a method's rows are."""
+
+from dataclasses import dataclass
+
+from pipeline.config.fields import choice, flag, number, or_null, whole
+
+
+@dataclass(frozen=True)
+class Rows:
+    """Rows of a batch that a method makes others of.
+
+    Attributes:
+        share: the hyperparameter that is their share of all rows.
+        weight: the hyperparameter that is the weight of the extra gradient on them.
+        sampled: whether the policy itself gives their responses.
+        rewarded: whether the reward model labels them.
+    """
+
+    share: str
+    weight: str
+    sampled: bool = False
+    rewarded: bool = False
+
+
+OPTIMIZERS = (
+    *("rmsprop", "adamw_torch", "adamw_torch_fused", "adafactor", "adagrad", "sgd"),
+    *("adamw_bnb_8bit", "rmsprop_bnb_8bit", "paged_adamw_8bit"),
+)
+SCHEDULERS = ("cosine", "linear", "constant", "constant_with_warmup")
+LOSSES = (
+    *("sigmoid", "hinge", "ipo", "exo_pair", "nca_pair", "robust", "bco_pair", "sppo_hard", "aot", "aot_unpaired"),
+    *("apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm"),
+)
+
+# Of every policy.
+TRAINING = {
+    "beta": number("Strength β of the tie to the reference policy.", exclusiveMinimum=0, default=0.1),
+    "learning_rate": number("Peak learning rate.", exclusiveMinimum=0, maximum=1, default=1e-5),
+    "epochs": number(
+        "Passes over the train pairs. Mixtures divide it by 1 − r − p − g, so that the offline data is seen as often "
+        "as by plain DPO.",
+        exclusiveMinimum=0,
+        default=1,
+    ),
+    "max_steps": or_null(
+        whole(
+            "Optimizer steps; when given, it takes the place of epochs. Needed where r + p + g = 1.",
+            examples=[500],
+        )
+    ),
+    "warmup_steps": whole("Optimizer steps of linear warm-up of the learning rate.", minimum=0, default=150),
+    "global_batch_size": whole("Pairs per optimizer step, over all processes and accumulation steps.", default=32),
+    "max_length": whole(
+        "Most tokens of prompt and response together; longer ones lose the beginning of the prompt.",
+        minimum=8,
+        default=1024,
+    ),
+    "group_by_length": flag(
+        "Put rows of like length into a batch: fewer padded positions, the order of the data less random."
+    ),
+    "optimizer": choice(
+        "Optimizer, by the name that transformers gives it. The 8-bit ones need bitsandbytes.",
+        OPTIMIZERS,
+        default="rmsprop",
+    ),
+    "lr_scheduler": choice("Course of the learning rate after warm-up.", SCHEDULERS, default="cosine"),
+    "weight_decay": number("Weight decay of the optimizer.", minimum=0, default=0),
+    "max_grad_norm": number("Norm to which gradients are clipped.", exclusiveMinimum=0, default=1),
+    "loss_type": choice(
+        "Loss of a pair, by the name that TRL gives it; sigmoid alone has the extra gradient parts of SAIL, so others "
+        "need rho, pi and gamma to be 0.",
+        LOSSES,
+        default="sigmoid",
+    ),
+    "label_smoothing": number(
+        "Share of labels taken to be flipped, for the losses that know it (robust, exo_pair, aot).",
+        minimum=0,
+        exclusiveMaximum=0.5,
+        default=0,
+    ),
+}
+# Of the methods with an extra gradient.
+ESTIMATOR = {
+    "estimator": choice(
+        "Estimator of the extra gradient parts: exact is the derived one, upstream the published code's.",
+        ("exact", "upstream"),
+        default="exact",
+    )
+}
+# Of the methods whose policy gives responses.
+ROLLOUTS = {
+    "variance_baseline": choice(
+        "Baseline subtracted from the loss in the response part, to lower its variance.",
+        ("none", "mean", "leave-one-out"),
+        default="mean",
+    ),
+    "upstream_scale": number(
+        "Factor of the upstream estimator's response part; the published code's own weight is 8.", minimum=0, default=1
+    ),
+    "revkl": number(
+        "Weight λ of KL(policy ‖ reference), estimated on the policy's responses and added to the objective. Above 0 "
+        "it needs p or g above 0.",
+        minimum=0,
+        default=0,
+    ),
+    "rollout_temperature": number(
+        "Sampling temperature of the policy's responses. At 1 the gradient is exact, elsewhere approximate.",
+        exclusiveMinimum=0,
+        default=0.9,
+    ),
+    "rollout_top_p": number(
+        "The policy's responses are sampled among the most likely tokens that together have this probability. At 1 "
+        "the gradient is exact, elsewhere approximate.",
+        exclusiveMinimum=0,
+        maximum=1,
+        default=1,
+    ),
+    "rollout_max_new_tokens": whole("Most tokens of a response that the policy samples.", default=256),
+    "rollout_prompts": whole("Prompts for which pairs are sampled at a time, over all processes.", default=64),
+    "rollout_reuse": whole("How many rows a sampled pair may stand for.", default=1),
+    "max_age": whole(
+        "Most optimizer steps that may lie between sampling a pair and training on it.", minimum=0, default=8
+    ),
+}
+
+
+def share(description: str, default: float) -> dict:
+    """A share of the rows; it is 0 in a mixture."""
+    return number(f"Share of rows that become {description}", minimum=0, maximum=1, default=default)
+
+
+def weight(description: str, default: float) -> dict:
+    """A weight of a part of the gradient."""
+    return number(f"Weight {description}; 1 is the exact gradient.", minimum=0, maximum=1, default=default)

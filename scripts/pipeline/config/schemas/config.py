@@ -1,0 +1,169 @@
+"""A config: what is run."""
+
+from pipeline.config.fields import (
+    NAME,
+    by_choice,
+    choice,
+    flag,
+    mapping,
+    named,
+    number,
+    section,
+    several,
+    swept,
+    text,
+    whole,
+)
+from pipeline.config.hyperparameters import TRAINING
+from pipeline.config.schemas import datasets, models, reward_models
+from pipeline.config.schemas.publish import PUBLISH
+from pipeline.jobs.parts import all_parts
+
+METHODS = all_parts("methods", "description")
+LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
+BACKENDS = part_names("backends")
+
+SFT = section(
+    "Hyperparameters of supervised fine-tuning, which every policy starts from.",
+    {
+        "learning_rate": TRAINING["learning_rate"] | {"default": 2e-5},
+        "epochs": number("Passes over the train responses.", exclusiveMinimum=0, default=2),
+        "global_batch_size": whole(
+            "Responses per optimizer step, over all processes and accumulation steps.", default=160
+        ),
+        "warmup_steps": TRAINING["warmup_steps"] | {"default": 0},
+        "max_length": TRAINING["max_length"],
+        "lr_scheduler": TRAINING["lr_scheduler"],
+        "optimizer": TRAINING["optimizer"] | {"default": "adamw_torch"},
+        "weight_decay": TRAINING["weight_decay"],
+        "group_by_length": TRAINING["group_by_length"],
+        "seed": whole(
+            "Seed of the order of the data and, for a model trained from scratch, of its weights.",
+            minimum=0,
+            default=0,
+        ),
+        "responses": choice(
+            "Train on the chosen responses, or on chosen and rejected both.", ("chosen", "both"), default="chosen"
+        ),
+    },
+)
+DECODING = mapping(
+    "How responses are sampled from a policy.",
+    {
+        "do_sample": flag("Sample, or take the most likely token each time (greedy).", True),
+        "temperature": number("Sampling temperature.", exclusiveMinimum=0, default=1),
+        "top_p": number(
+            "Sample among the most likely tokens that together have this probability.",
+            exclusiveMinimum=0,
+            maximum=1,
+            default=1,
+        ),
+        "max_new_tokens": whole("Most tokens of a response.", default=512),
+        "backend": choice(
+            "What generates: transformers in batches, an OpenAI-compatible server (the device's server_url), or vLLM "
+            "in the job.",
+            BACKENDS,
+            default="transformers",
+        ),
+    },
+)
+JUDGE_QUALITY = section(
+    "How well each judge agrees with the dataset's own labels, measured on a sample of labelled pairs of the judged "
+    "split.",
+    {
+        "pairs": whole("Labelled pairs in the sample; 0 measures no judge.", minimum=0, default=500),
+        "seed": whole("Of the sample.", minimum=0, default=0),
+        "paid": flag("Whether judges of kind openai are measured too, which may cost money."),
+    },
+)
+# Every hyperparameter, each as the first of the methods has it that takes it; and what all tasks may share, which the
+# shares and weights of single methods are not.
+HYPERPARAMETERS: dict[str, dict] = {}
+for method in METHODS.values():
+    HYPERPARAMETERS = {**method.HYPERPARAMETERS, **HYPERPARAMETERS}
+OWN = {name for method in METHODS.values() for rows in method.ROWS for name in (rows.share, rows.weight)}
+SWEEPS = {key: swept(schema) for key, schema in HYPERPARAMETERS.items()}
+TASK = by_choice(
+    "A method with its hyperparameters, each a value or a list of values.",
+    "method",
+    "What is trained: the SFT model alone, DPO, or one of SAIL's variants.",
+    {
+        name: mapping(
+            method.SENTENCE,
+            {
+                key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema)
+                for key, schema in method.HYPERPARAMETERS.items()
+            },
+        )
+        for name, method in METHODS.items()
+    },
+)
+
+
+def _names(what: str, file: str, example: str) -> dict:
+    entry = text(f"A {what}'s name.", pattern=NAME)
+    return several(f"Names of {what}s, from {file} or definitions.", entry, examples=[[example]])
+
+
+SCHEMA = mapping(
+    "What is run: datasets × models × tasks × seeds.",
+    {
+        "tag": text(
+            "Name of this config's table of results.",
+            pattern="^[A-Za-z0-9_-]+$",
+            maxLength=LONGEST_TAG,
+            examples=["embedded"],
+        ),
+        "datasets": _names("dataset", "config/datasets.yaml", "world"),
+        "models": _names("model", "config/models.yaml", "W1M"),
+        "seeds": several(
+            "Training and sampling seeds; every run is done once for each.",
+            whole("A seed.", minimum=0),
+            examples=[[1, 2, 3]],
+        ),
+        "device": text("Name of the device, from config/devices.yaml.", default="auto"),
+        "split": choice(
+            "Prompts on which runs are judged: eval, or selection to choose hyperparameters by.",
+            ("eval", "selection"),
+            default="eval",
+        ),
+        "best_of_sweep": flag(
+            "Judge every run on the selection split too (results/selection.csv), and let the report choose the best "
+            "run of each method's sweep there."
+        ),
+        "baseline": text(
+            "Run that the others are compared with: a run's name, or a method that has exactly one run.", default="dpo"
+        ),
+        "decoding": text("Name of the decoding for the judged responses, one of decodings.", default="sample"),
+        "decodings": named(
+            "Named ways of sampling responses, added to the two that exist, greedy and sample.", DECODING, default={}
+        ),
+        "sft": SFT,
+        "policy": section(
+            "Hyperparameters shared by all tasks, where a task does not set them; a method ignores those it does not "
+            "take.",
+            {key: schema for key, schema in HYPERPARAMETERS.items() if key not in OWN},
+        ),
+        "tasks": {
+            "description": "Methods to train; a list of values spans a sweep.",
+            "type": "array",
+            "items": TASK,
+            "minItems": 1,
+            "examples": [[{"method": "sft"}, {"method": "dpo"}, {"method": "dpr", "g": [0.3]}]],
+        },
+        "reward_model": text(
+            "Reward model for all datasets of this config, in place of each dataset's own.", examples=["deberta"]
+        ),
+        "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
+        "judge_quality": JUDGE_QUALITY,
+        "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
+        "publish": PUBLISH,
+        "definitions": section(
+            "Entries that only this config uses (devices are in config/devices.yaml alone); one that exists in config/ "
+            "is replaced as a whole.",
+            {"datasets": datasets.SCHEMA, "models": models.SCHEMA, "reward_models": reward_models.SCHEMA},
+        ),
+    },
+    required=("tag", "datasets", "models", "seeds", "tasks"),
+    title="Config",
+)
