@@ -17,7 +17,7 @@ from pipeline.config.fields import (
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
-from pipeline.jobs.parts import all_parts
+from pipeline.jobs.parts import all_parts, part_names
 
 METHODS = all_parts("methods", "description")
 LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
