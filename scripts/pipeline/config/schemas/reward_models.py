@@ -3,6 +3,7 @@
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, text, whole
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas.models import TRUST_REMOTE_CODE
+from pipeline.jobs.parts import part_names
 
 FORMATS = part_names("reward_formats")
 # What the reward trainer can train with: text pairs are of encoders. The default comes first.
