@@ -39,9 +39,7 @@ SFT = section(
         "weight_decay": TRAINING["weight_decay"],
         "group_by_length": TRAINING["group_by_length"],
         "seed": whole(
-            "Seed of the order of the data and, for a model trained from scratch, of its weights.",
-            minimum=0,
-            default=0,
+            "Seed of the order of the data and, for a model trained from scratch, of its weights.", minimum=0, default=0
         ),
         "responses": choice(
             "Train on the chosen responses, or on chosen and rejected both.", ("chosen", "both"), default="chosen"
