@@ -109,6 +109,12 @@ def in_order(parts: dict[str, ModuleType]) -> dict[str, ModuleType]:
     return dict(sorted(parts.items(), key=lambda part: part[1].ORDER))
 
 
+def said_of(lead: str, parts: dict[str, ModuleType]) -> str:
+    """A description of a choice among parts: "What judges: gold (the embedded world's gold score); reward (…)."."""
+    sentences = {name: part.SENTENCE[0].lower() + part.SENTENCE[1:].rstrip(".") for name, part in parts.items()}
+    return f"{lead}: {'; '.join(f'{name} ({sentence})' for name, sentence in sentences.items())}."
+
+
 def branches(schema: Schema) -> dict[str, Schema]:
     """{name: mapping} of what `by_choice` and `by_presence` tell apart."""
     found = {}

@@ -9,6 +9,7 @@ from pipeline.config.fields import (
     mapping,
     named,
     number,
+    said_of,
     section,
     several,
     swept,
@@ -22,7 +23,7 @@ from pipeline.jobs.parts import all_parts
 
 METHODS = in_order(all_parts("methods", "description"))
 LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
-BACKENDS = list(in_order(all_parts("backends", "description")))
+BACKENDS = in_order(all_parts("backends", "description"))
 
 SFT = section(
     "Hyperparameters of supervised fine-tuning, which every policy starts from.",
@@ -58,12 +59,7 @@ DECODING = mapping(
             default=1,
         ),
         "max_new_tokens": whole("Most tokens of a response.", default=512),
-        "backend": choice(
-            "What generates: transformers in batches, an OpenAI-compatible server (the device's server_url), or vLLM "
-            "in the job.",
-            BACKENDS,
-            default="transformers",
-        ),
+        "backend": choice(said_of("What generates", BACKENDS), BACKENDS, default="transformers"),
     },
 )
 JUDGE_QUALITY = section(
