@@ -63,9 +63,31 @@ wildcard_constraints:
     split="train|selection|eval",
 
 
-def code(script):
-    """Fingerprint of what a script and the modules it imports compute: its jobs are stale when it changes."""
-    return code_fingerprint(script)
+def code(script, *specs):
+    """Fingerprint of what a script and the modules it imports compute: its jobs are stale when it changes.
+
+    Of methods, sources, judges' kinds and the like, those count that the specs name.
+    """
+    return code_fingerprint(script, *specs)
+
+
+def reward_spec(wildcards):
+    """Spec of the reward model that a job uses: the wildcard's, else the dataset's."""
+    name = getattr(wildcards, "reward_model", None) or settings.reward_model_name(wildcards.dataset)
+    return settings.reward_spec(DATASETS[0], name)
+
+
+def policy_specs(wildcards):
+    """Specs that a policy is trained from: its own, and its reward model's where rewards label rows."""
+    spec = settings.policy_spec(wildcards.dataset, wildcards.model, wildcards.run)
+    return [spec, reward_spec(wildcards)] if needs_reward(wildcards) else [spec]
+
+
+def judge_specs(wildcards):
+    """Specs that verdicts are made from: the judge's, and its reward model's where it is one."""
+    name = judge_reward_model(wildcards)
+    own = settings.judge_spec(judge_of(wildcards))
+    return [own, settings.reward_spec(DATASETS[0], name)] if name else [own]
 
 
 def as_yaml(spec):

@@ -22,7 +22,7 @@ rule prepare_data:
         "../envs/pipeline.yaml"
     threads: 2
     params:
-        code=code("prepare_data.py"),
+        code=lambda w: code("prepare_data.py", settings.data_spec(w.dataset)),
         folder=subpath(output.card, parent=True),
     shell:
         "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder}"

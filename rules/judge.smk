@@ -25,7 +25,7 @@ rule judge_responses:
         judge=lambda w: int(judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=code("judge_responses.py"),
+        code=lambda w: code("judge_responses.py", *judge_specs(w)),
         judge=judge_arguments,
     shell:
         "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
@@ -59,7 +59,7 @@ rule measure_judge:
         judge=lambda w: int(judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=code("measure_judge.py"),
+        code=lambda w: code("measure_judge.py", *judge_specs(w)),
         judge=judge_arguments,
         pairs=QUALITY["pairs"],
         seed=QUALITY["seed"],

@@ -21,7 +21,7 @@ rule score_responses:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=code("score_responses.py"),
+        code=lambda w: code("score_responses.py", reward_spec(w)),
         reward_model=reward_model_path,
     shell:
         "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
@@ -48,7 +48,7 @@ rule score_bt:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=code("score_bt.py"),
+        code=lambda w: code("score_bt.py", reward_spec(w)),
         reward_model=reward_model_path,
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),

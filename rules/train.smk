@@ -57,7 +57,7 @@ rule train_reward:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=code("train_reward.py"),
+        code=lambda w: code("train_reward.py", reward_spec(w)),
         folder=subpath(output.manifest, parent=True),
     shell:
         "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
@@ -120,7 +120,7 @@ rule train_policy:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=code("train_policy.py"),
+        code=lambda w: code("train_policy.py", *policy_specs(w)),
         folder=subpath(output.manifest, parent=True),
         reward=lambda w, input: (
             f"--reward-spec {input.reward_spec} --reward-model {reward_model_path(w)}" if needs_reward(w) else ""

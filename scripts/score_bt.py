@@ -14,9 +14,9 @@ import argparse
 from pathlib import Path
 
 from pipeline.jobs.io import read_yaml, run, write_table
+from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.models.devices import add_device_arguments, device_from_arguments
-from pipeline.models.templates import REWARD_FORMATS
 from pipeline.rewards.pair_tables import COLUMNS, check_pairs, read_split, score_columns, split_names, with_scores
 
 
@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> None:
         action=argparse.BooleanOptionalAction,
         help="without --spec: lower is better in the checkpoint; by its config's score_type if left out",
     )
-    parser.add_argument("--text_format", choices=REWARD_FORMATS, help="without --spec: by its architecture if left out")
+    parser.add_argument(
+        "--text_format", choices=part_names("reward_formats"), help="without --spec: by its architecture if left out"
+    )
     parser.add_argument("--suffix", help="end of the new columns' names, after an underscore: one per reward model")
     parser.add_argument("--tag", help="folder below --output to write to")
     parser.add_argument(

@@ -53,10 +53,22 @@ def import_all(script: str, imported: Callable[[], set[str]]) -> set[str]:
     while waiting := imported() - done:
         for file in sorted(waiting):
             done.add(file)
-            for node in ast.walk(ast.parse((SCRIPTS / file).read_text(encoding="utf-8"))):
+            tree = ast.parse((SCRIPTS / file).read_text(encoding="utf-8"))
+            for room, module in _loaded_parts(tree):
+                for path in sorted((SCRIPTS / "pipeline" / room).glob(f"*/{module}.py")):
+                    import_module(".".join(path.relative_to(SCRIPTS).with_suffix("").parts))
+            for node in ast.walk(tree):
                 if isinstance(node, ast.Import | ast.ImportFrom) and _is_own(node):
                     exec(compile(ast.Module([node], []), file, "exec"), {})
     return done
+
+
+def _loaded_parts(tree: ast.AST) -> list[tuple[str, str]]:
+    """(room, module) of the calls of load_part and all_parts."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and isinstance(node.func, ast.Name)]
+    calls = [call for call in calls if call.func.id in ("load_part", "all_parts")]
+    texts = [[argument.value for argument in call.args if isinstance(argument, ast.Constant)] for call in calls]
+    return [(found[0], found[-1]) for found in texts if len(found) >= 2]
 
 
 def _is_own(node: ast.Import | ast.ImportFrom) -> bool:

@@ -161,16 +161,48 @@ def add_code(workflow, module):
     path.write_text(path.read_text(encoding="utf-8") + "\n\nADDED = 1\n", encoding="utf-8")
 
 
-def test_code_of_the_objective_trains_the_policies_again(copied):
-    add_code(copied, "sail/objective.py")
+ONLINE = [DDP, DPP, DPR, MIX]
+
+
+@pytest.mark.parametrize("module", ["sail/objective.py", "sail/trainer.py", "pipeline/training/sail.py"])
+def test_code_of_the_objective_and_its_trainer_trains_the_online_policies_again(copied, module):
+    """DPO's trainer is TRL's own; the SFT model's answers stay too."""
+    add_code(copied, module)
+    assert copied.plan() == trained(ONLINE) | answered(ONLINE) | TABLES
+
+
+def test_code_that_all_policies_are_trained_by(copied):
+    add_code(copied, "pipeline/training/policy.py")
     against = {Job("judge_responses", (*PLACE, "sft", "1", "eval", BASELINE))}
     assert copied.plan() == trained(TRAINED) | answered(TRAINED) | against | TABLES
 
 
-def test_code_of_the_trainer_leaves_the_sft_models_answers(copied):
-    add_code(copied, "sail/trainer.py")
-    against = {Job("judge_responses", (*PLACE, "sft", "1", "eval", BASELINE))}
-    assert copied.plan() == trained(TRAINED) | answered(TRAINED) | against | TABLES
+def test_code_of_one_methods_trainer_trains_its_own_policies_again(copied):
+    add_code(copied, "pipeline/methods/dpr/trainer.py")
+    assert copied.plan() == trained([DPR]) | answered([DPR]) | TABLES
+
+
+def test_code_of_parts_that_nothing_here_is_made_by(copied):
+    for module in ("sources/pku/adapter", "judge_kinds/openai/judge", "backends/vllm/generate"):
+        add_code(copied, f"pipeline/{module}.py")
+    assert copied.plan() == set()
+
+
+def test_texts_of_errors_and_modules_that_only_say_or_lock(copied):
+    copied.edit("scripts/pipeline/jobs/io.py", "it must have {wanted}", "it needs {wanted}")
+    for module in ("config/errors", "jobs/console", "jobs/ownership", "jobs/records", "training/progress"):
+        add_code(copied, f"pipeline/{module}.py")
+    assert copied.plan() == set()
+
+
+def test_a_module_that_moves(copied):
+    scripts = copied.folder / "scripts"
+    (scripts / "pipeline/models/logps.py").rename(scripts / "pipeline/training/log_probabilities.py")
+    for path in scripts.rglob("*.py"):
+        text = path.read_text(encoding="utf-8")
+        moved = text.replace("from pipeline.models.logps import", "from pipeline.training.log_probabilities import")
+        path.write_text(moved, encoding="utf-8")
+    assert copied.plan() == set()
 
 
 def test_code_of_the_report_renders_it_again(copied):

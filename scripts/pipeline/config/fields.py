@@ -104,11 +104,6 @@ def swept(schema: Schema) -> Schema:
     return {"anyOf": [schema, many]}
 
 
-def in_order(parts: dict[str, ModuleType]) -> dict[str, ModuleType]:
-    """Descriptions of parts by the ORDER that each of them has."""
-    return dict(sorted(parts.items(), key=lambda part: part[1].ORDER))
-
-
 def said_of(lead: str, parts: dict[str, ModuleType]) -> str:
     """A description of a choice among parts: "What judges: gold (the embedded world's gold score); reward (…)."."""
     sentences = {name: part.SENTENCE[0].lower() + part.SENTENCE[1:].rstrip(".") for name, part in parts.items()}

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from types import ModuleType
 
-from pipeline.config.fields import Schema, branches, in_order
+from pipeline.config.fields import Schema, branches
 from pipeline.config.schema import SCHEMAS
 from pipeline.config.schemas import config, datasets, devices, judges, models, reward_models
 from pipeline.config.sweep import format_value
@@ -99,7 +99,7 @@ def _tables() -> dict[str, str]:
 
 
 def _parts(parts: dict[str, ModuleType]) -> str:
-    return _rows(["name", "what it is"], [[f"`{name}`", part.SENTENCE] for name, part in in_order(parts).items()])
+    return _rows(["name", "what it is"], [[f"`{name}`", part.SENTENCE] for name, part in parts.items()])
 
 
 def _keys(parts: dict[str, Schema], takers: str = "", apart: tuple[str, ...] = ()) -> str:

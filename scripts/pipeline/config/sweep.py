@@ -7,11 +7,10 @@ from functools import cache
 from itertools import product
 
 from pipeline.config.errors import Problem
-from pipeline.config.fields import in_order
 from pipeline.config.schema import default_of, load_schema, subschema
 from pipeline.jobs.parts import all_parts
 
-DESCRIPTIONS = in_order(all_parts("methods", "description"))
+DESCRIPTIONS = all_parts("methods", "description")
 METHODS = tuple(DESCRIPTIONS)
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 

@@ -45,7 +45,7 @@ class RowFilter:
 
     def __init__(self, spec: dict):
         self.spec = spec
-        self.adapter = adapter_for(spec["source"], spec.get("preference"), spec.get("relabel", False))
+        self.adapter = adapter_for(spec)
         self.length_rule = length_rule(spec)
 
     def __call__(self, batch: Batch) -> Filtered:

@@ -112,7 +112,7 @@ def collect(
     Returns:
         (numbers of its pairs on the shelf, rows read).
     """
-    adapter = adapter_for(spec["source"], spec.get("preference"), spec.get("relabel", False))
+    adapter = adapter_for(spec)
     first, rows_in = len(shelf), 0
     for filtered, path in _filtered(spec, read_batches(spec, split, adapter.columns), shelf, processes):
         if shelf.schema is not None and filtered.pairs.schema != shelf.schema:

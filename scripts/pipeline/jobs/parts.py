@@ -1,7 +1,9 @@
-"""The parts of the pipeline that have a folder each: methods, sources of data, reward formats, judge kinds, backends.
+"""Parts: things of which there are several kinds, each in a folder of its own, known by the folder's name.
 
-A part is joined by the name of its folder: what it is called and takes in `description.py`, what it does in modules
-beside it, on the floors that need them.
+A room of parts, such as `methods`, has a folder for each. Its `description.py` is data: what the part is called and
+takes. Beside it a module of a higher floor does the work (`trainer.py`, `adapter.py`, …). Nothing lists the folders.
+
+`pipeline.jobs.provenance` finds these calls in the code, for which room and module are written out there.
 """
 
 from importlib import import_module
@@ -12,15 +14,27 @@ PIPELINE = Path(__file__).resolve().parents[1]
 
 
 def part_names(room: str) -> list[str]:
-    """Names of a room's parts, in alphabetical order: its folders that hold a description.py."""
-    return sorted(path.parent.name for path in (PIPELINE / room).glob("*/description.py"))
+    """Names of a room's parts, in the order that their descriptions give them."""
+    names = sorted(path.parent.name for path in PIPELINE.glob(f"{room}/*/description.py"))
+    return sorted(names, key=lambda name: import_module(f"pipeline.{room}.{name}.description").ORDER)
 
 
-def load_part(room: str, name: str, floor: str) -> ModuleType:
-    """One module of a part, e.g. ("methods", "dpr", "trainer")."""
-    return import_module(f"pipeline.{room}.{name}.{floor}")
+def load_part(room: str, name: str, module: str) -> ModuleType:
+    """A part's module.
+
+    Args:
+        room: folder of scripts/pipeline.
+        name: of the part.
+        module: such as "description".
+
+    Raises:
+        KeyError: there is no such part.
+    """
+    if name not in part_names(room):
+        raise KeyError(f"{room} has no {name!r}; it has {', '.join(part_names(room))}")
+    return import_module(f"pipeline.{room}.{name}.{module}")
 
 
-def all_parts(room: str, floor: str) -> dict[str, ModuleType]:
-    """{name: that module} of every part of a room."""
-    return {name: load_part(room, name, floor) for name in part_names(room)}
+def all_parts(room: str, module: str) -> dict[str, ModuleType]:
+    """That module of every part of a room, by the parts' names."""
+    return {name: load_part(room, name, module) for name in part_names(room)}

@@ -19,18 +19,32 @@ SILENT = (
 )
 
 
-@cache
-def code_fingerprint(script: str) -> str:
+def code_fingerprint(script: str, *specs: dict) -> str:
     """A hash of what an entry script and the first-party modules that it imports, directly or not, compute.
 
     Args:
         script: file name in scripts/, such as "train_policy.py".
+        specs: what its job is made from. Of the parts (`pipeline.jobs.parts`) that the script loads by name, those
+            count that the specs name; of a room in which they name none, all.
     """
-    meanings = {_meaning(path) for path in _imported_files(SCRIPTS / script)} - {""}
+    named = sorted({part for spec in specs for part in named_parts(spec)})
+    return _hash(script, tuple(named))
+
+
+def named_parts(spec: dict) -> list[tuple[str, str]]:
+    """(room, name) of each part that a spec names."""
+    keys = {"method": "methods", "source": "sources", "kind": "judge_kinds", "text_format": "reward_formats"}
+    named = [(room, spec[key]) for key, room in keys.items() if spec.get(key)]
+    return [*named, ("backends", spec["decoding"]["backend"])] if "decoding" in spec else named
+
+
+@cache
+def _hash(script: str, named: tuple[tuple[str, str], ...]) -> str:
+    meanings = {_meaning(path) for path in _imported_files(SCRIPTS / script, named)} - {""}
     return hashlib.sha256("\n".join(sorted(meanings)).encode()).hexdigest()[:16]
 
 
-def _imported_files(script: Path) -> set[Path]:
+def _imported_files(script: Path, named: tuple[tuple[str, str], ...] = ()) -> set[Path]:
     """The script and every first-party module that it imports, at module level or inside functions; not SILENT ones."""
     silent = {SCRIPTS / "pipeline" / f"{module}.py" for module in SILENT}
     found, waiting = set(), [script]
@@ -40,6 +54,11 @@ def _imported_files(script: Path) -> set[Path]:
             continue
         found.add(path)
         waiting += _imports(path)
+        for room, module, every in _loaded_parts(path):
+            names = [name for other, name in named if other == room and not every] or ["*"]
+            folder = SCRIPTS / "pipeline" / room
+            parts = [part for name in names for part in folder.glob(f"{name}/{module}.py")]
+            waiting += [folder / "__init__.py", *parts, *(part.with_name("__init__.py") for part in parts)]
     return found
 
 
@@ -68,6 +87,18 @@ def _imports(path: Path) -> tuple[Path, ...]:
             stem = SCRIPTS.joinpath(*parts[:length])
             files += [file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()]
     return tuple(files)
+
+
+@cache
+def _loaded_parts(path: Path) -> list[tuple[str, str, bool]]:
+    """(room, module, whether of every part) of each call of load_part and all_parts."""
+    calls = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call)]
+    found = []
+    for call in calls:
+        texts = [argument.value for argument in call.args if isinstance(argument, ast.Constant)]
+        if ast.unparse(call.func) in ("load_part", "all_parts") and len(texts) >= 2:
+            found.append((texts[0], texts[-1], ast.unparse(call.func) == "all_parts"))
+    return found
 
 
 @cache

@@ -57,6 +57,7 @@ class Record:
         self.started = time.monotonic()
         given = vars(arguments)
         self.script, self.spec, self.device = Path(script).name, spec, device
+        self.code = code_fingerprint(self.script, spec, *(entry for _, entry in entries))
         self.options = {name: given[name] for name in given if name not in (*inputs, *outputs, "device")}
         self.outputs = [path for name in outputs for path in _listed(given[name])]
         kinds = {path: "dataset" if name == "dataset" else "model" for name in inputs for path in _listed(given[name])}
@@ -77,7 +78,7 @@ class Record:
         """A hash of all that the results depend on, wherever inputs and outputs are."""
         device = self.device
         parts = {
-            "code": code_fingerprint(self.script),
+            "code": self.code,
             "spec": self.spec,
             "hashes": list(self.hashes.values()),
             "hub": self.hub,
@@ -99,7 +100,7 @@ class Record:
         device = self.device
         record = {
             "script": self.script,
-            "code": code_fingerprint(self.script),
+            "code": self.code,
             "commit": commit(),
             "spec": self.spec,
             "options": json.loads(json.dumps(self.options, default=str)),

@@ -1,4 +1,4 @@
-"""Any kind of judge on a table of responses: gold, reward, openai."""
+"""Any kind of judge on a table of responses."""
 
 import argparse
 from pathlib import Path
@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.jobs.io import InputError, read_yaml
-from pipeline.judges.tables import gold_scores, judge_by_score
+from pipeline.jobs.parts import load_part, part_names
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:
@@ -34,21 +34,9 @@ def judge_pairs(table: pd.DataFrame, arguments: argparse.Namespace, run: str, se
     Raises:
         InputError: the judge is of no known kind, lacks an argument, or cannot judge.
     """
-    judge = read_yaml(arguments.spec)
-    if judge["kind"] == "openai":
-        from pipeline.config.judges import read_service
-        from pipeline.judges.verdicts import judge_by_model
-
-        if not arguments.service or not arguments.store:
-            raise InputError("a judge of kind openai needs --service and --store")
-        return judge_by_model(table, judge, read_service(arguments.service), arguments.store, run, seed, baseline)
-    if judge["kind"] == "gold":
-        scorer, model = gold_scores, "gold"
-    elif judge["kind"] == "reward":
-        from pipeline.judges.reward import reward_scorer
-
-        scorer = reward_scorer(arguments.reward_spec, arguments.reward_model, arguments.device)
-        model = arguments.reward_model
-    else:
-        raise InputError(f"{arguments.spec}: there is no kind {judge['kind']!r}; there are gold, reward and openai")
-    return judge_by_score(table, scorer, judge["name"], model, run, seed, baseline)
+    spec = read_yaml(arguments.spec)
+    if spec["kind"] not in part_names("judge_kinds"):
+        known = ", ".join(part_names("judge_kinds"))
+        raise InputError(f"{arguments.spec}: there is no kind {spec['kind']!r}; there are {known}")
+    part = load_part("judge_kinds", spec["kind"], "judge")
+    return part.judge(table, spec, arguments, run=run, seed=seed, baseline=baseline)

@@ -4,9 +4,8 @@ import numpy as np
 import pandas as pd
 
 from pipeline.columns import VERDICT_COLUMNS
-from pipeline.data.world import gold_score
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import Text, as_text, response_text
+from pipeline.models.templates import as_text, response_text
 
 
 def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, run: str, seed: int, baseline: str):
@@ -35,18 +34,6 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
     verdicts = verdicts.assign(judge=judge, judge_model=judge_model, request_key="")
     verdicts["status"] = np.where(judged, "parsed", "failed")
     return verdicts[VERDICT_COLUMNS]
-
-
-def gold_scores(prompts: list[Text], responses: list[str]) -> list[float]:
-    """The embedded world's gold scores.
-
-    Raises:
-        InputError: a prompt is not one of the world's.
-    """
-    try:
-        return [gold_score(prompt, response) for prompt, response in zip(prompts, responses, strict=True)]
-    except (ValueError, AttributeError, TypeError) as error:
-        raise InputError(f"the gold judge knows the embedded world alone: {error}") from error
 
 
 def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:

@@ -13,12 +13,13 @@ from scipy.special import expit
 from pipeline.jobs.processes import is_first_process, own_place
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
-from pipeline.models.templates import Text, as_text, default_format, response_text, reward_text
+from pipeline.models.templates import Text, as_text, response_text
 from pipeline.rewards.batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
 from pipeline.rewards.checkpoints import check_score_trunk, load_reward_network, save_score_model
 from pipeline.rewards.files import base_of_adapter, checkpoint_folder, content_hash
 from pipeline.rewards.networks import CausalScorer, ScoreModel
 from pipeline.rewards.scoring import Shards, run_batches
+from pipeline.rewards.texts import default_format, reward_text
 
 __all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]
 

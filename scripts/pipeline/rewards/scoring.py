@@ -81,7 +81,7 @@ def job_key(model, inputs: list[dict], batches: list[list]) -> str:
         "text_format": model.text_format,
         "device": [model.place.partition(":")[0], str(device.dtype), device.attention],
         "versions": [version("torch"), version("transformers")],
-        "code": code_fingerprint("score_responses.py"),
+        "code": code_fingerprint("score_responses.py", {"text_format": model.text_format}),
         "batches": [[[row.texts, row.shared] for row in batch] for batch in batches],
     }
     digest = hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode())

@@ -1,20 +1,62 @@
-"""Training of a policy: DPO by TRL's own trainer, the SAIL variants by the plugin."""
+"""Training of a policy: what every method starts from. The trainer is the method's own, `pipeline.methods`."""
+
+from dataclasses import dataclass, fields
+from typing import Any
 
 import pandas as pd
-from trl import DPOConfig
+from datasets import Dataset
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
 
+from pipeline.jobs.io import InputError
+from pipeline.jobs.parts import load_part
 from pipeline.models.checkpoints import load_policy, load_tokenizer, training_dtype
 from pipeline.models.devices import Device
-from pipeline.training.running import add_lengths, preference_dataset, trainer_arguments
-from pipeline.training.state import continued
-from sail import ReferenceColumnsDPOTrainer, SAILConfig, SAILTrainer
+from pipeline.training.running import COMMON, add_lengths, preference_dataset, trainer_arguments
 
-# Hyperparameters of a spec that the trainers take by the same name.
-DPO_ARGUMENTS = ("beta", "label_smoothing")
-SAIL_ARGUMENTS = (
-    *("r", "rho", "p", "pi", "g", "gamma", "estimator", "upstream_scale", "revkl", "label_draw", "max_age"),
-    *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse"),
-)
+# Hyperparameters that the trainers of methods take under another name.
+NAMES = {"variance_baseline": "baseline"}
+
+
+@dataclass(frozen=True)
+class Start:
+    """What a method's trainer is made of.
+
+    Attributes:
+        spec: {dataset, model: entry, run, method, hyperparameters}.
+        model, tokenizer: the policy, where it starts from, and its tokenizer.
+        dataset: pairs in the model's format, with the reference's log-probabilities.
+        seed: of data order, routing and rollouts.
+        device: that it is trained on.
+        scratch: folder that the trainer may write to.
+        reward_function: for g > 0, see `sail.SAILTrainer`.
+    """
+
+    spec: dict
+    model: PreTrainedModel
+    tokenizer: PreTrainedTokenizerBase
+    dataset: Dataset
+    seed: int
+    device: Device
+    scratch: str
+    reward_function: Any = None
+
+    def arguments(self, config: type[TrainingArguments], **more) -> TrainingArguments:
+        """The trainer's arguments: those that all have, and each hyperparameter that only this method's takes.
+
+        Args:
+            config: class of the arguments.
+            more: further arguments.
+
+        Raises:
+            InputError: it has no argument for a hyperparameter.
+        """
+        given = self.spec["hyperparameters"]
+        own = {NAMES.get(name, name): value for name, value in given.items() if name not in COMMON}
+        if unknown := own.keys() - {field.name for field in fields(config)}:
+            where = f"run {self.spec['run']}, method {self.spec['method']}"
+            raise InputError(f"{where}: {config.__name__} has no argument {', '.join(sorted(unknown))}")
+        arguments = trainer_arguments(given, self.device, "policy", self.scratch, self.seed)
+        return config(**arguments, **own, **more)
 
 
 def policy_trainer(
@@ -26,7 +68,7 @@ def policy_trainer(
     device: Device,
     scratch: str,
     reward_function=None,
-) -> ReferenceColumnsDPOTrainer:
+) -> Trainer:
     """The trainer of a policy spec.
 
     Args:
@@ -34,33 +76,14 @@ def policy_trainer(
         frame: prompt, chosen, rejected of the train split.
         reference: row, ref_chosen_logps, ref_rejected_logps of the SFT model on that split.
         model_path: the SFT model's folder, where the policy starts and which stays its reference.
-        seed: of data order, routing and rollouts.
-        scratch: folder that the trainer may write to.
-        reward_function: for g > 0, see `sail.SAILTrainer`.
+        seed, device, scratch, reward_function: see `Start`.
     """
-    entry, given = spec["model"], spec["hyperparameters"]
+    entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
     kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
     model = load_policy(model_path, entry, trainable=True, device=device, **kwargs)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
-    arguments = trainer_arguments(given, device, "policy", scratch, seed)
-    arguments |= {name: given[name] for name in DPO_ARGUMENTS} | {"loss_type": [given["loss_type"]]}
-    if spec["method"] == "dpo":
-        args = DPOConfig(**arguments, precompute_ref_log_probs=True)
-        trainer = continued(ReferenceColumnsDPOTrainer)(
-            model, args=args, train_dataset=dataset, processing_class=tokenizer
-        )
-    else:
-        sail = {name: given[name] for name in SAIL_ARGUMENTS if name in given}
-        if "variance_baseline" in given:
-            sail["baseline"] = given["variance_baseline"]
-        sail["rollout_batch_size"] = device.batch_sizes["generate"]
-        trainer = continued(SAILTrainer)(
-            model,
-            args=SAILConfig(**arguments, **sail),
-            train_dataset=dataset,
-            processing_class=tokenizer,
-            reward_funcs=reward_function,
-        )
+    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
+    trainer = load_part("methods", spec["method"], "trainer").trainer(start)
     trainer.train_dataset = add_lengths(trainer.train_dataset)
     return trainer

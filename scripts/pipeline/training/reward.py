@@ -10,8 +10,9 @@ from trl import RewardConfig, RewardTrainer
 from pipeline.jobs.io import InputError
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
-from pipeline.models.templates import as_text, reward_text
+from pipeline.models.templates import as_text
 from pipeline.rewards.checkpoints import check_score_trunk
+from pipeline.rewards.texts import reward_text
 from pipeline.training.running import add_lengths, trainer_arguments
 from pipeline.training.state import continued
 
@@ -59,7 +60,7 @@ def reward_dataset(
 
     Args:
         frame: prompt, chosen, rejected: text or messages.
-        text_format: a name in `pipeline.models.templates.REWARD_FORMATS`.
+        text_format: a folder's name in `pipeline.reward_formats`.
         max_length: longer texts lose the beginning of their prompt; how many do is printed.
 
     Returns:

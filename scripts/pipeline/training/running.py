@@ -78,8 +78,15 @@ def preference_dataset(
     return dataset
 
 
+# Hyperparameters that every trainer is given.
+COMMON = (
+    *("learning_rate", "epochs", "max_steps", "warmup_steps", "lr_scheduler", "optimizer", "weight_decay"),
+    *("adam_beta2", "max_grad_norm", "max_length", "group_by_length", "global_batch_size"),
+)
+
+
 def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:
-    """Arguments that every TRL trainer here is given, from a spec's hyperparameters."""
+    """Arguments that every TRL trainer here is given, from a spec's COMMON hyperparameters."""
     given = hyperparameters
     steps, grouped = given.get("max_steps"), given.get("group_by_length", False)
     return {

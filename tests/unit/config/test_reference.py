@@ -24,7 +24,7 @@ ROOMS = {
     "methods": {"SENTENCE", "CARD", "HYPERPARAMETERS", "ROWS", "COLOR", "MARKER"},
     "sources": {"SENTENCE", "KEYS", "REQUIRED"},
     "judge_kinds": {"SENTENCE", "KEYS", "REQUIRED"},
-    "reward_formats": {"SENTENCE", "ARCHITECTURES"},
+    "reward_formats": {"SENTENCE"},
     "backends": {"SENTENCE"},
 }
 

@@ -10,9 +10,10 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures_data import hh_row, pku_row, summarize_row, ultrafeedback_row, webgpt_row
 
-from pipeline.data.adapters import adapter_for, split_dialogue
+from pipeline.data.adapters import adapter_for
 from pipeline.data.loading import read_batches
 from pipeline.jobs.io import InputError
+from pipeline.sources.hh_rlhf.adapter import split_dialogue
 
 HH_SAMPLE = Path(__file__).resolve().parents[4] / "shared" / "hh-rlhf" / "harmless-base-600.jsonl.gz"
 
@@ -26,8 +27,8 @@ def convert(folder, source, rows, preference=None, suffix="parquet"):
         path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     else:
         path.write_bytes(gzip.compress("".join(json.dumps(row) + "\n" for row in rows).encode()))
-    adapter, dropped, pairs = adapter_for(source, preference), Counter(), []
     spec = {"name": "rows", "source": source, "path": str(path), "splits": {"train": "train", "eval": None}}
+    adapter, dropped, pairs = adapter_for(spec | {"preference": preference}), Counter(), []
     for batch in read_batches(spec, "train", adapter.columns):
         pairs += adapter.convert(batch.table, dropped).to_pylist()
     return [(pair["prompt"], pair["chosen"], pair["rejected"]) for pair in pairs], +dropped
@@ -55,9 +56,9 @@ def test_all_labels_null_is_no_preference_in_every_format(tmp_path, suffix):
 
 def test_an_unknown_preference_or_source_lists_the_known_ones():
     with pytest.raises(InputError, match="'safe' is unknown; it must be one of helpful, harmless"):
-        adapter_for("pku", "safe")
+        adapter_for({"source": "pku", "preference": "safe"})
     with pytest.raises(InputError, match=r"'pkuu' is unknown; it must be one of pku, .*webgpt"):
-        adapter_for("pkuu")
+        adapter_for({"source": "pkuu"})
 
 
 @pytest.mark.parametrize("suffix", ["parquet", "jsonl"])
@@ -128,7 +129,7 @@ def test_a_dialogue_is_cut_at_its_last_assistant():
 def test_hh_real_dialogues():
     if not HH_SAMPLE.is_file():
         pytest.skip(f"the hh-rlhf sample is not there ({HH_SAMPLE})")
-    adapter, dropped, pairs = adapter_for("hh_rlhf"), Counter(), []
+    adapter, dropped, pairs = adapter_for({"source": "hh_rlhf"}), Counter(), []
     spec = {"name": "hh", "source": "hh_rlhf", "path": str(HH_SAMPLE.parent), "splits": {"train": "train"}}
     for batch in read_batches(spec, "train", adapter.columns):
         pairs += adapter.convert(batch.table, dropped).to_pylist()

@@ -17,9 +17,10 @@ from fixtures_endpoint import Answer, Endpoint, error
 from fixtures_models import chat_tokenizer, cpu_device, trunk_config
 from transformers import AutoModelForCausalLM
 
+from pipeline.backends.server.generate import URL, ServedPolicy
+from pipeline.backends.vllm.generate import vllm_responses
 from pipeline.generation.responses import generate_responses
-from pipeline.generation.server import URL, ServedPolicy, request_seed
-from pipeline.generation.vllm import vllm_responses
+from pipeline.generation.sampling import request_seed
 from pipeline.jobs.io import InputError
 from pipeline.jobs.progress import Progress
 from pipeline.models.checkpoints import load_tokenizer, save_checkpoint
@@ -114,7 +115,7 @@ def test_a_policy_that_the_server_cannot_load_is_named(policy, server, tmp_path)
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for_without_end(policy, monkeypatch):
-    monkeypatch.setattr("pipeline.generation.server.ATTEMPTS", 2)
+    monkeypatch.setattr("pipeline.backends.server.generate.ATTEMPTS", 2)
     with socket.socket() as closed:
         closed.bind(("localhost", 0))
         url = f"http://localhost:{closed.getsockname()[1]}/v1"
@@ -126,7 +127,7 @@ def test_a_server_that_does_not_answer_is_not_waited_for_without_end(policy, mon
 
 def test_a_killed_job_asks_for_what_is_not_there_yet(policy, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr("pipeline.jobs.pieces.SAVE_SECONDS", 0.0)
-    monkeypatch.setattr("pipeline.generation.server.Progress", partial(Progress, seconds=0))
+    monkeypatch.setattr("pipeline.backends.server.generate.Progress", partial(Progress, seconds=0))
 
     def answer(call):
         body = json.loads(call.data)

@@ -140,8 +140,8 @@ def test_a_module_that_moves_is_no_change(tree, real):
         ("sail/objective.py", "0.25 *", "0.5 *", {"train_policy"}),
         (
             "pipeline/models/templates.py",
-            '"Human: {prompt}',
-            '"User: {prompt}',
+            '"Human: " if',
+            '"User: " if',
             {"train_sft", "judge_responses", "score_bt"},
         ),
         ("train_sft.py", "def main", "VALUE = 1\n\n\ndef main", {"train_sft"}),
@@ -170,6 +170,40 @@ def test_a_fingerprint_covers_just_what_the_script_imports(script, monkeypatch):
     assert without_silent <= files
 
 
+# A room of parts, one that is edited and another, the edited module, a spec that names one, a script that loads it.
+PARTS = [
+    ("methods", "dpr", "ddp", "trainer", lambda name: {"method": name}, "train_policy"),
+    ("sources", "pku", "webgpt", "adapter", lambda name: {"source": name}, "prepare_data"),
+    ("reward_formats", "eurus", "plain", "text", lambda name: {"text_format": name}, "score_bt"),
+    ("judge_kinds", "gold", "openai", "judge", lambda name: {"kind": name}, "judge_responses"),
+    ("backends", "server", "vllm", "generate", lambda name: {"decoding": {"backend": name}}, "generate_responses"),
+]
+
+
+@pytest.mark.parametrize(("room", "edited", "other", "module", "spec", "script"), PARTS)
+def test_a_fingerprint_holds_the_part_that_a_spec_names_and_no_other(room, edited, other, module, spec, script, tree):
+    def fingerprints():
+        clear_caches()
+        specs = {"edited": [spec(edited)], "other": [spec(other)], "both": [spec(edited), spec(other)], "unnamed": []}
+        return {name: code_fingerprint(f"{script}.py", *given) for name, given in specs.items()}
+
+    before = fingerprints()
+    add_line(tree / "pipeline" / room / edited / f"{module}.py")
+    assert {name for name, value in fingerprints().items() if value != before[name]} == {"edited", "both", "unnamed"}
+
+
+@pytest.mark.parametrize(("room", "edited", "other", "module", "spec", "script"), PARTS)
+def test_what_a_part_is_called_is_no_part_of_what_it_computes(room, edited, other, module, spec, script, tree):
+    before = code_fingerprint(f"{script}.py", spec(edited))
+    add_line(tree / "pipeline" / room / edited / "description.py")
+    clear_caches()
+    assert code_fingerprint(f"{script}.py", spec(edited)) == before
+
+
+def add_line(path):
+    path.write_text(path.read_text(encoding="utf-8") + "\n\nADDED = 1\n", encoding="utf-8")
+
+
 def test_who_depends_on_the_objective():
     assert {"sail/objective.py", "sail/trainer.py", "sail/config.py", "pipeline/rewards/scorer.py"} <= files_of(
         "train_policy"
@@ -187,7 +221,7 @@ def test_a_change_of_any_module_changes_the_scripts_that_import_it_and_no_other(
         text = (tree / module).read_text(encoding="utf-8")
         (tree / module).write_text(text + "\n\nADDED = 1\n", encoding="utf-8")
         provenance._meaning.cache_clear()
-        provenance.code_fingerprint.cache_clear()
+        provenance._hash.cache_clear()
         found = {script for script in ENTRIES if code_fingerprint(f"{script}.py") != real[script]}
         assert found == {script for script in ENTRIES if module in users[script]}, module
         (tree / module).write_text(text, encoding="utf-8")

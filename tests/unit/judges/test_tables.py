@@ -11,8 +11,9 @@ import judge_responses
 from pipeline.columns import VERDICT_COLUMNS
 from pipeline.data.world import POLITE_OPENINGS, all_prompts, gold_score
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
-from pipeline.judges.reward import reward_scorer
-from pipeline.judges.tables import gold_scores, judge_by_score, pair_responses
+from pipeline.judge_kinds.gold.judge import gold_scores
+from pipeline.judge_kinds.reward.judge import reward_scorer
+from pipeline.judges.tables import judge_by_score, pair_responses
 
 PROMPTS = all_prompts()[:6]
 POLITE = POLITE_OPENINGS[0]

@@ -11,7 +11,7 @@ from pipeline.config.entries import read_entries
 from pipeline.config.global_batch import check_device, check_global_batches
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import InputError
-from pipeline.judges.reward import reward_scorer
+from pipeline.judge_kinds.reward.judge import reward_scorer
 from pipeline.models.devices import ROOT, Device, add_device_arguments, device_from_arguments, resolve_device
 
 ENTRIES = read_entries("devices", {}, ROOT, "config/devices.yaml")

@@ -15,7 +15,7 @@ from fixtures_models import cpu_device, llama_tokenizer, save_headed
 
 import score_bt
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import REWARD_FORMATS
+from pipeline.jobs.parts import part_names
 from pipeline.rewards.pair_tables import read_split, score_columns, split_names
 from pipeline.rewards.scorer import RewardModel
 
@@ -142,7 +142,7 @@ def test_the_formats_are_those_of_the_schema():
 
     [entry] = load_schema("reward_models")["patternProperties"].values()
     checkpoint = entry["allOf"][0]["then"]["properties"]
-    assert list(REWARD_FORMATS) == checkpoint["text_format"]["enum"]
+    assert part_names("reward_formats") == checkpoint["text_format"]["enum"]
 
 
 def test_suffixes_hold_several_reward_models_side_by_side(model, tmp_path):

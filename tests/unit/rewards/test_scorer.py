@@ -23,9 +23,9 @@ from transformers import (
 )
 
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import reward_text
 from pipeline.rewards.checkpoints import load_reward_network
 from pipeline.rewards.scorer import RewardModel, save_score_model, score_pairs
+from pipeline.rewards.texts import reward_text
 
 PROMPTS = ["Why?", "Which colour has a lemon, please? " * 4, "And a cat?", "What is red?\n\nAnd old?", "[INST]"]
 RESPONSES = ["So.", "It is yellow.", "", "A lemon is yellow. " * 6, "Thank you for asking! <b>"]

@@ -10,7 +10,7 @@ from fixtures_models import chat_tokenizer, cpu_device, trunk_config
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOTrainer
 
-from pipeline.generation import responses
+from pipeline.backends.transformers import generate as backend
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs import pieces
 from pipeline.jobs.io import read_json, read_parquet
@@ -207,11 +207,11 @@ def test_a_stopped_generation_goes_on_to_the_same_responses(base, tmp_path, monk
 
     whole = generate()
     monkeypatch.setattr(pieces, "SAVE_SECONDS", 0.0)
-    original = responses.sample_responses
+    original = backend.sample_responses
     for calls in (2, 1):
-        monkeypatch.setattr(responses, "sample_responses", after(calls, original))
+        monkeypatch.setattr(backend, "sample_responses", after(calls, original))
         with pytest.raises(StoppedError):
             generate(tmp_path)
-    monkeypatch.setattr(responses, "sample_responses", after(2, original))
+    monkeypatch.setattr(backend, "sample_responses", after(2, original))
     torch.manual_seed(99)  # what else is drawn in between changes nothing
     pd.testing.assert_frame_equal(generate(tmp_path), whole, check_exact=True)

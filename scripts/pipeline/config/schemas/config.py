@@ -5,7 +5,6 @@ from pipeline.config.fields import (
     by_choice,
     choice,
     flag,
-    in_order,
     mapping,
     named,
     number,
@@ -21,9 +20,9 @@ from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
 
-METHODS = in_order(all_parts("methods", "description"))
+METHODS = all_parts("methods", "description")
 LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
-BACKENDS = in_order(all_parts("backends", "description"))
+BACKENDS = all_parts("backends", "description")
 
 SFT = section(
     "Hyperparameters of supervised fine-tuning, which every policy starts from.",

@@ -1,11 +1,11 @@
 """Entries of datasets."""
 
-from pipeline.config.fields import by_choice, in_order, mapping, named
+from pipeline.config.fields import by_choice, mapping, named
 from pipeline.jobs.parts import all_parts
 
 SOURCES = {
     name: mapping(source.SENTENCE, source.KEYS, source.REQUIRED)
-    for name, source in in_order(all_parts("sources", "description")).items()
+    for name, source in all_parts("sources", "description").items()
 }
 DATASET = by_choice(
     "A preference dataset; its source decides which keys it takes.",

@@ -1,9 +1,9 @@
 """A judge.yaml."""
 
-from pipeline.config.fields import by_choice, in_order, mapping, said_of
+from pipeline.config.fields import by_choice, mapping, said_of
 from pipeline.jobs.parts import all_parts
 
-KINDS = in_order(all_parts("judge_kinds", "description"))
+KINDS = all_parts("judge_kinds", "description")
 SCHEMA = by_choice(
     "A judge; its kind decides which keys it takes.",
     "kind",

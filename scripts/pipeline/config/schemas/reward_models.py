@@ -1,11 +1,11 @@
 """Entries of reward models."""
 
-from pipeline.config.fields import by_presence, choice, flag, in_order, mapping, named, number, text, whole
+from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, text, whole
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas.models import TRUST_REMOTE_CODE
-from pipeline.jobs.parts import all_parts
+from pipeline.jobs.parts import part_names
 
-FORMATS = list(in_order(all_parts("reward_formats", "description")))
+FORMATS = part_names("reward_formats")
 # What the reward trainer can train with: text pairs are of encoders. The default comes first.
 TRAINABLE = ["chat_template", *(name for name in FORMATS if name not in ("chat_template", "text_pair"))]
 SCORED = "longer ones lose the beginning of the prompt. The model's own maximum when absent."

@@ -5,7 +5,6 @@ formatted prompts, so that no template of its own matters. A request has a seed 
 prompt, so that neither order nor concurrency matter to a server that keeps a seed to its request.
 """
 
-import hashlib
 import json
 import os
 from concurrent.futures import ThreadPoolExecutor
@@ -14,9 +13,10 @@ from pathlib import Path
 
 from openai import OpenAI, OpenAIError
 
+from pipeline.generation.sampling import Sampling, request_seed
 from pipeline.jobs.io import InputError
 from pipeline.jobs.pieces import Pieces
-from pipeline.jobs.processes import processes
+from pipeline.jobs.processes import own_share, processes
 from pipeline.jobs.progress import Progress
 from pipeline.models.devices import Device
 from pipeline.models.templates import Text, format_prompt, prompt_token_ids
@@ -26,6 +26,16 @@ ATTEMPTS = 6  # at most, of a request; the client waits longer before each
 SECONDS = 600.0  # of an attempt
 TOKENS = "return_token_ids"  # a server that knows this field of vLLM's takes prompts as token ids too
 REFUSED = (400, 422)  # status of a request with a field that the server does not know
+
+
+def generate(sampling: Sampling) -> dict[int, list[int]]:
+    """Token ids of this process's share of the responses, by the prompts' positions."""
+    rows = own_share(range(len(sampling.texts)))
+    kept = sampling.kept and sampling.kept / f"served-{processes()[0]}"
+    policy = ServedPolicy(sampling.path, sampling.tokenizer, sampling.entry, sampling.device)
+    texts = [sampling.texts[row] for row in rows]
+    served = policy.respond(sampling.decoding, texts, sampling.seed, sampling.eos_token_ids, kept)
+    return dict(zip(rows, served, strict=True))
 
 
 class ServedPolicy:
@@ -142,9 +152,3 @@ class ServedPolicy:
         ids = self.tokenizer(choice.text, add_special_tokens=False)["input_ids"]
         ended = choice.finish_reason == "stop" or not ids
         return ids + ([self.tokenizer.eos_token_id] if ended and ids[-1:] != [self.tokenizer.eos_token_id] else [])
-
-
-def request_seed(seed: int, prompt: Text) -> int:
-    """The seed of a prompt's request, 31 bits."""
-    digest = hashlib.sha256(f"{seed}:{json.dumps(prompt)}".encode()).digest()
-    return int.from_bytes(digest[:4], "big") >> 1

@@ -3,12 +3,25 @@
 import importlib.util
 from pathlib import Path
 
+from pipeline.generation.sampling import Sampling, request_seed
 from pipeline.jobs.io import InputError
+from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
+from pipeline.models.templates import prompt_token_ids
 from pipeline.models.tokenization import local_folder
 from pipeline.rewards.files import base_of_adapter
 
 MEMORY = 0.5  # share of the GPU's; the policy and its reference are beside it, for the log-probabilities
+
+
+def generate(sampling: Sampling) -> dict[int, list[int]]:
+    """Token ids of all responses, by the prompts' positions; the first process alone has them."""
+    if not is_first_process():  # vLLM has no part in accelerate's processes
+        return {}
+    prompts = [prompt_token_ids(text, sampling.tokenizer, sampling.entry) for text in sampling.texts]
+    seeds = [request_seed(sampling.seed, text) for text in sampling.texts]
+    found = vllm_responses(sampling.decoding, prompts, sampling.path, sampling.entry, seeds, sampling.device)
+    return dict(enumerate(found))
 
 
 def vllm_responses(

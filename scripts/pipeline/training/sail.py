@@ -1,0 +1,16 @@
+"""The SAIL plugin's trainer, for the methods that are its variants."""
+
+from pipeline.training.policy import Start
+from pipeline.training.state import continued
+from sail import SAILConfig, SAILTrainer
+
+
+def sail_trainer(start: Start) -> SAILTrainer:
+    """A trainer of the plugin; which rows are routed where, the hyperparameters say."""
+    return continued(SAILTrainer)(
+        start.model,
+        args=start.arguments(SAILConfig, rollout_batch_size=start.device.batch_sizes["generate"]),
+        train_dataset=start.dataset,
+        processing_class=start.tokenizer,
+        reward_funcs=start.reward_function,
+    )
