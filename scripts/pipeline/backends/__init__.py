@@ -1,1 +1,1 @@
-"""The decoding backends, a folder each: description.py says what a backend is called and is for."""
+"""What generates responses. A folder each, `description.py` and `generate.py`."""

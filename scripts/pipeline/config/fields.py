@@ -6,6 +6,7 @@ required is absent where it is not given.
 """
 
 from collections.abc import Iterable
+from types import ModuleType
 
 # More than anybody means. Errors name these bounds only where they are exceeded.
 MOST = {"integer": 2**32 - 1, "number": 10**12}
@@ -101,6 +102,12 @@ def swept(schema: Schema) -> Schema:
     """A value, or a list of values to sweep over."""
     many = {"description": "Values to sweep over, a run for each.", "type": "array", "items": schema, "minItems": 1}
     return {"anyOf": [schema, many]}
+
+
+def described_choice(lead: str, parts: dict[str, ModuleType]) -> str:
+    """A description of a choice among parts: "What judges: gold (the embedded world's gold score); reward (…)."."""
+    sentences = {name: part.SENTENCE[0].lower() + part.SENTENCE[1:].rstrip(".") for name, part in parts.items()}
+    return f"{lead}: {'; '.join(f'{name} ({sentence})' for name, sentence in sentences.items())}."
 
 
 def branches(schema: Schema) -> dict[str, Schema]:

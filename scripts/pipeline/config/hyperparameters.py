@@ -43,10 +43,7 @@ TRAINING = {
         default=1,
     ),
     "max_steps": or_null(
-        whole(
-            "Optimizer steps; when given, it takes the place of epochs. Needed where r + p + g = 1.",
-            examples=[500],
-        )
+        whole("Optimizer steps; when given, it takes the place of epochs. Needed where r + p + g = 1.", examples=[500])
     ),
     "warmup_steps": whole("Optimizer steps of linear warm-up of the learning rate.", minimum=0, default=150),
     "global_batch_size": whole("Pairs per optimizer step, over all processes and accumulation steps.", default=32),

@@ -1,1 +1,1 @@
-"""The kinds of judges, a folder each: description.py says what a kind is called and which keys it takes."""
+"""Kinds of judges. A folder each, `description.py` and `judge.py`."""

@@ -1,1 +1,1 @@
-"""The methods, a folder each: description.py says what a method is called, takes and looks like."""
+"""Methods: what a policy can be trained with. A folder each, `description.py` and `trainer.py`."""

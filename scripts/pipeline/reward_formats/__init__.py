@@ -1,1 +1,1 @@
-"""The text formats of reward models, a folder each: description.py says what a format is called and whose it is."""
+"""Text formats of reward models. A folder each, `description.py` and `text.py`."""

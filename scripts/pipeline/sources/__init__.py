@@ -1,1 +1,1 @@
-"""The sources of data, a folder each: description.py says what a source is called and which keys its entries take."""
+"""Sources of preference data. A folder each, `description.py` and `adapter.py`."""

@@ -1,6 +1,7 @@
 """What is made from the descriptions is as they say, and what they say is complete."""
 
 import json
+import shutil
 import subprocess
 import sys
 
@@ -116,3 +117,38 @@ def test_descriptions_import_no_more_than_the_config_does():
     command = [sys.executable, "-c", code]
     told = subprocess.run(command, check=True, cwd=ROOT / "scripts", capture_output=True, text=True).stdout
     assert set(json.loads(told.replace("'", '"'))) == {"config", "jobs", *ROOMS}
+
+
+NEW_METHOD = '''"""What the method twin is called, takes and looks like."""
+
+from pipeline.methods.dpr.description import CARD, HYPERPARAMETERS, ROWS
+
+ORDER, SENTENCE, COLOR, MARKER = 7, "DPR once more.", "sky", "stroke"
+'''
+READERS = """
+import yaml
+from pipeline.config.reference import GUIDE, reference
+from pipeline.config.schema import SCHEMAS
+from pipeline.config.settings import METHODS, Settings
+from pipeline.figures.styles import STYLES
+from pipeline.publishing import cards
+
+config = yaml.safe_load(open("../config/config.yaml"))
+config["tasks"].append({"method": "twin", "g": [0.1, 0.2]})
+settings = Settings.from_config(config)
+assert [run.name for run in settings.runs][-2:] == ["twin-g0.1", "twin-g0.2"]
+assert settings.policy_spec("world", "W1M", "twin-g0.1")["reward_model"] == "world"
+assert METHODS[-1] == "twin" and STYLES["twin"] == ("#56b4e9", "stroke") and "DPR" in cards.METHODS["twin"].CARD
+made = reference()
+assert "| `twin` | DPR once more. |" in made[GUIDE] and "dpr, mix, twin" in made[GUIDE]
+assert '"twin": {' in made[SCHEMAS / "config.schema.json"]
+"""
+
+
+def test_a_method_is_its_folder(tmp_path):
+    for folder in ("scripts", "config"):
+        shutil.copytree(ROOT / folder, tmp_path / folder, ignore=shutil.ignore_patterns("__pycache__"))
+    folder = tmp_path / "scripts/pipeline/methods/twin"
+    folder.mkdir()
+    (folder / "description.py").write_text(NEW_METHOD)
+    subprocess.run([sys.executable, "-c", READERS], check=True, cwd=tmp_path / "scripts")

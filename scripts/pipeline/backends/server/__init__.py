@@ -1,1 +1,1 @@
-"""Responses from an OpenAI-compatible server."""
+"""Generation by an OpenAI-compatible server."""

@@ -1,1 +1,1 @@
-"""Responses from transformers, in batches."""
+"""Generation by transformers in this process."""

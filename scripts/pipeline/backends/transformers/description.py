@@ -1,4 +1,4 @@
 """What the decoding backend transformers is called and is for."""
 
 ORDER = 1
-SENTENCE = "Transformers, in batches."
+SENTENCE = "Transformers in the job, in batches."

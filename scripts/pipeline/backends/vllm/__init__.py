@@ -1,1 +1,1 @@
-"""Responses from vLLM in the job."""
+"""Generation by vLLM in this process."""

@@ -4,6 +4,7 @@ from pipeline.config.fields import (
     NAME,
     by_choice,
     choice,
+    described_choice,
     flag,
     mapping,
     named,
@@ -17,11 +18,11 @@ from pipeline.config.fields import (
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
-from pipeline.jobs.parts import all_parts, part_names
+from pipeline.jobs.parts import all_parts
 
 METHODS = all_parts("methods", "description")
 LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
-BACKENDS = part_names("backends")
+BACKENDS = all_parts("backends", "description")
 
 SFT = section(
     "Hyperparameters of supervised fine-tuning, which every policy starts from.",
@@ -38,9 +39,7 @@ SFT = section(
         "weight_decay": TRAINING["weight_decay"],
         "group_by_length": TRAINING["group_by_length"],
         "seed": whole(
-            "Seed of the order of the data and, for a model trained from scratch, of its weights.",
-            minimum=0,
-            default=0,
+            "Seed of the order of the data and, for a model trained from scratch, of its weights.", minimum=0, default=0
         ),
         "responses": choice(
             "Train on the chosen responses, or on chosen and rejected both.", ("chosen", "both"), default="chosen"
@@ -59,12 +58,7 @@ DECODING = mapping(
             default=1,
         ),
         "max_new_tokens": whole("Most tokens of a response.", default=512),
-        "backend": choice(
-            "What generates: transformers in batches, an OpenAI-compatible server (the device's server_url), or vLLM "
-            "in the job.",
-            BACKENDS,
-            default="transformers",
-        ),
+        "backend": choice(described_choice("What generates", BACKENDS), BACKENDS, default="transformers"),
     },
 )
 JUDGE_QUALITY = section(

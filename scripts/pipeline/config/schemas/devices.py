@@ -34,9 +34,7 @@ DEVICE = mapping(
             default="auto",
         ),
         "attention": choice(
-            "Attention implementation; auto takes sdpa.",
-            ("auto", "eager", "sdpa", "flash_attention_2"),
-            default="auto",
+            "Attention implementation; auto takes sdpa.", ("auto", "eager", "sdpa", "flash_attention_2"), default="auto"
         ),
         "server_url": text(
             "OpenAI-compatible server for the decoding backend server; GENERATION_BASE_URL comes before it.",

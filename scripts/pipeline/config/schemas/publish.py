@@ -41,9 +41,7 @@ PUBLISH = section(
             examples=[["dpo", "dpr-beta0.1"]],
         ),
         "seeds": several(
-            "Seeds whose policies are published; all where it is left out.",
-            whole("A seed.", minimum=0),
-            examples=[[1]],
+            "Seeds whose policies are published; all where it is left out.", whole("A seed.", minimum=0), examples=[[1]]
         ),
         "license": text(
             "License of all of it, by its identifier on the hub; none is named where it is left out.",

@@ -1,1 +1,1 @@
-"""Judging by the embedded world's gold score."""
+"""The embedded world's own scores as a judge."""

@@ -1,1 +1,1 @@
-"""Judging by a language model behind an OpenAI-compatible endpoint."""
+"""A language model behind an OpenAI-compatible endpoint as a judge."""

@@ -3,7 +3,10 @@
 from pipeline.config.fields import choice, flag, mapping, number, or_null, several, text, whole
 
 ORDER = 3
-SENTENCE = "A language model that reads prompt.txt, in the same folder, with the prompt and the answers filled in."
+SENTENCE = (
+    "A language model behind an OpenAI-compatible endpoint that reads prompt.txt, in the same folder, with the prompt "
+    "and the answers filled in."
+)
 ADDRESS = text("An address.", minLength=1)
 # How such a judge is reached and what it may take. It changes no verdict, so a change of it makes none stale.
 SERVICE = {

@@ -1,1 +1,1 @@
-"""Judging by a reward model."""
+"""A reward model as a judge."""

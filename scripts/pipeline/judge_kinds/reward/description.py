@@ -3,6 +3,6 @@
 from pipeline.config.fields import text
 
 ORDER = 2
-SENTENCE = "The response with the higher reward wins."
+SENTENCE = "A reward model: the response with the higher reward wins."
 KEYS = {"reward_model": text("Name of the reward model; the dataset's own when absent.", examples=["deberta"])}
 REQUIRED: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""A mixture of SAIL's DDP, DPP and DPR."""
+"""Any mixture of SAIL's variants."""

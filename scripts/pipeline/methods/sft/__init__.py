@@ -1,1 +1,1 @@
-"""The SFT model itself, as a run."""
+"""The SFT model itself."""

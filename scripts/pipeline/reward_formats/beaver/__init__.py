@@ -1,1 +1,1 @@
-"""The format of safe-rlhf's score models."""
+"""The text of safe-rlhf's reward and cost models."""

@@ -1,4 +1,4 @@
-"""What the reward format beaver is called and whose it is."""
+"""What the reward format beaver is called."""
 
 ORDER = 1
 SENTENCE = "That of safe-rlhf: BEGINNING OF CONVERSATION: USER: {prompt} ASSISTANT:{response}."

@@ -1,1 +1,1 @@
-"""The chat template of the reward model's tokenizer."""
+"""The text that a tokenizer's chat template makes."""

@@ -1,1 +1,1 @@
-"""The format of Eurus' reward model."""
+"""The text of Eurus."""

@@ -1,4 +1,4 @@
-"""What the reward format eurus is called and whose it is."""
+"""What the reward format eurus is called."""
 
 ORDER = 2
 SENTENCE = "That of Eurus: [INST] {prompt} [/INST] {response}."

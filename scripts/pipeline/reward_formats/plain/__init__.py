@@ -1,1 +1,1 @@
-"""Prompt and response with a blank line between them."""
+"""Prompt, blank line, response."""

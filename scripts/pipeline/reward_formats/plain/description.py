@@ -1,5 +1,4 @@
-"""What the reward format plain is called and whose it is."""
+"""What the reward format plain is called."""
 
 ORDER = 6
 SENTENCE = "{prompt}, a blank line, {response}."
-ARCHITECTURES: tuple[str, ...] = ()

@@ -1,1 +1,1 @@
-"""Prompt and response as two segments."""
+"""Two texts, told apart by the tokenizer."""

@@ -1,1 +1,1 @@
-"""The format of UltraRM."""
+"""The text of UltraRM."""

@@ -1,4 +1,4 @@
-"""What the reward format ultrarm is called and whose it is."""
+"""What the reward format ultrarm is called."""
 
 ORDER = 3
 SENTENCE = "That of UltraRM: Human: {prompt}, a blank line, Assistant: {response}."

@@ -1,1 +1,1 @@
-"""Anthropic's hh-rlhf."""
+"""hh-rlhf."""

@@ -1,1 +1,1 @@
-"""Datasets that are pairs already."""
+"""Pairs in columns of their own."""

@@ -1,1 +1,1 @@
-"""OpenAI's summaries with human feedback."""
+"""summarize_from_feedback."""

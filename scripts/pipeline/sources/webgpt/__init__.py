@@ -1,1 +1,1 @@
-"""OpenAI's WebGPT comparisons."""
+"""webgpt_comparisons."""
