@@ -1,0 +1,95 @@
+"""The table of what will run, and the bars that are drawn below all other output while it runs."""
+
+import os
+from collections.abc import Callable, Sequence
+from typing import TextIO
+
+from rich.console import Console, Group
+from rich.live import Live
+from rich.progress_bar import ProgressBar
+from rich.table import Table
+from rich.text import Text
+
+from pipeline.terminal.run import UNKNOWN, Count
+
+PER_SECOND = 2  # how often the bars are drawn: jobs have better use for the CPU
+BAR, WORDS = 30, 45  # width of a bar; terminals that are less wide than the latter have none
+
+
+def console(stream: TextIO, colors: bool) -> Console:
+    """A terminal to draw on."""
+    return Console(
+        file=stream, force_terminal=True, force_interactive=True, no_color=not colors, highlight=False, markup=False
+    )
+
+
+def plan_table(counts: Sequence[Count]) -> Table:
+    """The jobs of each rule and, where any time is known, about how long they take; all jobs last."""
+    table = Table(show_footer=True, box=None, pad_edge=False, footer_style="bold")
+    *rules, whole = counts
+    table.add_column("rule", whole.name, no_wrap=True, overflow="crop")
+    table.add_column("jobs", str(whole.total), justify="right", no_wrap=True)
+    if whole.time != UNKNOWN:
+        table.add_column("about", whole.time, justify="right", no_wrap=True)
+    for count in rules:
+        table.add_row(count.name, str(count.total), count.time)
+    return table
+
+
+class Bars:
+    """A bar for each rule: how many of its jobs are done, and the time left; below them one for all jobs.
+
+    Args:
+        counts: gives how far the jobs of each rule are, all jobs last.
+        console: of the terminal.
+    """
+
+    def __init__(self, counts: Callable[[], Sequence[Count]], console: Console):
+        self.counts, self.console = counts, console
+        self.live = Live(
+            get_renderable=self.draw, console=console, refresh_per_second=PER_SECOND, redirect_stdout=os.isatty(1)
+        )
+
+    def draw(self) -> Group:
+        """The bars as they are now; where the terminal is too low for all, those of running rules and the next."""
+        *rules, whole = self.counts()
+        room = max(self.console.height - 3, 1)
+        shown = set(sorted(range(len(rules)), key=lambda i: (not rules[i].running, not rules[i].left))[:room])
+        table = Table.grid(padding=(0, 2, 0, 0))
+        table.add_column(no_wrap=True, overflow="crop")
+        for _ in range(3 + (self.console.width >= WORDS)):
+            table.add_column(no_wrap=True, overflow="crop", justify="right")
+        for count in [*(count for i, count in enumerate(rules) if i in shown), whole]:
+            table.add_row(*self._cells(count, "bold" if count is whole else ""))
+        hidden = len(rules) - len(shown)
+        return Group(table, *([Text(f"and {hidden} more", "dim")] if hidden else []))
+
+    def _cells(self, count: Count, style: str) -> list:
+        states = [(count.failed, "failed", "red"), (count.running, "running", "cyan")]
+        state = Text(" ").join(Text(f"{number} {word}", color) for number, word, color in states if number)
+        bar = ProgressBar(max(count.total, 1), count.done, width=BAR)
+        cells = [Text(count.name, style if count.left else "dim"), bar, Text(f"{count.done}/{count.total}"), state]
+        time = Text(f"{count.time} left" if count.time not in ("", UNKNOWN) else count.time, style)
+        return [cell for cell in cells if cell is not bar or self.console.width >= WORDS] + [time]
+
+
+class Above:
+    """A text stream whose lines are printed above the bars, as they are: not folded, colours kept.
+
+    Args:
+        console: of the bars.
+        stream: the terminal itself, which is asked for all else.
+    """
+
+    def __init__(self, console: Console, stream: TextIO):
+        self.console, self.stream, self.rest = console, stream, ""
+
+    def write(self, text: str) -> int:
+        """Take text; whole lines of it are printed."""
+        *lines, self.rest = (self.rest + text).split("\n")
+        if lines:
+            self.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+        return len(text)
+
+    def __getattr__(self, name: str):
+        return getattr(self.stream, name)
