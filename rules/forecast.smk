@@ -49,7 +49,8 @@ def announce_plan():
     logger.info(describe(settings.tag, device, jobs, found, where))
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
-        OUTPUT.begin(Run.from_benchmarks(jobs, "results/benchmarks", cores=cores, gpus=gpus, keep_going=keep_going))
+        run = Run.from_benchmarks(jobs, "results/benchmarks", cores=cores, gpus=gpus, keep_going=keep_going)
+        OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
 
 
 def end_output():

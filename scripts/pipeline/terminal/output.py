@@ -61,11 +61,16 @@ class Output(logging.Handler):
         self.stats: logging.LogRecord | None = None
         self.bars = None
 
-    def begin(self, run: Run) -> None:
-        """The run's jobs are known: on a terminal, print them as a table and start the bars."""
+    def begin(self, run: Run, bars: bool = True) -> None:
+        """The run's jobs are known: on a terminal, print them as a table and start the bars.
+
+        Args:
+            run: before its first job.
+            bars: whether there may be any: not where jobs write to the terminal themselves.
+        """
         with self.lock:
             self.run, self.planned = run, True
-            if not self.is_terminal:
+            if not (self.is_terminal and bars):
                 return
             try:
                 from pipeline.terminal import screen

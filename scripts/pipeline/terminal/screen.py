@@ -13,7 +13,8 @@ from rich.text import Text
 from pipeline.terminal.run import UNKNOWN, Count
 
 PER_SECOND = 2  # how often the bars are drawn: jobs have better use for the CPU
-BAR, WORDS = 30, 45  # width of a bar; terminals that are less wide than the latter have none
+BAR, SHORTEST = 30, 10  # width of a bar, and of the shortest that there is
+GAP = 2  # between columns
 
 
 def console(stream: TextIO, colors: bool) -> Console:
@@ -32,7 +33,7 @@ def plan_table(counts: Sequence[Count]) -> Table:
     if whole.time != UNKNOWN:
         table.add_column("about", whole.time, justify="right", no_wrap=True)
     for count in rules:
-        table.add_row(count.name, str(count.total), count.time)
+        table.add_row(*[count.name, str(count.total), count.time][: len(table.columns)])
     return table
 
 
@@ -55,22 +56,45 @@ class Bars:
         *rules, whole = self.counts()
         room = max(self.console.height - 3, 1)
         shown = set(sorted(range(len(rules)), key=lambda i: (not rules[i].running, not rules[i].left))[:room])
-        table = Table.grid(padding=(0, 2, 0, 0))
-        table.add_column(no_wrap=True, overflow="crop")
-        for _ in range(3 + (self.console.width >= WORDS)):
-            table.add_column(no_wrap=True, overflow="crop", justify="right")
-        for count in [*(count for i, count in enumerate(rules) if i in shown), whole]:
-            table.add_row(*self._cells(count, "bold" if count is whole else ""))
+        rows = [*(count for i, count in enumerate(rules) if i in shown), whole]
         hidden = len(rules) - len(shown)
-        return Group(table, *([Text(f"and {hidden} more", "dim")] if hidden else []))
+        return Group(self._table(rows), *([Text(f"and {hidden} more", "dim")] if hidden else []))
 
-    def _cells(self, count: Count, style: str) -> list:
-        states = [(count.failed, "failed", "red"), (count.running, "running", "cyan")]
-        state = Text(" ").join(Text(f"{number} {word}", color) for number, word, color in states if number)
-        bar = ProgressBar(max(count.total, 1), count.done, width=BAR)
-        cells = [Text(count.name, style if count.left else "dim"), bar, Text(f"{count.done}/{count.total}"), state]
-        time = Text(f"{count.time} left" if count.time not in ("", UNKNOWN) else count.time, style)
-        return [cell for cell in cells if cell is not bar or self.console.width >= WORDS] + [time]
+    def _table(self, counts: Sequence[Count]) -> Table:
+        """Name, bar, numbers, state, time: what is running, then the bar, gives way where the terminal is narrow."""
+        names = [Text(count.name, "" if count.left else "dim") for count in counts]
+        numbers = [Text(f"{count.done}/{count.total}") for count in counts]
+        states, times = [_state(count) for count in counts], [Text(_time(count)) for count in counts]
+        spare = self.console.width - sum(_width(column) + GAP for column in (names, numbers, times))
+        columns = [names, numbers, times]
+        if spare >= _width(states) + GAP:
+            columns.insert(2, states)
+            spare -= _width(states) + GAP
+        if spare >= SHORTEST + GAP:
+            width = min(spare - GAP, BAR)
+            columns.insert(1, [ProgressBar(max(count.total, 1), count.done, width=width) for count in counts])
+        table = Table.grid(padding=(0, GAP, 0, 0))
+        for column in columns:
+            kept = None if column is names else _width(column)
+            table.add_column(
+                no_wrap=True, overflow="crop", justify="left" if column in (names, states) else "right", min_width=kept
+            )
+        for row in zip(*columns, strict=True):
+            table.add_row(*row)
+        return table
+
+
+def _state(count: Count) -> Text:
+    states = [(count.failed, "failed", "red"), (count.running, "running", "cyan")]
+    return Text(" ").join(Text(f"{number} {word}", color) for number, word, color in states if number)
+
+
+def _time(count: Count) -> str:
+    return count.time if count.time in ("", UNKNOWN) else f"{count.time} left"
+
+
+def _width(column: Sequence) -> int:
+    return max(cell.width if isinstance(cell, ProgressBar) else cell.cell_len for cell in column)
 
 
 class Above:
