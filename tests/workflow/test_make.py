@@ -28,7 +28,7 @@ rule all:
 
 @pytest.fixture
 def folder(tmp_path):
-    """The Makefile with a lock file that has nothing to install, and an environment that borrows this one's packages."""
+    """The Makefile, a lock file with nothing to install, and an environment that borrows the packages of this one."""
     shutil.copytree(REPOSITORY / "scripts", tmp_path / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
     shutil.copy2(REPOSITORY / "Makefile", tmp_path)
     for name in ("envs", "results", "profiles/default"):

@@ -98,7 +98,7 @@ def _width(column: Sequence) -> int:
 
 
 class Above:
-    """A text stream whose lines are printed above the bars, as they are: not folded, colours kept.
+    """A text stream that prints above the bars what ends in a whole line, as it is: not folded, colours kept.
 
     Args:
         console: of the bars.
@@ -109,10 +109,11 @@ class Above:
         self.console, self.stream, self.rest = console, stream, ""
 
     def write(self, text: str) -> int:
-        """Take text; whole lines of it are printed."""
-        *lines, self.rest = (self.rest + text).split("\n")
-        if lines:
-            self.console.print(Text.from_ansi("\n".join(lines)), soft_wrap=True)
+        """Take text; it is printed when a line ends with it."""
+        self.rest += text
+        if self.rest.endswith("\n"):
+            lines, self.rest = self.rest[:-1], ""
+            self.console.print(Text.from_ansi(lines), soft_wrap=True)
         return len(text)
 
     def __getattr__(self, name: str):

@@ -76,7 +76,7 @@ def test_terminals_without_utf8_get_what_they_can_show(drawn, encoding):
         assert plain(drawn(thing, encoding=encoding)).isascii()
 
 
-@pytest.mark.parametrize("width", [20, 30, 44, 45, 60, 200])
+@pytest.mark.parametrize("width", [1, 5, 20, 30, 44, 45, 60, 200])
 def test_no_line_is_wider_than_the_terminal(drawn, width):
     for thing in (COUNTS, plan_table(COUNTS)):
         lines = plain(drawn(thing, width=width)).splitlines()
@@ -84,7 +84,7 @@ def test_no_line_is_wider_than_the_terminal(drawn, width):
 
 
 def test_on_narrow_terminals_the_state_and_the_bar_give_way_to_numbers_and_time(drawn):
-    for width, words, bar in ((200, True, 30), (90, True, 24), (70, True, 0), (52, False, 10), (44, False, 0)):
+    for width, words, bar in ((200, True, 30), (90, True, 26), (70, True, 0), (54, False, 10), (44, False, 0)):
         lines = plain(drawn(COUNTS, width=width, colors=False)).splitlines()
         assert lines[0].count("━") == bar and ("2 running" in lines[1]) == words, (width, lines)
         assert "4/12" in lines[1] and lines[3].rstrip().endswith("> 3 min 20 s left"), (width, lines)
@@ -118,6 +118,10 @@ def test_lines_above_the_bars_stay_as_they_are(monkeypatch):
     above = Above(console(stream, True), stream)
     long = "/a/very/long/path/that/is/wider/than/the/terminal.log [bold]no markup[/bold] :smile:"
     assert above.write(long[:5]) == 5 and stream.text == ""
-    above.write(f"{long[5:]}\n\x1b[31mred\x1b[0m\nrest")
-    assert plain(stream.text) == f"{long}\nred\n" and "\x1b[31mred" in stream.text
+    above.write(f"{long[5:]}\n")
+    assert plain(stream.text) == f"{long}\n"
+    above.write("\x1b[31mred\nred too\x1b[0m")
+    above.write("\n\n")
+    assert plain(stream.text) == f"{long}\nred\nred too\n\n"
+    assert stream.text.count("\x1b[31m") == 2, "colours go on over the lines of a message"
     assert above.encoding == "utf-8" and os.environ["COLUMNS"] == "20"
