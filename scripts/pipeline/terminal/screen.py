@@ -65,7 +65,7 @@ class Bars:
         names = [Text(count.name, "" if count.left else "dim") for count in counts]
         numbers = [Text(f"{count.done}/{count.total}") for count in counts]
         states, times = [_state(count) for count in counts], [Text(_time(count)) for count in counts]
-        spare = self.console.width - sum(_width(column) + GAP for column in (names, numbers, times))
+        spare = self.console.width - sum(_width(column) for column in (names, numbers, times)) - 2 * GAP
         columns = [names, numbers, times]
         if spare >= _width(states) + GAP:
             columns.insert(2, states)
@@ -75,10 +75,9 @@ class Bars:
             columns.insert(1, [ProgressBar(max(count.total, 1), count.done, width=width) for count in counts])
         table = Table.grid(padding=(0, GAP, 0, 0))
         for column in columns:
-            kept = None if column is names else _width(column)
-            table.add_column(
-                no_wrap=True, overflow="crop", justify="left" if column in (names, states) else "right", min_width=kept
-            )
+            width = _width(column) + min(spare, 0) if column is names else _width(column)
+            side = "left" if column in (names, states) else "right"
+            table.add_column(no_wrap=True, overflow="crop", justify=side, width=max(width, 1))
         for row in zip(*columns, strict=True):
             table.add_row(*row)
         return table

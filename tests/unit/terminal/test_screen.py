@@ -84,7 +84,7 @@ def test_no_line_is_wider_than_the_terminal(drawn, width):
 
 
 def test_on_narrow_terminals_the_state_and_the_bar_give_way_to_numbers_and_time(drawn):
-    for width, words, bar in ((200, True, 30), (90, True, 26), (70, True, 0), (54, False, 10), (44, False, 0)):
+    for width, words, bar in ((200, True, 30), (90, True, 28), (70, True, 0), (52, False, 10), (44, False, 0)):
         lines = plain(drawn(COUNTS, width=width, colors=False)).splitlines()
         assert lines[0].count("━") == bar and ("2 running" in lines[1]) == words, (width, lines)
         assert "4/12" in lines[1] and lines[3].rstrip().endswith("> 3 min 20 s left"), (width, lines)
