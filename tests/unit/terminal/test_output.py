@@ -220,9 +220,8 @@ def test_a_terminal_gets_a_table_then_bars_then_what_comes_after(tmp_path, termi
     shown = plain(text)
     assert "Job stats:" not in shown and "SNAKEMAKE" not in shown and "eval.parquet" not in shown
     assert "TIME" not in lines(shown) and "started" not in shown
-    assert re.search(r"rule +jobs +about\ntrain_policy +2 +2 min\nall jobs +2 +2 min", shown)
-    assert re.search(r"train_policy  ━+  0/2 +2 min left", shown)
-    assert re.search(r"Trying hard\.\n+train_policy  ━+  0/2  1 running  2 min left", shown), "it stands above the bars"
+    assert re.search(r"rule +jobs +about *\ntrain_policy +2 +1 min *\nall jobs +2 +2 min", shown), shown
+    assert re.search(r"Trying hard\.\n+train_policy  ━+  0/2 +1 min left *\nall jobs      ━+  0/2 +2 min left", shown)
     last = shown[shown.rindex("train_policy") :]
     assert re.match(r"train_policy  ━+  2/2 *\nall jobs      ━+  2/2 *\n+Elapsed time", last)
     assert text.count("\x1b[?25l") == text.count("\x1b[?25h") == 1, "the cursor is there again"
@@ -249,7 +248,7 @@ def test_terminals_without_a_cursor_get_lines(tmp_path, terminal, monkeypatch, t
     run.start(1)
     sys.stderr.close()
     text = terminal.close()
-    assert "started train_policy run=dpo seed=1\n" in text and "━" not in text
+    assert "started train_policy run=dpo seed=1" in text and "━" not in text, text
 
 
 def test_there_are_no_colours_where_none_are_wanted(tmp_path, terminal, monkeypatch):
