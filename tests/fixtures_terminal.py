@@ -42,7 +42,7 @@ class Terminal:
         if self.slave is not None:
             os.close(self.slave)
             self.slave = None
-            self.reader.join(60)
+            self.reader.join(10)
             os.close(self.master)
         return self.written.decode("utf-8", errors="replace").replace("\r\n", "\n")
 

@@ -1,5 +1,6 @@
 """Snakemake's own records, from its own handlers, as they are printed on a terminal and into a file."""
 
+import contextlib
 import io
 import logging
 import os
@@ -28,9 +29,8 @@ def environment(monkeypatch):
 
 
 @pytest.fixture
-def file(monkeypatch):
-    monkeypatch.setattr(sys, "stderr", io.StringIO())
-    return sys.stderr
+def file():
+    return io.StringIO()
 
 
 @pytest.fixture
@@ -38,8 +38,7 @@ def terminal(monkeypatch):
     found = Terminal()
     monkeypatch.setenv("COLUMNS", "100")
     monkeypatch.setenv("LINES", "40")
-    with os.fdopen(os.dup(found.slave), "w", buffering=1) as stream:
-        monkeypatch.setattr(sys, "stderr", stream)
+    with os.fdopen(os.dup(found.slave), "w", buffering=1) as found.stream:
         yield found
     found.close()
 
@@ -47,10 +46,11 @@ def terminal(monkeypatch):
 class Snakemake:
     """What Snakemake logs of a run of two jobs of one rule, one after the other."""
 
-    def __init__(self, tmp_path, **settings):
+    def __init__(self, tmp_path, stream, **settings):
         self.settings = OutputSettings(**settings)
         self.logger = logging.Logger("snakemake.test")
-        self.manager = LoggerManager(self.logger, self.settings)
+        with contextlib.redirect_stderr(stream), contextlib.redirect_stdout(stream):
+            self.manager = LoggerManager(self.logger, self.settings)
         self.output = take_over(self.logger, self.settings)
         self.log = tmp_path / "train.log"
 
@@ -103,7 +103,7 @@ def lines(text):
 
 
 def test_a_file_gets_a_short_line_for_each_start_and_end(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     run.begin()
     header = len(file.getvalue())
     for number in (1, 2):
@@ -119,7 +119,7 @@ def test_a_file_gets_a_short_line_for_each_start_and_end(tmp_path, file):
 
 
 def test_a_failure_shows_the_logs_place_and_last_lines_and_no_files(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     run.log.write_text("".join(f"line {i}\n" for i in range(1000)) + "error: rows.parquet: no column 'chosen'\n")
     run.begin()
     run.start(1)
@@ -134,7 +134,7 @@ def test_a_failure_shows_the_logs_place_and_last_lines_and_no_files(tmp_path, fi
 
 
 def test_after_a_failure_it_says_what_will_not_run(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     run.output.begin(Run([PlannedJob("train_policy", number=number) for number in (1, 2, 3)], [None] * 3))
     for number in (1, 2):
         run.start(number)
@@ -144,7 +144,7 @@ def test_after_a_failure_it_says_what_will_not_run(tmp_path, file):
 
 
 def test_all_that_is_about_no_job_is_printed_as_ever(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     run.begin()
     before = len(file.getvalue())
     error = "WorkflowError:\nconfig: seed: unknown key (did you mean 'seeds'?)\n\nThis would be right:\nseeds:\n- 1"
@@ -159,7 +159,7 @@ def test_all_that_is_about_no_job_is_printed_as_ever(tmp_path, file):
 
 
 def test_commands_are_printed_where_they_are_asked_for(tmp_path, file):
-    run = Snakemake(tmp_path, printshellcmds=True)
+    run = Snakemake(tmp_path, file, printshellcmds=True)
     run.begin()
     run.start(1)
     text = file.getvalue()
@@ -171,7 +171,7 @@ def test_commands_are_printed_where_they_are_asked_for(tmp_path, file):
 
 
 def test_whole_logs_are_printed_where_they_are_asked_for(tmp_path, file):
-    run = Snakemake(tmp_path, show_failed_logs=True)
+    run = Snakemake(tmp_path, file, show_failed_logs=True)
     run.log.write_text("".join(f"line {i}\n" for i in range(1000)))
     run.begin()
     run.start(1)
@@ -183,19 +183,19 @@ def test_whole_logs_are_printed_where_they_are_asked_for(tmp_path, file):
     "settings", [{"dryrun": True}, {"quiet": {Quietness.RULES}}, {"verbose": True}, {"debug_dag": True}], ids=str
 )
 def test_snakemakes_own_output_stays_where_it_was_asked_for(tmp_path, file, settings):
-    run = Snakemake(tmp_path, **settings)
+    run = Snakemake(tmp_path, file, **settings)
     assert run.output is None and [handler.name for handler in run.logger.handlers] == [OWN]
 
 
 def test_another_loggers_output_stays(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     other = logging.StreamHandler(file)
     run.logger.handlers[:] = [other]
     assert take_over(run.logger, run.settings) is None and run.logger.handlers == [other]
 
 
 def test_without_a_plan_snakemakes_count_stays(tmp_path, file):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, file)
     run.start(1)
     run.finish(1)
     assert lines(file.getvalue()) == [
@@ -205,7 +205,7 @@ def test_without_a_plan_snakemakes_count_stays(tmp_path, file):
 
 
 def test_a_terminal_gets_a_table_then_bars_then_what_comes_after(tmp_path, terminal):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin()
     run.start(1)
     run.say("Trying hard.")
@@ -215,7 +215,7 @@ def test_a_terminal_gets_a_table_then_bars_then_what_comes_after(tmp_path, termi
     run.output.end()
     run.say("Elapsed time: 0:00:01")
     run.manager.stop()
-    sys.stderr.close()
+    terminal.stream.close()
     text = terminal.close()
     shown = plain(text)
     assert "Job stats:" not in shown and "SNAKEMAKE" not in shown and "eval.parquet" not in shown
@@ -228,13 +228,13 @@ def test_a_terminal_gets_a_table_then_bars_then_what_comes_after(tmp_path, termi
 
 
 def test_bars_end_when_snakemake_ends_whatever_ends_it(tmp_path, terminal):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin()
     run.start(1)
     run.log.write_text("error: no\n")
     run.fail(1)
     run.manager.stop()
-    sys.stderr.close()
+    terminal.stream.close()
     text = terminal.close()
     assert "\x1b[?25h" in text[text.rindex("\x1b[?25l") :]
     assert "        error: no\n" in plain(text) and "1 failed" in plain(text)[plain(text).rindex("train_policy") :]
@@ -243,30 +243,30 @@ def test_bars_end_when_snakemake_ends_whatever_ends_it(tmp_path, terminal):
 @pytest.mark.parametrize("term", ["dumb", "unknown", None])
 def test_terminals_without_a_cursor_get_lines(tmp_path, terminal, monkeypatch, term):
     monkeypatch.delenv("TERM") if term is None else monkeypatch.setenv("TERM", term)
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin()
     run.start(1)
-    sys.stderr.close()
+    terminal.stream.close()
     text = terminal.close()
     assert "started train_policy run=dpo seed=1" in text and "━" not in text, text
 
 
 def test_there_are_no_colours_where_none_are_wanted(tmp_path, terminal, monkeypatch):
     monkeypatch.setenv("NO_COLOR", "1")
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin()
     run.start(1)
     run.fail(1)
     run.output.end()
-    sys.stderr.close()
+    terminal.stream.close()
     assert not re.search(r"\x1b\[[\d;]*(3[0-8]|9\d)[\d;]*m", terminal.close())
 
 
 def test_where_a_job_prints_itself_there_are_lines(tmp_path, terminal):
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin(bars=False)
     run.start(1)
-    sys.stderr.close()
+    terminal.stream.close()
     text = plain(terminal.close())
     assert "Job stats:" in text and "started train_policy run=dpo seed=1\n" in text and "━" not in text
 
@@ -275,11 +275,11 @@ def test_without_rich_there_are_lines_and_a_word_on_what_to_install(tmp_path, te
     monkeypatch.setitem(sys.modules, "rich.live", None)
     monkeypatch.delitem(sys.modules, "pipeline.terminal.screen", raising=False)
     monkeypatch.delattr("pipeline.terminal.screen", raising=False)
-    run = Snakemake(tmp_path)
+    run = Snakemake(tmp_path, terminal.stream)
     run.begin()
     run.start(1)
     run.finish(1)
-    sys.stderr.close()
+    terminal.stream.close()
     text = plain(terminal.close())
     assert text.count(NO_RICH) == 1 and "pip install rich" in NO_RICH and "\n" not in NO_RICH
     assert "started train_policy run=dpo seed=1\n" in text and "Traceback" not in text
