@@ -84,7 +84,7 @@ def run(folder, *arguments, code=0, terminal=None, **variables):
     """What Snakemake printed, into a file or on a terminal (its columns and lines)."""
     command = [sys.executable, "-m", "snakemake", "-j2", *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    environment |= {"TERM": "xterm", **variables}
+    environment |= {"TERM": "xterm", "PYTHONHASHSEED": "0", **variables}  # files in a reason stand as in a set
     options = {"cwd": folder, "env": environment, "timeout": 300, "check": False}
     if terminal is None:
         done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
