@@ -6,7 +6,8 @@ BIN := .venv/bin
 .PHONY: run test test-slow environment
 
 run: environment
-	PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
+	@$(BIN)/python scripts/show_winrates.py results/winrate.csv --report results/report.html
 
 test: environment
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m "not slow"
@@ -18,7 +19,10 @@ test-slow: environment
 environment:
 	@if ! cmp -s $(LOCK) .venv/requirements.lock; then \
 		$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed, this is " + sys.version)' && \
+		echo "Installing the packages of $(LOCK) into .venv, which takes some minutes" && \
 		{ [ -x $(BIN)/python ] || $(PYTHON) -m venv .venv; } && \
-		$(BIN)/python -m pip install --disable-pip-version-check -r $(LOCK) && \
+		echo "pip's output is in .venv/pip.log" && \
+		{ $(BIN)/python -m pip install --disable-pip-version-check -r $(LOCK) > .venv/pip.log 2>&1 || \
+			{ tail -n 20 .venv/pip.log; exit 1; }; } && \
 		cp $(LOCK) .venv/requirements.lock; \
 	fi

@@ -1,14 +1,19 @@
-# What is said at the start: what will run, on which device, about how long. No rules here.
+# What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
 from snakemake.logging import logger
 
 from pipeline.jobs.forecast import PlannedJob, describe, describe_device, forecast
 from pipeline.jobs.io import InputError
 from pipeline.publishing.token import require_token
+from pipeline.terminal.output import take_over
+from pipeline.terminal.run import Run
+
+# Jobs that Snakemake runs in processes of its own (on a cluster's nodes, say) leave the printing to the first one.
+OUTPUT = take_over(logger, workflow.output_settings) if workflow.is_main_process else None
 
 
 def planned_jobs():
-    """The jobs that are to run, each after those that it waits for."""
-    waiting = set(workflow.dag.needrun_jobs())
+    """The jobs that are to run, each after those that it waits for; not the targets, which run nothing."""
+    waiting = {job for job in workflow.dag.needrun_jobs() if not job.is_norun}
     order = [job for level in workflow.dag.toposorted(waiting) for job in level]
     places = {job: i for i, job in enumerate(order)}
     return [
@@ -18,13 +23,14 @@ def planned_jobs():
             job.threads,
             count if isinstance(count := job.resources.get("gpu", 0), int) else 0,
             tuple(places[other] for other in workflow.dag.dependencies[job] if other in places),
+            workflow.dag.jobid(job),
         )
         for job in order
     ]
 
 
 def announce_plan():
-    """Print the plan; stop at once where it publishes and there is no token."""
+    """Print the plan, and follow it; stop at once where it publishes and there is no token."""
     if not workflow.is_main_process:
         return
     jobs = planned_jobs()
@@ -36,7 +42,18 @@ def announce_plan():
             raise WorkflowError(str(error)) from None
     cores = workflow.cores if workflow.local_exec else None
     gpus = workflow.global_resources.get("gpu")
-    found = forecast(jobs, cores, gpus if isinstance(gpus, int) else None, "results/benchmarks")
+    gpus = gpus if isinstance(gpus, int) else None
+    found = forecast(jobs, cores, gpus, "results/benchmarks")
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
     logger.info(describe(settings.tag, device, jobs, found, where))
+    if OUTPUT is not None:
+        keep_going = workflow.execution_settings.keep_going
+        run = Run.from_benchmarks(jobs, "results/benchmarks", cores=cores, gpus=gpus, keep_going=keep_going)
+        OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
+
+
+def end_output():
+    """Nothing runs any more: what is said now stands below the bars."""
+    if OUTPUT is not None:
+        OUTPUT.end()

@@ -11,10 +11,12 @@ localrules:
 
 # Only now that Snakemake has noted what is done, the state of jobs that are done can go; and what killed jobs left.
 onsuccess:
+    end_output()
     clear_up(Path("results"))
 
 
 onerror:
+    end_output()
     clear_up(Path("results"))
 
 

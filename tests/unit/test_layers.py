@@ -30,6 +30,7 @@ MAY_IMPORT = {
     "results": "columns jobs metrics",
     "data": "columns jobs models",
     "figures": "columns jobs results",
+    "terminal": "jobs",
     "publishing": "columns jobs config results",
     "rewards": "columns jobs models data metrics",
     "training": "columns jobs config tracking models rewards sail",
@@ -51,7 +52,8 @@ MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "ref
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
-    *("prepare_data", "publish_results", "render_report", "track_winrates", "clean_state", "write_reference"),
+    *("prepare_data", "publish_results", "render_report", "show_winrates", "track_winrates", "clean_state"),
+    "write_reference",
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

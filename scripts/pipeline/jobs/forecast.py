@@ -25,6 +25,7 @@ class PlannedJob:
         threads: CPU threads that it takes.
         gpus: GPUs that it takes.
         needs: positions of the jobs before it that it waits for.
+        number: Snakemake's, by which its messages name the job.
     """
 
     rule: str
@@ -32,6 +33,7 @@ class PlannedJob:
     threads: int = 1
     gpus: int = 0
     needs: tuple[int, ...] = ()
+    number: int = 0
 
 
 @dataclass(frozen=True)
@@ -48,9 +50,7 @@ class Forecast:
 
 
 def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, benchmarks: str | Path) -> Forecast:
-    """About how long jobs will take: as the longest chain of them, or as all of them on the cores or GPUs there are.
-
-    A job's time is that of its own last run, else the median of its rule's other jobs.
+    """About how long jobs will take.
 
     Args:
         jobs: each after those that it waits for.
@@ -58,29 +58,46 @@ def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, be
         gpus: likewise.
         benchmarks: folder of the rules' benchmark files.
     """
-    unknown: Counter = Counter()
+    seconds = expected_seconds(jobs, benchmarks)
+    unknown = Counter(job.rule for job, one in zip(jobs, seconds, strict=True) if one is None)
+    if not any(seconds):
+        return Forecast(None, unknown)
+    return Forecast(span(jobs, [one or 0.0 for one in seconds], cores, gpus), unknown)
+
+
+def expected_seconds(jobs: Sequence[PlannedJob], benchmarks: str | Path) -> list[float | None]:
+    """The time of each job: that of its own last run, else the median of its rule's other jobs.
+
+    Args:
+        benchmarks: folder of the rules' benchmark files.
+
+    Returns:
+        In the order of the jobs; None where neither is known, 0 for a job without a benchmark.
+    """
+    times = []
+    for job in jobs:
+        seconds = benchmark_seconds(Path(job.benchmark)) if job.benchmark else 0.0
+        times.append(_usual_seconds(Path(benchmarks), job.rule) if seconds is None else seconds)
+    _usual_seconds.cache_clear()
+    return times
+
+
+def span(jobs: Sequence[PlannedJob], seconds: Sequence[float], cores: int | None, gpus: int | None) -> float:
+    """Seconds that jobs take together: as the longest chain of them, or as all of them on the cores or GPUs there are.
+
+    Args:
+        jobs: each after those that it waits for.
+        seconds: that each takes.
+        cores: that they share, by threads; None where there is no limit.
+        gpus: likewise.
+    """
     chains = [0.0] * len(jobs)
     work = {"cores": 0.0, "gpus": 0.0}
-    known = False
-    for i, job in enumerate(jobs):
-        seconds = _own_seconds(job) if job.benchmark else 0.0
-        if seconds is None:
-            seconds = _usual_seconds(Path(benchmarks), job.rule)
-        if seconds is None:
-            unknown[job.rule] += 1
-        known |= bool(seconds)
-        chains[i] = (seconds or 0.0) + max((chains[before] for before in job.needs), default=0.0)
-        work["cores"] += (seconds or 0.0) * (min(job.threads, cores) if cores else 0)
-        work["gpus"] += (seconds or 0.0) * job.gpus
-    _usual_seconds.cache_clear()
-    if not known:
-        return Forecast(None, unknown)
-    bounds = [max(chains), work["cores"] / (cores or 1), work["gpus"] / gpus if gpus else 0.0]
-    return Forecast(max(bounds), unknown)
-
-
-def _own_seconds(job: PlannedJob) -> float | None:
-    return benchmark_seconds(Path(job.benchmark or ""))
+    for i, (job, one) in enumerate(zip(jobs, seconds, strict=True)):
+        chains[i] = one + max((chains[before] for before in job.needs), default=0.0)
+        work["cores"] += one * (min(job.threads, cores) if cores else 0)
+        work["gpus"] += one * job.gpus
+    return max([*chains, work["cores"] / (cores or 1), work["gpus"] / gpus if gpus else 0.0])
 
 
 @cache

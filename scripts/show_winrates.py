@@ -1,0 +1,26 @@
+"""Print the win rates of a run as a small table, and where the report is.
+
+Reads the table that compute_winrate.py writes; `make run` ends with it.
+"""
+
+import argparse
+from pathlib import Path
+
+from pipeline.jobs.io import run
+from pipeline.results.small_table import small_table
+from pipeline.results.tables import read_table
+
+
+def main(argv: list[str] | None = None) -> None:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("winrates", type=Path, help="win-rate table (CSV)")
+    parser.add_argument("--report", type=Path, help="the report's page; told only where it is")
+    arguments = parser.parse_args(argv)
+    print(f"\nWin rates in per cent, with 95% intervals ({arguments.winrates}):\n")
+    print(small_table(read_table(arguments.winrates)))
+    if arguments.report and arguments.report.is_file():
+        print(f"\nThe report is {arguments.report}")
+
+
+if __name__ == "__main__":
+    run(main)

@@ -1,0 +1,56 @@
+"""The few columns of the win rates that are shown on a terminal."""
+
+import pytest
+from fixtures_results import DPO, DPR, build_results
+
+import compute_winrate
+import show_winrates
+from pipeline.jobs.io import InputError
+from pipeline.results.small_table import small_table
+from pipeline.results.tables import read_table
+
+
+def table(folder, **options):
+    arguments = ["--runs", str(build_results(folder, **options)), "--output", str(folder / "winrate.csv")]
+    compute_winrate.main([*arguments, "--resamples", "50", "--refits", "0"])
+    return read_table(folder / "winrate.csv")
+
+
+def test_a_line_per_run_has_its_rates_against_each_baseline(tmp_path):
+    frame = table(tmp_path, seeds=(1,), prompts=12)
+    header, rule, *lines = small_table(frame).splitlines()
+    assert header.split("  ")[0] == "run" and "against chosen" in header and f"against {DPO}" in header
+    assert set(rule) == {"-", " "} and [line.split()[0] for line in lines] == ["sft", DPO, DPR]
+    rates = frame.set_index(["run", "baseline"])[["win_rate", "win_rate_low", "win_rate_high"]]
+    for line, run in zip(lines, ("sft", DPO, DPR), strict=True):
+        for baseline in ("chosen", DPO):
+            if (run, baseline) in rates.index:
+                rate, low, high = rates.loc[(run, baseline)]
+                assert f"{rate:.1f} [{low:.1f}, {high:.1f}]" in line
+    assert lines[1].count("[") == 1 and lines[2].count("[") == 2
+
+
+def test_datasets_and_models_are_told_where_there_are_several(tmp_path):
+    frame = table(tmp_path, seeds=(1,), prompts=12, groups=(("world", "W1M"), ("other", "W1M")))
+    header, _, *lines = small_table(frame).splitlines()
+    assert header.split()[:2] == ["dataset", "run"] and "model" not in header
+    assert [line.split()[0] for line in lines] == ["world"] * 3 + ["other"] * 3
+
+
+def test_a_rate_that_is_not_known_is_not_made_up(tmp_path):
+    frame = table(tmp_path, seeds=(1,), prompts=12)
+    frame.loc[frame["run"] == "sft", ["win_rate", "win_rate_low", "win_rate_high"]] = float("nan")
+    assert small_table(frame).count("not known") == 2 and "nan" not in small_table(frame)
+
+
+def test_the_script_prints_the_table_and_where_the_report_is(tmp_path, capsys):
+    frame = table(tmp_path, seeds=(1,), prompts=12)
+    capsys.readouterr()
+    arguments = [str(tmp_path / "winrate.csv"), "--report", str(tmp_path / "report.html")]
+    show_winrates.main(arguments)
+    assert "report" not in (told := capsys.readouterr().out) and small_table(frame) in told
+    (tmp_path / "report.html").touch()
+    show_winrates.main(arguments)
+    assert capsys.readouterr().out == f"{told}\nThe report is {tmp_path / 'report.html'}\n"
+    with pytest.raises(InputError, match=r"nowhere\.csv"):
+        show_winrates.main([str(tmp_path / "nowhere.csv")])
