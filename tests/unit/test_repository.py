@@ -1,6 +1,5 @@
 """Files for those who find the repository and carry on: they parse, and what they name is there."""
 
-import json
 import re
 import subprocess
 import sys
@@ -9,6 +8,9 @@ import tomllib
 import pytest
 import yaml
 from workflow.snakemake_copy import REPOSITORY
+
+from pipeline.config.sweep import METHODS, method_defaults
+from pipeline.jobs.parts import all_parts, part_names
 
 
 def read_yaml(name):
@@ -84,15 +86,19 @@ def test_paths_that_a_text_names_are_there(name):
 def test_names_that_contributors_are_told_are_there():
     text = (REPOSITORY / "CONTRIBUTING.md").read_text(encoding="utf-8")
     places = {
-        "METHODS": "scripts/pipeline/config/sweep.py",
-        "REWARD_FORMATS": "scripts/pipeline/models/templates.py",
-        "VERDICT_COLUMNS": "scripts/pipeline/columns/verdicts.py",
+        "trainer.py": "methods",
+        "adapter.py": "sources",
+        "text.py": "reward_formats",
+        "judge.py": "judge_kinds",
+        "generate.py": "backends",
     }
-    for word, path in places.items():
-        assert word in text and re.search(rf"^{word}\b", (REPOSITORY / path).read_text(encoding="utf-8"), re.MULTILINE)
-    schema = json.loads((REPOSITORY / "config/schemas/config.schema.json").read_text(encoding="utf-8"))
-    assert "methods" in schema["$defs"]
-    for method in ("sft", "dpo", "ddp", "dpp", "dpr", "mix"):
-        assert method in schema["$defs"]["methods"]
-        description = REPOSITORY / "scripts/pipeline/methods" / method / "description.py"
-        assert re.search(r'^CARD = "', description.read_text(encoding="utf-8"), re.MULTILINE)
+    for module, room in places.items():
+        assert f"`scripts/pipeline/{room}`" in text and f"`{module}`" in text
+        having = {path.parent.name for path in (REPOSITORY / "scripts/pipeline" / room).glob(f"*/{module}")}
+        assert having >= set(part_names(room)) - {"sft"}  # which trains nothing of its own
+
+
+def test_each_method_has_its_hyperparameters_and_its_sentence_on_cards():
+    assert METHODS == ("sft", "dpo", "ddp", "dpp", "dpr", "mix")
+    for name, method in all_parts("methods", "description").items():
+        assert ("beta" in method_defaults(name)) == (name != "sft") and method.CARD

@@ -5,7 +5,15 @@ import os
 import pytest
 from filelock import FileLock
 
-from workflow.snakemake_copy import Workflow
+from workflow.forks import Forks
+from workflow.snakemake_copy import Workflow, variables
+
+# What the scripts import, which takes most of a small job's time.
+LIBRARIES = [
+    *("trl.trainer.dpo_trainer", "trl.trainer.sft_trainer", "trl.trainer.reward_trainer", "peft", "datasets"),
+    *("transformers.models.qwen2.modeling_qwen2", "transformers.models.llama.modeling_llama"),
+    *("transformers.integrations.integration_utils", "sklearn.linear_model", "scipy.stats", "altair", "vl_convert"),
+]
 
 
 @pytest.fixture
@@ -16,13 +24,18 @@ def fresh(tmp_path):
 
 @pytest.fixture(scope="session")
 def finished(tmp_path_factory):
-    """The workflow after the small config ran to the report; not to be changed."""
+    """The workflow after the small config ran to the report; not to be changed.
+
+    Its jobs are forks of a process that has imported their libraries. The tests that are marked slow run all jobs as
+    processes of their own, and compare the bytes.
+    """
     base = tmp_path_factory.getbasetemp()
     # the test processes of one session have it together
     place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(place / "finished.lock"):
         if not (place / "finished.done").exists():
-            Workflow.new(place / "finished").snakemake()
+            with Forks(LIBRARIES, variables()) as forks:
+                Workflow.new(place / "finished").snakemake(python=forks.as_python())
             (place / "finished.done").touch()
     return Workflow(place / "finished")
 

@@ -1,15 +1,20 @@
 """A copy of the workflow in a folder of its own, and what Snakemake says that it would do there."""
 
+import atexit
 import os
 import re
 import shutil
 import subprocess
 import sys
+import tempfile
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 import yaml
+
+from workflow.forks import Forks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")
@@ -58,6 +63,7 @@ class Workflow:
         code: int = 0,
         config: str | None = "small.yaml",
         environment: dict[str, str] | None = None,
+        python: Path | None = None,
     ) -> str:
         """Run Snakemake in the folder.
 
@@ -65,33 +71,35 @@ class Workflow:
             code: exit code that is right.
             config: config file; None for what the profile or the Snakefile takes.
             environment: variables that are set, besides those of this process.
+            python: what runs the jobs' scripts, where it is not the Python of this process.
 
         Returns:
             What it printed, errors included.
         """
-        command = [sys.executable, "-m", "snakemake", *arguments, *(["--configfile", config] if config else [])]
-        inherited = {name: os.environ[name] for name in os.environ if name not in ("SNAKEMAKE_PROFILE", "PYTHONPATH")}
-        variables = {
-            **inherited,
-            "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
-            "HF_HUB_OFFLINE": "1",
-            "WANDB_MODE": "offline",
-            **(environment or {}),
-        }
-        result = subprocess.run(
-            command,
+        command = ["-m", "snakemake", *arguments, *(["--configfile", config] if config else [])]
+        with tempfile.TemporaryFile("w+") as output:
+            code_ = self._run(command, output.fileno(), environment, python)
+            output.seek(0)
+            told = output.read()
+        if code_ != code:
+            told = f"{told[-6000:]}\n{self._failed(told)}"
+            raise AssertionError(f"snakemake ended with {code_}, not {code}:\n{told}")
+        return told
+
+    def _run(self, command: list[str], output: int, environment: dict[str, str] | None, python: Path | None) -> int:
+        """Run Python, as a fork where the environment is as usual; its exit code."""
+        if environment is None:
+            told = {"PYTHONEXECUTABLE": str(python)} if python else {}
+            return snakemakes().run(command, self.folder, variables() | told, output, 30 * MINUTES)
+        return subprocess.run(
+            [sys.executable, *command],
             cwd=self.folder,
-            env=variables,
-            stdout=subprocess.PIPE,
+            env=variables() | environment,
+            stdout=output,
             stderr=subprocess.STDOUT,
-            text=True,
             timeout=30 * MINUTES,
             check=False,
-        )
-        if result.returncode != code:
-            told = f"{result.stdout[-6000:]}\n{self._failed(result)}"
-            raise AssertionError(f"snakemake ended with {result.returncode}, not {code}:\n{told}")
-        return result.stdout
+        ).returncode
 
     def plan(self, *arguments: str, config: str | None = "small.yaml") -> set[Job]:
         """The jobs of a dry run."""
@@ -115,10 +123,25 @@ class Workflow:
         top = self.folder / under
         return {path.relative_to(top).as_posix() for path in top.rglob("*") if path.is_file()}
 
-    def _failed(self, result: subprocess.CompletedProcess) -> str:
-        logs = sorted(set(re.findall(r"^ +log: (\S+)", result.stdout, re.MULTILINE)))
-        found = [log for log in logs if (self.folder / log).is_file() and "Error in rule" in result.stdout]
+    def _failed(self, output: str) -> str:
+        logs = sorted(set(re.findall(r"^ +log: (\S+)", output, re.MULTILINE)))
+        found = [log for log in logs if (self.folder / log).is_file() and "Error in rule" in output]
         return "\n".join(f"--- {log}\n{(self.folder / log).read_text()[-3000:]}" for log in found[-5:])
+
+
+def variables() -> dict[str, str]:
+    """The environment of a workflow: this process's, with the Python that runs it first on the path, and no network."""
+    inherited = {name: os.environ[name] for name in os.environ if name not in ("SNAKEMAKE_PROFILE", "PYTHONPATH")}
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    return {**inherited, "PATH": path, "HF_HUB_OFFLINE": "1", "WANDB_MODE": "offline"}
+
+
+@cache
+def snakemakes() -> Forks:
+    """A process that forks for each run of Snakemake."""
+    forks = Forks(["snakemake.cli", "pandas", "jsonschema"], variables())
+    atexit.register(forks.close)
+    return forks
 
 
 def read_plan(output: str) -> set[Job]:

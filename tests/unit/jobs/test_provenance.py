@@ -12,6 +12,31 @@ from pipeline.jobs import provenance
 from pipeline.jobs.provenance import code_fingerprint
 
 
+@pytest.fixture(scope="module", autouse=True)
+def by_content():
+    """What is found out about a file is kept for as long as its text is the same: all fingerprints are taken often."""
+    patch = pytest.MonkeyPatch()
+    for name, function in list(vars(provenance).items()):
+        if list(getattr(function, "__annotations__", {}).values())[:1] == [Path] and hasattr(function, "cache_clear"):
+            patch.setattr(provenance, name, kept_by_content(function.__wrapped__))
+    yield
+    patch.undo()
+    clear_caches()
+
+
+def kept_by_content(function):
+    kept = {}
+
+    def keeping(path):
+        key = path, path.read_bytes()
+        if key not in kept:
+            kept[key] = function(path)
+        return kept[key]
+
+    keeping.cache_clear = lambda: None  # a file that changes has another key
+    return keeping
+
+
 def clear_caches():
     for value in vars(provenance).values():
         getattr(value, "cache_clear", lambda: None)()
@@ -31,8 +56,20 @@ def real():
 @pytest.fixture
 def tree(tmp_path, monkeypatch):
     """A copy of scripts/ that fingerprints are taken of."""
-    folder = tmp_path / "scripts"
-    shutil.copytree(SCRIPTS, folder, ignore=shutil.ignore_patterns("__pycache__"))
+    yield from fingerprinted(copy_scripts(tmp_path), monkeypatch)
+
+
+@pytest.fixture(scope="module")
+def shared_copy(tmp_path_factory):
+    """A copy of scripts/ that is left as it was found."""
+    return copy_scripts(tmp_path_factory.mktemp("shared"))
+
+
+def copy_scripts(folder: Path) -> Path:
+    return shutil.copytree(SCRIPTS, folder / "scripts", ignore=shutil.ignore_patterns("__pycache__"))
+
+
+def fingerprinted(folder: Path, monkeypatch):
     monkeypatch.setattr(provenance, "SCRIPTS", folder)
     yield folder
     monkeypatch.undo()
@@ -40,20 +77,24 @@ def tree(tmp_path, monkeypatch):
 
 
 @pytest.fixture
-def changed(tree, real):
+def changed(shared_copy, real, monkeypatch):
     """Gives the entry scripts whose fingerprint changes when files' texts do; the files are then as before."""
+
+    tree = shared_copy
 
     def changed(edits: dict) -> set[str]:
         texts = {file: (tree / file).read_text(encoding="utf-8") for file in edits}
         for file, edit in edits.items():
             (tree / file).write_text(edit(texts[file]), encoding="utf-8")
             assert (tree / file).read_text(encoding="utf-8") != texts[file], file
-        found = {script for script, value in fingerprints().items() if value != real[script]}
-        for file, text in texts.items():
-            (tree / file).write_text(text, encoding="utf-8")
-        return found
+        try:
+            return {script for script, value in fingerprints().items() if value != real[script]}
+        finally:
+            for file, text in texts.items():
+                (tree / file).write_text(text, encoding="utf-8")
 
-    return changed
+    for _ in fingerprinted(tree, monkeypatch):
+        yield changed
 
 
 def files_of(script: str) -> set[str]:
