@@ -135,19 +135,18 @@ def test_a_hyperparameter_of_sft_comes_before_all_but_the_data(copied):
     assert copied.plan() == start | CALIBRATION | trained(TRAINED) | answered(["sft", *TRAINED]) | TABLES
 
 
-@pytest.mark.parametrize(
-    ("file", "entry", "values"),
-    [
+def test_entries_that_nothing_here_is_made_from(copied):
+    """Of other datasets and models; of any device."""
+    for file, entry, values in (
         ("datasets", "U10", {"limit": 5000}),
         ("datasets", "world", {"size": 2000}),
         ("models", "W1M", {"vocab_size": 400}),
         ("reward_models", "eurus", {"path": "elsewhere/Eurus-RM-7b"}),
         ("devices", "cpu", {"precision": "auto"}),
-    ],
-)
-def test_an_entry_that_nothing_here_is_made_from(copied, file, entry, values):
-    """Of other datasets and models; of any device."""
-    copied.configure(lambda entries: entries[entry].update(values), f"config/{file}.yaml")
+    ):
+        copied.configure(
+            lambda entries, entry=entry, values=values: entries[entry].update(values), f"config/{file}.yaml"
+        )
     assert copied.plan() == set()
 
 

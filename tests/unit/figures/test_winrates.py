@@ -23,6 +23,12 @@ def make(tmp_path, **options):
     return table, read_table(tmp_path / "winrate.csv"), read_table(tmp_path / "cost.csv")
 
 
+@pytest.fixture(scope="module")
+def made(tmp_path_factory):
+    """A run table, its win rates and costs, for the tests that only read them."""
+    return make(tmp_path_factory.mktemp("made"), prompts=6)
+
+
 def numbers(panel, layer, field):
     """A field of the data that a layer of a panel draws."""
     specification = panel_specification(panel)
@@ -59,8 +65,8 @@ def test_a_panel_per_opponent_and_group(tmp_path):
     assert numbers(figure.panels[0], 1, "win_rate") == shown.tolist()
 
 
-def test_methods_differ_in_colour_and_in_marker(tmp_path):
-    table, winrate, _ = make(tmp_path, prompts=6)
+def test_methods_differ_in_colour_and_in_marker(made):
+    table, winrate, _ = made
     layers = panel_specification(winrate_figure(table, winrate).panels[0])["layer"]
     encoding = next(layer["encoding"] for layer in layers if "shape" in layer["encoding"])
     for channel in ("color", "shape"):
@@ -68,8 +74,8 @@ def test_methods_differ_in_colour_and_in_marker(tmp_path):
         assert scale["domain"] == ["sft", "dpo", "dpr"] and len(set(scale["range"])) == 3
 
 
-def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(tmp_path):
-    table, *_ = make(tmp_path, prompts=6)
+def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(made):
+    table, *_ = made
     panel = learning_curves(table, {group: table.runs_of(group) for group in table.groups}).panels[0]
     layers = panel_specification(panel)["layer"]
     [dash] = [layer["encoding"]["strokeDash"] for layer in layers if "strokeDash" in layer["encoding"]]
@@ -78,16 +84,16 @@ def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(tmp_path):
     assert [layer["mark"]["type"] for layer in layers] == ["area", "line", "point"]
 
 
-def test_the_curve_is_the_mean_over_seeds(tmp_path):
-    table, *_ = make(tmp_path, prompts=3)
+def test_the_curve_is_the_mean_over_seeds(made):
+    table, *_ = made
     figure = learning_curves(table, {group: table.runs_of(group) for group in table.groups})
     drawn = numbers(figure.panels[0], 1, "mean")[:4]
     losses = [read_metrics(table.runs[1], seed).query("metric == 'loss'")["value"].to_numpy() for seed in (1, 2, 3)]
     assert drawn == pytest.approx(sum(losses) / 3)
 
 
-def test_the_cost_is_drawn_as_a_multiple_of_the_baselines(tmp_path):
-    table, winrate, cost = make(tmp_path, prompts=3)
+def test_the_cost_is_drawn_as_a_multiple_of_the_baselines(made):
+    table, winrate, cost = made
     panel = figures(table, winrate, cost, seed_table(table))["cost"].panels[0]
     assert numbers(panel, 0, "part") == ["training", "sampling"] * 2
     assert numbers(panel, 0, "length") == pytest.approx([0.75, 0.25, 1.5, 0.5])
@@ -116,7 +122,7 @@ def test_runs_without_scores_evaluation_or_training_are_drawn(tmp_path):
     assert not drawn["winrate_vs_kl"].panels and not drawn["cost"].panels and drawn["winrate"].panels
 
 
-def test_a_run_without_a_row_is_refused(tmp_path):
-    table, winrate, cost = make(tmp_path, prompts=6)
+def test_a_run_without_a_row_is_refused(made, tmp_path):
+    table, winrate, cost = made
     with pytest.raises(InputError, match="has no row in the win-rate table"):
         write_figures(table, winrate[winrate["run"] != DPR], cost, tmp_path / "figures")

@@ -1,6 +1,8 @@
 """What the report says of the results: the answer in words, the best of a sweep, caveats, numbers."""
 
+import copy
 import dataclasses
+from functools import cache
 
 import numpy as np
 import pandas as pd
@@ -17,13 +19,23 @@ from pipeline.results.seed_table import seed_table
 from pipeline.results.tables import cost_table, winrate_table
 
 
-def rows(tmp_path, shifts, seeds=(1, 2, 3), prompts=10):
-    table = read_run_table(build_results(tmp_path, seeds=seeds, prompts=prompts))
-    frame = winrate_table(table, resamples=50)
-    for (run, baseline), values in shifts.items():
-        chosen = (frame["run"] == run) & (frame["baseline"] == baseline)
-        frame.loc[chosen, list(values)] = list(values.values())
-    return table, frame
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """Gives a run table and its win rates, some of them changed: {(run, baseline): {column: value}}."""
+
+    @cache
+    def measured(seeds, prompts):
+        table = read_run_table(build_results(tmp_path_factory.mktemp("results"), seeds=seeds, prompts=prompts))
+        return table, winrate_table(table, resamples=50, refits=5)
+
+    def rows(shifts, seeds=(1, 2, 3), prompts=10):
+        table, frame = copy.deepcopy(measured(seeds, prompts))
+        for (run, baseline), values in shifts.items():
+            chosen = (frame["run"] == run) & (frame["baseline"] == baseline)
+            frame.loc[chosen, list(values)] = list(values.values())
+        return table, frame
+
+    return rows
 
 
 def rate(middle, width, column="win_rate"):
@@ -40,8 +52,8 @@ def rate(middle, width, column="win_rate"):
         (rate(55, 5), rate(-1, 3, "difference"), "no clear difference", "−1.0 percentage points"),
     ],
 )
-def test_the_answer_follows_the_interval(tmp_path, direct, difference, verdict, words):
-    table, frame = rows(tmp_path, {(DPR, DPO): direct, (DPR, "chosen"): difference})
+def test_the_answer_follows_the_interval(rows, direct, difference, verdict, words):
+    table, frame = rows({(DPR, DPO): direct, (DPR, "chosen"): difference})
     answer = group_findings(table, frame, ("world", "W1M"))
     finding = answer.runs[-1]
     assert finding.run == DPR and finding.verdict == verdict and words in finding.text
@@ -49,22 +61,22 @@ def test_the_answer_follows_the_interval(tmp_path, direct, difference, verdict, 
     assert [found.run for found in answer.runs] == ["sft", DPO, DPR]
 
 
-def test_without_direct_verdicts_the_difference_decides(tmp_path):
-    table, frame = rows(tmp_path, {(DPR, "chosen"): rate(12, 3, "difference")})
+def test_without_direct_verdicts_the_difference_decides(rows):
+    table, frame = rows({(DPR, "chosen"): rate(12, 3, "difference")})
     frame = frame[(frame["run"] != DPR) | (frame["baseline"] == "chosen")]
     finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
     assert finding.verdict == "better" and f"the win rate of {DPR} is" in finding.text
 
 
-def test_a_difference_that_the_correction_takes_away_is_not_clear(tmp_path):
+def test_a_difference_that_the_correction_takes_away_is_not_clear(rows):
     shifts = {(DPR, DPO): rate(55, 4) | {"p_value_holm": 0.06}, (DPR, "chosen"): rate(2, 3, "difference")}
-    answer = group_findings(*rows(tmp_path, shifts), ("world", "W1M"))
+    answer = group_findings(*rows(shifts), ("world", "W1M"))
     assert answer.runs[-1].verdict == "no clear difference" and "p = 0.06 after Holm" in answer.runs[-1].text
     assert answer.lead == "No method clearly beats DPO."
 
 
-def test_the_lead_names_the_winner_only_where_a_method_has_one_run(tmp_path):
-    table, frame = rows(tmp_path, {(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
+def test_the_lead_names_the_winner_only_where_a_method_has_one_run(rows):
+    table, frame = rows({(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
     assert group_findings(table, frame, ("world", "W1M")).lead == "DPR beats DPO: it wins 60% of direct comparisons."
     twin = f"{DPR}-twin"
     table.runs.append(dataclasses.replace(table.runs[-1], run=twin))
@@ -77,8 +89,8 @@ def test_the_lead_names_the_winner_only_where_a_method_has_one_run(tmp_path):
     assert lead == "DPR beats DPO: it wins 58% of direct comparisons."
 
 
-def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
-    table, frame = rows(tmp_path, {(DPR, "chosen"): {"win_rate": 90.0}})
+def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(rows):
+    table, frame = rows({(DPR, "chosen"): {"win_rate": 90.0}})
     assert selection_of(table, frame, frame) == selection_of(table, frame, None)
     assert selection_of(table, frame, frame).best is None and "no sweep" in selection_of(table, frame, frame).note
     twin = f"{DPR}-twin"
@@ -96,24 +108,24 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(tmp_path):
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
 
 
-def test_the_leaderboard_is_sorted_by_rating(tmp_path):
-    table, frame = rows(tmp_path, {}, prompts=30)
+def test_the_leaderboard_is_sorted_by_rating(rows):
+    table, frame = rows({}, prompts=30)
     board = leaderboard(table, frame, ("world", "W1M"))
     assert [line["run"] for line in board] == [DPR, DPO, "sft"]
     assert np.isnan(board[1]["direct"]) and board[0]["direct"] > 50
 
 
-def test_a_missing_interval_is_no_clear_difference(tmp_path):
-    table, frame = rows(tmp_path, {}, seeds=(1,), prompts=1)
+def test_a_missing_interval_is_no_clear_difference(rows):
+    table, frame = rows({}, seeds=(1,), prompts=1)
     finding = group_findings(table, frame, ("world", "W1M")).runs[-1]
     assert finding.verdict == "no clear difference" and "too few prompts for an interval" in finding.text
 
 
-def test_caveats_name_few_seeds_and_unparsed_verdicts(tmp_path):
-    table, frame = rows(tmp_path, {(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
+def test_caveats_name_few_seeds_and_unparsed_verdicts(rows):
+    table, frame = rows({(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
     notes = " ".join(caveats(table, frame))
     assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
-    assert caveats(*rows(tmp_path / "five", {}, seeds=(1, 2, 3, 4, 5))) == []
+    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5))) == []
 
 
 def test_numbers_for_readers():

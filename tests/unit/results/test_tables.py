@@ -1,5 +1,7 @@
 """The win-rate and cost tables, from files to CSV, against numbers derived by hand."""
 
+from functools import partial
+
 import numpy as np
 import pandas as pd
 import pytest
@@ -14,6 +16,7 @@ from pipeline.results.sweep_comparison import group_verdicts
 from pipeline.results.tables import cost_table, read_table, winrate_columns, winrate_table
 
 IDS = ["a", "b", "c", "d"]
+winrate_table = partial(winrate_table, refits=5)  # they take most of the time; a test of them asks for more
 
 
 def put_verdicts(table, run_name, preferences, baseline="chosen", ids=IDS):
@@ -268,9 +271,9 @@ def test_cost_without_any_training(tmp_path):
 
 def test_command_lines_write_the_same_bytes_twice(tmp_path):
     path = build_results(tmp_path, prompts=10)
-    for script, name in ((compute_winrate, "winrate"), (compute_cost, "cost")):
+    for script, name, options in ((compute_winrate, "winrate", ["--refits", "10"]), (compute_cost, "cost", [])):
         for i in (1, 2):
-            script.main(["--runs", str(path), "--output", str(tmp_path / f"{name}{i}.csv")])
+            script.main(["--runs", str(path), "--output", str(tmp_path / f"{name}{i}.csv"), *options])
         assert (tmp_path / f"{name}1.csv").read_bytes() == (tmp_path / f"{name}2.csv").read_bytes()
     lines = (tmp_path / "winrate1.csv").read_text().splitlines()
     assert lines[1].startswith("world,W1M,sft,sft,chosen,,,,,1 2 3,30,0,0,")

@@ -1,5 +1,7 @@
 """Prompts and responses before a reward model: its authors' text, BOS and EOS once, cut at the beginning."""
 
+from bisect import bisect_left
+
 import pytest
 from fixtures_models import chat_tokenizer, llama_tokenizer, neox_tokenizer
 
@@ -118,8 +120,12 @@ def test_a_long_prompt_loses_its_beginning(text_format, limit):
     # What is left is exactly the text of a shorter prompt: the format, BOS and EOS are whole.
     decoded = tokenizer.decode(ids, skip_special_tokens=True)
     assert "word299" in decoded and "It is yellow." in decoded and "word0 " not in decoded
-    starts = (LONG[i:] for i in range(len(LONG)))
-    kept = next(start for start in starts if reward_token_ids(start, "It is yellow.", tokenizer, text_format) == ids)
+
+    def of_start(i):
+        return reward_token_ids(LONG[i:], "It is yellow.", tokenizer, text_format)
+
+    first = bisect_left(range(len(LONG)), -len(ids) - 2, key=lambda i: -len(of_start(i)))  # the longer ones are before
+    kept = next(LONG[i:] for i in range(first, len(LONG)) if of_start(i) == ids)
     assert LONG.endswith(kept) and len(kept) < len(LONG)
     same = reward_text("Why?", "It is yellow.", tokenizer, text_format, limit)
     assert not same.truncated and same == reward_text("Why?", "It is yellow.", tokenizer, text_format)
