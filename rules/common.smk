@@ -58,13 +58,14 @@ wildcard_constraints:
     split=one_of(SPLITS),
 
 
-def code(script, input=()):
+def code(script, spec=None, reward_model=None):
     """Fingerprint of what a script and the modules it imports compute: its jobs are stale when it changes.
 
-    Of methods, sources, judges' kinds and the like, those count that the specs among the job's inputs name.
+    Of methods, sources, judges' kinds and the like, those count that the spec and the reward model's name. Functions of
+    parameters call it with wildcards alone: Snakemake keeps no record of those that take a job's input.
     """
-    names = [file.removeprefix("results/specs/").removesuffix(".yaml") for file in input]
-    return code_fingerprint(script, *(SPECS[name]() for name in names if name in SPECS))
+    names = ([spec] if spec else []) + ([f"reward/{reward_model}"] if reward_model else [])
+    return code_fingerprint(script, *(SPECS[name]() for name in names))
 
 
 def per_seed(pattern):

@@ -22,7 +22,7 @@ rule prepare_data:
         "../envs/pipeline.yaml"
     threads: 2
     params:
-        code=lambda w, input: code("prepare_data.py", input),
+        code=lambda w: code("prepare_data.py", f"data/{w.dataset}"),
         folder=subpath(output.card, parent=True),
     shell:
         "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder}"

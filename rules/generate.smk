@@ -25,7 +25,7 @@ rule generate_responses:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w, input: code("generate_responses.py", input),
+        code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
     shell:
         "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
         " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"

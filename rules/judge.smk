@@ -25,7 +25,7 @@ rule judge_responses:
         judge=lambda w: int(plan.judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=lambda w, input: code("judge_responses.py", input),
+        code=lambda w: code("judge_responses.py", f"judge/{plan.judge_of(w)}", plan.judge_reward(w)),
         judge=plan.judge_arguments,
     shell:
         "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
@@ -59,7 +59,7 @@ rule measure_judge:
         judge=lambda w: int(plan.judge_kind(w) == "openai"),
         device=settings.device,
     params:
-        code=lambda w, input: code("measure_judge.py", input),
+        code=lambda w: code("measure_judge.py", f"judge/{plan.judge_of(w)}", plan.judge_reward(w)),
         judge=plan.judge_arguments,
         pairs=QUALITY["pairs"],
         seed=QUALITY["seed"],

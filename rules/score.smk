@@ -21,7 +21,7 @@ rule score_responses:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w, input: code("score_responses.py", input),
+        code=lambda w: code("score_responses.py", reward_model=settings.reward_model_name(w.dataset)),
         reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
     shell:
         "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
@@ -48,7 +48,7 @@ rule score_bt:
         device=settings.device,
         launch=LAUNCH["sharing"],
     params:
-        code=lambda w, input: code("score_bt.py", input),
+        code=lambda w: code("score_bt.py", reward_model=w.reward_model),
         reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),

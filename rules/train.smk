@@ -57,7 +57,7 @@ rule train_reward:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=lambda w, input: code("train_reward.py", input),
+        code=lambda w: code("train_reward.py", reward_model=w.reward_model),
         folder=subpath(output.manifest, parent=True),
     shell:
         "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
@@ -119,7 +119,7 @@ rule train_policy:
         launch=LAUNCH["training"],
         wandb=WANDB,
     params:
-        code=lambda w, input: code("train_policy.py", input),
+        code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
