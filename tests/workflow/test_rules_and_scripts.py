@@ -5,12 +5,17 @@ import re
 
 import pytest
 
+from pipeline.config.settings import Settings
+from pipeline.jobs.io import read_yaml
 from pipeline.jobs.provenance import code_fingerprint
-from workflow.snakemake_copy import snakemakes, variables
+from pipeline.plan.files import Plan
+from pipeline.plan.specs import specs
+from workflow.snakemake_copy import SMALL, snakemakes, variables
 
 RULES = """
 import json, sys
 from pathlib import Path
+from types import SimpleNamespace
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings
 
@@ -18,34 +23,56 @@ with SnakemakeApi() as api:
     config = ConfigSettings(configfiles=[Path("small.yaml")])
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
-    rules = {rule.name: (rule.shellcmd, getattr(rule.params, "code", None)) for rule in workflow._workflow.rules}
+    names = SimpleNamespace(dataset="small", model="tiny", run=sys.argv[2], reward_model="tiny", judge="gold")
+    rules = {}
+    for rule in workflow._workflow.rules:
+        code = getattr(rule.params, "code", None)
+        rules[rule.name] = rule.shellcmd, code(names) if callable(code) else code, bool(rule.template_engine)
 Path(sys.argv[1]).write_text(json.dumps(rules))
 """
 
 
+RUN = "dpr-beta0.1-g0.3-gamma0.3"
+SPECS = {
+    "prepare_data": ["data/small"],
+    "train_reward": ["reward/tiny"],
+    "train_policy": [f"policy/small/tiny/{RUN}", "reward/tiny"],
+    "generate_responses": ["generation/tiny"],
+    "score_responses": ["reward/tiny"],
+    "score_bt": ["reward/tiny"],
+    "judge_responses": ["judge/gold"],
+    "measure_judge": ["judge/gold"],
+}
+# A reward model whose entry names no text format may have any.
+BY_ANY = ("train_reward", "score_responses", "score_bt")
+
+
 @pytest.fixture
 def rules(fresh, tmp_path):
-    """{name: (shell line or None, fingerprint or None)} of each rule, as Snakemake has read them."""
+    """{name: (shell line or None, fingerprint of RUN's job or None, whether it is a template)} of the rules."""
     (tmp_path / "rules.py").write_text(RULES)
-    arguments = [str(tmp_path / "rules.py"), str(tmp_path / "rules.json")]
+    arguments = [str(tmp_path / "rules.py"), str(tmp_path / "rules.json"), RUN]
     with open(tmp_path / "told", "w") as output:
         ended = snakemakes().run(arguments, fresh.folder, variables(), output.fileno(), 300)
     assert ended == 0, (tmp_path / "told").read_text()
     return json.loads((tmp_path / "rules.json").read_text())
 
 
-def test_each_rule_has_the_fingerprint_of_its_own_script(rules):
+def test_each_rule_has_the_fingerprint_of_its_own_script_and_of_what_its_specs_name(rules):
+    made = specs(Plan(Settings.from_config(read_yaml(SMALL))), {})
     found = 0
-    for name, (line, code) in rules.items():
+    for name, (line, code, _) in rules.items():
         scripts = re.findall(r"scripts/(\w+\.py)", line or "")
         # the win rates of the selection split are computed as those of the other
         own = "compute_winrate" if name == "compute_selection" else name
         assert len(scripts) <= 1 and (not scripts or scripts == [f"{own}.py"]), name
         if name not in ("clean_state", "judge_cost"):  # they make nothing
-            assert code == (code_fingerprint(*scripts) if scripts else None), name
+            named = [made[spec]() for spec in SPECS.get(name, [])]
+            assert code == (code_fingerprint(*scripts, *named) if scripts else None), name
+            assert not named or code != code_fingerprint(*scripts) or name in BY_ANY, name
             found += code is not None
     assert found >= 14
 
 
-def test_one_rule_writes_every_spec():
-    assert [name for name, block in RULES.items() if "template_engine:" in block] == ["write_spec"]
+def test_one_rule_writes_every_spec(rules):
+    assert [name for name, (_, _, is_template) in rules.items() if is_template] == ["write_spec"]
