@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_yaml, run, write_table
+from pipeline.jobs.io import command_line, read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -23,7 +23,7 @@ from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns,
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
     parser.add_argument("--config_name", help="configuration of the dataset on the hub")
     parser.add_argument("--revision", help="of the dataset on the hub")

@@ -6,12 +6,11 @@ metrics.parquet, cost.json and manifest.json into the output folder.
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
-from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
+from pipeline.jobs.io import InputError, command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
@@ -19,7 +18,7 @@ from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="policy spec, YAML")
     parser.add_argument("--seed", type=int, required=True, help="seed of data order, routing and rollouts")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")

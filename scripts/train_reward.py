@@ -6,12 +6,11 @@ safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json in
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
@@ -19,7 +18,7 @@ from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="reward model spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--model", required=True, help="SFT model that it starts from, folder")

@@ -6,11 +6,10 @@ output folder. A model entry with an architecture is made anew, with a tokenizer
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
@@ -18,7 +17,7 @@ from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="SFT spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")

@@ -1,5 +1,6 @@
 """The files between stages: atomic writes, errors that name the file, key or row at fault, hashes of their content."""
 
+import argparse
 import contextlib
 import errno
 import glob
@@ -23,6 +24,12 @@ from pipeline.jobs.ownership import follow_owner, try_lock
 
 class InputError(ValueError):
     """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
+
+
+def command_line(text: str) -> argparse.ArgumentParser:
+    """A script's arguments, with a text on it: of several lines, such as a docstring, it keeps these."""
+    form = argparse.RawDescriptionHelpFormatter if "\n" in text else argparse.HelpFormatter
+    return argparse.ArgumentParser(description=text, formatter_class=form)
 
 
 def run(main: Callable[[], None]) -> None:
