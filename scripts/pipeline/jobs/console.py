@@ -40,11 +40,8 @@ def secret_values(environment: Mapping[str, str | None] = os.environ) -> list[st
 
     Longer values come first, so that one which is part of another does not keep that from being found.
     """
-    found = {
-        value
-        for name, value in environment.items()
-        if value and len(value) >= SHORTEST and (name in SECRETS or SECRET_NAME.search(name))
-    }
+    named = (value or "" for name, value in environment.items() if name in SECRETS or SECRET_NAME.search(name))
+    found = {value for value in named if len(value) >= SHORTEST}
     return sorted(found, key=lambda value: (-len(value), value))
 
 

@@ -140,13 +140,10 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
         raise InputError(f"{path}: there is no such file")
     try:
         names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error})") from error
-    missing = [column for column in columns or [] if column not in names]
-    if missing:
-        wanted, present = ", ".join(columns), ", ".join(names)
-        raise InputError(f"{path}: no column {missing[0]!r}; it must have {wanted}; it has {present}")
-    try:
+        missing = [column for column in columns or [] if column not in names]
+        if missing:
+            wanted, present = ", ".join(columns), ", ".join(names)
+            raise InputError(f"{path}: no column {missing[0]!r}; it must have {wanted}; it has {present}")
         frame = pd.read_parquet(path, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error})") from error
@@ -247,7 +244,5 @@ def visible_files(folder: str | Path) -> dict[str, Path]:
 
 def joint_hash(hashes: dict[str, str]) -> str:
     """SHA-256 of the names and hashes of files, in whatever order they are."""
-    digest = hashlib.sha256()
-    for name, found in sorted(hashes.items()):
-        digest.update(f"{name}\0{found}\0".encode())
-    return digest.hexdigest()
+    text = "".join(f"{name}\0{found}\0" for name, found in sorted(hashes.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

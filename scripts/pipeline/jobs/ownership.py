@@ -11,6 +11,7 @@ import select
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 OWNER = "PIPELINE_OWNER"  # variable of the environment: process id of the Snakemake that started a job
@@ -40,25 +41,14 @@ def end_with(process: int) -> None:
 
 def _wait_and_end(process: int) -> None:
     try:
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        pass
-    except (AttributeError, OSError):  # not Linux
-        while _is_there(process):
-            time.sleep(1)
-    else:
-        select.select([handle], [], [])
+        select.select([os.pidfd_open(process)], [], [])
+    except (AttributeError, OSError):  # not Linux, or it has ended
+        with suppress(ProcessLookupError):
+            while True:
+                with suppress(PermissionError):  # it is there, and another user's
+                    os.kill(process, 0)
+                time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _is_there(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def try_lock(handle: int) -> bool | None:

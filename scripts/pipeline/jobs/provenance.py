@@ -27,8 +27,7 @@ def code_fingerprint(script: str, *specs: dict) -> str:
         specs: what its job is made from. Of the parts (`pipeline.jobs.parts`) that the script loads by name, those
             count that the specs name; of a room in which they name none, all.
     """
-    named = sorted({part for spec in specs for part in named_parts(spec)})
-    return _hash(script, tuple(named))
+    return _hash(script, tuple(sorted({part for spec in specs for part in named_parts(spec)})))
 
 
 def named_parts(spec: dict) -> list[tuple[str, str]]:
