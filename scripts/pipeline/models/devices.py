@@ -56,11 +56,7 @@ class Device:
     def record(self) -> dict:
         """What was chosen, for records: name, type, dtype, attention, processes, description."""
         chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
-        return chosen | {
-            "attention": self.attention,
-            "processes": processes()[1],
-            "description": self.description,
-        }
+        return chosen | {"attention": self.attention, "processes": processes()[1], "description": self.description}
 
     def training_kwargs(self, stage: str, global_batch_size: int, count: int | None = None) -> dict:
         """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
