@@ -144,13 +144,5 @@ class Run:
         seconds = span([jobs[i] for i in places], [times[i] or 0.0 for i in places], self.cores, self.gpus)
         unknown = any(times[i] is None for i in places)
         text = (f"> {duration(seconds)}" if seconds else UNKNOWN) if unknown else duration(seconds)
-        return Count(
-            name,
-            len(of),
-            of.count(DONE),
-            of.count(RUNNING),
-            of.count(FAILED),
-            left,
-            of.count(None),
-            text if left else "",
-        )
+        now = map(of.count, (DONE, RUNNING, FAILED))
+        return Count(name, len(of), *now, left, of.count(None), text if left else "")

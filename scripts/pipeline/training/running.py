@@ -139,10 +139,9 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         torch.cuda.reset_peak_memory_stats()
     train_on(trainer, device.checkpoint_seconds)
     curve = learning_curve(trainer.state.log_history)
-    losses = curve.loc[curve["metric"] == "loss", "value"]
-    if losses.isna().any():
-        step = curve.loc[losses.index[losses.isna()][0], "step"]
-        raise InputError(f"the loss is not a number from step {step} on; a lower learning_rate may be right")
+    lost = curve.loc[(curve["metric"] == "loss") & curve["value"].isna(), "step"]
+    if len(lost):
+        raise InputError(f"the loss is not a number from step {lost.iloc[0]} on; a lower learning_rate may be right")
     weights = whole_weights(trainer)
     if not is_first_process():
         return trainer.seconds()
