@@ -20,8 +20,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 def follow_owner() -> None:
     """End this process with the Snakemake that started it, where one did."""
-    owner = int(os.environ.get(OWNER) or 0)
-    if owner > 1:
+    if (owner := int(os.environ.get(OWNER) or 0)) > 1:
         end_with(owner)
 
 
