@@ -56,9 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
         responses = generate_responses(decoding, *common, kept=state.folder / "responses")
-        plain = decoding | PLAIN_SAMPLING
-        own = decoding == plain
-        sample = responses if own else generate_responses(plain, *common, kept=state.folder / "sample")
+        plain, kept = decoding | PLAIN_SAMPLING, state.folder / "sample"
+        sample = responses if decoding == plain else generate_responses(plain, *common, kept=kept)
         models = policy, base, tokenizer
         evaluation = evaluate_policy(entry, frame, reference, sample, *models, device, spec["max_length"])
         if is_first_process():

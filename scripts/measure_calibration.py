@@ -23,8 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
     record = Record(__file__, arguments, ("scored",), ("output", "figures"), names)
-    scored = read_scored(arguments.scored)
-    measured = calibration(scored, arguments.resamples, arguments.seed)
+    measured = calibration(read_scored(arguments.scored), arguments.resamples, arguments.seed)
     write_calibration_figures(measured, arguments.figures)
     write_json(names | measured, arguments.output)
     record.write()

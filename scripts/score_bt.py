@@ -61,13 +61,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.rewards.scorer import RewardModel, score_pairs
 
-    entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
-    entry = read_yaml(arguments.spec) if arguments.spec else entry
-    size = arguments.per_device_evalreward_batch_size
+    given = {"reverse": arguments.reverse, "text_format": arguments.text_format}
+    entry = read_yaml(arguments.spec) if arguments.spec else given
     device = device_from_arguments(arguments)
     inputs = ("dataset", "score_model_id", "spec")
     record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
-    model = RewardModel(arguments.score_model_id, entry, device, size)
+    model = RewardModel(arguments.score_model_id, entry, device, arguments.per_device_evalreward_batch_size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():
