@@ -88,12 +88,12 @@ def enter_folder(folder: Path) -> int | None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not _stale(locks):
+                if not any(locks.glob("*.lock")):
                     break
                 time.sleep(0.05)
                 continue
             if _is_this_machine(os.pread(handle, 1000, 0).decode()):
-                for path in _stale(locks):
+                for path in sorted(locks.glob("*.lock")):
                     path.unlink(missing_ok=True)
             os.ftruncate(handle, 0)
             os.pwrite(handle, _machine().encode(), 0)
@@ -103,10 +103,6 @@ def enter_folder(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
-
-
-def _stale(locks: Path) -> list[Path]:
-    return sorted(locks.glob("*.lock"))
 
 
 def _machine() -> str:

@@ -20,9 +20,7 @@ class Count:
     Attributes:
         name: of the rule.
         total: how many jobs there are.
-        done: of these.
-        running: of these.
-        failed: of these.
+        done, running, failed: how many of these are.
         left: that run or will run.
         lost: that will not run, as others failed.
         time: what those take, for readers; empty where none is left.
