@@ -15,13 +15,13 @@ Benchmarks, each with options of its own:
 import argparse
 from importlib import import_module
 
-from pipeline.jobs.io import run
+from pipeline.jobs.io import command_line, run
 
 BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "sweep")
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("benchmark", choices=BENCHMARKS, help="what to measure")
     parser.add_argument("options", nargs=argparse.REMAINDER, help="its options, which --help after its name lists")
     arguments = parser.parse_args(argv)

@@ -3,15 +3,14 @@
 Nothing that is finished is touched. The next run begins again where it could have continued.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import remove_abandoned, run
+from pipeline.jobs.io import command_line, remove_abandoned, run
 from pipeline.jobs.state import STATE, all_states, remove_states
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--results", type=Path, default=Path("results"), help="folder of the results")
     arguments = parser.parse_args(argv)
 

@@ -8,7 +8,7 @@ chosen_score, rejected_score); writes one CSV row per run. The columns are descr
 import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import run, write_csv
+from pipeline.jobs.io import command_line, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import add_bootstrap_arguments
 from pipeline.results.run_table import read_run_table
@@ -24,7 +24,7 @@ def named_path(text: str) -> tuple[str, Path]:
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument(
         "--pairs", type=named_path, nargs="+", required=True, metavar="DATASET=FILE", help="scored splits, parquet"

@@ -4,16 +4,14 @@ Reads the run table and the cost files that it names; writes one CSV row per tra
 `pipeline.results.tables.cost_table`.
 """
 
-import argparse
-
-from pipeline.jobs.io import run, write_csv
+from pipeline.jobs.io import command_line, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import cost_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--output", required=True, help="cost table to write (CSV)")
     arguments = parser.parse_args(argv)

@@ -7,18 +7,17 @@ fills max_length have no row.
 Under `accelerate launch` processes share the batches; the first one writes, and the result is the same.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import SPLIT_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="reference spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="split, parquet")
     parser.add_argument("--model", required=True, help="SFT model, folder")

@@ -8,9 +8,7 @@ where not parsed), len_run and len_baseline (characters), and seed and order whe
 (run, baseline), as `pipeline.metrics.comparison.compare` describes it: length-controlled win rates, tests, ratings.
 """
 
-import argparse
-
-from pipeline.jobs.io import read_parquet, run, write_csv
+from pipeline.jobs.io import command_line, read_parquet, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import DECIMALS, add_bootstrap_arguments
 from pipeline.metrics.comparison import REFITS, compare
@@ -19,7 +17,7 @@ from pipeline.results.tables import winrate_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     source = parser.add_mutually_exclusive_group(required=True)
     source.add_argument("--runs", help="run table (YAML)")
     source.add_argument("--verdicts", help="table of verdicts (parquet)")

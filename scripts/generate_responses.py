@@ -8,19 +8,18 @@ KL is an expectation over the policy's own samples: where the decoding is anothe
 Under `accelerate launch` processes share the prompts; the first one writes, and the result is the same.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
-from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="generation spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="split, parquet")
     parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
@@ -57,9 +56,8 @@ def main(argv: list[str] | None = None) -> None:
         )
         common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
         responses = generate_responses(decoding, *common, kept=state.folder / "responses")
-        plain = decoding | PLAIN_SAMPLING
-        own = decoding == plain
-        sample = responses if own else generate_responses(plain, *common, kept=state.folder / "sample")
+        plain, kept = decoding | PLAIN_SAMPLING, state.folder / "sample"
+        sample = responses if decoding == plain else generate_responses(plain, *common, kept=kept)
         models = policy, base, tokenizer
         evaluation = evaluate_policy(entry, frame, reference, sample, *models, device, spec["max_length"])
         if is_first_process():

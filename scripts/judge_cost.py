@@ -4,19 +4,18 @@ Reads run tables, the datasets' judged splits, judges' specs and judge.yaml, the
 stored replies; asks no judge anything. How it counts: `pipeline.judges.cost`.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.config.judges import read_service
-from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
+from pipeline.jobs.io import InputError, command_line, read_parquet, read_yaml, run
 from pipeline.judges.cost import CostEstimate, describe, estimate_cost, leave_out_answered
 from pipeline.metrics.judge_quality import sample_pairs
 from pipeline.results.run_table import read_run_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--dataset", action="append", default=[], help="name of a dataset; the next four go with it")
     parser.add_argument("--runs", action="append", default=[], help="run table (YAML) of what is judged of it")
     parser.add_argument("--split", action="append", default=[], type=Path, help="its judged split, parquet")

@@ -4,18 +4,17 @@ Reads the judge's spec (YAML), the responses and the baseline's; writes the verd
 order, where a judge of kind openai sees both), with the columns `pipeline.columns.verdicts.VERDICT_COLUMNS`.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.responses import RESPONSE_TEXTS
-from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.judges.kinds import add_judge_arguments, judge_pairs
 from pipeline.judges.tables import pair_responses
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     add_judge_arguments(parser)
     parser.add_argument("--responses", type=Path, required=True, help="the run's responses, parquet")
     parser.add_argument("--run", required=True, help="the run's name")

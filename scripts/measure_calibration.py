@@ -4,17 +4,15 @@ Reads a split as score_bt writes it (columns prompt_id, chosen, rejected, chosen
 one JSON file (what is in it: `pipeline.metrics.calibration`) and reliability.svg, margins.svg and lengths.svg.
 """
 
-import argparse
-
 from pipeline.figures.calibration import write_calibration_figures
-from pipeline.jobs.io import run, write_json
+from pipeline.jobs.io import command_line, run, write_json
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import add_bootstrap_arguments
 from pipeline.metrics.calibration import calibration, read_scored
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--scored", required=True, help="scored split, parquet")
     parser.add_argument("--dataset", required=True, help="name of the dataset, for the record")
     parser.add_argument("--reward-model", required=True, help="name of the reward model, for the record")
@@ -25,8 +23,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     names = {"dataset": arguments.dataset, "reward_model": arguments.reward_model, "split": arguments.split}
     record = Record(__file__, arguments, ("scored",), ("output", "figures"), names)
-    scored = read_scored(arguments.scored)
-    measured = calibration(scored, arguments.resamples, arguments.seed)
+    measured = calibration(read_scored(arguments.scored), arguments.resamples, arguments.seed)
     write_calibration_figures(measured, arguments.figures)
     write_json(names | measured, arguments.output)
     record.write()

@@ -5,11 +5,10 @@ sample of it; writes the verdicts (parquet, columns: `pipeline.columns.verdicts`
 measured (JSON, `pipeline.metrics.judge_quality.judge_quality`, and as a table, CSV).
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import SPLIT_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run, write_csv, write_json, write_parquet
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_csv, write_json, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.judges.kinds import add_judge_arguments, judge_pairs
 from pipeline.metrics.bootstrap import add_bootstrap_arguments
@@ -17,7 +16,7 @@ from pipeline.metrics.judge_quality import judge_quality, quality_table, sample_
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     add_judge_arguments(parser)
     parser.add_argument("--pairs", type=Path, required=True, help="labelled pairs, parquet")
     parser.add_argument("--dataset", required=True, help="name of the dataset, for the record")

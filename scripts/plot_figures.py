@@ -4,17 +4,15 @@ Reads the run table, the files that it names, the win-rate and the cost table; w
 folder, and the win rates also as a PNG.
 """
 
-import argparse
-
 from pipeline.figures.winrates import write_figures
-from pipeline.jobs.io import run
+from pipeline.jobs.io import command_line, run
 from pipeline.jobs.records import Record
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import read_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
     parser.add_argument("--cost", required=True, help="cost table (CSV)")

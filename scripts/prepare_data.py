@@ -6,17 +6,16 @@ chosen and rejected are text, or lists of messages {role, content} for dialogues
 flipped and label_prob too, and bt_prob where labels are drawn from it.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.data.preparation import prepare
-from pipeline.jobs.io import read_yaml, run
+from pipeline.jobs.io import command_line, read_yaml, run
 from pipeline.jobs.records import Record
 
 
 def main(argv: list[str] | None = None) -> None:
     """Prepare the dataset of --spec into --output-dir; nothing is written unless all of it is ready."""
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="resolved dataset entry, YAML")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the splits and the card")
     parser.add_argument("--processes", type=int, help="that filter rows side by side; all CPUs if left out")

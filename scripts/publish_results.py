@@ -8,15 +8,14 @@ HF_TOKEN, from the environment or .env; HF_ENDPOINT names another hub.
 With --stage the repository is laid out in a folder to look at, and nothing is uploaded.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import read_yaml, run, write_json
+from pipeline.jobs.io import command_line, read_yaml, run, write_json
 from pipeline.publishing.token import require_token
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="the publication's spec, YAML")
     to = parser.add_mutually_exclusive_group(required=True)
     to.add_argument("--output", type=Path, help="record to write, JSON")

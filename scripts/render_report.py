@@ -4,10 +4,9 @@ Reads the run table, the files that it names, the result tables, the data cards 
 splits. The file that it writes opens offline and asks the network for nothing.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import InputError, read_json, run, write_text
+from pipeline.jobs.io import InputError, command_line, read_json, run, write_text
 from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.calibration import read_calibration
@@ -19,7 +18,7 @@ from pipeline.results.tables import read_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("--runs", required=True, help="run table (YAML)")
     parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
     parser.add_argument("--cost", required=True, help="cost table (CSV)")

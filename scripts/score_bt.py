@@ -14,7 +14,7 @@ import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_yaml, run, write_table
+from pipeline.jobs.io import command_line, read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -23,7 +23,7 @@ from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns,
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
     parser.add_argument("--config_name", help="configuration of the dataset on the hub")
     parser.add_argument("--revision", help="of the dataset on the hub")
@@ -61,13 +61,12 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.rewards.scorer import RewardModel, score_pairs
 
-    entry = {"reverse": arguments.reverse, "text_format": arguments.text_format}
-    entry = read_yaml(arguments.spec) if arguments.spec else entry
-    size = arguments.per_device_evalreward_batch_size
+    given = {"reverse": arguments.reverse, "text_format": arguments.text_format}
+    entry = read_yaml(arguments.spec) if arguments.spec else given
     device = device_from_arguments(arguments)
     inputs = ("dataset", "score_model_id", "spec")
     record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
-    model = RewardModel(arguments.score_model_id, entry, device, size)
+    model = RewardModel(arguments.score_model_id, entry, device, arguments.per_device_evalreward_batch_size)
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():

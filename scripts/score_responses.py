@@ -7,19 +7,18 @@ A killed job continues where it was, from a folder beside the first output that 
 launch` each process scores a share and the first one writes; the result is the same.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
 from pipeline.columns.responses import RESPONSE_TEXTS
-from pipeline.jobs.io import read_parquet, read_yaml, run, write_parquet
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="reward model spec, YAML")
     parser.add_argument("--responses", type=Path, nargs="+", required=True, help="tables of responses, parquet")
     parser.add_argument("--reward-model", required=True, help="reward model, hub id or folder")

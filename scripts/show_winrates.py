@@ -3,16 +3,15 @@
 Reads the table that compute_winrate.py writes; `make run` ends with it.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import run
+from pipeline.jobs.io import command_line, run
 from pipeline.results.small_table import small_table
 from pipeline.results.tables import read_table
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser = command_line(__doc__.splitlines()[0])
     parser.add_argument("winrates", type=Path, help="win-rate table (CSV)")
     parser.add_argument("--report", type=Path, help="the report's page; told only where it is")
     arguments = parser.parse_args(argv)

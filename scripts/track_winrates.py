@@ -4,16 +4,15 @@ Reads the win-rate table (CSV); writes a record of the run (JSON: project, id, o
 WANDB_API_KEY, from the environment or .env, where the server answers; else into files below wandb/.
 """
 
-import argparse
 from pathlib import Path
 
-from pipeline.jobs.io import run, write_json
+from pipeline.jobs.io import command_line, run, write_json
 from pipeline.results.tables import read_table
 from pipeline.tracking import log_winrates, record, tracked_run
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--winrate", type=Path, required=True, help="win-rate table (CSV)")
     parser.add_argument("--tag", required=True, help="name of the config's table of results")
     parser.add_argument("--wandb", required=True, metavar="PROJECT", help="project of Weights & Biases")

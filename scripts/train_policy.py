@@ -6,20 +6,18 @@ metrics.parquet, cost.json and manifest.json into the output folder.
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
-from pipeline.jobs.io import InputError, read_parquet, read_yaml, run
+from pipeline.jobs.io import InputError, command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="policy spec, YAML")
     parser.add_argument("--seed", type=int, required=True, help="seed of data order, routing and rollouts")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
@@ -39,30 +37,25 @@ def main(argv: list[str] | None = None) -> None:
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
     from pipeline.training.policy import policy_trainer
-    from pipeline.training.running import train_and_save, trained_files
-    from pipeline.training.tracking import track
+    from pipeline.training.running import run_training
 
     device = device_from_arguments(arguments)
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
     inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
     record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
-    results = trained_files(arguments.output_dir)
-    with JobState(arguments.output_dir, record.key) as state:
-        if state.restored(results):
-            return
+
+    def trainer(scratch: str):
         reward = None
         if reward_entry:
             from pipeline.rewards.scorer import RewardModel
 
             reward = RewardModel(arguments.reward_model, reward_entry, device)
-        scratch = str(state.folder)
-        trainer = policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
-        name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
-        config = spec | {"seed": arguments.seed}
-        track(trainer, arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config)
-        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-        record.write(seconds=seconds)
-        state.finish(results)
+        return policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
+
+    name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
+    config = spec | {"seed": arguments.seed}
+    tracked = arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config
+    run_training(trainer, record, arguments.output_dir, tracked)
 
 
 if __name__ == "__main__":

@@ -6,20 +6,18 @@ safe-rlhf's score-model format), metrics.parquet, cost.json and manifest.json in
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
 from functools import partial
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="reward model spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--model", required=True, help="SFT model that it starts from, folder")
@@ -33,21 +31,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.rewards.checkpoints import save_score_model
     from pipeline.training.reward import reward_trainer
-    from pipeline.training.running import train_and_save, trained_files
-    from pipeline.training.tracking import track
+    from pipeline.training.running import run_training
 
     device = device_from_arguments(arguments)
     record = Record(__file__, arguments, ("spec", "data", "model"), ("output_dir",), spec, device)
-    results = trained_files(arguments.output_dir)
-    with JobState(arguments.output_dir, record.key) as state:
-        if state.restored(results):
-            return
-        trainer = reward_trainer(spec, frame, arguments.model, device, str(state.folder))
-        track(trainer, arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec)
-        save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
-        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device, save)
-        record.write(seconds=seconds)
-        state.finish(results)
+    trainer = partial(reward_trainer, spec, frame, arguments.model, device)
+    tracked = arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec
+    save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
+    run_training(trainer, record, arguments.output_dir, tracked, save)
 
 
 if __name__ == "__main__":

@@ -6,19 +6,18 @@ output folder. A model entry with an architecture is made anew, with a tokenizer
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
 
-import argparse
+from functools import partial
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.jobs.io import read_parquet, read_yaml, run
+from pipeline.jobs.io import command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.tracking import OFF
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="SFT spec, YAML")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
@@ -29,22 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, PAIR_COLUMNS)
 
-    from pipeline.training.running import train_and_save, trained_files
+    from pipeline.training.running import run_training
     from pipeline.training.sft import sft_trainer
-    from pipeline.training.tracking import track
 
     device = device_from_arguments(arguments)
     record = Record(__file__, arguments, ("spec", "data"), ("output_dir",), spec, device, [("model", spec["model"])])
-    results = trained_files(arguments.output_dir)
-    with JobState(arguments.output_dir, record.key) as state:
-        if state.restored(results):
-            return
-        trainer = sft_trainer(spec, frame, device, str(state.folder))
-        name = f"{spec['dataset']}/{spec['model']['name']}/sft"
-        track(trainer, arguments.wandb, name, name, "train_sft", spec)
-        seconds = train_and_save(trainer, trainer.processing_class, arguments.output_dir, device)
-        record.write(seconds=seconds)
-        state.finish(results)
+    name = f"{spec['dataset']}/{spec['model']['name']}/sft"
+    tracked = arguments.wandb, name, name, "train_sft", spec
+    run_training(partial(sft_trainer, spec, frame, device), record, arguments.output_dir, tracked)
 
 
 if __name__ == "__main__":

@@ -7,17 +7,16 @@ It reads the descriptions (pipeline/config/schemas, and description.py of each m
 and backend) and writes no other file.
 """
 
-import argparse
 from pathlib import Path
 
 from pipeline.config.reference import COMMAND, reference, stale_files
-from pipeline.jobs.io import InputError, run
+from pipeline.jobs.io import InputError, command_line, run
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = command_line(__doc__)
     parser.add_argument("--check", action="store_true", help="write nothing")
     arguments = parser.parse_args(argv)
     stale = [str(path.relative_to(ROOT)) for path in stale_files()]

@@ -49,20 +49,14 @@ def generate_responses(
     texts = [as_text(prompt) for prompt in frame["prompt"]]
     sampling = Sampling(spec, entry, texts, model, tokenizer, path, seed, device, eos_token_ids, kept)
     own = load_part("backends", spec.get("backend", "transformers"), "generate").generate(sampling)
-    responses = gathered(own, device.type)
-    return response_table(frame, [responses[row] for row in range(len(texts))], tokenizer, eos_token_ids)
-
-
-def response_table(frame: pd.DataFrame, responses: list[list[int]], tokenizer, eos_token_ids: list[int]):
-    """The table of responses that `generate_responses` returns, from their token ids in the frame's order."""
-    table = pd.DataFrame(
-        {
-            "prompt_id": frame["prompt_id"],
-            "prompt": frame["prompt"],
-            "response": [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in responses],
-            "response_ids": [np.array(ids, dtype="int32") for ids in responses],
-            "response_tokens": [len(ids) for ids in responses],
-            "finished": [ids[-1] in eos_token_ids for ids in responses],
-        }
-    )
-    return table[RESPONSE_COLUMNS]
+    own = gathered(own, device.type)
+    responses = [own[row] for row in range(len(texts))]
+    table = {
+        "prompt_id": frame["prompt_id"],
+        "prompt": frame["prompt"],
+        "response": [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in responses],
+        "response_ids": [np.array(ids, dtype="int32") for ids in responses],
+        "response_tokens": [len(ids) for ids in responses],
+        "finished": [ids[-1] in eos_token_ids for ids in responses],
+    }
+    return pd.DataFrame(table)[RESPONSE_COLUMNS]

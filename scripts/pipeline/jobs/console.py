@@ -30,21 +30,13 @@ SECONDS = 10.0  # between two lines of a progress bar
 ESCAPES = re.compile(r"\x1b\[[0-9;]*[A-Za-z]")
 
 
-def load_secrets(folder: str | Path = ".") -> None:
-    """Put the lines of a folder's .env into the environment, where a variable of that name is not set already."""
-    load_dotenv(Path(folder) / ".env")
-
-
 def secret_values(environment: Mapping[str, str | None] = os.environ) -> list[str]:
     """Values of the secrets among variables: of `SECRETS`, and of any NAME_TOKEN, NAME_API_KEY, NAME_PASSWORD, ….
 
     Longer values come first, so that one which is part of another does not keep that from being found.
     """
-    found = {
-        value
-        for name, value in environment.items()
-        if value and len(value) >= SHORTEST and (name in SECRETS or SECRET_NAME.search(name))
-    }
+    named = (value or "" for name, value in environment.items() if name in SECRETS or SECRET_NAME.search(name))
+    found = {value for value in named if len(value) >= SHORTEST}
     return sorted(found, key=lambda value: (-len(value), value))
 
 
@@ -69,7 +61,7 @@ def prepared_console() -> Iterator[None]:
     Output that goes to a file, not to a terminal, passes through a `LogStream`. Of several processes each writes a file
     of its own beside the first one's, which says where they are and, inside the block, which of them failed.
     """
-    load_secrets()
+    load_dotenv(Path(".env"))  # into the environment, where a variable of that name is not set already
     separated = _separate_log()
     sys.excepthook = _print_error
     for name in ("stdout", "stderr"):

@@ -127,16 +127,14 @@ def describe(tag: str, device: str, jobs: Sequence[PlannedJob], found: Forecast,
     """
     counts = Counter(job.rule for job in jobs if not job.rule.startswith(UNCOUNTED) and job.benchmark)
     jobs_text = ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "specs alone"
-    lines = [f"Config {tag} on device {device}: {jobs_text}"]
-    if found.seconds is None and found.unknown:
-        lines.append("How long that takes is not known: no such job ran here before")
-    elif found.seconds is not None:
-        text = f"About {duration(found.seconds)} on {where}, by the times of earlier jobs"
-        if found.unknown:
-            missing = ", ".join(f"{count} {rule}" for rule, count in found.unknown.items())
-            text += f"; not counted, as none ran before: {missing}"
-        lines.append(text)
-    return "\n".join(lines)
+    text = f"Config {tag} on device {device}: {jobs_text}"
+    if found.seconds is None:
+        return text + ("\nHow long that takes is not known: no such job ran here before" if found.unknown else "")
+    text += f"\nAbout {duration(found.seconds)} on {where}, by the times of earlier jobs"
+    if found.unknown:
+        missing = ", ".join(f"{count} {rule}" for rule, count in found.unknown.items())
+        text += f"; not counted, as none ran before: {missing}"
+    return text
 
 
 def duration(seconds: float) -> str:

@@ -1,5 +1,6 @@
 """The files between stages: atomic writes, errors that name the file, key or row at fault, hashes of their content."""
 
+import argparse
 import contextlib
 import errno
 import glob
@@ -23,6 +24,12 @@ from pipeline.jobs.ownership import follow_owner, try_lock
 
 class InputError(ValueError):
     """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
+
+
+def command_line(text: str) -> argparse.ArgumentParser:
+    """A script's arguments, with a text on it: of several lines, such as a docstring, it keeps these."""
+    form = argparse.RawDescriptionHelpFormatter if "\n" in text else argparse.HelpFormatter
+    return argparse.ArgumentParser(description=text, formatter_class=form)
 
 
 def run(main: Callable[[], None]) -> None:
@@ -133,13 +140,10 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
         raise InputError(f"{path}: there is no such file")
     try:
         names = pq.read_schema(path).names
-    except (pa.ArrowException, OSError) as error:
-        raise InputError(f"{path}: not a readable parquet file ({error})") from error
-    missing = [column for column in columns or [] if column not in names]
-    if missing:
-        wanted, present = ", ".join(columns), ", ".join(names)
-        raise InputError(f"{path}: no column {missing[0]!r}; it must have {wanted}; it has {present}")
-    try:
+        missing = [column for column in columns or [] if column not in names]
+        if missing:
+            wanted, present = ", ".join(columns), ", ".join(names)
+            raise InputError(f"{path}: no column {missing[0]!r}; it must have {wanted}; it has {present}")
         frame = pd.read_parquet(path, columns=columns)
     except (pa.ArrowException, OSError) as error:
         raise InputError(f"{path}: not a readable parquet file ({error})") from error
@@ -240,7 +244,5 @@ def visible_files(folder: str | Path) -> dict[str, Path]:
 
 def joint_hash(hashes: dict[str, str]) -> str:
     """SHA-256 of the names and hashes of files, in whatever order they are."""
-    digest = hashlib.sha256()
-    for name, found in sorted(hashes.items()):
-        digest.update(f"{name}\0{found}\0".encode())
-    return digest.hexdigest()
+    text = "".join(f"{name}\0{found}\0" for name, found in sorted(hashes.items()))
+    return hashlib.sha256(text.encode()).hexdigest()

@@ -11,6 +11,7 @@ import select
 import signal
 import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 OWNER = "PIPELINE_OWNER"  # variable of the environment: process id of the Snakemake that started a job
@@ -19,8 +20,7 @@ BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 def follow_owner() -> None:
     """End this process with the Snakemake that started it, where one did."""
-    owner = int(os.environ.get(OWNER) or 0)
-    if owner > 1:
+    if (owner := int(os.environ.get(OWNER) or 0)) > 1:
         end_with(owner)
 
 
@@ -40,25 +40,14 @@ def end_with(process: int) -> None:
 
 def _wait_and_end(process: int) -> None:
     try:
-        handle = os.pidfd_open(process)
-    except ProcessLookupError:
-        pass
-    except (AttributeError, OSError):  # not Linux
-        while _is_there(process):
-            time.sleep(1)
-    else:
-        select.select([handle], [], [])
+        select.select([os.pidfd_open(process)], [], [])
+    except (AttributeError, OSError):  # not Linux, or it has ended
+        with suppress(ProcessLookupError):
+            while True:
+                with suppress(PermissionError):  # it is there, and another user's
+                    os.kill(process, 0)
+                time.sleep(1)
     os.kill(os.getpid(), signal.SIGKILL)
-
-
-def _is_there(process: int) -> bool:
-    try:
-        os.kill(process, 0)
-    except ProcessLookupError:
-        return False
-    except PermissionError:
-        return True
-    return True
 
 
 def try_lock(handle: int) -> bool | None:
@@ -99,12 +88,12 @@ def enter_folder(folder: Path) -> int | None:
             try:
                 fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
             except BlockingIOError:
-                if not _stale(locks):
+                if not any(locks.glob("*.lock")):
                     break
                 time.sleep(0.05)
                 continue
             if _is_this_machine(os.pread(handle, 1000, 0).decode()):
-                for path in _stale(locks):
+                for path in sorted(locks.glob("*.lock")):
                     path.unlink(missing_ok=True)
             os.ftruncate(handle, 0)
             os.pwrite(handle, _machine().encode(), 0)
@@ -114,10 +103,6 @@ def enter_folder(folder: Path) -> int | None:
         os.close(handle)
         return None
     return handle
-
-
-def _stale(locks: Path) -> list[Path]:
-    return sorted(locks.glob("*.lock"))
 
 
 def _machine() -> str:

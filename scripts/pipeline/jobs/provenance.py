@@ -7,6 +7,7 @@ part of it, nor are comments, docstrings, and the texts of errors and of printed
 import ast
 import hashlib
 from functools import cache
+from itertools import accumulate
 from pathlib import Path
 
 SCRIPTS = Path(__file__).resolve().parents[2]
@@ -27,8 +28,7 @@ def code_fingerprint(script: str, *specs: dict) -> str:
         specs: what its job is made from. Of the parts (`pipeline.jobs.parts`) that the script loads by name, those
             count that the specs name; of a room in which they name none, all.
     """
-    named = sorted({part for spec in specs for part in named_parts(spec)})
-    return _hash(script, tuple(named))
+    return _hash(script, tuple(sorted({part for spec in specs for part in named_parts(spec)})))
 
 
 def named_parts(spec: dict) -> list[tuple[str, str]]:
@@ -80,13 +80,9 @@ def _imports(path: Path) -> tuple[Path, ...]:
             exports = _exports(module)
             names |= {module} | {exports.get(alias.name, f"{module}.{alias.name}") for alias in node.names}
             names |= set(exports.values()) if any(alias.name == "*" for alias in node.names) else set()
-    files = []
-    for name in names:
-        parts = name.split(".")
-        for length in range(1, len(parts) + 1):
-            stem = SCRIPTS.joinpath(*parts[:length])
-            files += [file for file in (stem.with_suffix(".py"), stem / "__init__.py") if file.is_file()]
-    return tuple(files)
+    stems = {stem for name in names for stem in accumulate(name.split("."), Path.joinpath, initial=SCRIPTS)}
+    files = (file for stem in stems for file in (stem.with_suffix(".py"), stem / "__init__.py"))
+    return tuple(file for file in files if file.is_file())
 
 
 @cache

@@ -11,7 +11,7 @@ import shutil
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from pipeline.jobs.io import atomic_folder, remove_abandoned
+from pipeline.jobs.io import atomic_folder, atomic_path, remove_abandoned
 from pipeline.jobs.ownership import is_owned, try_lock
 from pipeline.jobs.processes import is_first_process
 
@@ -165,13 +165,9 @@ def _link(source: Path, target: Path) -> None:
         with atomic_folder(target) as temporary:
             shutil.copytree(source, temporary, copy_function=_link_file, dirs_exist_ok=True)
         return
-    target.parent.mkdir(parents=True, exist_ok=True)
-    temporary = target.with_name(f".{target.name}.link.tmp")
-    temporary.unlink(missing_ok=True)
-    _link_file(source, temporary)
-    os.replace(temporary, target)
-    if target.exists() and temporary.exists():  # two names of one file are left as they are by replace
+    with atomic_path(target) as temporary:
         temporary.unlink()
+        _link_file(source, temporary)
 
 
 def _link_file(source: str | Path, target: str | Path) -> None:

@@ -20,20 +20,8 @@ from transformers import (
 from pipeline.jobs.io import atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
-from pipeline.models.tokenization import load_tokenizer, local_folder
-
-__all__ = [
-    "architecture_config",
-    "load_policy",
-    "load_tokenizer",
-    "local_folder",
-    "new_policy",
-    "peft_config",
-    "save_checkpoint",
-    "train_tokenizer",
-    "training_dtype",
-    "write_manifest",
-]
+from pipeline.models.tokenization import load_tokenizer as load_tokenizer
+from pipeline.models.tokenization import local_folder
 
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
 
@@ -155,15 +143,14 @@ def save_checkpoint(
     Args:
         state_dict: the weights, where the model has a part of them only.
     """
-    weights = {} if state_dict is None else {"state_dict": state_dict}
     with atomic_folder(folder) as temporary:
         if hasattr(model, "peft_config"):
             for config in model.peft_config.values():
                 if isinstance(config.target_modules, set):  # its order is another in every process
                     config.target_modules = sorted(config.target_modules)
-            model.save_pretrained(temporary, selected_adapters=["default"], **weights)
+            model.save_pretrained(temporary, selected_adapters=["default"], state_dict=state_dict)
         else:
-            model.save_pretrained(temporary, **weights)
+            model.save_pretrained(temporary, state_dict=state_dict)
         tokenizer.save_pretrained(temporary)
 
 

@@ -56,11 +56,7 @@ class Device:
     def record(self) -> dict:
         """What was chosen, for records: name, type, dtype, attention, processes, description."""
         chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
-        return chosen | {
-            "attention": self.attention,
-            "processes": processes()[1],
-            "description": self.description,
-        }
+        return chosen | {"attention": self.attention, "processes": processes()[1], "description": self.description}
 
     def training_kwargs(self, stage: str, global_batch_size: int, count: int | None = None) -> dict:
         """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
@@ -72,9 +68,8 @@ class Device:
             InputError: the global batch is no multiple of the per-device batch times processes.
         """
         count = processes()[1] if count is None else count
-        per_device, accumulation = split_batch(
-            self.batch_sizes[stage], global_batch_size, count, stage, f"device {self.name}"
-        )
+        rows, name = self.batch_sizes[stage], f"device {self.name}"
+        per_device, accumulation = split_batch(rows, global_batch_size, count, stage, name)
         return {
             "per_device_train_batch_size": per_device,
             "gradient_accumulation_steps": accumulation,
@@ -104,7 +99,13 @@ def resolve_device(name: str, entry: dict) -> Device:
         raise InputError(f"device {name}: compute capability {capability} has no bf16; use precision fp16 or auto")
     attention = "sdpa" if entry["attention"] == "auto" else entry["attention"]
     if attention == "flash_attention_2":
-        _check_flash_attention(name, capability, precision)
+        needs = f"device {name}: FlashAttention-2 needs"
+        if capability is None or capability < (8, 0):
+            raise InputError(f"{needs} compute capability 8.0 or above; use attention sdpa")
+        if precision == "fp32":
+            raise InputError(f"device {name}: FlashAttention-2 has no fp32; use precision bf16, fp16 or auto")
+        if importlib.util.find_spec("flash_attn") is None:
+            raise InputError(f"{needs} the package flash-attn; use attention sdpa")
     return Device(
         name=name,
         type=kind,
@@ -115,16 +116,6 @@ def resolve_device(name: str, entry: dict) -> Device:
         server_url=entry.get("server_url"),
         checkpoint_seconds=entry["checkpoint_seconds"],
     )
-
-
-def _check_flash_attention(name: str, capability: tuple[int, int] | None, precision: str) -> None:
-    """Raise where FlashAttention-2 cannot run."""
-    if capability is None or capability < (8, 0):
-        raise InputError(f"device {name}: FlashAttention-2 needs compute capability 8.0 or above; use attention sdpa")
-    if precision == "fp32":
-        raise InputError(f"device {name}: FlashAttention-2 has no fp32; use precision bf16, fp16 or auto")
-    if importlib.util.find_spec("flash_attn") is None:
-        raise InputError(f"device {name}: FlashAttention-2 needs the package flash-attn; use attention sdpa")
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:

@@ -20,9 +20,7 @@ class Count:
     Attributes:
         name: of the rule.
         total: how many jobs there are.
-        done: of these.
-        running: of these.
-        failed: of these.
+        done, running, failed: how many of these are.
         left: that run or will run.
         lost: that will not run, as others failed.
         time: what those take, for readers; empty where none is left.
@@ -144,13 +142,5 @@ class Run:
         seconds = span([jobs[i] for i in places], [times[i] or 0.0 for i in places], self.cores, self.gpus)
         unknown = any(times[i] is None for i in places)
         text = (f"> {duration(seconds)}" if seconds else UNKNOWN) if unknown else duration(seconds)
-        return Count(
-            name,
-            len(of),
-            of.count(DONE),
-            of.count(RUNNING),
-            of.count(FAILED),
-            left,
-            of.count(None),
-            text if left else "",
-        )
+        now = map(of.count, (DONE, RUNNING, FAILED))
+        return Count(name, len(of), *now, left, of.count(None), text if left else "")

@@ -64,7 +64,8 @@ class Bars:
         """Name, bar, numbers, state, time: what is running, then the bar, gives way where the terminal is narrow."""
         names = [Text(count.name, "" if count.left else "dim") for count in counts]
         numbers = [Text(f"{count.done}/{count.total}") for count in counts]
-        states, times = [_state(count) for count in counts], [Text(_time(count)) for count in counts]
+        times = [Text(count.time if count.time in ("", UNKNOWN) else f"{count.time} left") for count in counts]
+        states = [_state(count) for count in counts]
         spare = self.console.width - sum(_width(column) for column in (names, numbers, times)) - 2 * GAP
         columns = [names, numbers, times]
         if spare >= _width(states) + GAP:
@@ -86,10 +87,6 @@ class Bars:
 def _state(count: Count) -> Text:
     states = [(count.failed, "failed", "red"), (count.running, "running", "cyan")]
     return Text(" ").join(Text(f"{number} {word}", color) for number, word, color in states if number)
-
-
-def _time(count: Count) -> str:
-    return count.time if count.time in ("", UNKNOWN) else f"{count.time} left"
 
 
 def _width(column: Sequence) -> int:

@@ -2,6 +2,7 @@
 
 import resource
 import sys
+from collections.abc import Callable
 from itertools import repeat
 from pathlib import Path
 
@@ -11,18 +12,21 @@ from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
 from pipeline.columns.learning_curve import CURVE_COLUMNS
-from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.columns.pairs import PAIR_RESPONSES
 from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.config.arguments import trainer_options
 from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
 from pipeline.jobs.processes import is_first_process
+from pipeline.jobs.records import Record
+from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text, format_prompt, format_response
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
+from pipeline.training.tracking import track
 
 LOGGING_STEPS = 10
 
@@ -49,13 +53,11 @@ def preference_dataset(
     Returns:
         prompt, chosen, rejected, source_prompt (as in the frame), row; with a reference also its two columns.
     """
-    columns = {"prompt": [], "chosen": [], "rejected": [], "source_prompt": [], "row": list(range(len(frame)))}
-    for prompt, chosen, rejected in zip(*(map(as_text, frame[name]) for name in PAIR_COLUMNS)):  # noqa: B905
-        columns["prompt"].append(format_prompt(prompt, tokenizer, entry))
-        columns["chosen"].append(format_response(chosen, tokenizer, entry))
-        columns["rejected"].append(format_response(rejected, tokenizer, entry))
-        columns["source_prompt"].append(prompt)
-    dataset = Dataset.from_dict(columns)
+    prompts = [as_text(prompt) for prompt in frame["prompt"]]
+    columns = {"prompt": [format_prompt(prompt, tokenizer, entry) for prompt in prompts]}
+    for name in PAIR_RESPONSES:
+        columns[name] = [format_response(as_text(response), tokenizer, entry) for response in frame[name]]
+    dataset = Dataset.from_dict(columns | {"source_prompt": prompts, "row": list(range(len(frame)))})
     if reference is None:
         return dataset
     rows = reference["row"].tolist()
@@ -94,9 +96,23 @@ def add_lengths(dataset: Dataset) -> Dataset:
     return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
 
 
-def trained_files(folder: Path) -> list[Path]:
-    """What a training writes into its output folder, its record included."""
-    return [folder / name for name in ("model", "metrics.parquet", "cost.json", "provenance.json", "manifest.json")]
+def run_training(make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint) -> None:
+    """The work of a training script, unless it was done before: train, and write results and record.
+
+    Args:
+        make: called with a folder that the trainer may write to, for the trainer.
+        tracked: what `pipeline.training.tracking.track` takes beside the trainer.
+        save: see `train_and_save`.
+    """
+    names = ("model", "metrics.parquet", "cost.json", "provenance.json", "manifest.json")
+    results = [output_dir / name for name in names]
+    with JobState(output_dir, record.key) as state:
+        if state.restored(results):
+            return
+        trainer = make(str(state.folder))
+        track(trainer, *tracked)
+        record.write(seconds=train_and_save(trainer, trainer.processing_class, output_dir, record.device, save))
+        state.finish(results)
 
 
 def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> float:
@@ -123,10 +139,9 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         torch.cuda.reset_peak_memory_stats()
     train_on(trainer, device.checkpoint_seconds)
     curve = learning_curve(trainer.state.log_history)
-    losses = curve.loc[curve["metric"] == "loss", "value"]
-    if losses.isna().any():
-        step = curve.loc[losses.index[losses.isna()][0], "step"]
-        raise InputError(f"the loss is not a number from step {step} on; a lower learning_rate may be right")
+    lost = curve.loc[(curve["metric"] == "loss") & curve["value"].isna(), "step"]
+    if len(lost):
+        raise InputError(f"the loss is not a number from step {lost.iloc[0]} on; a lower learning_rate may be right")
     weights = whole_weights(trainer)
     if not is_first_process():
         return trainer.seconds()

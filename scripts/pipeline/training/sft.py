@@ -31,10 +31,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
         model = load_policy(entry["path"], entry, device=device, **kwargs)
     names = ["chosen"] if hyperparameters["responses"] == "chosen" else ["chosen", "rejected"]
     rows = [
-        {
-            "prompt": format_prompt(prompt, tokenizer, entry),
-            "completion": format_response(response, tokenizer, entry),
-        }
+        {"prompt": format_prompt(prompt, tokenizer, entry), "completion": format_response(response, tokenizer, entry)}
         for name in names
         for prompt, response in zip(columns["prompt"], columns[name], strict=True)
     ]

@@ -88,7 +88,7 @@ def test_generation_says_how_many_responses_are_there_and_gives_the_same(monkeyp
     arguments = decoding, {"plain_template": "{prompt}"}, frame, model, tokenizer, 1, cpu_device(2)
     plain = generate_responses(*arguments)
     capsys.readouterr()
-    monkeypatch.setattr("pipeline.generation.responses.Progress", partial(Progress, seconds=0.0))
+    monkeypatch.setattr("pipeline.backends.transformers.generate.Progress", partial(Progress, seconds=0.0))
     for _ in range(2):  # a second round begins at nothing
         counted = generate_responses(*arguments)
         told = [text.split("  ")[0] for text in capsys.readouterr().out.splitlines()]

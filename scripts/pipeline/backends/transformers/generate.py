@@ -23,6 +23,7 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
     size = sampling.device.batch_sizes["generate"]
     streams = own_share([(start // STREAM, order[start : start + STREAM]) for start in range(0, len(order), STREAM)])
     progress = Progress("responses", sum(len(rows) for _, rows in streams), len(order))
+    decoding = {key: sampling.decoding[key] for key in ("do_sample", "temperature", "top_p", "max_new_tokens")}
     sampled: dict[int, list[int]] = {}
     for stream, rows in streams:
         batches = [rows[first : first + size] for first in range(0, len(rows), size)]
@@ -42,12 +43,9 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
                 [prompts[row] for row in batch],
                 pad_token_id=sampling.tokenizer.pad_token_id,
                 eos_token_ids=sampling.eos_token_ids,
-                max_new_tokens=sampling.decoding["max_new_tokens"],
-                temperature=sampling.decoding["temperature"],
-                top_p=sampling.decoding["top_p"],
                 batch_size=size,
-                do_sample=sampling.decoding["do_sample"],
                 on_ended=progress.add,
+                **decoding,
             )
             finished.add(dict(zip(batch, responses, strict=True)), random_state)
         sampled |= finished.values
