@@ -138,7 +138,7 @@ def random_pairs(setting: dict, count: int) -> pd.DataFrame:
 
 
 def hyperparameters_of(setting: dict, length: int, steps: int, weights: dict) -> dict:
-    """The published hyperparameters; a method with weights takes them and rollouts as long as the dataset's responses."""
+    """The published hyperparameters; where there are weights, also these and rollouts as long as the responses."""
     common = {
         **{"learning_rate": 1e-5, "epochs": 1, "max_steps": steps, "warmup_steps": 2, "lr_scheduler": "cosine"},
         **{"optimizer": "rmsprop", "weight_decay": 0.0, "max_length": length, "global_batch_size": setting["pairs"]},
