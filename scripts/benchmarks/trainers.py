@@ -18,6 +18,7 @@ import argparse
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.measuring import as_range, in_a_process, in_turn, markdown_table, median_of, parser_of, spread
@@ -25,6 +26,7 @@ from pipeline.jobs.io import InputError, read_parquet, write_json
 
 MODEL, DATA = Path("results/sft/world/W1M/model"), Path("results/data/world/train.parquet")
 REFERENCE = Path("results/reference/world/W1M/train.parquet")
+ROLLOUTS = {"rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
 LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 
 # Per benchmark: the cases that take turns; the first is what the others are measured against.
@@ -133,14 +135,15 @@ def load(arguments: argparse.Namespace, reference: bool):
     return load_policy(str(arguments.model), trainable=True, dtype="float32"), tokenizer, dataset
 
 
-def time_training(trainer) -> float:
-    """Seconds of a trainer's train()."""
+def time_training(trainer, arguments: argparse.Namespace, unit: str) -> tuple[float, int, str]:
+    """Seconds of a trainer's train(), for how many units, and the unit: step or pair."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
     started = time.perf_counter()
     trainer.train()
-    return time.perf_counter() - started
+    units = arguments.steps * (arguments.batch_size if unit == "pair" else 1)
+    return time.perf_counter() - started, units, unit
 
 
 def words(prompts: list, completions: list, **columns) -> list[float]:
@@ -148,65 +151,19 @@ def words(prompts: list, completions: list, **columns) -> list[float]:
     return [float(len(completion[0]["content"].split())) for completion in completions]
 
 
-def dpo_steps(case, arguments, device, scratch):
-    """DPOTrainer; its reference log-probabilities are computed before the clock starts."""
-    from trl import DPOConfig, DPOTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=False)
-    args = DPOConfig(**trainer_settings(arguments, device, scratch, precompute_ref_log_probs=True))
-    trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-    return time_training(trainer), arguments.steps, "step"
-
-
-def sail_steps(**shares):
-    """SAILTrainer with the dataset's reference log-probabilities."""
+def trained(library: str, kind: str, unit: str, **changes):
+    """DPOTrainer; SAILTrainer with the dataset's reference log-probabilities; TRL's OnlineDPOTrainer."""
 
     def case_function(case, arguments, device, scratch):
-        from sail import SAILConfig, SAILTrainer
-
-        model, tokenizer, dataset = load(arguments, reference=True)
-        args = SAILConfig(**trainer_settings(arguments, device, scratch, **shares))
-        trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-        return time_training(trainer), arguments.steps, "step"
+        module = import_module(library)
+        model, tokenizer, dataset = load(arguments, reference=kind == "SAIL")
+        dataset = dataset.select_columns(["prompt"]) if kind == "OnlineDPO" else dataset
+        args = getattr(module, f"{kind}Config")(**trainer_settings(arguments, device, scratch, **changes))
+        inputs = {"train_dataset": dataset, "processing_class": tokenizer}
+        inputs |= {} if kind == "DPO" else {"reward_funcs": words}
+        return time_training(getattr(module, f"{kind}Trainer")(model, args=args, **inputs), arguments, unit)
 
     return case_function
-
-
-def online_dpo(case, arguments, device, scratch):
-    """TRL's OnlineDPOTrainer."""
-    from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=False)
-    settings = trainer_settings(arguments, device, scratch, max_new_tokens=48, temperature=1.0)
-    trainer = OnlineDPOTrainer(
-        model,
-        reward_funcs=words,
-        args=OnlineDPOConfig(**settings),
-        train_dataset=dataset.select_columns(["prompt"]),
-        processing_class=tokenizer,
-    )
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
-
-
-def dpr_all(case, arguments, device, scratch):
-    """SAIL's DPR with every row online, each pair used once."""
-    from sail import SAILConfig, SAILTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=True)
-    rollouts = {"g": 1.0, "rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
-    args = SAILConfig(**trainer_settings(arguments, device, scratch, **rollouts, max_age=16))
-    trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words)
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
-
-
-def dpo_offline(case, arguments, device, scratch):
-    """DPOTrainer on offline pairs, the reference's forward pass included: training without any generation."""
-    from trl import DPOConfig, DPOTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=False)
-    args = DPOConfig(**trainer_settings(arguments, device, scratch))
-    trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
 
 
 def dpr_fixed(case, arguments, device, scratch):
@@ -226,7 +183,7 @@ def dpr_fixed(case, arguments, device, scratch):
     trainer = SAILTrainer(
         f"{scratch}/model", args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words
     )
-    return time_training(trainer), arguments.steps, "step"
+    return time_training(trainer, arguments, "step")
 
 
 def sweep(shared: bool):
@@ -255,8 +212,7 @@ def sweep(shared: bool):
                     cls = ReferenceColumnsDPOTrainer if shared else DPOTrainer
                     args, extra = DPOConfig(**settings, precompute_ref_log_probs=True), {}
                 else:
-                    rollouts = {"rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
-                    cls, args = SAILTrainer, SAILConfig(**settings, **shares, **rollouts)
+                    cls, args = SAILTrainer, SAILConfig(**settings, **shares, **ROLLOUTS)
                     extra = {"reward_funcs": words if method == "dpr" else None}
                 trainer = cls(model, args=args, train_dataset=dataset, processing_class=tokenizer, **extra)
                 trainer.remove_callback(PrinterCallback)
@@ -267,12 +223,14 @@ def sweep(shared: bool):
 
 
 CASES = {
-    "dpo": dpo_steps,
-    "off": sail_steps(),
-    "ddp": sail_steps(r=0.4),
-    "online_dpo": online_dpo,
-    "dpr_all": dpr_all,
-    "dpo_offline": dpo_offline,
+    "dpo": trained("trl", "DPO", "step", precompute_ref_log_probs=True),  # computed before the clock starts
+    "off": trained("sail", "SAIL", "step"),
+    "ddp": trained("sail", "SAIL", "step", r=0.4),
+    "online_dpo": trained("trl.experimental.online_dpo", "OnlineDPO", "pair", max_new_tokens=48, temperature=1.0),
+    # Every row online, each pair used once.
+    "dpr_all": trained("sail", "SAIL", "pair", g=1.0, **ROLLOUTS, max_age=16),
+    # The reference's forward pass included: training without any generation.
+    "dpo_offline": trained("trl", "DPO", "pair"),
     "reference_each": sweep(shared=False),
     "reference_shared": sweep(shared=True),
     "dpr_fixed": dpr_fixed,

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
-from pipeline.judges.client import Asker, settled
+from pipeline.judges.client import Asker, is_open, settled
 from pipeline.judges.endpoints import open_endpoints
 from pipeline.judges.replies import Outcome
 from pipeline.judges.requests import Question, Request, plan_requests
@@ -42,7 +42,7 @@ def judge_by_model(
     with open_store(folder, spec["name"]) as store:
         outcomes = ask(requests, spec, service, store)
         spent = store.spent(service["prices"])
-    verdicts = as_rows(table, questions, outcomes, spec, run, seed, baseline)
+    verdicts = as_rows(table, questions, outcomes, spec["name"], (run, seed, baseline))
     counts = verdicts["status"].value_counts()
     summary = ", ".join(f"{counts.get(status, 0)} {status}" for status in reversed(WORST_FIRST))
     print(f"{len(verdicts)} verdicts: {summary}; {spent:.4f} USD spent by this judge so far")
@@ -54,16 +54,11 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
     """The outcomes of requests, from the store where it has them; the others are asked."""
     replies = store.replies(requests)
     outcomes = {key: settled(found, spec) for key, found in replies.items()}
-    open_keys = [
-        key
-        for key in requests
-        if key not in outcomes or not (outcomes[key].final or len(replies[key]) > spec["max_retries"])
-    ]
-    print(f"{len(requests)} requests, {len(requests) - len(open_keys)} of them answered before", flush=True)
-    if not open_keys:
+    wanted = {key: request for key, request in requests.items() if is_open(replies.get(key, []), spec)}
+    print(f"{len(requests)} requests, {len(requests) - len(wanted)} of them answered before", flush=True)
+    if not wanted:
         return outcomes
     endpoints = open_endpoints(service)
-    wanted = {key: requests[key] for key in open_keys}
 
     async def answers() -> dict[str, Outcome]:
         try:
@@ -83,15 +78,9 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
 
 
 def as_rows(
-    table: pd.DataFrame,
-    questions: list[Question],
-    outcomes: dict[str, Outcome],
-    spec: dict,
-    run: str,
-    seed: int,
-    baseline: str,
+    table: pd.DataFrame, questions: list[Question], outcomes: dict[str, Outcome], judge: str, names: tuple
 ) -> pd.DataFrame:
-    """Questions and their outcomes as VERDICT_COLUMNS."""
+    """Questions and their outcomes as VERDICT_COLUMNS; `names` are run, seed and baseline."""
     ids, rows = table["prompt_id"].tolist(), []
     lengths = [
         [len(response_text(as_text(value))) for value in table[column]] for column in ("response", "baseline_response")
@@ -104,8 +93,8 @@ def as_rows(
         models = dict.fromkeys(outcome.model for outcome in found if outcome.model)
         rows.append(
             (
-                *(ids[question.row], run, seed, baseline, question.order, preference(own, other), own, other),
-                *(lengths[0][question.row], lengths[1][question.row], spec["name"]),
+                *(ids[question.row], *names, question.order, preference(own, other), own, other),
+                *(lengths[0][question.row], lengths[1][question.row], judge),
                 *(", ".join(models), " ".join(question.keys), status),
             )
         )
