@@ -72,6 +72,11 @@ def per_seed(pattern):
     return expand(pattern, seed=SEEDS, allow_missing=True)
 
 
+def in_report(path, caption, category, what, form="figure"):
+    """An output that Snakemake's report shows, with a caption of rules/captions, by what it is and in which form."""
+    return report(path, caption=f"captions/{caption}.rst", category=category, labels={"what": what, "form": form})
+
+
 def reward_model_files(dataset, name):
     """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
     folder = plan.reward_model_folder(dataset, name)

@@ -62,29 +62,30 @@ rule measure_calibration:
     input:
         "results/bt/{dataset}/{reward_model}/{split}.parquet",
     output:
-        report(
+        in_report(
             "results/calibration/{dataset}/{reward_model}/{split}/reliability.svg",
-            caption="captions/reliability.rst",
-            category="Calibration",
-            labels={"what": "reliability: {dataset}, {reward_model}, {split}", "form": "figure"},
+            "reliability",
+            "Calibration",
+            "reliability: {dataset}, {reward_model}, {split}",
         ),
-        report(
+        in_report(
             "results/calibration/{dataset}/{reward_model}/{split}/margins.svg",
-            caption="captions/margins.rst",
-            category="Calibration",
-            labels={"what": "margins: {dataset}, {reward_model}, {split}", "form": "figure"},
+            "margins",
+            "Calibration",
+            "margins: {dataset}, {reward_model}, {split}",
         ),
-        report(
+        in_report(
             "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg",
-            caption="captions/lengths.rst",
-            category="Calibration",
-            labels={"what": "scores and lengths: {dataset}, {reward_model}, {split}", "form": "figure"},
+            "lengths",
+            "Calibration",
+            "scores and lengths: {dataset}, {reward_model}, {split}",
         ),
-        measured=report(
+        measured=in_report(
             "results/calibration/{dataset}/{reward_model}/{split}.json",
-            caption="captions/calibration.rst",
-            category="Calibration",
-            labels={"what": "in numbers: {dataset}, {reward_model}, {split}", "form": "JSON"},
+            "calibration",
+            "Calibration",
+            "in numbers: {dataset}, {reward_model}, {split}",
+            "JSON",
         ),
     log:
         "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",
@@ -107,11 +108,12 @@ rule compare_scores:
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:
-        report(
+        in_report(
             "results/score_comparison.csv",
-            caption="captions/score_comparison.rst",
-            category="Rewards",
-            labels={"what": "scores of responses and of the pairs", "form": "table"},
+            "score_comparison",
+            "Rewards",
+            "scores of responses and of the pairs",
+            "table",
         ),
     log:
         "results/logs/compare_scores.log",
