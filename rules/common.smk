@@ -36,8 +36,10 @@ QUALITY = settings.config["judge_quality"]
 # What the device gives a job that runs a model. None of it is in what makes a job stale.
 PROCESSES = settings.device_entry()["processes"]
 GPUS = 0 if settings.device_entry()["accelerator"] == "cpu" else PROCESSES
+DEVICE = {"gpu": GPUS, "device": settings.device}
 # In training, processes may hold parts of a model; what else they share, each does with a whole one.
-LAUNCH = {"training": plan.launcher(settings.device_entry()["distributed"]), "sharing": plan.launcher("ddp")}
+TRAINING = DEVICE | {"launch": plan.launcher(settings.device_entry()["distributed"]), "wandb": WANDB}
+SHARING = DEVICE | {"launch": plan.launcher("ddp")}
 
 
 def one_of(names):

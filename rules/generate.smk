@@ -21,9 +21,7 @@ rule generate_responses:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w, input: code("generate_responses.py", input),
     shell:

@@ -17,9 +17,7 @@ rule score_responses:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w, input: code("score_responses.py", input),
         reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
@@ -44,9 +42,7 @@ rule score_bt:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w, input: code("score_bt.py", input),
         reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
