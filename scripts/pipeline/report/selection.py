@@ -49,7 +49,7 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
 
 def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
     """(dataset, model, run) of each method's run with the highest win rate against chosen."""
-    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"])
+    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"], ignore_index=True)
     known = {(*run.group, run.run) for run in table.runs}
     rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
     highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
