@@ -74,9 +74,14 @@ def per_seed(pattern):
     return expand(pattern, seed=SEEDS, allow_missing=True)
 
 
-def in_report(path, caption, category, what, form="figure"):
-    """An output that Snakemake's report shows, with a caption of rules/captions, by what it is and in which form."""
-    return report(path, caption=f"captions/{caption}.rst", category=category, labels={"what": what, "form": form})
+def in_report(path, category, what, form="figure", caption=None):
+    """An output that Snakemake's report shows, labelled by what it is of which wildcards, and in which form.
+
+    Its caption is the file in rules/captions of that name, of the output's own name where none is given.
+    """
+    of = ", ".join(re.findall(r"{\w+}", path))
+    labels = {"what": f"{what}: {of}" if of else what, "form": form}
+    return report(path, caption=f"captions/{caption or Path(path).stem}.rst", category=category, labels=labels)
 
 
 def reward_model_files(dataset, name):

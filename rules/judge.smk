@@ -44,10 +44,10 @@ rule measure_judge:
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
         table=in_report(
             "results/judge_quality/{dataset}/{judge}/{split}.csv",
-            "judge_quality",
             "Judge",
-            "agreement and biases: {dataset}, {judge}, {split}",
+            "agreement and biases",
             "table",
+            caption="judge_quality",
         ),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
@@ -94,7 +94,7 @@ rule compute_winrate:
         plan.files("verdicts", "scores", "evaluation", "responses"),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/winrate.csv", "winrate_table", "Win rates", "win rates", "table"),
+        in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:

@@ -6,7 +6,7 @@ rule compute_cost:
         plan.files("cost"),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/cost.csv", "cost_table", "Cost", "training cost", "table"),
+        in_report("results/cost.csv", "Cost", "training cost", "table", caption="cost_table"),
     log:
         "results/logs/compute_cost.log",
     benchmark:
@@ -26,13 +26,13 @@ rule plot_figures:
         winrate="results/winrate.csv",
         cost="results/cost.csv",
     output:
-        in_report("results/figures/winrate.svg", "winrate", "Win rates", "win rates"),
-        in_report("results/figures/rating.svg", "rating", "Win rates", "Bradley-Terry ratings"),
-        in_report("results/figures/winrate_vs_kl.svg", "winrate_vs_kl", "Win rates", "win rate against KL"),
-        in_report("results/figures/winrate_vs_length.svg", "winrate_vs_length", "Win rates", "win rate against length"),
-        in_report("results/figures/cost.svg", "cost", "Cost", "training cost"),
-        in_report("results/figures/reward.svg", "reward", "Rewards", "mean reward"),
-        in_report("results/figures/learning_curves.svg", "learning_curves", "Training", "learning curves"),
+        in_report("results/figures/winrate.svg", "Win rates", "win rates"),
+        in_report("results/figures/rating.svg", "Win rates", "Bradley-Terry ratings"),
+        in_report("results/figures/winrate_vs_kl.svg", "Win rates", "win rate against KL"),
+        in_report("results/figures/winrate_vs_length.svg", "Win rates", "win rate against length"),
+        in_report("results/figures/cost.svg", "Cost", "training cost"),
+        in_report("results/figures/reward.svg", "Rewards", "mean reward"),
+        in_report("results/figures/learning_curves.svg", "Training", "learning curves"),
         "results/figures/winrate.png",
     log:
         "results/logs/plot_figures.log",

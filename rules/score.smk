@@ -58,30 +58,17 @@ rule measure_calibration:
     input:
         "results/bt/{dataset}/{reward_model}/{split}.parquet",
     output:
+        in_report("results/calibration/{dataset}/{reward_model}/{split}/reliability.svg", "Calibration", "reliability"),
+        in_report("results/calibration/{dataset}/{reward_model}/{split}/margins.svg", "Calibration", "margins"),
         in_report(
-            "results/calibration/{dataset}/{reward_model}/{split}/reliability.svg",
-            "reliability",
-            "Calibration",
-            "reliability: {dataset}, {reward_model}, {split}",
-        ),
-        in_report(
-            "results/calibration/{dataset}/{reward_model}/{split}/margins.svg",
-            "margins",
-            "Calibration",
-            "margins: {dataset}, {reward_model}, {split}",
-        ),
-        in_report(
-            "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg",
-            "lengths",
-            "Calibration",
-            "scores and lengths: {dataset}, {reward_model}, {split}",
+            "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg", "Calibration", "scores and lengths"
         ),
         measured=in_report(
             "results/calibration/{dataset}/{reward_model}/{split}.json",
-            "calibration",
             "Calibration",
-            "in numbers: {dataset}, {reward_model}, {split}",
+            "in numbers",
             "JSON",
+            caption="calibration",
         ),
     log:
         "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",
@@ -104,13 +91,7 @@ rule compare_scores:
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:
-        in_report(
-            "results/score_comparison.csv",
-            "score_comparison",
-            "Rewards",
-            "scores of responses and of the pairs",
-            "table",
-        ),
+        in_report("results/score_comparison.csv", "Rewards", "scores of responses and of the pairs", "table"),
     log:
         "results/logs/compare_scores.log",
     benchmark:
