@@ -36,8 +36,10 @@ QUALITY = settings.config["judge_quality"]
 # What the device gives a job that runs a model. None of it is in what makes a job stale.
 PROCESSES = settings.device_entry()["processes"]
 GPUS = 0 if settings.device_entry()["accelerator"] == "cpu" else PROCESSES
+DEVICE = {"gpu": GPUS, "device": settings.device}
 # In training, processes may hold parts of a model; what else they share, each does with a whole one.
-LAUNCH = {"training": plan.launcher(settings.device_entry()["distributed"]), "sharing": plan.launcher("ddp")}
+TRAINING = DEVICE | {"launch": plan.launcher(settings.device_entry()["distributed"]), "wandb": WANDB}
+SHARING = DEVICE | {"launch": plan.launcher("ddp")}
 
 
 def one_of(names):
@@ -71,6 +73,16 @@ def code(script, spec=None, reward_model=None):
 def per_seed(pattern):
     """A pattern of files as one for each seed, the other wildcards left as they are."""
     return expand(pattern, seed=SEEDS, allow_missing=True)
+
+
+def in_report(path, category, what, form="figure", caption=None):
+    """An output that Snakemake's report shows, labelled by what it is of which wildcards, and in which form.
+
+    Its caption is the file in rules/captions of that name, of the output's own name where none is given.
+    """
+    of = ", ".join(re.findall(r"{\w+}", path))
+    labels = {"what": f"{what}: {of}" if of else what, "form": form}
+    return report(path, caption=f"captions/{caption or Path(path).stem}.rst", category=category, labels=labels)
 
 
 def reward_model_files(dataset, name):

@@ -8,12 +8,7 @@ rule prepare_data:
         train="results/data/{dataset}/train.parquet",
         selection="results/data/{dataset}/selection.parquet",
         eval="results/data/{dataset}/eval.parquet",
-        card=report(
-            "results/data/{dataset}/card.json",
-            caption="captions/data_card.rst",
-            category="Data",
-            labels={"what": "data card: {dataset}", "form": "JSON"},
-        ),
+        card=in_report("results/data/{dataset}/card.json", "Data", "data card", "JSON", caption="data_card"),
     log:
         "results/logs/prepare_data/{dataset}.log",
     benchmark:

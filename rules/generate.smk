@@ -21,9 +21,7 @@ rule generate_responses:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
     shell:

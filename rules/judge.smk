@@ -42,11 +42,12 @@ rule measure_judge:
     output:
         verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
-        table=report(
+        table=in_report(
             "results/judge_quality/{dataset}/{judge}/{split}.csv",
-            caption="captions/judge_quality.rst",
-            category="Judge",
-            labels={"what": "agreement and biases: {dataset}, {judge}, {split}", "form": "table"},
+            "Judge",
+            "agreement and biases",
+            "table",
+            caption="judge_quality",
         ),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
@@ -93,12 +94,7 @@ rule compute_winrate:
         plan.files("verdicts", "scores", "evaluation", "responses"),
         runs="results/specs/runs.yaml",
     output:
-        report(
-            "results/winrate.csv",
-            caption="captions/winrate_table.rst",
-            category="Win rates",
-            labels={"what": "win rates", "form": "table"},
-        ),
+        in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:

@@ -6,12 +6,7 @@ rule compute_cost:
         plan.files("cost"),
         runs="results/specs/runs.yaml",
     output:
-        report(
-            "results/cost.csv",
-            caption="captions/cost_table.rst",
-            category="Cost",
-            labels={"what": "training cost", "form": "table"},
-        ),
+        in_report("results/cost.csv", "Cost", "training cost", "table", caption="cost_table"),
     log:
         "results/logs/compute_cost.log",
     benchmark:
@@ -31,48 +26,13 @@ rule plot_figures:
         winrate="results/winrate.csv",
         cost="results/cost.csv",
     output:
-        report(
-            "results/figures/winrate.svg",
-            caption="captions/winrate.rst",
-            category="Win rates",
-            labels={"what": "win rates", "form": "figure"},
-        ),
-        report(
-            "results/figures/rating.svg",
-            caption="captions/rating.rst",
-            category="Win rates",
-            labels={"what": "Bradley-Terry ratings", "form": "figure"},
-        ),
-        report(
-            "results/figures/winrate_vs_kl.svg",
-            caption="captions/winrate_vs_kl.rst",
-            category="Win rates",
-            labels={"what": "win rate against KL", "form": "figure"},
-        ),
-        report(
-            "results/figures/winrate_vs_length.svg",
-            caption="captions/winrate_vs_length.rst",
-            category="Win rates",
-            labels={"what": "win rate against length", "form": "figure"},
-        ),
-        report(
-            "results/figures/cost.svg",
-            caption="captions/cost.rst",
-            category="Cost",
-            labels={"what": "training cost", "form": "figure"},
-        ),
-        report(
-            "results/figures/reward.svg",
-            caption="captions/reward.rst",
-            category="Rewards",
-            labels={"what": "mean reward", "form": "figure"},
-        ),
-        report(
-            "results/figures/learning_curves.svg",
-            caption="captions/learning_curves.rst",
-            category="Training",
-            labels={"what": "learning curves", "form": "figure"},
-        ),
+        in_report("results/figures/winrate.svg", "Win rates", "win rates"),
+        in_report("results/figures/rating.svg", "Win rates", "Bradley-Terry ratings"),
+        in_report("results/figures/winrate_vs_kl.svg", "Win rates", "win rate against KL"),
+        in_report("results/figures/winrate_vs_length.svg", "Win rates", "win rate against length"),
+        in_report("results/figures/cost.svg", "Cost", "training cost"),
+        in_report("results/figures/reward.svg", "Rewards", "mean reward"),
+        in_report("results/figures/learning_curves.svg", "Training", "learning curves"),
         "results/figures/winrate.png",
     log:
         "results/logs/plot_figures.log",

@@ -17,9 +17,7 @@ rule score_responses:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w: code("score_responses.py", reward_model=settings.reward_model_name(w.dataset)),
         reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
@@ -44,9 +42,7 @@ rule score_bt:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=lambda w: code("score_bt.py", reward_model=w.reward_model),
         reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
@@ -62,29 +58,17 @@ rule measure_calibration:
     input:
         "results/bt/{dataset}/{reward_model}/{split}.parquet",
     output:
-        report(
-            "results/calibration/{dataset}/{reward_model}/{split}/reliability.svg",
-            caption="captions/reliability.rst",
-            category="Calibration",
-            labels={"what": "reliability: {dataset}, {reward_model}, {split}", "form": "figure"},
+        in_report("results/calibration/{dataset}/{reward_model}/{split}/reliability.svg", "Calibration", "reliability"),
+        in_report("results/calibration/{dataset}/{reward_model}/{split}/margins.svg", "Calibration", "margins"),
+        in_report(
+            "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg", "Calibration", "scores and lengths"
         ),
-        report(
-            "results/calibration/{dataset}/{reward_model}/{split}/margins.svg",
-            caption="captions/margins.rst",
-            category="Calibration",
-            labels={"what": "margins: {dataset}, {reward_model}, {split}", "form": "figure"},
-        ),
-        report(
-            "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg",
-            caption="captions/lengths.rst",
-            category="Calibration",
-            labels={"what": "scores and lengths: {dataset}, {reward_model}, {split}", "form": "figure"},
-        ),
-        measured=report(
+        measured=in_report(
             "results/calibration/{dataset}/{reward_model}/{split}.json",
-            caption="captions/calibration.rst",
-            category="Calibration",
-            labels={"what": "in numbers: {dataset}, {reward_model}, {split}", "form": "JSON"},
+            "Calibration",
+            "in numbers",
+            "JSON",
+            caption="calibration",
         ),
     log:
         "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",
@@ -107,12 +91,7 @@ rule compare_scores:
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:
-        report(
-            "results/score_comparison.csv",
-            caption="captions/score_comparison.rst",
-            category="Rewards",
-            labels={"what": "scores of responses and of the pairs", "form": "table"},
-        ),
+        in_report("results/score_comparison.csv", "Rewards", "scores of responses and of the pairs", "table"),
     log:
         "results/logs/compare_scores.log",
     benchmark:

@@ -19,10 +19,7 @@ rule train_sft:
         "../envs/pipeline.yaml"
     threads: 2 * PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["training"],
-        wandb=WANDB,
+        **TRAINING,
     params:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
@@ -52,10 +49,7 @@ rule train_reward:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["training"],
-        wandb=WANDB,
+        **TRAINING,
     params:
         code=lambda w: code("train_reward.py", reward_model=w.reward_model),
         folder=subpath(output.manifest, parent=True),
@@ -81,9 +75,7 @@ rule compute_reference:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["sharing"],
+        **SHARING,
     params:
         code=code("compute_reference.py"),
     shell:
@@ -114,10 +106,7 @@ rule train_policy:
         "../envs/pipeline.yaml"
     threads: PROCESSES
     resources:
-        gpu=GPUS,
-        device=settings.device,
-        launch=LAUNCH["training"],
-        wandb=WANDB,
+        **TRAINING,
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),

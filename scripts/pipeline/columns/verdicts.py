@@ -5,9 +5,7 @@ VERDICT_COLUMNS = [
     *("len_run", "len_baseline", "judge", "judge_model", "request_key", "status"),
 ]
 # What a run's verdicts must have; the details say how a verdict came about.
-REQUIRED_COLUMNS = [
-    *("prompt_id", "run", "seed", "baseline", "order", "preference", "status", "len_run", "len_baseline"),
-]
+REQUIRED_COLUMNS = ["prompt_id", "run", "seed", "baseline", "order", "preference", "status", "len_run", "len_baseline"]
 DETAIL_COLUMNS = [name for name in VERDICT_COLUMNS if name not in REQUIRED_COLUMNS]
 # What any table of verdicts must have to be compared.
 COMPARED_COLUMNS = ["run", "baseline", "prompt_id", "preference", "len_run", "len_baseline"]

@@ -48,11 +48,8 @@ def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, d
         raise unknown_name(("reward_model",), "reward model", entry["reward_model"], reward_models).error(file, entry)
     if entry["kind"] != "openai":
         return entry, {}
-    if problem := _openai_problem(entry):
-        raise problem.error(file, entry)
     entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
-    service = {key: entry.pop(key) for key in SERVICE_KEYS}
-    return entry, service
+    return entry, {key: entry.pop(key) for key in SERVICE_KEYS}
 
 
 def read_service(path: Path) -> dict:
@@ -68,14 +65,15 @@ def read_service(path: Path) -> dict:
     entry = _read_entry(path, str(path))
     if entry["kind"] != "openai":
         raise InputError(f"{path}: the judge is of kind {entry['kind']}; only one of kind openai is reached and paid")
-    if problem := _openai_problem(entry):
-        raise problem.error(str(path), entry)
     return {key: entry[key] for key in SERVICE_KEYS}
 
 
 def _read_entry(path: Path, file: str) -> dict:
     """A judge.yaml, checked and with defaults; `file` is its name in messages."""
-    return fill(validate(read_yaml(path), "judges", file), load_schema("judges"))
+    entry = fill(validate(read_yaml(path), "judges", file), load_schema("judges"))
+    if entry["kind"] == "openai" and (problem := _openai_problem(entry)):
+        raise problem.error(file, entry)
+    return entry
 
 
 def _openai_problem(entry: dict) -> Problem | None:

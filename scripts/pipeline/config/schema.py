@@ -56,7 +56,7 @@ def validate(content: Any, name: str, source: str) -> Any:
     misspelt = {other.right_path for other in problems.values() if len(other.right_path or ()) == len(other.path)}
     found = [problem for problem in problems.values() if problem.path not in misspelt]
     if found:
-        first = min(found, key=lambda problem: [_sortable(part) for part in problem.path])
+        first = min(found, key=lambda problem: [f"{p:06}" if isinstance(p, int) else p for p in problem.path])
         raise first.error(source, content, more=len(found) - 1)
     return content
 
@@ -141,7 +141,3 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
             if "integer" in kinds and isinstance(content, float) and content.is_integer():
                 return int(content)
     return copy.deepcopy(content)
-
-
-def _sortable(part: str | int) -> str:
-    return f"{part:06}" if isinstance(part, int) else part

@@ -117,7 +117,7 @@ class Settings:
                 f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
                 "log-probabilities, so all have one max_length: set it once, in policy"
             )
-            raise self._error(Problem(("tasks", run.task, "max_length"), text, other))
+            raise self.error(Problem(("tasks", run.task, "max_length"), text, other))
         return next(iter(lengths), self.config["sft"]["max_length"])
 
     @cached_property
@@ -144,8 +144,8 @@ class Settings:
             return named[0]
         if named:
             text = f"{baseline} has {len(named)} runs ({', '.join(named)}); name the one to compare with"
-            raise self._error(Problem(("baseline",), text, named[0]))
-        raise self._error(unknown_name(("baseline",), "run or method with a run", baseline, list(self.task_runs)))
+            raise self.error(Problem(("baseline",), text, named[0]))
+        raise self.error(unknown_name(("baseline",), "run or method with a run", baseline, list(self.task_runs)))
 
     def data_spec(self, dataset: str) -> dict:
         """What a dataset is prepared from: its name and entry, and the tokenizers by which rows are too long."""
@@ -220,7 +220,8 @@ class Settings:
     def _model(self, model: str) -> dict:
         return self._named(model, self.entries["models"][model])
 
-    def _error(self, problem: Problem) -> ConfigError:
+    def error(self, problem: Problem) -> ConfigError:
+        """The error to raise for a problem of the config."""
         return problem.error(self.source, self.config)
 
     def _check(self) -> None:
@@ -239,7 +240,7 @@ class Settings:
             key = "split" if self.split == "selection" else "best_of_sweep"
             if self.config[key] in ("selection", True) and not entry[share]:
                 text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
-                raise self._error(Problem((key,), text, "eval" if key == "split" else False))
+                raise self.error(Problem((key,), text, "eval" if key == "split" else False))
             self._check_judge(dataset, entry["source"])
             self._check_reward_model(self.reward_model_name(dataset))
         self.baseline_run(self.datasets[0], self.models[0])
@@ -263,14 +264,14 @@ class Settings:
 
     def _require(self, path: tuple, kind: str, name: str, known: dict) -> None:
         if name not in known:
-            raise self._error(unknown_name(path, kind, name, list(known)))
+            raise self.error(unknown_name(path, kind, name, list(known)))
 
     def _check_use(self, dataset: str, key: str, kind: str, known: list[str]) -> None:
         """A dataset's reward model or judge is given, by the config or by the dataset, and exists."""
         name = self.config.get(key, self.entries["datasets"][dataset].get(key))
         if name is None:
             text = f"missing; the dataset {dataset} names no {kind} of its own; there are: {', '.join(known)}"
-            raise self._error(Problem((key,), text, next(iter(known), None)))
+            raise self.error(Problem((key,), text, next(iter(known), None)))
         if name not in known:
             path, file, content = self._place_of_use(dataset, key)
             raise unknown_name(path, kind, name, known).error(file, content)

@@ -161,10 +161,7 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         raise Problem(path, f"{values[key]} in run {run.name}; {text}", right).error(source, content)
     if len(run.name) > LONGEST_NAME:
         text = f"the run's name has {len(run.name)} characters, {run.name}; at most {LONGEST_NAME} are possible"
-        shared = {key: value for key, value in given.items() if subschema(_policy(), {}, key)}
+        policy = load_schema("config")["properties"]["policy"]
+        shared = {key: value for key, value in given.items() if subschema(policy, {}, key)}
         text += ", so hyperparameters that all tasks share belong under policy"
         raise Problem(("tasks", run.task), text, shared, ("policy",)).error(source, content)
-
-
-def _policy() -> dict:
-    return load_schema("config")["properties"]["policy"]

@@ -78,7 +78,8 @@ def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
         scale=alt.Scale(domain=domain, range=list(dashes.values())),
         legend=of_dashes if legend and len(names) <= 12 else None,
     )
-    tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *(alt.Tooltip(f"{n}:Q", format=".4g") for n in _ENDS)]
+    ends = (alt.Tooltip(f"{end}:Q", format=".4g") for end in ("mean", "low", "high"))
+    tips = [alt.Tooltip("run:N"), alt.Tooltip("step:Q"), *ends]
     band = data.mark_area(opacity=0.15).encode(x=x, y=alt.Y("low:Q"), y2="high:Q", color=color, detail="run:N")
     line = data.mark_line(strokeWidth=1.6).encode(x=x, y=y, color=color, strokeDash=dash, tooltip=tips)
     layers = [band, line]
@@ -86,9 +87,6 @@ def _panel(points: list[dict], runs: list[Run], legend: bool) -> alt.LayerChart:
         mark = data.mark_point(filled=True, size=36, opacity=1)
         layers.append(mark.encode(x=x, y=y, color=color, shape=method_shape(runs, legend), tooltip=tips))
     return alt.layer(*layers).properties(height=220)
-
-
-_ENDS = ("mean", "low", "high")
 
 
 def _dashes(runs: list[Run]) -> dict[str, list[int]]:

@@ -98,20 +98,18 @@ def reference_line(position: float, vertical: bool = True) -> alt.Chart:
 def panel_specification(panel: Panel) -> dict:
     """A panel as a Vega-Lite specification as wide as the place where it stands."""
     chart = panel.chart.properties(width="container", autosize=alt.AutoSizeParams(type="fit-x", contains="padding"))
-    chart = chart.configure(**SETTINGS)
-    return chart.to_dict()
+    return chart.configure(**SETTINGS).to_dict()
 
 
 def figure_specification(figure: Figure) -> dict:
     """The whole figure as one Vega-Lite specification."""
-    if not figure.panels:
-        nothing = alt.Chart(values([{"text": "nothing was measured"}])).mark_text().encode(text="text:N")
-        return nothing.configure(**SETTINGS | {"background": PAPER}).properties(padding=10).to_dict()
     rows = []
     for row in (row for row in figure.rows if row):
         whole, room = sum(panel.share for panel in row), WIDTH - 90 * len(row)
         charts = [panel.chart.properties(width=room * panel.share / whole, title=panel.title) for panel in row]
         rows.append(alt.hconcat(*charts, spacing=24) if len(charts) > 1 else charts[0])
+    if not rows:
+        rows = [alt.Chart(values([{"text": "nothing was measured"}])).mark_text().encode(text="text:N")]
     chart = rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=28)
     return chart.configure(**SETTINGS | {"background": PAPER}).properties(padding=10).to_dict()
 

@@ -13,18 +13,15 @@ OTHER_STYLE = (drawing.SKY, "triangle-right")
 
 def method_color(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Color:
     """The colour of the field `method`; legends of one field that differ make Vega-Lite complain."""
-    domain = _methods(runs)
-    scale = alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[0] for method in domain])
     shown = legend if isinstance(legend, alt.Legend) else alt.Legend(symbolOpacity=1) if legend else None
-    return alt.Color("method:N", scale=scale, legend=shown)
+    return alt.Color("method:N", scale=_scale(runs, 0), legend=shown)
 
 
 def method_shape(runs: list[Run], legend: bool = True) -> alt.Shape:
     """The marker of the field `method`."""
-    domain = _methods(runs)
-    scale = alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[1] for method in domain])
-    return alt.Shape("method:N", scale=scale, legend=alt.Legend(symbolOpacity=1) if legend else None)
+    return alt.Shape("method:N", scale=_scale(runs, 1), legend=alt.Legend(symbolOpacity=1) if legend else None)
 
 
-def _methods(runs: list[Run]) -> list[str]:
-    return list(dict.fromkeys(run.method for run in runs))
+def _scale(runs: list[Run], part: int) -> alt.Scale:
+    domain = list(dict.fromkeys(run.method for run in runs))
+    return alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[part] for method in domain])

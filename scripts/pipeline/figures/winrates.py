@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.figures.curves import learning_curves
@@ -128,7 +129,6 @@ def scatter_figure(
     for group in table.groups:
         runs, found = _shown(table, group), _rows(winrate, group, CHOSEN)
         shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
-        means = values(_described(run) | found[run.run] for run in shown)
         if not shown:
             continue
         names = {run.run for run in shown}
@@ -139,7 +139,7 @@ def scatter_figure(
         y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=10))
         style = {"color": method_color(runs), "shape": method_shape(runs)}
         tips = [alt.Tooltip("run:N"), alt.Tooltip("seed:Q"), *_tips(column), *_tips("win_rate", ".1f")]
-        mean = alt.Chart(means)
+        mean = alt.Chart(values(_described(run) | found[run.run] for run in shown))
         layers = [
             reference_line(50, vertical=False),
             alt.Chart(single).mark_point(size=26, opacity=0.75).encode(x=x, y=y, tooltip=tips, **style),
@@ -150,7 +150,7 @@ def scatter_figure(
                 x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
             ),
         ]
-        if 0 < len(shown) <= MAX_NAMES:
+        if len(shown) <= MAX_NAMES:
             layers += _name_layers(shown, found, column, x, y)
         rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
     what = "divergence from the SFT model" if column == "kl" else "length"
@@ -167,10 +167,7 @@ def scatter_figure(
 def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
     methods = [run.method for run in runs]
-    spans = {}
-    for name in (column, "win_rate"):
-        numbers = [found[run.run][name] for run in runs]
-        spans[name] = max(numbers) - min(numbers) or 1.0
+    spans = {name: np.ptp([found[run.run][name] for run in runs]) or 1.0 for name in (column, "win_rate")}
     labels: dict[bool, list[dict]] = {True: [], False: []}
     for run in runs:
         row = found[run.run]
@@ -218,7 +215,7 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
             number.encode(x=alt.X(f"{column}:Q"), y=y, text=alt.Text(f"{column}:Q", format=form)),
         ]
         layers += [reference_line(1)] if ratios else []
-        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=ROW * max(1, len(shown))))])
+        rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=ROW * len(shown)))])
     return Figure(
         "cost",
         "Training cost",

@@ -31,8 +31,7 @@ def win_rate(preference: np.ndarray) -> float:
     Args:
         preference: shape (n,), q in [0, 1], the preference for the run: win 1, tie 0.5, loss 0, or a probability.
     """
-    parsed = _present(preference)
-    return 100 * float(parsed.mean()) if parsed.size else float("nan")
+    return 100 * cell_mean(preference)
 
 
 def win_rate_se(preference: np.ndarray) -> float:

@@ -48,8 +48,7 @@ def read_scored(path: str) -> pd.DataFrame:
     for column in SCORING_COLUMNS:
         values = pd.to_numeric(frame[column], errors="coerce").to_numpy(dtype=float)
         valid = np.isfinite(values) & ((column != "bt_prob") | ((values >= 0) & (values <= 1)))
-        if not valid.all():
-            row = int(np.flatnonzero(~valid)[0])
+        for row in np.flatnonzero(~valid):
             wanted = "a number from 0 to 1" if column == "bt_prob" else "a finite number"
             raise InputError(f"{path}: row {row}: {column} is {frame[column].iloc[row]!r}; it must be {wanted}")
         frame[column] = values
@@ -172,15 +171,13 @@ def _scores_and_lengths(scored: pd.DataFrame) -> dict:
     """The parts margin, chosen and rejected of `calibration`."""
     margin = (scored["chosen_score"] - scored["rejected_score"]).to_numpy()
     lengths = {name: response_lengths(scored[name]) for name in PAIR_RESPONSES}
-    low, median, high = np.quantile(margin, [0.1, 0.5, 0.9])
+    quantiles = {"low_decile": 0.1, "median": 0.5, "high_decile": 0.9}
     difference = lengths["chosen"] - lengths["rejected"]
     parts = {
         "margin": {
             "mean": number_or_none(margin.mean()),
             "sd": number_or_none(margin.std(ddof=1)) if len(margin) > 1 else None,
-            "low_decile": number_or_none(low),
-            "median": number_or_none(median),
-            "high_decile": number_or_none(high),
+            **{name: number_or_none(np.quantile(margin, share)) for name, share in quantiles.items()},
             "length_correlation": rank_correlation(margin, difference),
             "histogram": _histogram(margin),
         }

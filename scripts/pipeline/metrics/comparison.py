@@ -84,13 +84,10 @@ def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
         if column not in verdicts:
             raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(COMPARED_COLUMNS)}")
     verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
-    outside = ~(verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
-    if outside.any():
-        row = int(np.flatnonzero(outside)[0])
+    known = (verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
+    for row in np.flatnonzero(~known):
         raise InputError(f"verdicts: row {row}: preference is {verdicts['preference'].iloc[row]}; it must be 0 to 1")
-    twice = verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order"]).to_numpy()
-    if twice.any():
-        row = int(np.flatnonzero(twice)[0])
+    for row in np.flatnonzero(verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order"])):
         raise InputError(f"verdicts: row {row}: this run, baseline, seed, prompt and order stand there before")
     return verdicts
 

@@ -49,8 +49,7 @@ def sample_pairs(pairs: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     ordered = pairs.sort_values("prompt_id", ignore_index=True)
     drawn = np.random.default_rng(seed).permutation(len(ordered))[:count]
     table = ordered.iloc[np.sort(drawn)].reset_index(drop=True)
-    names = {"chosen": "response", "rejected": "baseline_response"}
-    return table[SPLIT_COLUMNS].rename(columns=names)
+    return table[SPLIT_COLUMNS].rename(columns={"chosen": "response", "rejected": "baseline_response"})
 
 
 def judge_quality(verdicts: pd.DataFrame, resamples: int = RESAMPLES, seed: int = 0) -> dict:

@@ -82,7 +82,9 @@ def _ratings(pairs: list, wins: np.ndarray, played: np.ndarray, players: list[st
         design[row, number[baseline]] -= 1
     free = [i for i, player in enumerate(players) if player != anchor]
     result = pd.Series(0.0, index=players)
-    result.iloc[free] = _maximum_likelihood(design[:, free], wins, played)
+    outcome = np.repeat([1, 0], len(wins))
+    weights = np.concatenate([wins, played - wins]) / max(played.sum(), 1)
+    result.iloc[free] = _regression().fit(np.vstack([design[:, free]] * 2), outcome, weights).coef_[0]
     result[~result.index.isin(_connected(pairs, played, anchor))] = np.nan
     return result.where(result.abs() < BOUND, np.sign(result) * np.inf)
 
@@ -93,13 +95,6 @@ def _connected(pairs: list, played: np.ndarray, anchor: str) -> set[str]:
         more = {p for pair, n in zip(pairs, played, strict=True) if n and reached & {*pair} for p in pair} - reached
         reached, grown = reached | more, bool(more)
     return reached
-
-
-def _maximum_likelihood(design: np.ndarray, wins: np.ndarray, played: np.ndarray) -> np.ndarray:
-    outcome = np.repeat([1, 0], len(wins))
-    weights = np.concatenate([wins, played - wins])
-    model = _regression().fit(np.vstack([design, design]), outcome, weights / max(played.sum(), 1))
-    return model.coef_[0]
 
 
 @cache

@@ -38,7 +38,8 @@ def length_controlled_rate(
     mean = float(np.average(preference, weights=weights))
     if mean in (0.0, 1.0):  # all lost or all won, whatever the lengths
         return 100 * mean
-    features = _features(length_difference, difficulty)
+    columns = [np.ones(len(preference)), _scaled(length_difference)]
+    features = np.column_stack(columns if difficulty is None else [*columns, difficulty])
     coefficients = _fit(features, preference, weights)
     features[:, 1] = 0  # equal lengths
     return 100 * float(np.average(1 / (1 + np.exp(-features @ coefficients)), weights=weights))
@@ -104,11 +105,6 @@ def fit_difficulty(
     prompt = sparse.csr_matrix((np.ones(len(rows)), (rows, prompt_index)), shape=(len(rows), len(prompt_names)))
     coefficients = _fit(sparse.hstack([own, length, prompt]).tocsr(), preference, np.ones(len(rows)), sparse=True)
     return coefficients[2 * len(run_names) :][prompt_index]
-
-
-def _features(length_difference: np.ndarray, difficulty: np.ndarray | None) -> np.ndarray:
-    columns = [np.ones(len(length_difference)), _scaled(length_difference)]
-    return np.column_stack(columns if difficulty is None else [*columns, difficulty])
 
 
 def _scaled(length_difference: np.ndarray) -> np.ndarray:

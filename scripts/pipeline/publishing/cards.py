@@ -29,8 +29,14 @@ def make_card(publication: dict, repo_id: str) -> str:
     """
     kind = {"dataset": _dataset, "report": _space}.get(publication["kind"], _model)
     metadata, template, values = kind(publication, repo_id)
-    title = publication["name"]
-    text = _environment().get_template(template).render(title=title, repo_id=repo_id, **values)
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(Path(__file__).parent),
+        undefined=jinja2.StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "cell": _cell}
+    text = environment.get_template(template).render(title=publication["name"], repo_id=repo_id, **values)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return f"---\n{metadata}\n---\n\n{text}\n"
 
@@ -121,11 +127,9 @@ def describe_source(data: dict) -> str:
     """
     if data["source"] == "world":
         return "The pairs are from the workflow's embedded world, a small English world of questions about objects."
-    found = hub_id(data["path"])
-    if not found:
-        return f"The pairs are from local files, read as the source {data['source']}."
     revision = f", revision {data['revision']}" if "revision" in data else ""
-    return f"The pairs are from {found}{revision}, read as the source {data['source']}."
+    place = f"{found}{revision}" if (found := hub_id(data["path"])) else "local files"
+    return f"The pairs are from {place}, read as the source {data['source']}."
 
 
 def _winrates(records: dict, of: dict) -> list[dict]:
@@ -159,14 +163,3 @@ def number(value: object, digits: int = 1) -> str:
 def _cell(value: object) -> str:
     """A value in a cell of a Markdown table."""
     return str(value).replace("|", "\\|").replace("\n", " ")
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(Path(__file__).parent),
-        undefined=jinja2.StrictUndefined,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "cell": _cell}
-    return environment

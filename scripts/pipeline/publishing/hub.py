@@ -55,7 +55,8 @@ def _publish(api: HfApi, name: str, publication: dict) -> dict:
         files = stage(publication, repo_id, Path(scratch))
         record = {"repo_id": repo_id, "repo_type": kind, "url": str(url), "private": private, "commit": info.sha}
         record |= {"uploaded": False, "files": {path: sha256 for path, (sha256, _) in files.items()}}
-        if same(files, remote_files(api, repo_id, kind)):
+        remote = remote_files(api, repo_id, kind)
+        if files.keys() == remote.keys() and all(remote[path] in found for path, found in files.items()):
             print(f"{kind} {repo_id}: the hub has all {len(files)} files, nothing is uploaded", flush=True)
             return record
         print(f"{kind} {repo_id}: uploading what is new of {len(files)} files", flush=True)
@@ -113,8 +114,3 @@ def remote_files(api: HfApi, repo_id: str, repo_type: str) -> dict[str, str]:
         for entry in tree
         if isinstance(entry, RepoFile) and entry.path != ".gitattributes"
     }
-
-
-def same(files: dict[str, tuple[str, str]], remote: dict[str, str]) -> bool:
-    """Whether the hub has just these files."""
-    return files.keys() == remote.keys() and all(remote[path] in found for path, found in files.items())

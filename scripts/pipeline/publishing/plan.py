@@ -58,8 +58,7 @@ def repositories(settings: Settings) -> list[Repository]:
             repository = Repository(kind, name, given["private"] and kind not in given["public"], of)
             if repository.key in found:
                 text = f"two repositories would be named {name}, of {found[repository.key].of} and of {of}"
-                problem = Problem(("publish", "names", kind), text, _default_name(kind))
-                raise problem.error(settings.source, settings.config)
+                raise settings.error(Problem(("publish", "names", kind), text, _default_name(kind)))
             found[repository.key] = repository
     return list(found.values())
 
@@ -80,10 +79,9 @@ def _results(settings: Settings, kind: str) -> list[dict]:
         return [
             {"dataset": dataset, "reward_model": name} for dataset, name in names.items() if "train" in trained[name]
         ]
-    runs = [run for run in settings.task_runs.values() if run.method != "sft"]
-    runs = [run for run in runs if run.name in given.get("runs", settings.task_runs)]
-    seeds = given.get("seeds", settings.seeds)
-    return [{**pair, "run": run.name, "seed": seed} for pair in pairs for run in runs for seed in seeds]
+    chosen, seeds = given.get("runs", settings.task_runs), given.get("seeds", settings.seeds)
+    runs = [name for name, run in settings.task_runs.items() if run.method != "sft" and name in chosen]
+    return [{**pair, "run": name, "seed": seed} for pair in pairs for name in runs for seed in seeds]
 
 
 def _check_chosen(settings: Settings) -> None:
@@ -91,12 +89,11 @@ def _check_chosen(settings: Settings) -> None:
     given, known = settings.config["publish"], [name for name, run in settings.task_runs.items() if run.method != "sft"]
     for index, name in enumerate(given.get("runs", ())):
         if name not in known:
-            raise unknown_name(("publish", "runs", index), "run", name, known).error(settings.source, settings.config)
+            raise settings.error(unknown_name(("publish", "runs", index), "run", name, known))
     for index, seed in enumerate(given.get("seeds", ())):
         if seed not in settings.seeds:
             text = f"there is no seed {seed}; there are: {', '.join(map(str, settings.seeds))}"
-            problem = Problem(("publish", "seeds", index), text, settings.seeds[0])
-            raise problem.error(settings.source, settings.config)
+            raise settings.error(Problem(("publish", "seeds", index), text, settings.seeds[0]))
 
 
 def _check_places(settings: Settings, kind: str) -> None:
@@ -110,8 +107,8 @@ def _check_places(settings: Settings, kind: str) -> None:
     wrong = [place for place in places if place not in known]
     if wrong:
         words = ", ".join(f"{{{place}}}" for place in known)
-        problem = Problem(("publish", "names", kind), f"{text!r}; its places are {words}", _default_name(kind))
-        raise problem.error(settings.source, settings.config)
+        told = f"{text!r}; its places are {words}"
+        raise settings.error(Problem(("publish", "names", kind), told, _default_name(kind)))
 
 
 def _default_name(kind: str) -> str:

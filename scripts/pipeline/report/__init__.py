@@ -72,7 +72,15 @@ def render_report(inputs: ReportInputs) -> str:
             raise InputError(f"a data card must be a JSON object, not {type(card).__name__}")
     charts, chunks = Charts(), Chunks()
     sections, contents = report_sections(inputs, charts, chunks)
-    environment = _environment()
+    environment = jinja2.Environment(
+        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
+        autoescape=True,
+        undefined=jinja2.StrictUndefined,
+        finalize=_printable,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )
+    environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
     shared = {"table": inputs.table, "groups": inputs.table.groups}
     bodies = {
         section.name: Markup(environment.get_template(section.template).render(shared | section.values))
@@ -119,19 +127,6 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         ),
     ]
     return sections, {"results-table": rows, "responses-index": index}
-
-
-def _environment() -> jinja2.Environment:
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
-    return environment
 
 
 def _printable(value: object) -> object:

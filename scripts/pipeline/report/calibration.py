@@ -3,9 +3,10 @@
 from dataclasses import dataclass
 
 from pipeline.figures.calibration import calibration_figures
-from pipeline.jobs.io import InputError, read_json
+from pipeline.jobs.io import read_json
 from pipeline.report.charts import Charts
 from pipeline.report.numbers import spread
+from pipeline.results.csv_tables import require
 
 KEYS = ("dataset", "reward_model", "split", "pairs", "prompts", "ties", "accuracy", "brier", "ece", "margin")
 
@@ -30,9 +31,7 @@ def read_calibration(path: str) -> ScoredSplit:
         InputError: the file is missing or unreadable, or lacks a key.
     """
     measured = read_json(path)
-    for key in (*KEYS, "chosen", "rejected"):
-        if key not in measured:
-            raise InputError(f"{path}: no key {key!r}; it must have {', '.join((*KEYS, 'chosen', 'rejected'))}")
+    require(measured, (*KEYS, "chosen", "rejected"), path, "key")
     row = {key: measured[key] for key in KEYS[:6]} | spread("accuracy", measured["accuracy"], 100)
     return ScoredSplit(measured, row | spread("brier", measured["brier"]))
 

@@ -9,38 +9,17 @@ from pathlib import Path
 
 from markupsafe import Markup
 
-from pipeline.figures.drawing import (
-    BLUE,
-    GREEN,
-    INK,
-    LINE,
-    MUTED,
-    ORANGE,
-    PAPER,
-    PINK,
-    SKY,
-    VERMILION,
-    Figure,
-    panel_specification,
-)
+from pipeline.figures import drawing
+from pipeline.figures.drawing import INK, LINE, MUTED, PAPER, Figure, panel_specification
 
-PALETTE = {BLUE: "blue", ORANGE: "orange", GREEN: "green", VERMILION: "vermilion", PINK: "pink", SKY: "sky"}
+PALETTE = ("blue", "orange", "green", "vermilion", "pink", "sky")
 COLORS = {
     **{INK: "currentColor", PAPER: "var(--paper)", MUTED: "var(--soft)", LINE: "var(--line)"},
-    **{color: f"var(--{name})" for color, name in PALETTE.items()},
+    **{getattr(drawing, name.upper()): f"var(--{name})" for name in PALETTE},
 }
 FOLDER = Path(__file__).parent
-SCRIPTS = (
-    "codec.js",
-    "charts.js",
-    "table.js",
-    "outcomes.js",
-    "search.js",
-    "virtual_list.js",
-    "detail.js",
-    "browser.js",
-)
-MAIN = "main.js"
+# In the order in which they need each other.
+SCRIPTS = ("codec", "charts", "table", "outcomes", "search", "virtual_list", "detail", "browser", "main")
 
 
 @dataclass
@@ -78,8 +57,8 @@ def chart_library() -> str:
 def page_script() -> str:
     """The page's own modules as one script: their imports of each other are left out, and the word export."""
     parts = []
-    for name in (*SCRIPTS, MAIN):
-        lines = (FOLDER / "scripts" / name).read_text(encoding="utf-8").splitlines()
+    for name in SCRIPTS:
+        lines = (FOLDER / "scripts" / f"{name}.js").read_text(encoding="utf-8").splitlines()
         parts += [line.removeprefix("export ") for line in lines if not line.startswith("import ")]
     return "\n".join(parts) + "\n"
 

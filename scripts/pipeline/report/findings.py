@@ -70,9 +70,8 @@ def group_findings(
         findings.append(finding)
         if run.method != "sft":
             trained.append((run, finding, opponents))
-    pairs = [(finding, opponents) for _, finding, opponents in trained]
     lead = _lead(table, trained, selection.best if selection else None)
-    return GroupFindings(*group, lead, _headline(table.baseline, pairs), findings)
+    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings)
 
 
 def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
@@ -124,17 +123,17 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
     return f"{start} by {chosen['difference']:.0f} percentage points of win rate."
 
 
-def _headline(baseline: str, trained: list[tuple[Finding, dict]]) -> str:
+def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:
     if not trained:
         return f"No other trained run is compared with {baseline}."
-    verdicts = [finding.verdict for finding, _ in trained]
-    better = [(finding, opponents) for finding, opponents in trained if finding.verdict == BETTER]
+    verdicts = [finding.verdict for _, finding, _ in trained]
+    better = [item for item in trained if item[1].verdict == BETTER]
     if len(trained) == 1:
-        return trained[0][0].text
+        return trained[0][1].text
     if not better:
         start = f"None of the {len(trained)} runs is clearly better than the baseline {baseline}"
     elif len(better) == 1:
-        start = f"Of {len(trained)} runs only {better[0][0].run} is clearly better than the baseline {baseline}"
+        start = f"Of {len(trained)} runs only {better[0][1].run} is clearly better than the baseline {baseline}"
     else:
         start = f"{len(better)} of {len(trained)} runs are clearly better than the baseline {baseline}"
     others = [
@@ -145,7 +144,7 @@ def _headline(baseline: str, trained: list[tuple[Finding, dict]]) -> str:
     parts = [f"{count} {'shows' if count == 1 else 'show'} {what}" for count, what in others if count]
     sentence = start + ("; " + ", ".join(parts) if parts else "") + "."
     if better:
-        best, _ = max(better, key=lambda item: _rate(item[1], baseline))
+        _, best, _ = max(better, key=lambda item: _rate(item[2], baseline))
         sentence += f" {best.text}" if len(better) == 1 else f" The highest win rate against it: {best.text}"
     return sentence
 
@@ -165,7 +164,7 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
         )
     if chosen is not None and _known(chosen, "difference"):
         against_chosen = _verdict(chosen, "difference", 0, "difference_p_value_holm")
-        signed = _signed(chosen["difference"])
+        signed = f"{chosen['difference']:+.1f}".replace("-", "−")
         points = f"{abs(chosen['difference']):.1f} percentage points"
         place = {
             BETTER: f"{points} above that of {baseline}",
@@ -222,7 +221,3 @@ def _interval(row: dict, column: str, form: str) -> str:
     if not _known(row, f"{column}_low"):
         return " (too few prompts for an interval)"
     return form.format(*(f"{row[f'{column}_{end}']:.1f}".replace("-", "−") for end in ("low", "high")))
-
-
-def _signed(value: float) -> str:
-    return f"{value:+.1f}".replace("-", "−")

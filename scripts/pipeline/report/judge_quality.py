@@ -1,9 +1,10 @@
 """The judges in the report: how well each agrees with the labels of its dataset's own pairs."""
 
-from pipeline.jobs.io import InputError, read_json
+from pipeline.jobs.io import read_json
 from pipeline.metrics.judge_quality import MEASURES
 from pipeline.report.numbers import spread
 from pipeline.report.section import Section
+from pipeline.results.csv_tables import require
 
 NAMES = ("dataset", "split", "judge", "kind", "model")
 COUNTS = ("pairs", "verdicts", "parsed", "unparsed", "refused", "failed", "ties")
@@ -21,10 +22,7 @@ def read_judge_quality(path: str) -> dict:
         InputError: the file is missing or unreadable, or lacks a key.
     """
     measured = read_json(path)
-    wanted = (*NAMES, *COUNTS, *MEASURES)
-    for key in wanted:
-        if key not in measured:
-            raise InputError(f"{path}: no key {key!r}; it must have {', '.join(wanted)}")
+    require(measured, (*NAMES, *COUNTS, *MEASURES), path, "key")
     row = {key: measured[key] for key in (*NAMES, *COUNTS)}
     row["unjudged"] = row["verdicts"] - row["parsed"]
     for name in MEASURES:

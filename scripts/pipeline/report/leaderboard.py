@@ -25,11 +25,7 @@ def leaderboard_section(table: RunTable, winrate: pd.DataFrame, figure: dict) ->
 def leaderboard(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> list[dict]:
     """Rows of one (dataset, model), highest rating first: those against chosen, with `direct` against the baseline."""
     rows = rows_of(winrate, group)
-    direct = rows[rows["baseline"] == table.baseline].set_index("run").to_dict("index")
+    names = {name: name.replace("win_rate", "direct") for name in DIRECT}
+    direct = rows[rows["baseline"] == table.baseline].set_index("run")[list(DIRECT)].rename(columns=names)
     ranked = rows[rows["baseline"] == CHOSEN].sort_values("rating", ascending=False, kind="stable", na_position="last")
-    found = []
-    for row in ranked.to_dict("records"):
-        against = direct.get(row["run"], {})
-        row |= {name.replace("win_rate", "direct"): against.get(name, float("nan")) for name in DIRECT}
-        found.append(row)
-    return found
+    return ranked.join(direct, on="run").to_dict("records")

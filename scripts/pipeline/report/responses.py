@@ -6,7 +6,7 @@ per column; single verdicts, with the judge's own words where they are given, ar
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
 import pandas as pd
@@ -17,18 +17,10 @@ from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
-from pipeline.results.run_table import (
-    CHOSEN,
-    Run,
-    RunTable,
-    read_responses,
-    read_scores,
-    read_verdict_details,
-)
+from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses, read_scores, read_verdict_details
 
 BLOCK = 512
 REJECTED = "rejected"
-Texts = dict[str, str]
 Read = Callable[[Run, int, str], pd.DataFrame]
 
 
@@ -79,9 +71,7 @@ def _group(
     table: RunTable, group: tuple[str, str], pairs: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
 ) -> dict:
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
-    prompts: Texts = {}
-    for frame in answers.values():
-        prompts |= frame["prompt"].to_dict()
+    prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
     ids = sorted(prompts)
     columns = []
     if pairs is not None:
@@ -112,7 +102,7 @@ def _column(run: Run, seed: int, responses: pd.Series, replies: dict[str, str], 
     for opponent in run.baselines:
         verdicts = read(run, seed, opponent)
         means = bootstrap.order_means(verdicts).reindex(ids)
-        details = dict(_details(verdicts, replies))
+        details = _details(verdicts, replies)
         column["verdicts"][opponent] = {
             "preference": chunks.add_json([_rounded(value) for value in means]),
             "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
@@ -135,21 +125,18 @@ def _scores(scores: pd.Series, chunks: Chunks) -> dict:
     return {"score": chunks.add_json([_rounded(value) for value in scores])}
 
 
-def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> Iterator[tuple[str, list[list]]]:
+def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> dict[str, list[list]]:
     """Per prompt its verdicts: [order, status, preference, score_run, score_baseline, judge, model, reply].
 
     A verdict on two answers that were graded alone has two request keys, with a space between them, and two replies.
     """
     columns = ["prompt_id", "order", "status", "preference", *DETAIL_COLUMNS]
     found: dict[str, list[list]] = {}
-    for prompt, order, status, preference, run, baseline, judge, model, key in verdicts[columns].itertuples(
-        index=False
-    ):
+    for prompt, order, status, *numbers, judge, model, key in verdicts[columns].itertuples(index=False):
         reply = "\n\n".join(replies[name] for name in (key or "").split() if name in replies) or None
         texts = [None if text is None else printable(str(text)) for text in (judge, model, reply)]
-        numbers = [_rounded(value) for value in (preference, run, baseline)]
-        found.setdefault(prompt, []).append([order, status, *numbers, *texts])
-    return iter(found.items())
+        found.setdefault(prompt, []).append([order, status, *map(_rounded, numbers), *texts])
+    return found
 
 
 def _blocks(values: list) -> list[list]:

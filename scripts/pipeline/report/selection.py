@@ -29,7 +29,7 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
         winrate: the reported win-rate table; it decides only where it is itself of the selection split.
         selection: the win-rate table of the same runs on the selection split, None where there is none.
     """
-    if not has_sweep(table):
+    if len({(*run.group, run.method) for run in table.runs}) == len(table.runs):
         return Selection(None, "Each method has one run, so there is no sweep to choose from.")
     if table.split == "selection":
         return Selection(
@@ -49,15 +49,8 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
 
 def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
     """(dataset, model, run) of each method's run with the highest win rate against chosen."""
-    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"])
+    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"], ignore_index=True)
     known = {(*run.group, run.run) for run in table.runs}
-    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]].reset_index(
-        drop=True
-    )
+    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
     highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
     return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))
-
-
-def has_sweep(table: RunTable) -> bool:
-    """Whether a method has several runs on one dataset and model."""
-    return len({(*run.group, run.method) for run in table.runs}) < len(table.runs)

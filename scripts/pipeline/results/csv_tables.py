@@ -1,4 +1,4 @@
-"""Reading the tables that are written as CSV."""
+"""Reading the tables that are written as CSV, and what any table or mapping must have."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -20,11 +20,11 @@ def read_csv(path: str | Path, **options) -> pd.DataFrame:
         raise InputError(f"{path}: not a readable CSV file ({error})") from error
 
 
-def require_columns(frame: pd.DataFrame, columns: Sequence[str], path: str | Path) -> None:
-    """Raise an InputError where a column is missing."""
-    for column in columns:
-        if column not in frame.columns:
-            raise InputError(f"{path}: no column {column!r}; it must have {', '.join(columns)}")
+def require(content: pd.DataFrame | dict, names: Sequence[str], where: str | Path, kind: str = "column") -> None:
+    """Raise an InputError where a column of a table, or a key of a mapping, is missing."""
+    for name in names:
+        if name not in content:
+            raise InputError(f"{where}: no {kind} {name!r}; it must have {', '.join(names)}")
 
 
 def rows_of(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:

@@ -29,6 +29,7 @@ from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.columns.verdicts import DETAIL_COLUMNS, REQUIRED_COLUMNS, STATUSES
 from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml
+from pipeline.results.csv_tables import require
 
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
@@ -124,8 +125,7 @@ def read_run_table(path: str | Path) -> RunTable:
     if not content["runs"]:
         raise InputError(f"{path}: runs: there are none; at least one is needed")
     runs = [_run(entry, f"{path}: runs[{i}]") for i, entry in enumerate(content["runs"])]
-    counts = Counter((*run.group, run.run) for run in runs)
-    for name, count in counts.items():
+    for name, count in Counter((*run.group, run.run) for run in runs).items():
         if count > 1:
             raise InputError(f"{path}: runs: {'/'.join(name)} stands in it {count} times; once is right")
     return RunTable(str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"], runs)
@@ -239,20 +239,13 @@ def _run(entry: dict, where: str) -> Run:
     if not files:
         raise InputError(f"{where}.seeds: there are none; at least one is needed")
     names = {key: str(entry[key]) for key in ("dataset", "model", "run", "method")}
-    return Run(
-        **names,
-        hyperparameters=entry["hyperparameters"],
-        baselines=entry["baselines"],
-        files=files,
-        verdicts=verdicts,
-    )
+    given = {key: entry[key] for key in ("hyperparameters", "baselines")}
+    return Run(**names, **given, files=files, verdicts=verdicts)
 
 
 def _check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:
     _check_type(content, dict, "a mapping", where)
-    for key in required:
-        if key not in content:
-            raise InputError(f"{where}: no key {key!r}; it must have {', '.join(required)}")
+    require(content, required, where, "key")
     for key in content:
         if key not in allowed:
             raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(allowed)}")

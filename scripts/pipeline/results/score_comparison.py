@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require_columns
+from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.run_table import Run, RunTable, read_scores
 
 ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
@@ -81,5 +81,5 @@ def read_comparison(path: str | Path) -> list[dict]:
         InputError: the file is missing, is no CSV, or lacks a column.
     """
     frame = read_csv(path, dtype=dict.fromkeys(COLUMNS[:4], str), na_values=[""])
-    require_columns(frame, COLUMNS, path)
+    require(frame, COLUMNS, path)
     return frame.to_dict("records")

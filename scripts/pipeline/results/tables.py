@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS
-from pipeline.results.csv_tables import read_csv, require_columns
+from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.measurements import policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
 from pipeline.results.sweep_comparison import sweep_comparison
@@ -88,10 +88,7 @@ def cost_table(table: RunTable) -> pd.DataFrame:
     for group in table.groups:
         baseline = table.baseline_of(group)
         reference = _costs(baseline) if baseline else {}
-        for run in table.runs_of(group):
-            costs = _costs(run)
-            if costs:
-                rows.append(_cost_row(run, costs, reference))
+        rows += [_cost_row(run, costs, reference) for run in table.runs_of(group) if (costs := _costs(run))]
     return pd.DataFrame(rows, columns=COST_COLUMNS)
 
 
@@ -105,7 +102,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     """
     frame = read_csv(path, dtype=str)
     wanted = WINRATE_LEFT + WINRATE_RIGHT if "baseline" in frame.columns else COST_COLUMNS
-    require_columns(frame, wanted, path)
+    require(frame, wanted, path)
     for column in set(wanted) - TEXT_COLUMNS:
         try:
             frame[column] = pd.to_numeric(frame[column].replace("", None))
@@ -142,10 +139,7 @@ def _cost_row(run: Run, costs: dict[int, dict], reference: dict[int, dict]) -> d
 
     steps = float(np.mean(values("steps")))
     return {
-        "dataset": run.dataset,
-        "model": run.model,
-        "run": run.run,
-        "method": run.method,
+        **{name: getattr(run, name) for name in ("dataset", "model", "run", "method")},
         "seeds": " ".join(str(seed) for seed in costs),
         "training_seconds": float(np.mean(values("seconds"))),
         "rollout_seconds": float(np.mean(values("rollout_seconds"))),

@@ -5,17 +5,15 @@ from pipeline.sources.keys import LABEL_NOISE, USES
 
 ORDER = 7
 SENTENCE = "The embedded world, made by code."
-KEYS, REQUIRED = (
-    {
-        "size": whole("Number of prompts, with one pair each, over all splits.", minimum=3, maximum=4320, default=4320),
-        "noise": number(
-            "Temperature of the annotator's Bradley-Terry draw, in gold points.", exclusiveMinimum=0, default=0.5
-        ),
-        "eval_size": whole("Prompts of the eval split.", default=512),
-        "selection_size": whole("Prompts of the selection split.", minimum=0, default=384),
-        "seed": whole("Seed of prompts, responses and labels.", minimum=0, default=0),
-        **LABEL_NOISE,
-        **USES,
-    },
-    (),
-)
+KEYS = {
+    "size": whole("Number of prompts, with one pair each, over all splits.", minimum=3, maximum=4320, default=4320),
+    "noise": number(
+        "Temperature of the annotator's Bradley-Terry draw, in gold points.", exclusiveMinimum=0, default=0.5
+    ),
+    "eval_size": whole("Prompts of the eval split.", default=512),
+    "selection_size": whole("Prompts of the selection split.", minimum=0, default=384),
+    "seed": whole("Seed of prompts, responses and labels.", minimum=0, default=0),
+    **LABEL_NOISE,
+    **USES,
+}
+REQUIRED = ()
