@@ -36,7 +36,8 @@ def judge_pairs(table: pd.DataFrame, arguments: argparse.Namespace, run: str, se
     """
     spec = read_yaml(arguments.spec)
     if spec["kind"] not in part_names("judge_kinds"):
-        known = ", ".join(part_names("judge_kinds"))
+        *others, last = part_names("judge_kinds")
+        known = f"{', '.join(others)} and {last}"
         raise InputError(f"{arguments.spec}: there is no kind {spec['kind']!r}; there are {known}")
     part = load_part("judge_kinds", spec["kind"], "judge")
     return part.judge(table, spec, arguments, run=run, seed=seed, baseline=baseline)
