@@ -4,8 +4,6 @@ import asyncio
 
 from pipeline.jobs.io import InputError
 
-MILLION = 1_000_000
-
 
 def price(prompt_tokens: int, completion_tokens: int, service: dict, batched: bool = False) -> float | None:
     """US dollars of a request by the judge's prices per million tokens; None where it has none.
@@ -16,7 +14,7 @@ def price(prompt_tokens: int, completion_tokens: int, service: dict, batched: bo
     prices = service["prices"]
     if prices is None:
         return None
-    dollars = (prompt_tokens * prices["input"] + completion_tokens * prices["output"]) / MILLION
+    dollars = (prompt_tokens * prices["input"] + completion_tokens * prices["output"]) / 1e6
     return dollars * (1 - prices["batch_discount"]) if batched else dollars
 
 
@@ -38,16 +36,16 @@ class Budget:
             InputError: none is under way, and the money is spent.
         """
         async with self._changed:
-            while not self.affords(dollars):
+            while self.limit is not None and self.spent + self.reserved + (dollars or 0.0) > self.limit + 1e-12:
                 if not self.under_way:
-                    raise self.exhausted()
+                    raise InputError(
+                        f"budget_usd {self.limit:g} is reached: {self.spent:.4f} USD are spent, the next request may "
+                        "take more than what is left. All replies are kept; raise budget_usd in judge.yaml and run "
+                        "again to go on"
+                    )
                 await self._changed.wait()
             self.reserved += dollars or 0.0
             self.under_way += 1
-
-    def affords(self, dollars: float | None) -> bool:
-        """Whether that much more fits under the limit."""
-        return self.limit is None or self.spent + self.reserved + (dollars or 0.0) <= self.limit + 1e-12
 
     async def settle(self, reserved: float | None, paid: float | None) -> None:
         """A request has ended: what it reserved is free, what it took is spent."""
@@ -56,10 +54,3 @@ class Budget:
             self.under_way -= 1
             self.spent += paid or 0.0
             self._changed.notify_all()
-
-    def exhausted(self) -> InputError:
-        """The error that says that no more may be spent."""
-        return InputError(
-            f"budget_usd {self.limit:g} is reached: {self.spent:.4f} USD are spent, the next request may take more "
-            "than what is left. All replies are kept; raise budget_usd in judge.yaml and run again to go on"
-        )
