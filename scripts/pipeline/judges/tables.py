@@ -20,20 +20,16 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
         VERDICT_COLUMNS, in the table's order. Lengths are in characters; order is "none", as a score has no order.
     """
     prompts = [as_text(prompt) for prompt in table["prompt"]]
-    responses = [response_text(as_text(value)) for value in table["response"]]
-    others = [response_text(as_text(value)) for value in table["baseline_response"]]
     verdicts = pd.DataFrame({"prompt_id": table["prompt_id"], "run": run, "seed": seed, "baseline": baseline})
-    verdicts["order"] = "none"
-    verdicts["score_run"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
-    verdicts["score_baseline"] = pd.Series(scorer(prompts, others), dtype="float64", index=table.index)
+    for side, column in (("run", "response"), ("baseline", "baseline_response")):
+        responses = [response_text(as_text(value)) for value in table[column]]
+        verdicts[f"score_{side}"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
+        verdicts[f"len_{side}"] = [len(text) for text in responses]
     difference = verdicts["score_run"] - verdicts["score_baseline"]
     judged = np.isfinite(difference)
     verdicts["preference"] = ((difference > 0) + 0.5 * (difference == 0)).where(judged)
-    verdicts["len_run"] = [len(text) for text in responses]
-    verdicts["len_baseline"] = [len(text) for text in others]
-    verdicts = verdicts.assign(judge=judge, judge_model=judge_model, request_key="")
     verdicts["status"] = np.where(judged, "parsed", "failed")
-    return verdicts[VERDICT_COLUMNS]
+    return verdicts.assign(order="none", judge=judge, judge_model=judge_model, request_key="")[VERDICT_COLUMNS]
 
 
 def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:
