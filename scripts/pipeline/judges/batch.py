@@ -7,6 +7,7 @@ the judge have their turn and submit theirs.
 """
 
 import asyncio
+import contextlib
 import hashlib
 import json
 import math
@@ -14,12 +15,11 @@ from collections import Counter
 
 from pipeline.jobs.io import InputError
 from pipeline.judges.budget import price
-from pipeline.judges.client import settled
+from pipeline.judges.client import is_open, paid_for, settled
 from pipeline.judges.endpoints import Endpoint
-from pipeline.judges.prompts import estimate_tokens
 from pipeline.judges.replies import Outcome, Reply, read_reply
 from pipeline.judges.requests import Request, body, first_form
-from pipeline.judges.store import Paid, Store
+from pipeline.judges.store import Store
 
 MOST_BYTES = 150_000_000  # of a batch's file; OpenAI takes 200 MB
 ENDED = ("completed", "failed", "expired", "cancelled")
@@ -55,7 +55,7 @@ class BatchAsker:
                 for key, request in requests.items()
                 if key not in under_way
                 and submitted[key] <= self.spec["max_retries"]
-                and self._to_ask(replies.get(key, []))
+                and is_open(replies.get(key, []), self.spec)
             ]
             for part in self._parts(self._affordable(waiting, wait=bool(under_way))):
                 submitted.update(request.key for request in part)
@@ -76,10 +76,6 @@ class BatchAsker:
         """Let time pass, in which other jobs of the judge may submit their batches."""
         with self.store.left_to_others():
             await asyncio.sleep(self.service["batch_poll_seconds"])
-
-    def _to_ask(self, replies: list[Reply]) -> bool:
-        outcome = settled(replies, self.spec)
-        return outcome is None or not (outcome.final or len(replies) > self.spec["max_retries"])
 
     def _most(self, request: Request) -> float:
         """US dollars that a request may take."""
@@ -137,10 +133,7 @@ class BatchAsker:
         most = sum(map(self._most, requests))
         row = "insert or replace into batches values (?, ?, ?, null, null, 'new')"
         self.store.connection.execute(row, (name, keys, most))
-        await self._create(name, {request.key: request for request in requests})
-
-    async def _create(self, name: str, requests: dict[str, Request]) -> None:
-        lines = b"".join(self._line(request) for request in requests.values())
+        lines = b"".join(map(self._line, requests))
         file = await self._call(self.client.files.create(file=(f"{name}.jsonl", lines), purpose="batch"))
         self._note(name, "file_id", file.id)
         once = self.endpoint.client.with_options(max_retries=0)  # sent twice, it would be paid for twice
@@ -161,7 +154,7 @@ class BatchAsker:
         under_way = set()
         for name, keys, batch_id in self.store.connection.execute(query).fetchall():
             if batch_id is None:
-                batch_id = await self._find(name)
+                batch_id = await self._call(self._find(name))
                 if batch_id is None:  # it was never created; its requests are asked again if they are still wanted
                     self.store.connection.execute("delete from batches where hash = ?", (name,))
                     continue
@@ -175,14 +168,10 @@ class BatchAsker:
 
     async def _find(self, name: str) -> str | None:
         """The id of a batch that was created by a job that ended before it could write it down."""
-        page = await self._call(self.client.batches.list(limit=100))
-        while True:
-            for found in page.data:
-                if (found.metadata or {}).get("requests") == name:
-                    return found.id
-            if not page.has_next_page():
-                return None
-            page = await self._call(page.get_next_page())
+        async for found in self.client.batches.list(limit=100):
+            if (found.metadata or {}).get("requests") == name:
+                return found.id
+        return None
 
     async def _collect(self, name: str, keys: list[str], batch, requests: dict[str, Request]) -> None:
         lines = []
@@ -190,17 +179,13 @@ class BatchAsker:
             content = await self._call(self.client.files.content(file_id))
             lines += _read_lines(self.endpoint.clean(content.text), batch.id)
         connection, wanted = self.store.connection, set(keys)
-        connection.execute("begin")
-        try:
+        with connection:  # what ends it early takes all of it back
+            connection.execute("begin")
             for line in lines:
                 if line.get("custom_id") in wanted:
                     wanted.discard(line["custom_id"])
                     self._keep(line, f"batch {batch.id}", requests.get(line["custom_id"]))
-            connection.execute("update batches set state = ? where hash = ?", (batch.status, name))
-            connection.execute("commit")
-        except BaseException:
-            connection.execute("rollback")
-            raise
+            self._note(name, "state", batch.status)
         print(f"batch {batch.id}: {batch.status}, {len(keys) - len(wanted)} of {len(keys)} answered", flush=True)
         if batch.status == "failed" and requests.keys() & set(keys):
             errors = (batch.errors.data if batch.errors else None) or []
@@ -215,12 +200,7 @@ class BatchAsker:
             self.reasons[line["custom_id"]] = self.endpoint.clean(json.dumps(error))[:500]
             return
         reply = read_reply(json.dumps(response.get("body")).encode())
-        prompt, completion = reply.prompt_tokens, reply.completion_tokens
-        if prompt is None:
-            prompt = request.tokens if request else 0
-        if completion is None:
-            completion = min(self.spec["max_tokens"], estimate_tokens(reply.content or reply.body))
-        paid = Paid(prompt, completion, price(prompt, completion, self.service, batched=True), 0.0, source)
+        paid = paid_for(reply, request.tokens if request else 0, self.spec, self.service, 0.0, source, batched=True)
         self.store.add(line["custom_id"], self.spec["model"], reply, paid)
 
     def _note(self, name: str, column: str, value: str) -> None:
@@ -239,18 +219,13 @@ class BatchAsker:
 
 def _read_lines(text: str, batch_id: str) -> list[dict]:
     """The lines of a batch's file. What cannot be read must not keep what was paid for beside it from being kept."""
-    lines, unreadable = [], 0
-    for line in text.split("\n"):  # a reply may hold U+2028 and others that splitlines takes for an end
-        if not line.strip():
-            continue
-        try:
-            content = json.loads(line)
-        except ValueError:
-            content = None
-        if isinstance(content, dict):
-            lines.append(content)
-        else:
-            unreadable += 1
-    if unreadable:
-        print(f"batch {batch_id}: {unreadable} lines of its files cannot be read", flush=True)
-    return lines
+    contents = []
+    # A reply may hold U+2028 and others that splitlines takes for an end.
+    lines = [line for line in text.split("\n") if line.strip()]
+    for line in lines:
+        with contextlib.suppress(ValueError):
+            contents.append(json.loads(line))
+    readable = [content for content in contents if isinstance(content, dict)]
+    if len(readable) < len(lines):
+        print(f"batch {batch_id}: {len(lines) - len(readable)} lines of its files cannot be read", flush=True)
+    return readable

@@ -123,7 +123,8 @@ class Asker:
         try:
             sent, name = body(request.text, self.spec, structured), f"{request.key}-{len(replies) + 1}"
             reply = read_reply(await endpoint.ask(sent, self.service["timeout_seconds"], name))
-            paid = self.paid(request, reply, time.monotonic() - began, endpoint.address)
+            seconds = time.monotonic() - began
+            paid = paid_for(reply, request.tokens, self.spec, self.service, seconds, endpoint.address)
             self.store.add(request.key, self.spec["model"], reply, paid)
             replies.append(reply)
         finally:
@@ -135,16 +136,8 @@ class Asker:
         if outcome.status == "failed":  # another model than the one asked for
             self.pool.failed(endpoint, AskAgain(outcome.reason))
         else:
-            self.pool.worked(endpoint)
+            endpoint.failures = 0
         return outcome
-
-    def paid(self, request: Request, reply: Reply, seconds: float, address: str) -> Paid:
-        """What a reply took; where the endpoint does not say, by estimate."""
-        prompt = request.tokens if reply.prompt_tokens is None else reply.prompt_tokens
-        completion = reply.completion_tokens
-        if completion is None:
-            completion = min(self.spec["max_tokens"], estimate_tokens(reply.content or reply.body))
-        return Paid(prompt, completion, price(prompt, completion, self.service), seconds, address)
 
     def _most(self, request: Request) -> float | None:
         return price(request.tokens, self.spec["max_tokens"], self.service)
@@ -170,6 +163,23 @@ def settled(replies: list[Reply], spec: dict) -> Outcome | None:
     """The outcome that replies already give: the first that is final, else the last one's; None without replies."""
     outcomes = [assess(reply, spec) for reply in replies]
     return next((outcome for outcome in outcomes if outcome.final), outcomes[-1] if outcomes else None)
+
+
+def is_open(replies: list[Reply], spec: dict) -> bool:
+    """Whether a request with these replies is still to be asked: none is final, and it has retries left."""
+    outcome = settled(replies, spec)
+    return outcome is None or not (outcome.final or len(replies) > spec["max_retries"])
+
+
+def paid_for(
+    reply: Reply, tokens: int, spec: dict, service: dict, seconds: float, source: str, batched: bool = False
+) -> Paid:
+    """What a reply took; where the endpoint does not say, by estimate: `tokens` of the request."""
+    prompt = tokens if reply.prompt_tokens is None else reply.prompt_tokens
+    completion = reply.completion_tokens
+    if completion is None:
+        completion = min(spec["max_tokens"], estimate_tokens(reply.content or reply.body))
+    return Paid(prompt, completion, price(prompt, completion, service, batched), seconds, source)
 
 
 @contextlib.contextmanager

@@ -16,7 +16,7 @@ import pandas as pd
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
-from pipeline.judges.client import settled
+from pipeline.judges.client import is_open
 from pipeline.judges.prompts import dialogue, estimate_tokens
 from pipeline.judges.requests import Request, make_request, orders, plan_requests
 from pipeline.judges.store import read_store
@@ -109,8 +109,7 @@ def leave_out_answered(estimate: CostEstimate, folder: str | Path) -> None:
         keys = list(estimate.asked)
         for start in range(0, len(keys), KEYS_AT_ONCE):
             for key, replies in store.replies(keys[start : start + KEYS_AT_ONCE]).items():
-                outcome = settled(replies, estimate.spec)
-                if outcome.final or len(replies) > estimate.spec["max_retries"]:
+                if not is_open(replies, estimate.spec):
                     del estimate.asked[key]
                     estimate.answered += 1
 
@@ -122,6 +121,9 @@ def describe(estimates: list[CostEstimate]) -> str:
         (sent, replied), future = estimate.tokens, len(estimate.expected)
         paid, budget = estimate.dollars, estimate.service["budget_usd"]
         money = "unknown, judge.yaml has no prices" if paid is None else f"at most {paid:,.2f} USD"
+        left = (
+            "" if budget is None else f"; budget_usd {budget:g}, of which {max(0.0, budget - estimate.spent):,.2f} left"
+        )
         lines += [
             f"{estimate.dataset}, {estimate.split}: judge {estimate.spec['name']}, model {estimate.spec['model']}",
             f"  verdicts        {estimate.verdicts:,}",
@@ -129,12 +131,7 @@ def describe(estimates: list[CostEstimate]) -> str:
             f"  still to send   {estimate.to_send:,}, {future:,} of them about responses that do not exist yet",
             f"  tokens          about {sent:,} sent, at most {replied:,} in replies",
             f"  money           {money}",
-            f"  spent before    {estimate.spent:,.2f} USD"
-            + (
-                ""
-                if budget is None
-                else f"; budget_usd {budget:g}, of which {max(0.0, budget - estimate.spent):,.2f} left"
-            ),
+            f"  spent before    {estimate.spent:,.2f} USD{left}",
         ]
     known = [estimate.dollars for estimate in estimates if estimate.dollars is not None]
     money = f"at most {sum(known):,.2f} USD" if len(known) == len(estimates) else "money unknown, as prices are missing"

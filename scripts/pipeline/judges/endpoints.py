@@ -1,6 +1,7 @@
 """The endpoints of a judge: how they are reached, which of them are used, and what their errors mean."""
 
 import asyncio
+import contextlib
 import email.utils
 import itertools
 import os
@@ -131,10 +132,6 @@ class Pool:
         now = time.monotonic()
         return [endpoint for endpoint in self.endpoints if endpoint.paused_until <= now]
 
-    def worked(self, endpoint: Endpoint) -> None:
-        """An endpoint has replied."""
-        endpoint.failures = 0
-
     def failed(self, endpoint: Endpoint, error: AskAgain) -> None:
         """An endpoint has failed: heed the pause that it asks for, leave it out when it fails too often.
 
@@ -178,13 +175,8 @@ def open_endpoints(service: dict) -> list[Endpoint]:
 
 def _retry_after(text: str | None) -> float | None:
     """Seconds of a Retry-After header, which has seconds or a date; None where it cannot be read."""
-    if not text:
-        return None
-    try:
-        return max(0.0, float(text))
-    except ValueError:
-        pass
-    try:
-        return max(0.0, email.utils.parsedate_to_datetime(text).timestamp() - time.time())
-    except (ValueError, TypeError):
-        return None
+    with contextlib.suppress(ValueError):
+        return max(0.0, float(text or ""))
+    with contextlib.suppress(ValueError, TypeError):
+        return max(0.0, email.utils.parsedate_to_datetime(text or "").timestamp() - time.time())
+    return None

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
-from pipeline.judges.client import Asker, settled
+from pipeline.judges.client import Asker, is_open, settled
 from pipeline.judges.endpoints import open_endpoints
 from pipeline.judges.replies import Outcome
 from pipeline.judges.requests import Question, Request, plan_requests
@@ -54,16 +54,11 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
     """The outcomes of requests, from the store where it has them; the others are asked."""
     replies = store.replies(requests)
     outcomes = {key: settled(found, spec) for key, found in replies.items()}
-    open_keys = [
-        key
-        for key in requests
-        if key not in outcomes or not (outcomes[key].final or len(replies[key]) > spec["max_retries"])
-    ]
-    print(f"{len(requests)} requests, {len(requests) - len(open_keys)} of them answered before", flush=True)
-    if not open_keys:
+    wanted = {key: request for key, request in requests.items() if is_open(replies.get(key, []), spec)}
+    print(f"{len(requests)} requests, {len(requests) - len(wanted)} of them answered before", flush=True)
+    if not wanted:
         return outcomes
     endpoints = open_endpoints(service)
-    wanted = {key: requests[key] for key in open_keys}
 
     async def answers() -> dict[str, Outcome]:
         try:
