@@ -157,14 +157,8 @@ def plain_loop(model, prompts: list, responses: list) -> list[float]:
     return scores
 
 
-def sorted_lengths(model, prompts: list, responses: list) -> list[float]:
-    """Like lengths together."""
-    return model.score(prompts, responses)
-
-
-def shared_prompts(model, prompts: list, responses: list) -> list[float]:
-    """As `score_bt` does it."""
-    return model.score_once(prompts, responses, columns=2)
-
-
-SCORERS = {"plain": plain_loop, "sorted": sorted_lengths, "shared": shared_prompts}
+SCORERS = {
+    "plain": plain_loop,
+    "sorted": lambda model, prompts, responses: model.score(prompts, responses),
+    "shared": lambda model, prompts, responses: model.score_once(prompts, responses, columns=2),
+}

@@ -25,6 +25,7 @@ from pipeline.jobs.io import InputError, read_parquet, write_json
 
 MODEL, DATA = Path("results/sft/world/W1M/model"), Path("results/data/world/train.parquet")
 REFERENCE = Path("results/reference/world/W1M/train.parquet")
+ROLLOUTS = {"rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
 LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 
 # Per benchmark: the cases that take turns; the first is what the others are measured against.
@@ -133,14 +134,15 @@ def load(arguments: argparse.Namespace, reference: bool):
     return load_policy(str(arguments.model), trainable=True, dtype="float32"), tokenizer, dataset
 
 
-def time_training(trainer) -> float:
-    """Seconds of a trainer's train()."""
+def time_training(trainer, arguments: argparse.Namespace, unit: str) -> tuple[float, int, str]:
+    """Seconds of a trainer's train(), for how many units, and the unit: step or pair."""
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)
     started = time.perf_counter()
     trainer.train()
-    return time.perf_counter() - started
+    units = arguments.steps * (arguments.batch_size if unit == "pair" else 1)
+    return time.perf_counter() - started, units, unit
 
 
 def words(prompts: list, completions: list, **columns) -> list[float]:
@@ -148,26 +150,30 @@ def words(prompts: list, completions: list, **columns) -> list[float]:
     return [float(len(completion[0]["content"].split())) for completion in completions]
 
 
-def dpo_steps(case, arguments, device, scratch):
-    """DPOTrainer; its reference log-probabilities are computed before the clock starts."""
-    from trl import DPOConfig, DPOTrainer
+def dpo(unit: str, **changes):
+    """DPOTrainer."""
 
-    model, tokenizer, dataset = load(arguments, reference=False)
-    args = DPOConfig(**trainer_settings(arguments, device, scratch, precompute_ref_log_probs=True))
-    trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-    return time_training(trainer), arguments.steps, "step"
+    def case_function(case, arguments, device, scratch):
+        from trl import DPOConfig, DPOTrainer
+
+        model, tokenizer, dataset = load(arguments, reference=False)
+        args = DPOConfig(**trainer_settings(arguments, device, scratch, **changes))
+        trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
+        return time_training(trainer, arguments, unit)
+
+    return case_function
 
 
-def sail_steps(**shares):
+def sail(unit: str, **changes):
     """SAILTrainer with the dataset's reference log-probabilities."""
 
     def case_function(case, arguments, device, scratch):
         from sail import SAILConfig, SAILTrainer
 
         model, tokenizer, dataset = load(arguments, reference=True)
-        args = SAILConfig(**trainer_settings(arguments, device, scratch, **shares))
-        trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-        return time_training(trainer), arguments.steps, "step"
+        args = SAILConfig(**trainer_settings(arguments, device, scratch, **changes))
+        trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words)
+        return time_training(trainer, arguments, unit)
 
     return case_function
 
@@ -185,28 +191,7 @@ def online_dpo(case, arguments, device, scratch):
         train_dataset=dataset.select_columns(["prompt"]),
         processing_class=tokenizer,
     )
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
-
-
-def dpr_all(case, arguments, device, scratch):
-    """SAIL's DPR with every row online, each pair used once."""
-    from sail import SAILConfig, SAILTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=True)
-    rollouts = {"g": 1.0, "rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
-    args = SAILConfig(**trainer_settings(arguments, device, scratch, **rollouts, max_age=16))
-    trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words)
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
-
-
-def dpo_offline(case, arguments, device, scratch):
-    """DPOTrainer on offline pairs, the reference's forward pass included: training without any generation."""
-    from trl import DPOConfig, DPOTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=False)
-    args = DPOConfig(**trainer_settings(arguments, device, scratch))
-    trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-    return time_training(trainer), arguments.steps * arguments.batch_size, "pair"
+    return time_training(trainer, arguments, "pair")
 
 
 def dpr_fixed(case, arguments, device, scratch):
@@ -226,7 +211,7 @@ def dpr_fixed(case, arguments, device, scratch):
     trainer = SAILTrainer(
         f"{scratch}/model", args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words
     )
-    return time_training(trainer), arguments.steps, "step"
+    return time_training(trainer, arguments, "step")
 
 
 def sweep(shared: bool):
@@ -255,8 +240,7 @@ def sweep(shared: bool):
                     cls = ReferenceColumnsDPOTrainer if shared else DPOTrainer
                     args, extra = DPOConfig(**settings, precompute_ref_log_probs=True), {}
                 else:
-                    rollouts = {"rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
-                    cls, args = SAILTrainer, SAILConfig(**settings, **shares, **rollouts)
+                    cls, args = SAILTrainer, SAILConfig(**settings, **shares, **ROLLOUTS)
                     extra = {"reward_funcs": words if method == "dpr" else None}
                 trainer = cls(model, args=args, train_dataset=dataset, processing_class=tokenizer, **extra)
                 trainer.remove_callback(PrinterCallback)
@@ -267,12 +251,12 @@ def sweep(shared: bool):
 
 
 CASES = {
-    "dpo": dpo_steps,
-    "off": sail_steps(),
-    "ddp": sail_steps(r=0.4),
+    "dpo": dpo("step", precompute_ref_log_probs=True),  # which are computed before the clock starts
+    "off": sail("step"),
+    "ddp": sail("step", r=0.4),
     "online_dpo": online_dpo,
-    "dpr_all": dpr_all,
-    "dpo_offline": dpo_offline,
+    "dpr_all": sail("pair", g=1.0, **ROLLOUTS, max_age=16),  # every row online, each pair used once
+    "dpo_offline": dpo("pair"),  # the reference's forward pass included: training without any generation
     "reference_each": sweep(shared=False),
     "reference_shared": sweep(shared=True),
     "dpr_fixed": dpr_fixed,
