@@ -84,10 +84,10 @@ def measure(name: str, steps: int, scratch: Path) -> list[dict]:
     spec = {"model": entry, "max_length": length}
     reference = reference_logps(spec, frame, str(scratch / "sft"), device, str(scratch / "reference"))
     rows: list[dict] = []
-    warm_up = hyperparameters_of(setting, length, steps=1) | {"g": 1.0, "rollout_prompts": 4}
+    warm_up = hyperparameters_of(setting, length, 1, {"g": 1.0, "rollout_prompts": 4})
     train("dpr", warm_up, entry, frame, reference, device, scratch)
     for method, weights in METHODS.items():
-        hyperparameters = hyperparameters_of(setting, length, steps) | weights
+        hyperparameters = hyperparameters_of(setting, length, steps, weights)
         rows.append({"method": method} | train(method, hyperparameters, entry, frame, reference, device, scratch))
         rows[-1]["overhead"] = rows[-1]["seconds_per_step"] / rows[0]["seconds_per_step"] - 1
         print(f"{name}: {rows[-1]}", flush=True)
@@ -137,14 +137,16 @@ def random_pairs(setting: dict, count: int) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["prompt_id", "prompt", "chosen", "rejected"])
 
 
-def hyperparameters_of(setting: dict, length: int, steps: int) -> dict:
-    """The published hyperparameters; rollouts as long as the dataset's responses."""
-    return {
+def hyperparameters_of(setting: dict, length: int, steps: int, weights: dict) -> dict:
+    """The published hyperparameters; where there are weights, also these and rollouts as long as the responses."""
+    common = {
         **{"learning_rate": 1e-5, "epochs": 1, "max_steps": steps, "warmup_steps": 2, "lr_scheduler": "cosine"},
         **{"optimizer": "rmsprop", "weight_decay": 0.0, "max_length": length, "global_batch_size": setting["pairs"]},
-        **{"beta": 0.1, "label_smoothing": 0.0, "loss_type": "sigmoid", "rollout_temperature": 0.9, "max_age": 8},
-        **{"rollout_prompts": setting["rollout_prompts"], "rollout_max_new_tokens": setting["response"]},
+        **{"beta": 0.1, "label_smoothing": 0.0, "loss_type": "sigmoid"},
     }
+    rollouts = {"rollout_prompts": setting["rollout_prompts"], "rollout_max_new_tokens": setting["response"]}
+    rollouts |= {"rollout_temperature": 0.9, "max_age": 8}
+    return common | (rollouts | weights if weights else {})
 
 
 def train(method: str, hyperparameters: dict, entry: dict, frame, reference, device: Device, scratch: Path) -> dict:
