@@ -11,6 +11,7 @@ Seconds are of whole processes, by the clock and by the CPUs, the fairer of the 
 the largest sum of the resident sets of a process and its children.
 """
 
+import contextlib
 import hashlib
 import json
 import resource
@@ -96,13 +97,17 @@ def _texts(draw: np.random.Generator, words: pa.Array, count: int, low: int, hig
 
 def measure(how: str, scratch: str, name: str, **arguments) -> dict:
     """Run a case in a process of its own: {case, seconds, cpu_seconds (of all its processes), peak_mib}."""
+    import psutil
+
     case = {"how": how, "arguments": {**arguments, "folder": f"{scratch}/{name}"}}
     started, peak = time.perf_counter(), 0
     used = resource.getrusage(resource.RUSAGE_CHILDREN)
 
     def watch(process: int) -> None:
         nonlocal peak
-        peak = max(peak, _resident(process))
+        with contextlib.suppress(psutil.NoSuchProcess):
+            parent = psutil.Process(process)
+            peak = max(peak, sum(each.memory_info().rss for each in (parent, *parent.children(recursive=True))))
 
     in_a_process("data", case, watch=watch)
     seconds = time.perf_counter() - started
@@ -113,20 +118,6 @@ def measure(how: str, scratch: str, name: str, **arguments) -> dict:
     result["peak_mib"] = peak / 2**20
     print(result, file=sys.stderr, flush=True)
     return result
-
-
-def _resident(process: int) -> int:
-    """Bytes of the resident sets of a process and its children."""
-    import psutil
-
-    total = 0
-    try:
-        parent = psutil.Process(process)
-        for each in (parent, *parent.children(recursive=True)):
-            total += each.memory_info().rss
-    except psutil.NoSuchProcess:
-        pass
-    return total
 
 
 def vectorised(source: str, folder: str, processes: int, near_duplicates: float | None) -> None:
@@ -153,18 +144,14 @@ def row_by_row(source: str, folder: str) -> None:
     seen = set()
 
     def is_new(row: dict) -> bool:
-        digest = hashlib.blake2b(
-            repr((row["prompt"], row["chosen"], row["rejected"])).encode(), digest_size=16
-        ).digest()
+        pair = (row["prompt"], row["chosen"], row["rejected"])
+        digest = hashlib.blake2b(repr(pair).encode(), digest_size=16).digest()
         return not (digest in seen or seen.add(digest))
 
     rows = rows.filter(lambda row: row["better_response_id"] in (0, 1)).map(preferred)
     rows = rows.filter(lambda row: all(row[name].strip() for name in ("prompt", "chosen", "rejected")))
-    rows = (
-        rows.filter(lambda row: row["chosen"] != row["rejected"])
-        .map(described)
-        .filter(is_new, load_from_cache_file=False)
-    )
+    rows = rows.filter(lambda row: row["chosen"] != row["rejected"]).map(described)
+    rows = rows.filter(is_new, load_from_cache_file=False)
     rows = rows.select(np.random.default_rng(SPEC["seed"]).permutation(len(rows)))
     prompts = sorted(
         set(rows["prompt_id"]), key=lambda prompt: hashlib.sha256(f"{SPEC['seed']}:{prompt}".encode()).digest()

@@ -18,6 +18,7 @@ import argparse
 import json
 import tempfile
 import time
+from importlib import import_module
 from pathlib import Path
 
 from benchmarks.measuring import as_range, in_a_process, in_turn, markdown_table, median_of, parser_of, spread
@@ -150,48 +151,19 @@ def words(prompts: list, completions: list, **columns) -> list[float]:
     return [float(len(completion[0]["content"].split())) for completion in completions]
 
 
-def dpo(unit: str, **changes):
-    """DPOTrainer."""
+def trained(library: str, kind: str, unit: str, **changes):
+    """DPOTrainer; SAILTrainer with the dataset's reference log-probabilities; TRL's OnlineDPOTrainer."""
 
     def case_function(case, arguments, device, scratch):
-        from trl import DPOConfig, DPOTrainer
-
-        model, tokenizer, dataset = load(arguments, reference=False)
-        args = DPOConfig(**trainer_settings(arguments, device, scratch, **changes))
-        trainer = DPOTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer)
-        return time_training(trainer, arguments, unit)
-
-    return case_function
-
-
-def sail(unit: str, **changes):
-    """SAILTrainer with the dataset's reference log-probabilities."""
-
-    def case_function(case, arguments, device, scratch):
-        from sail import SAILConfig, SAILTrainer
-
-        model, tokenizer, dataset = load(arguments, reference=True)
-        args = SAILConfig(**trainer_settings(arguments, device, scratch, **changes))
-        trainer = SAILTrainer(model, args=args, train_dataset=dataset, processing_class=tokenizer, reward_funcs=words)
-        return time_training(trainer, arguments, unit)
+        module = import_module(library)
+        model, tokenizer, dataset = load(arguments, reference=kind == "SAIL")
+        dataset = dataset.select_columns(["prompt"]) if kind == "OnlineDPO" else dataset
+        args = getattr(module, f"{kind}Config")(**trainer_settings(arguments, device, scratch, **changes))
+        inputs = {"train_dataset": dataset, "processing_class": tokenizer}
+        inputs |= {} if kind == "DPO" else {"reward_funcs": words}
+        return time_training(getattr(module, f"{kind}Trainer")(model, args=args, **inputs), arguments, unit)
 
     return case_function
-
-
-def online_dpo(case, arguments, device, scratch):
-    """TRL's OnlineDPOTrainer."""
-    from trl.experimental.online_dpo import OnlineDPOConfig, OnlineDPOTrainer
-
-    model, tokenizer, dataset = load(arguments, reference=False)
-    settings = trainer_settings(arguments, device, scratch, max_new_tokens=48, temperature=1.0)
-    trainer = OnlineDPOTrainer(
-        model,
-        reward_funcs=words,
-        args=OnlineDPOConfig(**settings),
-        train_dataset=dataset.select_columns(["prompt"]),
-        processing_class=tokenizer,
-    )
-    return time_training(trainer, arguments, "pair")
 
 
 def dpr_fixed(case, arguments, device, scratch):
@@ -251,12 +223,14 @@ def sweep(shared: bool):
 
 
 CASES = {
-    "dpo": dpo("step", precompute_ref_log_probs=True),  # which are computed before the clock starts
-    "off": sail("step"),
-    "ddp": sail("step", r=0.4),
-    "online_dpo": online_dpo,
-    "dpr_all": sail("pair", g=1.0, **ROLLOUTS, max_age=16),  # every row online, each pair used once
-    "dpo_offline": dpo("pair"),  # the reference's forward pass included: training without any generation
+    "dpo": trained("trl", "DPO", "step", precompute_ref_log_probs=True),  # computed before the clock starts
+    "off": trained("sail", "SAIL", "step"),
+    "ddp": trained("sail", "SAIL", "step", r=0.4),
+    "online_dpo": trained("trl.experimental.online_dpo", "OnlineDPO", "pair", max_new_tokens=48, temperature=1.0),
+    # Every row online, each pair used once.
+    "dpr_all": trained("sail", "SAIL", "pair", g=1.0, **ROLLOUTS, max_age=16),
+    # The reference's forward pass included: training without any generation.
+    "dpo_offline": trained("trl", "DPO", "pair"),
     "reference_each": sweep(shared=False),
     "reference_shared": sweep(shared=True),
     "dpr_fixed": dpr_fixed,
