@@ -185,7 +185,8 @@ def paid_for(
 @contextlib.contextmanager
 def ending_on_signals(asker: Asker) -> Iterator[None]:
     """Inside, SIGINT and SIGTERM let requests under way end; a second one ends the process as it always does."""
-    loop, names = asyncio.get_running_loop(), (signal.SIGINT, signal.SIGTERM)
+    loop, in_main = asyncio.get_running_loop(), threading.current_thread() is threading.main_thread()
+    names = (signal.SIGINT, signal.SIGTERM) if in_main else ()  # only the main thread can handle them
 
     def restore() -> None:
         for name in names:
@@ -196,9 +197,6 @@ def ending_on_signals(asker: Asker) -> Iterator[None]:
         print(f"{name.name}: requests under way are waited for, then this ends", flush=True)
         asker.stop(InputError(f"ended by {name.name}; all replies are kept, run again to go on"))
 
-    if threading.current_thread() is not threading.main_thread():
-        yield
-        return
     for name in names:
         loop.add_signal_handler(name, end, name)
     try:

@@ -7,7 +7,6 @@ exist yet counts with all the tokens that it may have, a reply with max_tokens. 
 unreadable replies, which are paid and asked again max_retries times at most.
 """
 
-from collections.abc import Iterable
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -18,7 +17,7 @@ from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
 from pipeline.judges.client import is_open
 from pipeline.judges.prompts import dialogue, estimate_tokens
-from pipeline.judges.requests import Request, make_request, orders, plan_requests
+from pipeline.judges.requests import make_request, orders, plan_requests
 from pipeline.judges.store import read_store
 from pipeline.judges.tables import pair_responses
 from pipeline.models.templates import as_text, response_text
@@ -166,7 +165,8 @@ def _add_runs(estimate: CostEstimate, split: pd.DataFrame, own: tuple, other: tu
             if text is None:
                 estimate.expected[name, prompt_id] = question + count
             else:
-                _add(estimate, [make_request(prompt, {"answer": text[prompt_id]}, spec)])
+                request = make_request(prompt, {"answer": text[prompt_id]}, spec)
+                estimate.asked[request.key] = request.tokens
 
 
 def _text(cell) -> str:
@@ -176,8 +176,4 @@ def _text(cell) -> str:
 def _add_table(estimate: CostEstimate, table: pd.DataFrame) -> None:
     questions, requests = plan_requests(table, estimate.spec)
     estimate.verdicts += len(questions)
-    _add(estimate, requests.values())
-
-
-def _add(estimate: CostEstimate, requests: Iterable[Request]) -> None:
-    estimate.asked.update((request.key, request.tokens) for request in requests)
+    estimate.asked.update((request.key, request.tokens) for request in requests.values())

@@ -60,23 +60,14 @@ def read_reply(data: bytes) -> Reply:
     if len(data) > MOST_BYTES:
         return unreadable
     try:
-        return _reply(text, json.loads(text))
+        content = json.loads(text)
+        choice = content["choices"][0]
+        message, usage = choice["message"], content.get("usage") or {}
+        texts = (message.get("content"), message.get("refusal"), choice.get("finish_reason"), content.get("model"))
+        counts = (usage.get("prompt_tokens"), usage.get("completion_tokens"))
+        return Reply(text, *map(_text, texts), *map(_count, counts))
     except (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError):
         return unreadable
-
-
-def _reply(text: str, content: dict) -> Reply:
-    choice = content["choices"][0]
-    message, usage = choice["message"], content.get("usage") or {}
-    return Reply(
-        text,
-        _text(message.get("content")),
-        _text(message.get("refusal")),
-        _text(choice.get("finish_reason")),
-        _text(content.get("model")),
-        _count(usage.get("prompt_tokens")),
-        _count(usage.get("completion_tokens")),
-    )
 
 
 def assess(reply: Reply, spec: dict) -> Outcome:

@@ -42,7 +42,7 @@ def judge_by_model(
     with open_store(folder, spec["name"]) as store:
         outcomes = ask(requests, spec, service, store)
         spent = store.spent(service["prices"])
-    verdicts = as_rows(table, questions, outcomes, spec, run, seed, baseline)
+    verdicts = as_rows(table, questions, outcomes, spec["name"], (run, seed, baseline))
     counts = verdicts["status"].value_counts()
     summary = ", ".join(f"{counts.get(status, 0)} {status}" for status in reversed(WORST_FIRST))
     print(f"{len(verdicts)} verdicts: {summary}; {spent:.4f} USD spent by this judge so far")
@@ -78,15 +78,9 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
 
 
 def as_rows(
-    table: pd.DataFrame,
-    questions: list[Question],
-    outcomes: dict[str, Outcome],
-    spec: dict,
-    run: str,
-    seed: int,
-    baseline: str,
+    table: pd.DataFrame, questions: list[Question], outcomes: dict[str, Outcome], judge: str, names: tuple
 ) -> pd.DataFrame:
-    """Questions and their outcomes as VERDICT_COLUMNS."""
+    """Questions and their outcomes as VERDICT_COLUMNS; `names` are run, seed and baseline."""
     ids, rows = table["prompt_id"].tolist(), []
     lengths = [
         [len(response_text(as_text(value))) for value in table[column]] for column in ("response", "baseline_response")
@@ -99,8 +93,8 @@ def as_rows(
         models = dict.fromkeys(outcome.model for outcome in found if outcome.model)
         rows.append(
             (
-                *(ids[question.row], run, seed, baseline, question.order, preference(own, other), own, other),
-                *(lengths[0][question.row], lengths[1][question.row], spec["name"]),
+                *(ids[question.row], *names, question.order, preference(own, other), own, other),
+                *(lengths[0][question.row], lengths[1][question.row], judge),
                 *(", ".join(models), " ".join(question.keys), status),
             )
         )
