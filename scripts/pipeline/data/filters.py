@@ -14,7 +14,7 @@ from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
 from pipeline.data.columns import MESSAGES, TEXT, joined_texts
 from pipeline.data.duplicates import sketches
-from pipeline.data.lengths import length_rule
+from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
 from pipeline.data.splitting import prompt_place
 from pipeline.jobs.io import InputError
@@ -47,7 +47,8 @@ class RowFilter:
     def __init__(self, spec: dict):
         self.spec = spec
         self.adapter = adapter_for(spec)
-        self.length_rule = length_rule(spec)
+        # Where no model has a tokenizer yet, no row is too long.
+        self.length_rule = LengthRule(spec["tokenizers"], spec["max_length"]) if spec.get("tokenizers") else None
 
     def __call__(self, batch: Batch) -> Filtered:
         """Adapt and filter a batch.
@@ -68,7 +69,7 @@ class RowFilter:
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = self.records(pairs, ids)
         kept = pairs.select(PAIR_COLUMNS)
-        kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept) else TEXT))
+        kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept.schema) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
         return Filtered(kept, records, dropped, batch.location, len(batch.table))
 
@@ -92,8 +93,7 @@ class RowFilter:
         for name in ("score_margin", "bt_prob"):
             if name in pairs.column_names:
                 records[name] = pairs[name].to_numpy().astype(np.float64)
-        threshold = self.spec.get("near_duplicates")
-        if threshold:
+        if threshold := self.spec.get("near_duplicates"):
             records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
             responses = sketches([texts["chosen"], texts["rejected"]], threshold)
             records["response_bands"], records["response_sketch"] = responses
@@ -111,9 +111,9 @@ def prompt_id(prompt: Value) -> str:
     return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
 
 
-def is_dialogue(table: pa.Table) -> bool:
+def is_dialogue(pairs: pa.Schema) -> bool:
     """Whether prompts are lists of messages."""
-    return pa.types.is_list(table.schema.field("prompt").type)
+    return pa.types.is_list(pairs.field("prompt").type)
 
 
 def _normalised(text: str) -> str:

@@ -98,8 +98,3 @@ def _formatted(prompt, response, tokenizer, entry: dict) -> str:
         return tokenizer.apply_chat_template(question + answer, tokenize=False)
     text = question + answer
     return text if text.endswith(tokenizer.eos_token) else text + tokenizer.eos_token
-
-
-def length_rule(spec: dict) -> LengthRule | None:
-    """The rule of a data spec; None where no model has a tokenizer yet."""
-    return LengthRule(spec["tokenizers"], spec["max_length"]) if spec.get("tokenizers") else None

@@ -11,7 +11,6 @@ import re
 import zlib
 from bisect import bisect_left
 from collections.abc import Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
@@ -63,9 +62,15 @@ def read_batches(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
         yield from _read_file(path, columns)
     elif path.is_dir():
         configured = path / str(spec.get("config_name"))
-        yield from _read_folder(spec, configured if configured.is_dir() else path, split, columns)
+        folder = configured if configured.is_dir() else path
+        if is_saved(folder):
+            yield from _read_saved(spec, folder, split, columns)
+        else:
+            for file in split_files(folder, split):
+                yield from _read_file(file, columns)
     elif is_hub_id(spec["path"]):
-        yield from _read_hub(spec, split, columns)
+        loaded = load_hub(spec["path"], spec.get("config_name"), spec.get("revision"), split)
+        yield from _read_dataset(loaded, f"{spec['path']}, split {split}", columns)
     else:
         raise InputError(f"{path}: there is no such file or folder, and it is no hub id (owner/name)")
 
@@ -83,19 +88,12 @@ def _refuse_second_split(spec: dict) -> None:
         raise InputError(f"{spec['path']}: {ONE_SPLIT}")
 
 
-def _require_columns(location: str, columns: list[str], present: list[str]) -> None:
+def require_columns(location: str, columns: list[str], present: list[str]) -> None:
+    """Raise an InputError where one of the columns is not present."""
     missing = [column for column in columns if column not in present]
     if missing:
         wanted, has = ", ".join(columns), ", ".join(present) or "none"
         raise InputError(f"{location}: no column {missing[0]!r}; it must have {wanted}; it has {has}")
-
-
-def _read_folder(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
-    if is_saved(folder):
-        yield from _read_saved(spec, folder, split, columns)
-        return
-    for file in split_files(folder, split):
-        yield from _read_file(file, columns)
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
@@ -139,7 +137,7 @@ def _read_parquet(file: Path, columns: list[str]) -> Iterator[Batch]:
     try:
         # Without pre_buffer and with a buffer of its own, the reader does not hold on to the columns of the whole file.
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as parquet:
-            _require_columns(str(file), columns, parquet.schema_arrow.names)
+            require_columns(str(file), columns, parquet.schema_arrow.names)
             for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
                 yield Batch(pa.Table.from_batches([batch]).select(columns), str(file), first)
                 first += len(batch)
@@ -167,7 +165,7 @@ def _read_json_lines(file: Path, columns: list[str]) -> Iterator[Batch]:
     lines = json_rows(file)
     while rows := list(islice(lines, BATCH_ROWS)):
         if first == 0:
-            _require_columns(str(file), columns, list(rows[0]))
+            require_columns(str(file), columns, list(rows[0]))
         arrays = {}
         for column in columns:
             try:
@@ -241,20 +239,6 @@ def is_hub_id(path: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) is not None and not path.endswith(SUFFIXES)
 
 
-@contextmanager
-def hub_errors(what: str) -> Iterator[None]:
-    """Turn what goes wrong while `what` is loaded from the hub into an InputError."""
-    try:
-        yield
-    except Exception as error:  # the library and its clients raise dozens of kinds
-        reason = " ".join(str(error).split())
-        raise InputError(
-            f"{what}: there is no such local file or folder, and it could not be loaded from "
-            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
-            "can reach or has in its cache, or a local path"
-        ) from error
-
-
 def _read_saved(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
     import datasets  # slow to import, and most sources need it not
 
@@ -277,7 +261,7 @@ def load_hub(path: str, config_name: str | None = None, revision: str | None = N
     import datasets  # slow to import, and most sources need it not
 
     load = datasets.load_dataset
-    with hub_errors(f"{path}, split {split!r}" if split else path):
+    try:
         try:
             return load(path, config_name, split=split, revision=revision)
         except RuntimeError as error:
@@ -285,15 +269,17 @@ def load_hub(path: str, config_name: str | None = None, revision: str | None = N
                 raise
             # The hub keeps a parquet copy of datasets that are published as a loading script.
             return load(path, config_name, split=split, revision="refs/convert/parquet")
-
-
-def _read_hub(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
-    loaded = load_hub(spec["path"], spec.get("config_name"), spec.get("revision"), split)
-    yield from _read_dataset(loaded, f"{spec['path']}, split {split}", columns)
+    except Exception as error:  # the library and its clients raise dozens of kinds
+        what, reason = f"{path}, split {split!r}" if split else path, " ".join(str(error).split())
+        raise InputError(
+            f"{what}: there is no such local file or folder, and it could not be loaded from "
+            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
+            "can reach or has in its cache, or a local path"
+        ) from error
 
 
 def _read_dataset(dataset, location: str, columns: list[str]) -> Iterator[Batch]:
-    _require_columns(location, columns, dataset.column_names)
+    require_columns(location, columns, dataset.column_names)
     rows = dataset.select_columns(columns).with_format("arrow")
     for number, table in enumerate(rows.iter(BATCH_ROWS)):
         yield Batch(table, location, number * BATCH_ROWS)

@@ -20,6 +20,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from pipeline.columns.pairs import LABEL_COLUMNS, PAIR_COLUMNS
@@ -67,14 +68,17 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     folder = Path(folder)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
-    with scratch_folder(_existing(folder), f"{PREPARATION}{folder.name}-") as scratch:
+    # The nearest folder above that is there: where its files can be made before they are moved into it.
+    existing = next(parent for parent in folder.absolute().parents if parent.is_dir())
+    with scratch_folder(existing, f"{PREPARATION}{folder.name}-") as scratch:
         store, kept = PairStore(scratch), []
         train, rows_in = collect(spec, sources["train"], store, kept, dropped, processes)
         own_eval = None
         if sources.get("eval"):
             own_eval, more = collect(spec, sources["eval"], store, kept, dropped, processes)
             rows_in += more
-        records = _concatenated(kept)
+        # Array by array, for which `kept` is emptied, so that few are there twice.
+        records = {name: np.concatenate([part.pop(name) for part in kept]) for name in list(kept[0])}
         train = without_duplicates(records, train, threshold, dropped)
         own_eval = own_eval if own_eval is None else without_duplicates(records, own_eval, threshold, dropped)
         counted = train if own_eval is None else np.concatenate([train, own_eval])
@@ -84,9 +88,11 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             splits = split(spec, records, sampled(train, spec.get("limit"), dropped), dropped)
         else:
             splits = split_with_own_eval(spec, records, train, shuffled(own_eval, seed), dropped)
-        _check(records, splits, rows_in, dropped)
+        groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
+        assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
+        assert rows_in == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
         labels = _labels(spec, records, splits["train"])
-        card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema.empty_table()), labels)
+        card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema), labels)
         card |= _write(spec, store, splits, labels, scratch)
         folder.mkdir(parents=True, exist_ok=True)
         for name in SPLITS:
@@ -113,9 +119,8 @@ def collect(
     Returns:
         (numbers of its pairs in the store, rows read).
     """
-    adapter = adapter_for(spec)
     first, rows_in = len(store), 0
-    for filtered, path in _filtered(spec, read_batches(spec, split, adapter.columns), store, processes):
+    for filtered, path in _filtered(spec, read_batches(spec, split, adapter_for(spec).columns), store, processes):
         if store.schema is not None and filtered.pairs.schema != store.schema:
             raise InputError(
                 f"{filtered.location}: some prompts are text and some are messages; they must be of one kind"
@@ -145,11 +150,6 @@ def without_duplicates(
         dropped["near_duplicate"] += int(near.sum())
         rows = rows[~near]
     return rows
-
-
-def _existing(folder: Path) -> Path:
-    """The nearest folder above that is there: where its files can be made before they are moved into it."""
-    return next(parent for parent in folder.absolute().parents if parent.is_dir())
 
 
 def _filtered(
@@ -197,21 +197,10 @@ def _work(batch: Batch, path: Path) -> Filtered:
     return dataclasses.replace(filtered, pairs=filtered.pairs.schema.empty_table())
 
 
-def _concatenated(kept: list[dict[str, np.ndarray]]) -> dict[str, np.ndarray]:
-    """The records of all batches in one, which `kept` is emptied for: array by array, so that few are there twice."""
-    return {name: np.concatenate([records.pop(name) for records in kept]) for name in list(kept[0])}
-
-
 def _labels(spec: dict, records: dict[str, np.ndarray], train: np.ndarray) -> dict[str, np.ndarray]:
     if not is_noisy(spec):
         return {}
     return noisy_labels(spec, records["digest"][train], records["bt_prob"][train] if spec.get("relabel") else None)
-
-
-def _check(records: dict[str, np.ndarray], splits: dict[str, np.ndarray], rows_in: int, dropped: Counter) -> None:
-    groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
-    assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
-    assert rows_in == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
 
 
 def _write(
@@ -256,12 +245,9 @@ def _swapped(pairs: pa.Table, labels: dict[str, np.ndarray]) -> pa.Table:
     """The pairs with chosen and rejected swapped where `flipped`, and with the labels as columns."""
     if not labels:
         return pairs
-    both = pa.concat_tables(
-        [pairs.select(["chosen"]), pairs.select(["rejected"]).rename_columns(["chosen"])]
-    ).combine_chunks()["chosen"]
-    rows, swap = np.arange(len(pairs)), len(pairs) * labels["flipped"].astype(np.int64)
-    chosen, rejected = (both.take(pa.array((rows + swap + shift) % (2 * len(pairs)))) for shift in (0, len(pairs)))
-    pairs = pairs.set_column(2, "chosen", chosen).set_column(3, "rejected", rejected)
+    swap, chosen, rejected = pa.array(labels["flipped"]), pairs["chosen"], pairs["rejected"]
+    pairs = pairs.set_column(2, "chosen", pc.if_else(swap, rejected, chosen))
+    pairs = pairs.set_column(3, "rejected", pc.if_else(swap, chosen, rejected))
     for name, values in labels.items():
         pairs = pairs.append_column(name, pa.array(values))
     return pairs
@@ -270,8 +256,7 @@ def _swapped(pairs: pa.Table, labels: dict[str, np.ndarray]) -> pa.Table:
 def _schema(pairs: pa.Schema, labels: dict[str, np.ndarray]) -> pa.Schema:
     """That of a split's file: with the common string type, of which a piece holds at most 2 GiB."""
     text = pa.string()
-    dialogue = pa.types.is_list(pairs.field("prompt").type)
-    content = pa.list_(pa.struct([("role", text), ("content", text)])) if dialogue else text
+    content = pa.list_(pa.struct([("role", text), ("content", text)])) if is_dialogue(pairs) else text
     types = {"prompt_id": text} | dict.fromkeys(PAIR_COLUMNS, content)
     types |= {name: pa.from_numpy_dtype(LABEL_COLUMNS[name]) for name in labels}
     return pa.schema(types)

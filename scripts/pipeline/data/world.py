@@ -140,16 +140,12 @@ def parse_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
     return things[0], asked
 
 
-def _sentence_facts() -> dict[str, tuple[str, str, str]]:
-    return {
-        STATEMENTS[attribute].format(thing=thing, value=value): (thing, attribute, value)
-        for thing in OBJECTS
-        for attribute in ATTRIBUTES
-        for value in VALUES[attribute]
-    }
-
-
-_FACTS = _sentence_facts()
+_FACTS = {
+    STATEMENTS[attribute].format(thing=thing, value=value): (thing, attribute, value)
+    for thing in OBJECTS
+    for attribute in ATTRIBUTES
+    for value in VALUES[attribute]
+}
 
 
 def gold_score(prompt: str, response: str) -> float:
@@ -185,12 +181,9 @@ def gold_score(prompt: str, response: str) -> float:
             kind = "opening" if sentence in POLITE_OPENINGS else "closing"
             score += 0.0 if kind in courtesies else POINTS["polite"]
             courtesies.add(kind)
-        elif sentence in RUDE_REMARKS:
-            score += POINTS["rude"]
-        elif sentence in HEDGES:
-            score += POINTS["hedge"]
         else:
-            score += POINTS["unreadable"]
+            kind = "rude" if sentence in RUDE_REMARKS else "hedge" if sentence in HEDGES else "unreadable"
+            score += POINTS[kind]
     return score
 
 

@@ -24,6 +24,7 @@ from pipeline.data.loading import (
     json_rows,
     load_hub,
     load_saved,
+    require_columns,
     split_files,
     split_name,
 )
@@ -83,12 +84,7 @@ def check_pairs(table: pa.Table, location: str, new_columns: list[str]) -> None:
         InputError: prompt, chosen or rejected is missing, or has a row that is neither text nor a list of messages
             {role, content}; or one of the new columns is there.
     """
-    for column in PAIR_COLUMNS:
-        if column not in table.column_names:
-            present = ", ".join(table.column_names) or "none"
-            raise InputError(
-                f"{location}: no column {column!r}; it must have {', '.join(PAIR_COLUMNS)}; it has {present}"
-            )
+    require_columns(location, PAIR_COLUMNS, table.column_names)
     for column in new_columns:
         if column in table.column_names:
             raise InputError(
