@@ -49,7 +49,10 @@ def load_reward_network(
     folder = Path(checkpoint_folder(path, entry))
     if entry.get("backend", "native") == "safe_rlhf":
         return _load_safe_rlhf(folder, entry, dtype).to(device).eval()
-    quantization = _quantization(path, entry, dtype, device)
+    quantization = None
+    if entry.get("load_in_4bit"):  # nf4, double quantisation; heads stay as they are
+        heads = ["score", "classifier", "pooler"]
+        quantization = four_bit(f"{path}: load_in_4bit", dtype, device, llm_int8_skip_modules=heads)
     adapter = None
     if (folder / "adapter_config.json").is_file():
         adapter, folder = folder, Path(checkpoint_folder(base_of_adapter(folder), base_entry(folder, entry)))
@@ -58,7 +61,7 @@ def load_reward_network(
     if (config.architectures or [""])[0] in HEADED:
         network = _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter)
         network = _with_adapter(network, adapter, quantization) if adapter else network
-        network.head_to_float32()
+        getattr(network, network.head_name).float()  # the adapter may have brought another one
     else:
         classifier = _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter)
         classifier = _with_adapter(classifier, adapter, quantization) if adapter else classifier
@@ -151,14 +154,6 @@ def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
     return SafeRlhfScorer(AutoModelForScore.from_pretrained(str(folder), torch_dtype=dtype))
 
 
-def _quantization(path: str, entry: dict, dtype: torch.dtype, device: str):
-    """The 4-bit configuration that an entry asks for: nf4, double quantisation; None where it asks for none."""
-    if not entry.get("load_in_4bit"):
-        return None
-    heads = ["score", "classifier", "pooler"]  # which stay as they are
-    return four_bit(f"{path}: load_in_4bit", dtype, device, llm_int8_skip_modules=heads)
-
-
 # adapters
 
 
@@ -220,8 +215,8 @@ def save_score_model(
     weights = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
     weights["score_head.weight"] = weights.pop("score.weight")
     weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
-    fields = {key: value for key, value in config.to_dict().items() if key in LlamaConfig().to_dict()}
-    fields.pop("id2label", None), fields.pop("label2id", None), fields.pop("model_type", None)
+    known = LlamaConfig().to_dict().keys() - {"id2label", "label2id", "model_type"}
+    fields = {key: value for key, value in config.to_dict().items() if key in known}
     if config.model_type == "qwen2":
         fields |= {"attention_bias": True, "mlp_bias": False}
         for layer in range(config.num_hidden_layers):

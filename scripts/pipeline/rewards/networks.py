@@ -100,10 +100,6 @@ class ScoreModel(CausalScorer):
     def trunk(self) -> nn.Module:
         return self.model
 
-    def head_to_float32(self) -> None:
-        """Put the head into float32, such as after an adapter brought another one."""
-        getattr(self, self.head_name).float()
-
     def _head(self, hidden: Tensor) -> Tensor:
         score = getattr(self, self.head_name)(hidden.float())
         if self.normalisation == "affine":

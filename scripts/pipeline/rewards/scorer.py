@@ -6,6 +6,7 @@ from collections.abc import Sequence
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import torch
 from scipy.special import expit
@@ -147,13 +148,11 @@ class RewardModel:
         if any(row.shared for row in batch):
             ids = [text["input_ids"] for text in inputs]
             tensors, texts = packed(batch, ids, self._padding(), self.device.dtype, self.network.passed_over)
-            values = self.network.forward_packed(
-                **{name: tensor.to(self.torch_device) for name, tensor in tensors.items()}
-            )
+            network = self.network.forward_packed
         else:
             texts = [row.texts[0] for row in batch]
-            tensors = padded([inputs[i] for i in texts], self._padding())
-            values = self.network(**{name: tensor.to(self.torch_device) for name, tensor in tensors.items()})
+            tensors, network = padded([inputs[i] for i in texts], self._padding()), self.network
+        values = network(**{name: tensor.to(self.torch_device) for name, tensor in tensors.items()})
         return {text: self.sign * value for text, value in zip(texts, values.tolist(), strict=True)}
 
     def _padding(self) -> int:
@@ -207,8 +206,5 @@ def score_pairs(frame: pd.DataFrame, model: RewardModel, kept: Path | None = Non
     values = model.score_once(prompts * 2, responses, kept, name, columns=2)
     if values is None:
         return None
-    scores = {
-        f"{column}_score": pd.Series(part, dtype="float64", index=frame.index)
-        for column, part in (("chosen", values[: len(frame)]), ("rejected", values[len(frame) :]))
-    }
-    return frame.assign(**scores, bt_prob=expit(scores["chosen_score"] - scores["rejected_score"]))
+    chosen, rejected = np.array(values, "float64").reshape(2, len(frame))
+    return frame.assign(chosen_score=chosen, rejected_score=rejected, bt_prob=expit(chosen - rejected))

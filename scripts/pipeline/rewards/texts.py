@@ -58,11 +58,9 @@ def reward_text(
     inputs = tokens(prompt, answer, tokenizer)
     if max_length is None or len(inputs["input_ids"]) <= max_length:
         return RewardText(inputs)
-
-    def without_start(count: int) -> dict:
-        return tokens(_drop_start(prompt, count), answer, tokenizer)
-
-    inputs = _fewest_dropped(without_start, _characters(prompt), max_length)
+    inputs = _fewest_dropped(
+        lambda count: tokens(_drop_start(prompt, count), answer, tokenizer), _characters(prompt), max_length
+    )
     if len(inputs["input_ids"]) > max_length:
         empty = _drop_start(prompt, _characters(prompt))
         inputs = _fewest_dropped(
