@@ -39,7 +39,7 @@ MAY_IMPORT = {
     "report": "columns jobs metrics results figures judges",
     "plan": "columns jobs config publishing",
     # Parts: what they do.
-    "sources.adapter": "jobs data",
+    "sources.adapter": "columns jobs data",
     "reward_formats.text": "jobs models rewards",
     "methods.trainer": "training sail",
     "judge_kinds.judge": "jobs config models data rewards judges",
