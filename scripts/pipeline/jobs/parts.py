@@ -6,6 +6,7 @@ takes. Beside it a module of a higher floor does the work (`trainer.py`, `adapte
 `pipeline.jobs.provenance` finds these calls in the code, for which room and module are written out there.
 """
 
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from types import ModuleType
@@ -13,6 +14,7 @@ from types import ModuleType
 PIPELINE = Path(__file__).resolve().parents[1]
 
 
+@cache
 def part_names(room: str) -> list[str]:
     """Names of a room's parts, in the order that their descriptions give them."""
     names = sorted(path.parent.name for path in PIPELINE.glob(f"{room}/*/description.py"))

@@ -75,7 +75,6 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
     """Arguments of a trainer: what all trainers here are given, and what a spec's hyperparameters stand for."""
     return {
         "output_dir": str(folder),
-        "seed": seed,
         "activation_checkpointing": device.type == "cuda",
         "logging_steps": LOGGING_STEPS,
         "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen, not replaced by the one before
@@ -85,6 +84,7 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
         "dataset_num_proc": None,
         "ddp_timeout": int(PATIENCE.total_seconds()),
         **trainer_options(hyperparameters),
+        "seed": seed,
         **device.training_kwargs(stage, hyperparameters["global_batch_size"]),
     }
 
