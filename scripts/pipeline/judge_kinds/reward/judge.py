@@ -25,4 +25,5 @@ def reward_scorer(spec: Path | None, path: str | None, device_name: str):
     """
     if not spec or not path:
         raise InputError("a judge of kind reward needs --reward-spec and --reward-model")
-    return RewardModel(path, read_yaml(spec), named_device(device_name)).score
+    device = named_device(device_name)
+    return RewardModel(path, read_yaml(spec), device).score
