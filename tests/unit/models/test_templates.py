@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from fixtures_models import PLAIN_ENTRY, chat_tokenizer, llama_tokenizer, neox_tokenizer
+from fixtures_models import PLAIN_ENTRY
+from fixtures_texts import DIALOGUE, PROMPTS, RESPONSES, TOKENIZERS
 
 from pipeline.models.templates import (
     as_text,
@@ -13,15 +14,7 @@ from pipeline.models.templates import (
     response_text,
 )
 
-TOKENIZERS = {"chat": chat_tokenizer(), "llama": llama_tokenizer(), "neox": neox_tokenizer()}
 PLAIN = ["llama", "neox"]
-DIALOGUE = [
-    {"role": "user", "content": "Which colour?"},
-    {"role": "assistant", "content": "Yellow."},
-    {"role": "user", "content": "Sure?"},
-]
-PROMPTS = ["Which colour has a lemon?", "ends with a space ", "{braces} and %s", "\nline\n", DIALOGUE]
-RESPONSES = ["It is yellow.", " indented", "\n\nnew lines", "", ".", [{"role": "assistant", "content": "as a message"}]]
 TEMPLATES = ["Human: {prompt}\n\nAssistant: ", "[INST] {prompt} [/INST] ", "Q: {prompt}\nA:", "{prompt}  "]
 
 

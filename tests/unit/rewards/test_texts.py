@@ -3,21 +3,12 @@
 from bisect import bisect_left
 
 import pytest
-from fixtures_models import chat_tokenizer, llama_tokenizer, neox_tokenizer
+from fixtures_models import llama_tokenizer
+from fixtures_texts import DIALOGUE, PROMPTS, RESPONSES, TOKENIZERS
 
 from pipeline.jobs.io import InputError
 from pipeline.models.templates import conversation
 from pipeline.rewards.texts import default_format, reward_text
-
-TOKENIZERS = {"chat": chat_tokenizer(), "llama": llama_tokenizer(), "neox": neox_tokenizer()}
-DIALOGUE = [
-    {"role": "user", "content": "Which colour?"},
-    {"role": "assistant", "content": "Yellow."},
-    {"role": "user", "content": "Sure?"},
-]
-
-PROMPTS = ["Which colour has a lemon?", "ends with a space ", "{braces} and %s", "\nline\n", DIALOGUE]
-RESPONSES = ["It is yellow.", " indented", "\n\nnew lines", "", ".", [{"role": "assistant", "content": "as a message"}]]
 
 WRITTEN = {
     "beaver": ("BEGINNING OF CONVERSATION: USER: Why? ASSISTANT:So.", True),
