@@ -105,7 +105,7 @@ def reward_function(
         ValueError: a list has another length than the other ones, or a model is no reward model.
     """
     functions = list(reward_funcs) if isinstance(reward_funcs, list | tuple) else [reward_funcs]
-    given = list(tokenizers) if isinstance(tokenizers, list | tuple) else [tokenizers]
+    given: list[Any] = list(tokenizers) if isinstance(tokenizers, list | tuple) else [tokenizers]
     given = [None] * len(functions) if tokenizers is None else given
     if len(given) != len(functions):
         raise ValueError(
