@@ -16,3 +16,13 @@ def only_garbage_is_looked_for():
     """What is imported is not looked through again by each training, which collects garbage at its end."""
     gc.collect()
     gc.freeze()
+
+
+@pytest.fixture(scope="session")
+def without_cards():
+    """Checkpoints without TRL's model card, which takes longer to write than a tiny model."""
+    from trl.trainer.base_trainer import _BaseTrainer
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(_BaseTrainer, "create_model_card", lambda *arguments, **options: None)
+        yield

@@ -26,6 +26,7 @@ from pipeline.training.reward import reward_trainer
 from pipeline.training.running import train_and_save
 from pipeline.training.sft import sft_trainer
 
+pytestmark = pytest.mark.usefixtures("without_cards")
 disable_progress_bars()
 STEPS = 13  # more than one line of the log, of more than one epoch
 TRAINING = {
