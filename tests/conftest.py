@@ -2,6 +2,7 @@
 
 import gc
 import os
+import sys
 
 import pytest
 
@@ -11,11 +12,17 @@ os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 
-@pytest.fixture(scope="module", autouse=True)
-def only_garbage_is_looked_for():
-    """What is imported is not looked through again by each training, which collects garbage at its end."""
-    gc.collect()
-    gc.freeze()
+imported = 0  # modules, at the last look
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_runtest_setup():
+    """What was imported is not looked through again for garbage, which each training and some tables have done."""
+    global imported
+    if len(sys.modules) != imported:
+        imported = len(sys.modules)
+        gc.collect()
+        gc.freeze()
 
 
 @pytest.fixture(scope="session")
