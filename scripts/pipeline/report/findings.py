@@ -11,7 +11,7 @@ from pipeline.report.selection import Selection
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
-# Of a test over the sweep; beyond it a difference counts as clear.
+# Of a corrected test; beyond it a difference counts as clear.
 ALPHA = 0.05
 BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
 
@@ -53,7 +53,7 @@ def group_findings(
 
     A run is called better (worse) only where the 95% interval of its win rate against the baseline run excludes 50%
     or, without direct comparisons, where that of the difference against the chosen responses excludes 0; and where the
-    p-value of that comparison, corrected over the sweep, is below `ALPHA`.
+    p-value of that comparison, corrected over the runs compared, is below `ALPHA`.
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
@@ -201,7 +201,9 @@ def _verdict(row: dict, column: str, even: float, test: str) -> str:
 
 def _test(row: dict, column: str) -> str:
     """The corrected p-value in words, "" where there is none."""
-    return "" if math.isnan(row.get(column, math.nan)) else f", p = {p_value(row[column])} after Holm's correction"
+    if math.isnan(row.get(column, math.nan)):
+        return ""
+    return f", p = {p_value(row[column])} after Holm's correction".replace("= <", "<")
 
 
 def _rate(opponents: dict[str, dict], baseline: str) -> float:
