@@ -13,6 +13,7 @@ from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 # Of a corrected test; beyond it a difference counts as clear.
 ALPHA = 0.05
+MOST_FINDINGS = 40  # of a dataset and model; beyond them those with the highest win rates against the baseline
 BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
 
 
@@ -34,6 +35,7 @@ class GroupFindings:
     lead: str
     headline: str
     runs: list[Finding]
+    left_out: int
 
 
 def answer_section(table: RunTable, winrate: pd.DataFrame, figure: dict, selection: Selection) -> Section:
@@ -71,7 +73,12 @@ def group_findings(
         if run.method != "sft":
             trained.append((run, finding, opponents))
     lead = _lead(table, trained, selection.best if selection else None)
-    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings)
+    left_out = max(len(findings) - MOST_FINDINGS, 0)
+    if left_out:
+        against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
+        rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
+        findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)
+    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings[:MOST_FINDINGS], left_out)
 
 
 def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
