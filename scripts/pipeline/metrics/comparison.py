@@ -8,6 +8,7 @@ import pandas as pd
 from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
+from pipeline.metrics.crossed import crossed_interval
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
@@ -28,8 +29,9 @@ def compare(
     """One row per (run, baseline), sorted by name.
 
     A cell is a seed's and prompt's mean over its parsed orders; rates are percentages over cells, intervals 95%
-    two-level bootstraps (seeds, then prompts, of all that were judged). `se` is AlpacaEval's, over prompts. `ties` and
-    `flipped` count prompts of a seed whose mean is one half, and whose two orders contradict each other. `p_value`
+    two-level bootstraps (seeds, then prompts, of all that were judged); `_t_low` and `_t_high` are those of a crossed
+    analysis of variance, from five seeds on. `se` is AlpacaEval's, over prompts. `ties` and `flipped` count prompts of
+    a seed whose mean is one half, and whose two orders contradict each other. `p_value`
     tests the win rate against one half, `difference_p_value` the paired difference to the reference run against zero,
     both two-sided from the same bootstrap; `_holm` is corrected over the rows against the same baseline.
     `lc_win_rate` is length-controlled, `rating` the Bradley-Terry rating in logits over all runs and baselines, the
@@ -135,17 +137,22 @@ def _rates(own: np.ndarray, other: np.ndarray, resamples: int, seed: int) -> dic
     measured = np.stack([own, own - other])
     drawn, known = bootstrap.bootstrap_means(measured, resamples, seed), bootstrap.several_prompts(measured)
     intervals = bootstrap.percentile_intervals(drawn, known)
+    crossed = [crossed_interval(cells) for cells in measured]
     prompts = np.isfinite(measured).any(axis=1).sum(axis=1)
     return {
         "win_rate": bootstrap.cell_mean(own),
         "win_rate_low": intervals[0, 0],
         "win_rate_high": intervals[0, 1],
+        "win_rate_t_low": crossed[0][0],
+        "win_rate_t_high": crossed[0][1],
         "se": bootstrap.win_rate_se(bootstrap.prompt_means(own) / 100),
         "seed_sd": bootstrap.seed_spread(own),
         "p_value": two_sided_p_value(drawn[:, 0] - 50, prompts[0]) if known[0] else np.nan,
         "difference": bootstrap.cell_mean(measured[1]),
         "difference_low": intervals[1, 0],
         "difference_high": intervals[1, 1],
+        "difference_t_low": crossed[1][0],
+        "difference_t_high": crossed[1][1],
         "difference_p_value": two_sided_p_value(drawn[:, 1], prompts[1]) if known[1] else np.nan,
     }
 
