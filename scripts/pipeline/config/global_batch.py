@@ -46,10 +46,14 @@ def check_device(settings) -> None:
         InputError: a global batch cannot be cut, or weights in 4 bits are to be where they cannot.
     """
     entry = settings.device_entry()
-    for name in settings.models:
-        if settings.entries["models"][name]["adapter"] != "qlora":
+    adapters = {f"model {name}": settings.entries["models"][name]["adapter"] for name in settings.models}
+    for dataset, name in settings.used_reward_models:
+        train = settings.reward_spec(dataset, name).get("train", {})
+        adapters[f"reward model {name}"] = train.get("adapter", "none")
+    for trained, adapter in adapters.items():
+        if adapter != "qlora":
             continue
-        what = f"device {settings.device}, model {name}: adapter qlora"
+        what = f"device {settings.device}, {trained}: adapter qlora"
         if entry["accelerator"] == "cpu":
             raise InputError(f"{what} needs CUDA; use a device that has it, or adapter lora")
         if entry["processes"] > 1 and entry["distributed"] in ("fsdp2", "zero3"):
@@ -71,7 +75,7 @@ def check_global_batches(settings) -> None:
     for run in settings.task_runs.values():
         if run.method != "sft":
             trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"]))
-    for name in sorted({settings.reward_model_name(dataset) for dataset in settings.datasets}):
+    for name in sorted({name for _, name in settings.used_reward_models}):
         if "train" in settings.entries["reward_models"][name]:
             size = settings.entries["reward_models"][name]["train"]["global_batch_size"]
             trainings.append(("reward", f"reward model {name}", size))

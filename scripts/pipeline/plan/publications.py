@@ -41,7 +41,7 @@ def _parts(plan: Plan, repository: Repository) -> dict:
     if kind == "reward_model":
         spec = f"results/specs/reward/{of['reward_model']}.yaml"
         records |= {"spec": spec, "calibration": plan.calibrations(dataset)}
-        return {"folder": f"results/reward_models/{dataset}/{of['reward_model']}/model", "records": records}
+        return {"folder": plan.reward_model_path(dataset, of["reward_model"]), "records": records}
     place = f"{dataset}/{of['model']}"
     if kind == "sft":
         spec, folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"

@@ -19,7 +19,7 @@ from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
-from pipeline.rewards.scorer import save_score_model
+from pipeline.rewards.saving import save_reward_model
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
@@ -99,7 +99,7 @@ def train(kind, base, ref_logps, folder, stop=None) -> list[int]:
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
-    save = {"save": save_score_model} if kind.startswith("reward") else {}
+    save = {"save": save_reward_model} if kind.startswith("reward") else {}
     try:
         train_and_save(trainer, trainer.processing_class, folder / "out", DEVICE, **save)
         assert stop is None
