@@ -50,15 +50,25 @@ def check_device(settings) -> None:
     for dataset, name in settings.used_reward_models:
         train = settings.reward_spec(dataset, name).get("train", {})
         adapters[f"reward model {name}"] = train.get("adapter", "none")
+        tuned = train and train.get("sft", True) and settings.entries["models"][train["model"]]["adapter"] == "none"
+        if tuned and train.get("adapter", "none") != "none" and _is_sharded(entry):
+            raise InputError(
+                f"device {settings.device}, reward model {name}: its adapters are merged in the end, as its SFT model "
+                f"is trained in all weights, of which {entry['distributed']} holds parts; use ddp, zero2 or sft: false"
+            )
     for trained, adapter in adapters.items():
         if adapter != "qlora":
             continue
         what = f"device {settings.device}, {trained}: adapter qlora"
         if entry["accelerator"] == "cpu":
             raise InputError(f"{what} needs CUDA; use a device that has it, or adapter lora")
-        if entry["processes"] > 1 and entry["distributed"] in ("fsdp2", "zero3"):
+        if _is_sharded(entry):
             raise InputError(f"{what} has weights that {entry['distributed']} cannot hold in parts; use ddp or zero2")
     check_global_batches(settings)
+
+
+def _is_sharded(device: dict) -> bool:
+    return device["processes"] > 1 and device["distributed"] in ("fsdp2", "zero3")
 
 
 def check_global_batches(settings) -> None:

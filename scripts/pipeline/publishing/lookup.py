@@ -40,7 +40,7 @@ def find_pairs(
             return str(results / "data" / name)
         rows = [row for row in runs["runs"] if name in (row["run"], f"{row['dataset']}/{row['model']}/{row['run']}")]
         if rows:
-            return {runs["split"]: pa.concat_tables(_run_pairs(rows, runs["split"], results))}
+            return {runs["split"]: _joined(_run_pairs(rows, runs["split"], results), rows)}
     return f"{namespace or _namespace(f'{tag}-{name}', results)}/{tag}-{name}"
 
 
@@ -57,6 +57,14 @@ def _run_pairs(rows: list[dict], split: str, results: Path) -> list[pa.Table]:
             place = pd.DataFrame({"dataset": row["dataset"], "model": row["model"], "seed": seed}, index=pairs.index)
             tables.append(pa.Table.from_pandas(place.join(pairs), preserve_index=False))
     return tables
+
+
+def _joined(tables: list[pa.Table], rows: list[dict]) -> pa.Table:
+    try:
+        return pa.concat_tables(tables)
+    except pa.ArrowInvalid as error:
+        places = ", ".join(f"{row['dataset']}/{row['model']}/{row['run']}" for row in rows)
+        raise InputError(f"texts and dialogues make no table together; name one of {places} ({error})") from error
 
 
 def _namespace(repository: str, results: Path) -> str:

@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from fixtures_config import MINIMAL, refusal, settings, shown
+from fixtures_config import MINIMAL, edit, refusal, settings, shown
 from fixtures_models import chat_tokenizer, llama_tokenizer, trunk_config
 from transformers import MambaConfig
 
@@ -114,6 +114,16 @@ def test_a_device_without_cuda_refuses_reward_models_in_4_bits():
     made = settings(device="cpu", **definitions({"train": {"sft": False, "adapter": "qlora"}}))
     with pytest.raises(InputError, match="device cpu, reward model mine: adapter qlora needs CUDA"):
         check_device(made)
+
+
+def test_adapters_that_are_merged_need_whole_weights(root):
+    edit(root, "devices.yaml", lambda c: c.update(parts={"processes": 2, "distributed": "fsdp2"}))
+    config = definitions({"train": {"adapter": "lora", "global_batch_size": 32}}, "W1M")
+    made = Settings.from_config({**MINIMAL, **config, "device": "parts"}, root)
+    with pytest.raises(InputError, match=r"reward model mine: its adapters are merged in the end.*use ddp, zero2"):
+        check_device(made)
+    edit(root, "devices.yaml", lambda c: c["parts"].update(distributed="ddp"))
+    check_device(Settings.from_config({**MINIMAL, **config, "device": "parts"}, root))
 
 
 def test_a_judge_s_own_reward_model_is_checked_and_its_data_prepared(root):

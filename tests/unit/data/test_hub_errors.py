@@ -20,7 +20,7 @@ def repository(tmp_path):
     """A dataset as the hub has it, in a folder, with configurations of the given names."""
 
     def make(*names):
-        configs = [f"- config_name: {name}\n  data_files: {{train: {name}.jsonl}}" for name in names]
+        configs = [f"- config_name: {name}\n  data_files: [{{split: train, path: {name}.jsonl}}]" for name in names]
         (tmp_path / "README.md").write_text(CARD.format(configs="\n".join(configs)))
         for name in names:
             (tmp_path / f"{name}.jsonl").write_text('{"prompt": "Why?"}\n')

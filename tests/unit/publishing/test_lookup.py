@@ -41,11 +41,12 @@ def test_a_dataset_s_pairs_are_those_that_results_have(results):
 
 
 def test_a_run_s_pairs_are_its_responses_against_the_chosen_ones(results):
-    tables = find_pairs(RUN, "mine", results=results)
+    tables = find_pairs(f"texts/M/{RUN}", "mine", results=results)
     assert list(tables) == ["eval"]
     table = tables["eval"].to_pandas()
     assert table.columns.tolist() == ["dataset", "model", "seed", "prompt_id", "prompt", "chosen", "rejected"]
-    texts = table[table["dataset"] == "texts"]
+    texts = table
+    assert set(texts["dataset"]) == {"texts"} and set(texts["model"]) == {"M"}
     assert texts["seed"].tolist() == [1, 1, 2, 2] and texts["chosen"].tolist() == ["a1", "b1", "a2", "b2"]
     assert texts["prompt"].tolist() == ["What?", "Why?"] * 2 and texts["rejected"].tolist() == ["Well.", "Good."] * 2
 
@@ -53,6 +54,8 @@ def test_a_run_s_pairs_are_its_responses_against_the_chosen_ones(results):
 def test_of_several_places_one_can_be_named(results):
     table = find_pairs(f"dialogues/M/{RUN}", "mine", results=results)["eval"].to_pandas()
     assert set(table["dataset"]) == {"dialogues"} and table["rejected"][0][0]["content"] == "It is."
+    with pytest.raises(InputError, match=f"texts and dialogues .* name one of texts/M/{RUN}, dialogues/M/{RUN}"):
+        find_pairs(RUN, "mine", results=results)
 
 
 def test_what_results_do_not_have_is_on_the_hub(results, tmp_path):
