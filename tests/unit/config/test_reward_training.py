@@ -119,11 +119,12 @@ def test_a_device_without_cuda_refuses_reward_models_in_4_bits():
 def test_adapters_that_are_merged_need_whole_weights(root):
     edit(root, "devices.yaml", lambda c: c.update(parts={"processes": 2, "distributed": "fsdp2"}))
     config = definitions({"train": {"adapter": "lora", "global_batch_size": 32}}, "W1M")
-    made = Settings.from_config({**MINIMAL, **config, "device": "parts"}, root)
+    config |= {"device": "parts", "sft": {"global_batch_size": 64}}
+    made = Settings.from_config({**MINIMAL, **config}, root)
     with pytest.raises(InputError, match=r"reward model mine: its adapters are merged in the end.*use ddp, zero2"):
         check_device(made)
     edit(root, "devices.yaml", lambda c: c["parts"].update(distributed="ddp"))
-    check_device(Settings.from_config({**MINIMAL, **config, "device": "parts"}, root))
+    check_device(Settings.from_config({**MINIMAL, **config}, root))
 
 
 def test_a_judge_s_own_reward_model_is_checked_and_its_data_prepared(root):

@@ -88,7 +88,8 @@ def trainer_of(kind, base, ref_logps, scratch):
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
     if method == "reward":
-        return reward_trainer({"train": TRAINING | more}, FRAME, str(base), DEVICE, scratch)
+        spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
+        return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
     spec = {"model": {}, "method": method, "hyperparameters": POLICY | more | (SAIL if method == "dpr" else {})}
     reward = length_reward if method == "dpr" else None
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
@@ -108,7 +109,18 @@ def train(kind, base, ref_logps, folder, stop=None) -> list[int]:
     return begun
 
 
-KINDS = ("sft", "sft lora", "sft grouped", "reward", "reward grouped", "dpo", "dpo grouped", "dpr", "dpr grouped")
+KINDS = (
+    "sft",
+    "sft lora",
+    "sft grouped",
+    "reward",
+    "reward lora",
+    "reward grouped",
+    "dpo",
+    "dpo grouped",
+    "dpr",
+    "dpr grouped",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
