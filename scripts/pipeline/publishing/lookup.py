@@ -77,7 +77,9 @@ def _namespace(repository: str, results: Path) -> str:
     try:
         return HfApi().whoami()["name"]
     except (HfHubHTTPError, LocalTokenNotFoundError, OfflineModeIsEnabled, OSError) as error:
+        missing = isinstance(error, LocalTokenNotFoundError)
+        reason = "HF_TOKEN is not set" if missing else " ".join(str(error).split())
         raise InputError(
-            f"{results} has nothing of that tag and name, and whose dataset {repository} on the hub is meant cannot be "
-            f"asked ({' '.join(str(error).split())}); give --namespace, or --dataset with a path or hub id"
+            f"{results} has nothing of that tag and name, and whose dataset {repository} on the hub is meant is not "
+            f"known ({reason}); give --namespace, or --dataset with a path or hub id"
         ) from error
