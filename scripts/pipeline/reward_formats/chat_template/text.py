@@ -1,9 +1,12 @@
 """The chat template of the tokenizer, with whatever end it has; it gets the turns of a dialogue as they are."""
 
+from datetime import date
+
 from pipeline.jobs.io import InputError
 from pipeline.models.templates import conversation
 
 ARCHITECTURES = ()
+TODAY = date(2024, 7, 26)  # of templates that write the day's date, so that a text scores the same on every day
 
 
 def tokens(prompt, answer: str, tokenizer) -> dict[str, list[int]]:
@@ -15,4 +18,6 @@ def tokens(prompt, answer: str, tokenizer) -> dict[str, list[int]]:
     if tokenizer.chat_template is None:
         raise InputError("text_format chat_template: the reward model's tokenizer has no chat template")
     messages = [*conversation(prompt), {"role": "assistant", "content": answer}]
-    return {"input_ids": tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]}
+    return {
+        "input_ids": tokenizer.apply_chat_template(messages, return_dict=True, strftime_now=TODAY.strftime)["input_ids"]
+    }
