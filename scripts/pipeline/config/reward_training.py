@@ -1,13 +1,12 @@
 """Reward models that the workflow trains: what they are made from, and what of an entry cannot be done."""
 
 import copy
-import json
-from pathlib import Path
 
 from pipeline.config.classifiers import checkpoint_files, has_classifier
 from pipeline.config.errors import Problem, unknown_name
 from pipeline.config.schema import default_of
 from pipeline.config.schemas.models import LORA
+from pipeline.jobs.io import read_json
 
 # Of a pretrained model's entry, what its weights and its tokenizer depend on.
 BASE_KEYS = ("path", "revision", "trust_remote_code")
@@ -76,6 +75,9 @@ def training_problem(settings, reward_model: str) -> Problem | None:
         text = f"{share['part']}, but there are {share['of']} parts, counted from 1"
         return Problem(("train", "share", "part"), text, share["of"])
     model, sft = models[train["model"]], starts_from_sft(settings, reward_model)
+    if settings.config["sft"] is False and (sft or "architecture" in model):
+        text = f"{train['model']}, whose SFT model it needs, but the config has sft: false"
+        return Problem(("train", "model"), text)
     if not sft and "architecture" in model:
         text = f"false, but the model {train['model']} is trained from scratch, by its SFT alone"
         return Problem(("train", "sft"), text, True)
@@ -106,15 +108,15 @@ def _default_lora() -> dict:
 def _unfit_checkpoint(entry: dict, model: dict) -> Problem | None:
     """What the files of a pretrained model show, as far as they are on this machine."""
     files = checkpoint_files(model["path"], model.get("revision"))
-    kind = json.loads(files["config.json"].read_text("utf-8")).get("model_type") if "config.json" in files else None
+    kind = read_json(files["config.json"]).get("model_type") if "config.json" in files else None
     if kind and not model["trust_remote_code"] and not has_classifier(kind):
         text = f"{entry['train']['model']}, a {kind}, of which transformers has no sequence classifier"
         return Problem(("train", "model"), text)
-    if entry.get("text_format") != "chat_template" or not (files.keys() & {"tokenizer_config.json"}):
+    if entry.get("text_format") != "chat_template" or "tokenizer_config.json" not in files:
         return None
-    if "chat_template" in json.loads(files["tokenizer_config.json"].read_text("utf-8")):
+    if "chat_template" in read_json(files["tokenizer_config.json"]):
         return None
-    if any(Path(name).name.startswith("chat_template") for name in files):
+    if any(name.startswith("chat_template") for name in files):
         return None
     text = f"chat_template, but the tokenizer of {entry['train']['model']} has none"
     return Problem(("text_format",), text, "plain")
