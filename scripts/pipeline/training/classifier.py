@@ -23,14 +23,18 @@ def starting_tokenizer(spec: dict, model_path: str) -> PreTrainedTokenizerBase:
 
     Args:
         spec, model_path: as those of `pipeline.training.reward.reward_trainer`.
+
+    Raises:
+        InputError: there is none.
     """
     entry = _entry(spec, model_path)
     try:
         return load_tokenizer(model_path, entry)
-    except (OSError, ValueError):
-        started = _adapter(model_path, entry)
+    except (OSError, ValueError) as error:
+        started = None if isinstance(error, InputError) else _adapter(model_path, entry)
         if started is None:
-            raise
+            reason = " ".join(str(error).split())
+            raise InputError(f"{model_path}: its tokenizer cannot be had ({reason})") from error
         return load_tokenizer(started.base_model_name_or_path, entry | {"revision": started.revision})
 
 
@@ -43,8 +47,8 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
         spec, model_path: as those of `pipeline.training.reward.reward_trainer`.
 
     Raises:
-        InputError: transformers has no sequence classifier for such a model, or the adapter does not fit it; weights
-            in 4 bits are asked for where they cannot be.
+        InputError: there is no such model, or transformers has no sequence classifier for it; the adapter does not fit
+            it; weights in 4 bits are asked for where they cannot be.
     """
     train, entry = spec["train"], _entry(spec, model_path)
     adapter, started = train.get("adapter", "none"), _adapter(model_path, entry)
@@ -52,7 +56,11 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
     if started is not None:
         trunk, revision = started.base_model_name_or_path, started.revision
     kwargs = {"revision": revision, "trust_remote_code": entry.get("trust_remote_code", False)}
-    config = AutoConfig.from_pretrained(trunk, **kwargs)
+    try:
+        config = AutoConfig.from_pretrained(trunk, **kwargs)
+    except (OSError, ValueError) as error:
+        reason = " ".join(str(error).split())
+        raise InputError(f"{trunk}: what the reward model starts from cannot be had ({reason})") from error
     brought = getattr(config, "auto_map", None) or {}
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and AUTO not in brought:
         raise InputError(f"{model_path}: a {config.model_type}, of which transformers has no sequence classifier")

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import torch
-from datasets import disable_progress_bars
+from datasets import Dataset, disable_progress_bars
 from fixtures_models import chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
 from safetensors.torch import load_file
 from transformers import (
@@ -23,7 +23,7 @@ from pipeline.rewards.saving import save_reward_model
 from pipeline.rewards.scorer import RewardModel
 from pipeline.training.classifier import is_merged
 from pipeline.training.reward import own_share, reward_dataset, reward_trainer
-from pipeline.training.running import preference_dataset, train_and_save
+from pipeline.training.running import train_and_save
 from pipeline.training.sft import sft_trainer
 
 disable_progress_bars()
@@ -112,10 +112,12 @@ def test_a_reward_model_is_trained_on_the_texts_that_it_scores(base, tmp_path):
     """With a chat template these are what RewardTrainer itself makes of the pairs."""
     tokenizer = load_tokenizer(str(base))
     own = reward_dataset(FRAME, tokenizer, "chat_template", 128)
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    columns = {name: [[{"role": role, "content": text}] for text in FRAME[name]] for name, role in roles.items()}
     trainer = RewardTrainer(
         AutoModelForSequenceClassification.from_pretrained(base, num_labels=1),
         args=RewardConfig(output_dir=str(tmp_path), max_length=128, report_to=[], use_cpu=True, bf16=False),
-        train_dataset=preference_dataset(FRAME, tokenizer, {}).select_columns(["prompt", "chosen", "rejected"]),
+        train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer,
     )
     for name in ("chosen_ids", "rejected_ids"):
@@ -236,6 +238,22 @@ def test_an_adapter_of_another_shape_is_refused(tuned, tmp_path):
             reward_trainer({"train": TRAINING | LORA}, FRAME, str(tuned / "model"), cpu_device(), "unused")
     finally:
         config.write_text(text)
+
+
+def test_an_adapter_may_leave_the_tokenizer_to_its_base(base, tuned, tmp_path):
+    folder = tmp_path / "adapter"
+    folder.mkdir()
+    for name in ("adapter_config.json", "adapter_model.safetensors"):
+        (folder / name).write_bytes((tuned / "model" / name).read_bytes())
+    spec = {"base": {"path": str(folder), "trust_remote_code": False}}
+    expected = train_reward(folder, tmp_path, spec, **LORA, sft=False)
+    assert read_json(tmp_path / "model" / "adapter_config.json")["base_model_name_or_path"] == str(base)
+    assert loaded_scores(tmp_path) == pytest.approx(expected, abs=1e-4)
+
+
+def test_a_start_that_cannot_be_had_is_named():
+    with pytest.raises(InputError, match=r"owner/none: its tokenizer cannot be had \("):
+        reward_trainer({"train": TRAINING, "base": {"path": "owner/none"}}, FRAME, "owner/none", cpu_device(), "unused")
 
 
 def test_four_bits_need_cuda(base, tmp_path):
