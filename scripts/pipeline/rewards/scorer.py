@@ -24,7 +24,6 @@ from pipeline.rewards.networks import CausalScorer
 from pipeline.rewards.scoring import run_batches
 from pipeline.rewards.texts import default_format, reward_text
 
-NO_FORMAT = "records none and its tokenizer has no chat template; its entry, or --text_format, may name another"
 # Trunks that take an attention mask of any shape and positions of any order.
 SHARING_TRUNKS = ("llama", "mistral", "qwen2", "qwen3")
 
@@ -58,13 +57,12 @@ class RewardModel:
         attention = None if device.attention == "sdpa" else device.attention
         self.network = load_reward_network(path, entry, device.dtype, self.torch_device, attention)
         config = self.network.config
-        self.text_format = entry.get("text_format") or getattr(config, "text_format", None)
-        if self.text_format is None:
-            self.text_format = default_format(
-                (config.architectures or [""])[0], self.tokenizer.chat_template is not None
-            )
-            if self.text_format == "text_pair" and is_first_process():
-                print(f"text_format text_pair, a guess: {path} {NO_FORMAT}", flush=True)
+        recorded = getattr(config, "text_format", None)
+        default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
+        self.text_format = entry.get("text_format") or recorded or default
+        if self.text_format == "text_pair" and not (entry.get("text_format") or recorded):
+            told = "its tokenizer has no chat template, so texts are scored in the format text_pair"
+            print(f"{path}: {told}; text_format of its entry in config/reward_models.yaml sets another", flush=True)
         reverse = entry.get("reverse")
         if reverse is None:  # safe-rlhf's cost models say what they are
             reverse = getattr(config, "score_type", None) == "cost"

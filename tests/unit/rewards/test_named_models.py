@@ -97,7 +97,7 @@ def test_a_format_that_is_guessed_is_said(make, tmp_path, capsys):
     save(tmp_path, tokenizer, AutoModelForSequenceClassification.from_config(config_of(tokenizer)))
     assert load(tmp_path).text_format == "text_pair"
     said = capsys.readouterr().out
-    assert f"text_format text_pair, a guess: {tmp_path} records none and its tokenizer has no chat template" in said
+    assert f"{tmp_path}: its tokenizer has no chat template, so texts are scored in the format text_pair" in said
     assert load(tmp_path, text_format="plain").text_format == "plain" and not capsys.readouterr().out
 
 

@@ -74,15 +74,6 @@ def test_a_chat_template_of_a_reward_model_has_its_own_bos_and_eos():
     assert reward_token_ids(DIALOGUE, "Yes.", tokenizer, "chat_template").count(tokenizer.eos_token_id) == 4
 
 
-def test_a_chat_template_that_writes_the_date_gives_the_same_text_on_every_day():
-    tokenizer = llama_tokenizer()
-    tokenizer.chat_template = (
-        "{{ strftime_now('%d %b %Y') }}{% for message in messages %}{{ message['content'] }}{% endfor %}"
-    )
-    ids = reward_token_ids("Why?", "So.", tokenizer, "chat_template")
-    assert ids == tokenizer("26 Jul 2024Why?So.", add_special_tokens=False)["input_ids"]
-
-
 def test_a_text_pair_is_two_segments():
     tokenizer = TOKENIZERS["llama"]
     ids = reward_token_ids("Why?", "So.", tokenizer, "text_pair")
