@@ -54,7 +54,7 @@ rule train_reward:
         folder=subpath(output.manifest, parent=True),
         model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
     shell:
-        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model}"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model:q}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
 
 

@@ -1,5 +1,6 @@
 """Where the results of a config are, below results/, as the rules and the tables of runs name them."""
 
+import os
 from dataclasses import dataclass
 
 from pipeline.config.reward_training import reward_dataset, starts_from_sft
@@ -55,7 +56,7 @@ class Plan:
         """The checkpoint that a trained reward model starts from."""
         folder = self.reward_start(dataset, reward_model)
         model = self.settings.entries["reward_models"][reward_model]["train"]["model"]
-        return f"{folder}/model" if folder else self.settings.entries["models"][model]["path"]
+        return f"{folder}/model" if folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
 
     def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
         """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""

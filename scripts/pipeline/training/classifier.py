@@ -1,5 +1,7 @@
 """What a reward model's training starts from: a one-label sequence classifier on a model's weights, with a new head."""
 
+import os
+
 from peft import LoraConfig, PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from torch import nn
 from transformers import (
@@ -107,13 +109,13 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
 def is_merged(spec: dict, model_path: str) -> bool:
     """Whether trained adapters are to be merged, as what they stand on is an SFT model, which is not kept for them."""
     entry = _entry(spec, model_path)
-    return model_path != spec.get("base", {}).get("path") and _adapter(model_path, entry) is None
+    return entry is not spec.get("base") and _adapter(model_path, entry) is None
 
 
 def _entry(spec: dict, model_path: str) -> dict:
     """How what is started from is loaded; a revision is of the pretrained model, not of an SFT model."""
     base = spec.get("base", {})
-    return base if model_path == base.get("path") else {**base, "revision": None}
+    return base if model_path == os.path.expanduser(base.get("path", "")) else {**base, "revision": None}
 
 
 def _adapter(model_path: str, entry: dict) -> PeftConfig | None:
