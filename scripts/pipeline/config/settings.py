@@ -11,10 +11,12 @@ from pathlib import Path
 
 from pipeline.config.entries import data_entry, read_entries
 from pipeline.config.errors import ConfigError, Problem, unknown_name
+from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
 from pipeline.config.schema import fill, load_schema, validate
 from pipeline.config.sweep import METHODS, Run, TaskRun, expand, rows_of
+from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
 
@@ -249,6 +251,8 @@ class Settings:
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
             self._check_judge(dataset, entry["source"])
             self._check_reward_model(self.reward_model_name(dataset))
+        properties = load_schema("config")["properties"]["sft"]["properties"]
+        check_training(self.config["sft"], properties, ("sft",), self.source, self.config)
         self.baseline_run(self.datasets[0], self.models[0])
         self.max_length  # noqa: B018
 
@@ -262,7 +266,11 @@ class Settings:
             self._check_reward_model(judge["reward_model"])
 
     def _check_reward_model(self, name: str) -> None:
-        """A reward model that is to be trained can be."""
+        """A reward model that is to be trained can be, and reads its hyperparameters."""
+        if train := self.entries["reward_models"][name].get("train"):
+            [schema] = load_schema("reward_models")["patternProperties"].values()
+            properties = branches(schema)["train"]["properties"]["train"]["properties"]
+            check_training(train, properties, *self._place("reward_models", name, "train"))
         if problem := training_problem(self, name):
             path, file, content = self._place("reward_models", name, *problem.path)
             raise replace(problem, path=path).error(file, content)
