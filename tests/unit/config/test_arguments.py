@@ -56,7 +56,9 @@ def argument_defaults(config):
 
 @pytest.mark.parametrize(("stage", "config"), TRAINERS.items(), ids=TRAINERS)
 def test_every_hyperparameter_is_an_argument_of_its_trainer(stage, config):
-    options = trainer_options({key: default_of(schema) for key, schema in keys_of(stage).items() if key != "model"})
+    options = trainer_options(
+        {key: default_of(schema) for key, schema in keys_of(stage).items() if key not in NO_ARGUMENTS}
+    )
     assert options.keys() <= argument_defaults(config).keys()
     for key in keys_of(stage):
         made = CONVERTED[key](default_of(keys_of(stage)[key])) if key in CONVERTED else [THEIR_NAMES.get(key, key)]
