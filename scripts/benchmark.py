@@ -10,6 +10,7 @@ Benchmarks, each with options of its own:
     scoring     the scoring of preference pairs against a plain loop.
     statistics  the statistics of a million verdicts.
     sweep       the plan of a sweep, for several numbers of runs.
+    memory      the memory of a DPO step, by the pairs that are side by side.
 """
 
 import argparse
@@ -17,7 +18,7 @@ from importlib import import_module
 
 from pipeline.jobs.io import command_line, run
 
-BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "sweep")
+BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "sweep", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:
