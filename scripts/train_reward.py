@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     trainer = partial(reward_trainer, spec, frame, arguments.model, device)
     tracked = arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec
     save = partial(save_score_model, text_format=spec.get("text_format", "chat_template"))
-    run_training(trainer, record, arguments.output_dir, tracked, save)
+    run_training("reward", trainer, record, arguments.output_dir, tracked, save)
 
 
 if __name__ == "__main__":

@@ -28,14 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--max-length", type=int, default=256, help="tokens of a prompt with its response")
     parser.add_argument("--repeats", type=int, default=1, help="measurements of each case")
     parser.add_argument("--threads", type=int, default=1, help="torch threads of each process")
-    parser.add_argument("--jobs", type=int, default=1, help="jobs on the machine at a time, for auto")
+    parser.add_argument("--side-by-side", type=int, default=1, help="jobs on the machine at a time, for auto")
     parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
     arguments = parser.parse_args(argv)
     if arguments.case is not None:
         print(json.dumps(measure(arguments.case, arguments)))
         return
     options: list = []
-    for option in ("model", "batch_size", "max_length", "threads", "jobs", "device"):
+    for option in ("model", "batch_size", "max_length", "threads", "side_by_side", "device"):
         options += [f"--{option.replace('_', '-')}", getattr(arguments, option)]
     cases = {f"rows {rows}": rows for rows in arguments.rows}
     measured = in_turn(cases, arguments.repeats, lambda rows: in_a_process("memory", str(rows), options))
@@ -63,8 +63,10 @@ def measure(rows: str, arguments: argparse.Namespace) -> dict:
 
     from pipeline.models.checkpoints import load_policy, load_tokenizer, peft_config, save_checkpoint
     from pipeline.models.devices import device_from_arguments
+    from pipeline.training.fitting import fit, tile_tokens
     from pipeline.training.policy import policy_trainer
     from pipeline.training.running import peak_memory_mib
+    from sail.internals import logits_of
 
     logging.set_verbosity_error()
     device = device_from_arguments(arguments)
@@ -82,9 +84,11 @@ def measure(rows: str, arguments: argparse.Namespace) -> dict:
         model = get_peft_model(load_policy(str(arguments.model)), peft_config(ENTRY))
         save_checkpoint(model, load_tokenizer(str(arguments.model)), f"{scratch}/model")
         del model
-        trainer = policy_trainer(spec, frame, reference, f"{scratch}/model", 0, device, scratch)
-        started = time.perf_counter()
-        trainer.train()
+        with logits_of(tile_tokens(device, "policy")):
+            trainer = policy_trainer(spec, frame, reference, f"{scratch}/model", 0, device, scratch)
+            fit(trainer, "policy", device, scratch)
+            started = time.perf_counter()
+            trainer.train()
         seconds = (time.perf_counter() - started) / STEPS
     chosen = trainer.args.per_device_train_batch_size
     return {"rows": chosen, "peak_mib": peak_memory_mib(device), "seconds_per_step": seconds}
