@@ -69,6 +69,8 @@ def measure(rows: str, arguments: argparse.Namespace) -> dict:
     from sail.internals import logits_of
 
     logging.set_verbosity_error()
+    if rows != "auto":
+        arguments.side_by_side = 0
     device = device_from_arguments(arguments)
     if rows != "auto":
         device = replace(device, batch_sizes=device.batch_sizes | {"policy": int(rows)})

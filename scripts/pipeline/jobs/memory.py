@@ -1,10 +1,13 @@
 """How much memory a machine has for jobs: what is there in all, never what happens to be free."""
 
+import ctypes
 import os
 from pathlib import Path
 
 # Per version of control groups: the folder of the memory controller, the file of a limit.
 V1, V2 = ("memory", "memory.limit_in_bytes"), ("", "memory.max")
+# Of glibc: blocks of at least that size are mapped for themselves, and M_MMAP_THRESHOLD's number.
+OWN_BLOCKS, M_MMAP_THRESHOLD = 2**20, -3
 
 
 def total_memory(root: Path = Path("/")) -> int:
@@ -25,6 +28,18 @@ def resident_memory() -> int:
     except (OSError, ValueError, IndexError):
         return 0
     return pages * os.sysconf("SC_PAGE_SIZE")
+
+
+def return_large_blocks() -> None:
+    """Have large blocks of memory go back to the system as soon as they are freed, where glibc manages them.
+
+    It would keep them for later ones, between others that are in use: a training step then takes nearly twice the
+    memory that its tensors have.
+    """
+    try:
+        ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCKS)
+    except (OSError, AttributeError, TypeError):  # another system's
+        pass
 
 
 def _machine_memory(root: Path) -> int:
