@@ -2,6 +2,7 @@
 
 import ctypes
 import os
+from contextlib import suppress
 from pathlib import Path
 
 # Per version of control groups: the folder of the memory controller, the file of a limit.
@@ -36,10 +37,8 @@ def return_large_blocks() -> None:
     It would keep them for later ones, between others that are in use: a training step then takes nearly twice the
     memory that its tensors have.
     """
-    try:
+    with suppress(OSError, AttributeError, TypeError):  # of another system's library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCKS)
-    except (OSError, AttributeError, TypeError):  # another system's
-        pass
 
 
 def _machine_memory(root: Path) -> int:

@@ -10,6 +10,7 @@ from pipeline.jobs.memory import resident_memory, total_memory
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 GIB = 2**30
+WAYS = ("no", "yes")
 V1_GROUPS = "9:name=systemd:/\n4:cpu,memory:/pods/one\n1:cpu:/elsewhere\n0::/\n"
 
 
@@ -44,25 +45,24 @@ def test_this_process_has_some_of_this_machine():
     assert 2**20 < resident_memory() < total_memory()
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="reads /proc")
 def test_large_blocks_go_back_to_the_system():
-    """Freed blocks of 8 MiB between others in use: glibc alone keeps them once it has seen one of that size freed."""
+    """glibc takes blocks of a size that it has seen freed from its heap, where what is in use keeps the freed ones."""
     program = """
 import sys
 import numpy as np
 from pipeline.jobs.memory import resident_memory, return_large_blocks
 if sys.argv[1] == "yes":
     return_large_blocks()
-block = lambda: np.ones(2**20)
-del_first = block(); del del_first  # from now on glibc's threshold is that size
+first = np.ones(3 * 2**20)
+del first
 before, kept = resident_memory(), []
-for _ in range(8):
-    freed = block(); kept.append(block()); del freed
-    kept.append(np.ones(2**20 + 2**17))
-print((resident_memory() - before - sum(part.nbytes for part in kept)) // 2**20)
+for i in range(12):
+    freed = np.ones(2**20 + 2**16 * i)
+    kept.append(np.ones(2**17))
+    del freed
+print((resident_memory() - before - sum(block.nbytes for block in kept)) // 2**20)
 """
-    held = [
-        int(subprocess.run([sys.executable, "-c", program, way], cwd=SCRIPTS, capture_output=True, check=True).stdout)
-        for way in ("no", "yes")
-    ]
+    command = [sys.executable, "-c", program]
+    held = [int(subprocess.run([*command, way], cwd=SCRIPTS, capture_output=True, check=True).stdout) for way in WAYS]
     assert held[1] <= 2 and held[1] <= held[0]
