@@ -82,14 +82,21 @@ def cache_bytes(model, tokens: int) -> float:
     return values * tokens * model.dtype.itemsize + SAMPLING_COPIES * 4 * config.vocab_size
 
 
+@torch.no_grad()
 def forward_bytes(model, length: int) -> float:
-    """Bytes that a sequence of a length takes in a forward pass alone: about twice what one layer computes."""
+    """Bytes that a sequence of a length takes in a forward pass alone: about twice what one layer's modules give."""
+    trunk = (model.get_base_model() if hasattr(model, "peft_config") else model).base_model
+    given = []
 
-    def run(tokens: int):
-        ids = torch.zeros((1, tokens), dtype=torch.long, device=next(model.parameters()).device)
-        return model.base_model(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    def count(module, args, output) -> None:
+        given.append(output.nbytes if isinstance(output, torch.Tensor) else 0)
 
-    return 2 * sequence_bytes(run, model.parameters(), length) / layer_count(model)
+    hooks = [module.register_forward_hook(count) for module in trunk.modules() if not list(module.children())]
+    ids = torch.zeros((1, SHORT[0]), dtype=torch.long, device=next(model.parameters()).device)
+    trunk(input_ids=ids, attention_mask=torch.ones_like(ids), use_cache=False)
+    for hook in hooks:
+        hook.remove()
+    return 2 * sum(given) / SHORT[0] * length / layer_count(model)
 
 
 def most_rows(candidates: Iterable[int], per_row: float, available: float) -> int:

@@ -1,10 +1,12 @@
 """How many rows fit: by the memory in all and the jobs side by side, and by what short sequences keep."""
 
+import copy
 from dataclasses import replace
 
 import pytest
 import torch
 from fixtures_models import SIZES, cpu_device
+from peft import LoraConfig, get_peft_model
 from transformers import LlamaConfig, LlamaForCausalLM
 
 from pipeline.models import fitting
@@ -66,7 +68,18 @@ def test_short_sequences_tell_what_a_long_one_keeps(model):
 def test_a_cache_has_keys_and_values_of_every_layer(model):
     keys = 2 * 2 * 16 * 4  # keys and values × layers × width × bytes
     assert cache_bytes(model, 100) == 100 * keys + fitting.SAMPLING_COPIES * 4 * 64
-    assert 0 < forward_bytes(model, 64) < forward_bytes(model, 128)
+
+
+def test_a_forward_pass_takes_what_two_layers_give_whatever_is_trained(model):
+    """Of a layer's modules: two norms, q, k, v and o of the width 16, gate, up, activation and down of 32 and 16."""
+    layer = (6 * 16 + 3 * 32 + 16) * 4
+    rest = (16 + 2 * 16 / 2) * 4  # embeddings and the last norm
+    assert forward_bytes(model, 64) / 64 == pytest.approx(2 * layer, rel=rest / layer)
+    adapted = get_peft_model(copy.deepcopy(model), LoraConfig(task_type="CAUSAL_LM", target_modules="all-linear"))
+    for parameter in adapted.parameters():
+        parameter.requires_grad_(False)
+    assert forward_bytes(adapted, 64) > forward_bytes(model, 64)
+    assert not any(module._forward_hooks for module in adapted.modules())
 
 
 @pytest.mark.parametrize(("per_row", "rows"), [(1, 8), (2, 4), (3, 2), (5, 1), (50, 1)])

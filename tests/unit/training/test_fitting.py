@@ -9,6 +9,7 @@ import pytest
 import torch
 from datasets import disable_progress_bars
 from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, read_json
@@ -76,13 +77,13 @@ def test_the_largest_that_fits_is_found(most, most_again, found, asked):
     assert tries == asked
 
 
-def limit(trainer, rows):
-    """Let a model run out of memory above so many sequences, as a GPU does; gives the batches that it saw."""
+def limit(trainer, rows, after=0):
+    """Let a model run out of memory above so many sequences, after some batches; gives the batches that it saw."""
     forward, seen = trainer.model.forward, []
 
     def limited(*args, **kwargs):
         seen.append(tuple(kwargs["input_ids"].shape))
-        if len(kwargs["input_ids"]) > rows:
+        if len(kwargs["input_ids"]) > rows and len(seen) > after:
             raise torch.OutOfMemoryError("CUDA out of memory")
         return forward(*args, **kwargs)
 
@@ -177,22 +178,29 @@ class FakeRecord:
         self.seconds = seconds
 
 
-def test_memory_that_runs_out_later_halves_the_batch_and_training_goes_on(make, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("after", [0, 1])
+def test_memory_that_runs_out_later_halves_the_batch_and_training_goes_on(after, make, tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fitting, "_find", lambda *args: {"rows": 8, "checkpointing": False, "halved": 0})
     monkeypatch.setattr(running, "track", lambda *args: None)
-    made = []
+    record, made = FakeRecord(), []
+    record.device = replace(DEVICE, checkpoint_seconds=0)  # a checkpoint after every step
+    run_training("sft", lambda folder: make(folder=folder), record, tmp_path / "whole", ())
+    weights = load_file(tmp_path / "whole" / "model" / "model.safetensors")
 
     def limited(folder):
         made.append(make(folder=folder))
-        limit(made[-1], 4)
+        limit(made[-1], 4, after)
         return made[-1]
 
-    record = FakeRecord()
     run_training("sft", limited, record, tmp_path / "out", ())
     cost = read_json(tmp_path / "out" / "cost.json")
     assert cost["batch"] == {"rows": 4, "checkpointing": False, "halved": 1, "steps": 2} and cost["steps"] == 3
     assert len(made) == 2 and record.seconds > 0
-    assert "out of memory with 8 rows per device; goes on from the last checkpoint with 4" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "out of memory with 8 rows per device; goes on from the last checkpoint with 4" in said
+    assert ("continues after step 1" in said) == (after == 1)
+    for name, value in load_file(tmp_path / "out" / "model" / "model.safetensors").items():
+        assert torch.allclose(value, weights[name], atol=1e-5), name
 
 
 def test_memory_that_does_not_suffice_for_one_row_is_an_error(make, tmp_path, monkeypatch):
