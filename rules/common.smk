@@ -57,7 +57,7 @@ def is_loaded_reward(names):
     """The same for a reward model, which may be trained from a model that is made from scratch."""
     name = getattr(names, "reward_model", settings.reward_model_name(names.dataset))
     entry = settings.entries["reward_models"][name]
-    return "train" not in entry or "path" in settings.entries["models"][plan.reward_base(name)]
+    return "train" not in entry or "path" in settings.entries["models"][entry["train"]["model"]]
 
 
 @cache
