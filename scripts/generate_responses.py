@@ -56,7 +56,8 @@ def main(argv: list[str] | None = None) -> None:
             for path in (arguments.model, arguments.reference_model)
         )
         longest = spec["max_length"] + decoding["max_new_tokens"]
-        device = fitted(device, "generate", state.folder, lambda: cache_bytes(policy, longest))
+        elsewhere = decoding.get("backend", "transformers") != "transformers"  # then these are requests at a time
+        device = fitted(device, "generate", state.folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))
         device = fitted(device, "reference", state.folder, lambda: forward_bytes(policy, longest))
         common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
         responses = generate_responses(decoding, *common, kept=state.folder / "responses")

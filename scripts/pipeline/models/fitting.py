@@ -103,7 +103,7 @@ def most_rows(candidates: Iterable[int], per_row: float, available: float) -> in
     """The first of the candidates, the largest first, that fits, else the last."""
     rows = 1
     for rows in candidates:
-        if rows * per_row <= available:
+        if rows * per_row <= max(available, 0):
             break
     return rows
 

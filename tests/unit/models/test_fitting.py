@@ -85,6 +85,7 @@ def test_a_forward_pass_takes_what_two_layers_give_whatever_is_trained(model):
 @pytest.mark.parametrize(("per_row", "rows"), [(1, 8), (2, 4), (3, 2), (5, 1), (50, 1)])
 def test_the_largest_that_fits_is_taken(per_row, rows):
     assert most_rows((8, 4, 2, 1), per_row, 8) == rows
+    assert most_rows((8, 4, 2, 1), per_row, -1) == 1 and most_rows((8, 4, 2, 1), 0, -1) == 8
 
 
 def test_a_stage_that_trains_nothing_gets_rows(machine, tmp_path):
