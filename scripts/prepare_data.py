@@ -9,6 +9,7 @@ flipped and label_prob too, and bt_prob where labels are drawn from it.
 from pathlib import Path
 
 from pipeline.data.preparation import prepare
+from pipeline.data.tally import CHANGED, MALFORMED, SHAPE, in_words
 from pipeline.jobs.io import command_line, read_yaml, run
 from pipeline.jobs.records import Record
 
@@ -26,8 +27,11 @@ def main(argv: list[str] | None = None) -> None:
     card = prepare(spec, arguments.output_dir, arguments.processes)
     record.write()
     counts = ", ".join(f"{name} {count:,}" for name, count in card["splits"].items())
-    reasons = ", ".join(f"{reason} {count:,}" for reason, count in card["dropped"].items() if count)
-    print(f"{card['dataset']}: {card['rows_in']:,} rows in, {counts}; dropped: {reasons or 'none'}")
+    reasons = in_words(card["dropped"], card.get(MALFORMED))
+    print(f"{card['dataset']}: {card['rows_in']:,} rows in, {counts}; dropped: {reasons}")
+    for kind in (SHAPE, CHANGED):
+        if kind in card:
+            print(f"{kind}: {in_words(card[kind])}")
 
 
 if __name__ == "__main__":
