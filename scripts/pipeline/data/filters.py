@@ -18,7 +18,7 @@ from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
 from pipeline.data.shapes import RowError
 from pipeline.data.splitting import prompt_place
-from pipeline.data.tally import Tally
+from pipeline.data.tally import MALFORMED, Tally, note
 from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
@@ -70,7 +70,7 @@ class RowFilter:
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
-            pairs = _without(pairs, self.length_rule.too_long(pairs), "too_long", dropped)
+            pairs = _without_long(pairs, self.length_rule, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = self.records(pairs, ids)
         kept = pairs.select(PAIR_COLUMNS)
@@ -162,6 +162,20 @@ def _refuse_no_probability(batch: Batch) -> None:
 def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -> pa.Table:
     dropped[reason] += int(mask.sum())
     return pairs.filter(pa.array(~mask)).combine_chunks() if mask.any() else pairs
+
+
+def _without_long(pairs: pa.Table, rule: LengthRule, dropped: Tally) -> pa.Table:
+    """Without rows that are too long, and without those that a chat template refuses, unless it refuses all."""
+    try:
+        return _without(pairs, rule.too_long(pairs), "too_long", dropped)
+    except InputError:
+        refusals = rule.refused(pairs)
+        if all(refusals) or not any(refusals):
+            raise
+    for refusal in filter(None, refusals):
+        note(dropped, MALFORMED, refusal)
+    pairs = _without(pairs, np.array([refusal is not None for refusal in refusals]), MALFORMED, dropped)
+    return _without(pairs, rule.too_long(pairs), "too_long", dropped)
 
 
 def _blank(pairs: pa.Table) -> np.ndarray:

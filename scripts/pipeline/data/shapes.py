@@ -72,14 +72,15 @@ def shape_of(table: pa.Table, roles: dict[str, str]) -> str:
         InputError: a column holds neither text nor messages.
     """
     kinds = {role: _kind(table, column) for role, column in roles.items() if role != SYSTEM}
-    both = [kinds[name] for name in PAIR_RESPONSES]
-    kind = both[0] if both[0] == both[1] else "text and messages"
-    if "prompt" not in kinds and len(set(both)) > 1 and "text" in both:
+    both = {kinds[name] for name in PAIR_RESPONSES}
+    if "prompt" not in kinds and len(both) > 1 and "text" in both:
         raise InputError("without a prompt column chosen and rejected must both be text, or both conversations")
-    if kind != "text" and _whole(table, roles):
+    kind = " and ".join(sorted(both))
+    if "text" not in both and _whole(table, roles):
         kind = "whole conversations"
     lead = f"{roles['prompt']} as {kinds['prompt']}" if "prompt" in kinds else "no prompt column"
-    return f"{lead}, responses as {kind}" + (", with a column of system texts" if SYSTEM in roles else "")
+    with_system = [f"system texts in {roles[SYSTEM]}"] if SYSTEM in roles else []
+    return ", ".join([lead, f"responses as {kind}", *with_system, *_manners(table, roles)])
 
 
 def read_pairs(table: pa.Table, roles: dict[str, str], dropped: Counter) -> list[Pair | None]:
@@ -93,6 +94,8 @@ def read_pairs(table: pa.Table, roles: dict[str, str], dropped: Counter) -> list
         InputError: a column holds neither text nor messages.
     """
     note(dropped, SHAPE, shape_of(table, roles), len(table))
+    if SYSTEM in roles:
+        text_column(table, roles[SYSTEM])  # raises on what is no text
     read = _text_row if is_all_text(table, roles) else _message_row
     cells = {role: table[column].to_pylist() for role, column in roles.items()}
 
@@ -203,6 +206,20 @@ def _kind(table: pa.Table, name: str) -> str:
         if not (is_text(found) or pa.types.is_null(found) or (key == "content" and is_list(found))):
             raise InputError(f"column '{name}.{key}' holds {found}; it must hold text")
     return "messages" if is_list(type_) else "one message"
+
+
+def _manners(table: pa.Table, roles: dict[str, str]) -> list[str]:
+    """What is special about the messages of a table."""
+    types = [table.schema.field(column).type for column in roles.values()]
+    items = [type_.value_type if is_list(type_) else type_ for type_ in types]
+    fields = {
+        item.field(i).name: item.field(i).type
+        for item in items
+        if pa.types.is_struct(item)
+        for i in range(item.num_fields)
+    }
+    names = {"ShareGPT turns": "from" in fields, "contents of parts": is_list(fields.get("content", TEXT))}
+    return [name for name, found in names.items() if found]
 
 
 def _whole(table: pa.Table, roles: dict[str, str]) -> bool:
