@@ -15,10 +15,20 @@ from pipeline.data.loading import is_hub_id, is_saved, load_hub, load_saved, rea
 from pipeline.data.splitting import dropped_rows
 from pipeline.data.tally import CHANGED, MALFORMED, SHAPE, Tally, in_words
 from pipeline.jobs.io import InputError
+from pipeline.jobs.parts import load_part
 
 PAIRS = 5
 CHARACTERS = 600  # of a text that are shown
 EVAL_SPLITS = ("test", "validation", "eval", "dev", "valid", "val")
+
+
+# Names that columns have here and there, by their role.
+GUESSES = {
+    "prompt": ("prompt", "question", "instruction", "query", "input", "context"),
+    "chosen": ("chosen", "better", "preferred", "accepted", "chosen_response", "response_chosen", "positive"),
+    "rejected": ("rejected", "worse", "dispreferred", "rejected_response", "response_rejected", "negative"),
+    "system": ("system", "system_prompt", "sys"),
+}
 
 
 @dataclass(frozen=True)
@@ -54,6 +64,8 @@ def inspect(path: str, config_name: str | None = None) -> Inspection:
 
     def choose(present: list[str]) -> list[str]:
         spec, adapter = adapter_of(present)
+        if spec["source"] == "plain" and (columns := _guessed(present)):
+            spec, adapter = adapter_of(present, columns)
         found.update(spec=spec, columns=adapter.of(present).columns)
         return found["columns"]
 
@@ -71,13 +83,15 @@ def inspect(path: str, config_name: str | None = None) -> Inspection:
     if "eval" not in splits and splits["train"] != "train":
         ending["splits"] = splits
     pairs = filtered.pairs.slice(0, PAIRS).select(PAIR_COLUMNS).to_pylist()
-    return Inspection({**spec, **place, **ending}, len(batch.table), tally, pairs)
+    entry = {"source": spec["source"], **place, **spec, **ending}
+    return Inspection(entry, len(batch.table), tally, pairs)
 
 
 def report(found: Inspection) -> str:
     """What was found, in lines for a terminal."""
-    lines = [f"source: {found.entry['source']}"]
-    lines += [f"{kind}: {'; '.join(notes)}" for kind in (SHAPE,) if (notes := found.tally.of(kind))]
+    source = found.entry["source"]
+    shape = "; ".join(found.tally.of(SHAPE)) or load_part("sources", source, "description").SENTENCE
+    lines = [f"source: {source}", f"shape: {shape}"]
     dropped = in_words(dropped_rows(found.tally), found.tally.of(MALFORMED))
     lines += [f"of the first {found.rows:,} rows: dropped {dropped}; changed {in_words(found.tally.of(CHANGED))}"]
     for number, pair in enumerate(found.pairs, start=1):
@@ -105,6 +119,15 @@ def _shortened(text: str) -> str:
 
 def _first_batch(spec: dict, columns) -> Iterator:
     yield from read_batches(spec, spec["splits"]["train"], columns)
+
+
+def _guessed(present: list[str]) -> dict[str, str]:
+    """The columns by role where the responses have other names that are known; {} where they are not."""
+    found = {role: next((name for name in names if name in present), None) for role, names in GUESSES.items()}
+    others = found["chosen"] != "chosen" or found["rejected"] != "rejected"
+    return (
+        {role: name for role, name in found.items() if name} if others and all(map(found.get, PAIR_RESPONSES)) else {}
+    )
 
 
 def _is_hh(row: dict) -> bool:

@@ -97,6 +97,11 @@ def chosen_columns(location: str, columns: Columns, present: list[str]) -> list[
             columns = columns(present)
         except InputError as error:
             raise InputError(f"{location}: {error}") from error
+        try:
+            require_columns(location, columns, present)
+        except InputError as error:
+            named = "columns: {prompt: …, chosen: …, rejected: …}"
+            raise InputError(f"{error}. Columns of other names are given by {named} in the dataset's entry") from error
     require_columns(location, columns, present)
     return columns
 
