@@ -21,6 +21,8 @@ import yaml
 from pipeline.jobs.console import prepared_console, redact
 from pipeline.jobs.ownership import follow_owner, try_lock
 
+FULL = ("No space left on device", "database or disk is full")  # words of the system, and of SQLite
+
 
 class InputError(ValueError):
     """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
@@ -58,7 +60,7 @@ def full_disk(error: BaseException | None) -> str | None:
     """
     while error is not None:
         text = str(error)
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in FULL):
             return f"while writing {getattr(error, 'filename', None) or 'a file'} ({text})"
         if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in text or "inline_container" in text):
             return "or not to be written to, while torch was saving a file"
@@ -80,7 +82,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -93,7 +95,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with scratch_folder(path.parent, f".{path.name}.") as temporary:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_umask())
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
 
@@ -112,6 +114,13 @@ def scratch_folder(parent: str | Path, prefix: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def _umask() -> int:
+    """Permissions that this process gives to no new file; temporary ones begin with fewer than the others have."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def remove_abandoned(parent: Path, prefix: str) -> int:
