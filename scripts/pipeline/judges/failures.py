@@ -108,7 +108,10 @@ MANNERS = (
         Manner(ENDS, rf"(?=.*\b{name})(?=.*{REFUSES})", f"see {keys} in judge.yaml", (200, 400, 404, 422, 501))
         for name, keys in (
             (r"max_(completion_)?tokens.{0,40}too (large|high|big)", "max_tokens"),
-            (r"(max_(completion|output|new)_?tokens|max_?tokens|maxoutputtokens)\b", "token_limit and max_tokens"),
+            (
+                r"(max_(completion|output|new)_?tokens|max_?tokens|maxoutputtokens)\b",
+                "token_limit (max_tokens or max_completion_tokens) and max_tokens",
+            ),
             (r"temperature\b", "temperature (null sends none)"),
             (r"(reasoning|thinking|effort)", "reasoning_effort (null sends none)"),
         )
@@ -134,7 +137,8 @@ MANNERS = (
 )
 PATTERNS = [re.compile(manner.words, re.DOTALL) for manner in MANNERS]
 WAIT = re.compile(
-    r"(?:try again|retry) (?:in|after) (?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)(?![\d-]) ?(ms|s\b|sec|mi|ho)?)?"
+    r"(?:try again|retry) (?:in|after) (?:(\d+)h)?(?:(\d+)m(?!s))?"
+    r"(?:(\d+(?:\.\d+)?)(?![\d-]) ?(ms|mil|s\b|sec|min|h)?)?"
 )
 
 
@@ -248,5 +252,5 @@ def wait_of(headers: Mapping[str, str], said: str) -> float | None:
     if not found or not any(found.groups()):
         return None
     hours, minutes, number, unit = found.groups()
-    seconds = float(number or 0) * {"ms": 0.001, "mi": 60.0, "ho": 3600.0}.get((unit or "s")[:2], 1.0)
+    seconds = float(number or 0) * {"ms": 0.001, "mil": 0.001, "min": 60.0, "h": 3600.0}.get(unit or "s", 1.0)
     return 3600.0 * float(hours or 0) + 60.0 * float(minutes or 0) + seconds
