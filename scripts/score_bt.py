@@ -13,13 +13,14 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import command_line, read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
-from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns, split_names, with_scores
+from pipeline.rewards.pair_tables import check_finite, check_pairs, read_split, score_columns, split_names, with_scores
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -73,6 +74,8 @@ def main(argv: list[str] | None = None) -> None:
             scored = score_pairs(table.select(PAIR_COLUMNS).to_pandas(), model, state.folder, split)
             if scored is None:  # another process writes
                 continue
+            for column in SCORING_COLUMNS[:2]:
+                check_finite(scored[column], f"{arguments.dataset}, split {split}: {column}")
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")
             record.write(record_path(folder / f"{split}.parquet"))
             higher = (scored.bt_prob > 0.5).mean()
