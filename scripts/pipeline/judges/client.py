@@ -140,7 +140,7 @@ class Asker:
         if all(other.unanswered >= DEAD for other in self.pool.endpoints):
             raise InputError(
                 f"the endpoint {endpoint.address} has answered none of the last {endpoint.unanswered} requests: {error}"
-                ". All replies are kept; run again to go on"
+                ". All replies are kept; see base_url in judge.yaml, or run again to go on"
             )
         return Outcome("failed", reason=str(error))
 

@@ -65,7 +65,7 @@ class Endpoint:
             raise failure(error.status_code, text, error.response.headers, structured) from None
         except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
             raise no_reply(f"no reply within {seconds:g} seconds") from None
-        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL) as error:
+        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
             cause = error.__cause__ or error
             raise failure(0, self.clean(f"{type(error).__name__}: {type(cause).__name__}: {cause}")) from None
         reply = read_reply(self.clean(received))
@@ -142,7 +142,7 @@ def open_endpoints(service: dict) -> list[Endpoint]:
     import openai
 
     name, urls = service["api_key_env"], service["base_url"]
-    key = os.environ.get(name, "")
+    key = os.environ.get(name, "").strip()
     if not key and (urls is None or name != DEFAULT_KEY):
         raise InputError(f"the environment variable {name}, which is to hold the judge's API key, is not set")
     common = {"api_key": key or "none", "max_retries": 0, "timeout": service["timeout_seconds"]}

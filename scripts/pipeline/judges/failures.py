@@ -129,6 +129,7 @@ MANNERS = (
         KEY,
         (200, 400, 403),
     ),
+    Manner(ENDS, r"localprotocolerror|unicode.*error", KEY, (0,)),
     Manner(ENDS, r"unsupportedprotocol|invalid ?url|certificate.?verify|missing an 'http", ADDRESS, (0,)),
     Manner(AGAIN, "", statuses=(0, *range(100, 300), 408, 409, 421, 423, 424, 425, 499, *range(500, 1000))),
     Manner(ENDS, "", ADDRESS, (*range(300, 400), 404, 405, 410)),

@@ -86,6 +86,19 @@ def test_a_wrong_key_is_not_in_the_message(judge):
         judge(server, pairs(50), concurrency=4)
 
 
+def test_keys_and_addresses_that_cannot_be_sent_end_the_job(judge, monkeypatch):
+    with Endpoint() as server:
+        monkeypatch.setenv("OPENAI_API_KEY", f" {KEY}\n")
+        assert set(judge(server, pairs(1))["status"]) == {"parsed"}
+        monkeypatch.setenv("OPENAI_API_KEY", "sk-schlüssel-0123456789")
+        with pytest.raises(InputError, match=r"refuses all requests: .*api_key_env in judge\.yaml"):
+            judge(server, pairs(20, "x"))
+        monkeypatch.setenv("OPENAI_API_KEY", KEY)
+        for url in (server.url.removeprefix("http://"), server.url.replace("http", "htp")):
+            with pytest.raises(InputError, match=r"refuses all requests: .*base_url"):
+                judge(server, pairs(20, "x"), base_url=url)
+
+
 def test_an_endpoint_that_refuses_all_is_left_out_where_there_is_another(judge):
     with Endpoint() as first, Endpoint(lambda call: error(401, "no")) as second:
         assert set(judge([first, second], pairs(20), concurrency=2)["status"]) == {"parsed"}
