@@ -7,7 +7,7 @@ from snakemake.exceptions import WorkflowError
 from pipeline.config.global_batch import check_device
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
@@ -15,6 +15,8 @@ from pipeline.plan.specs import as_yaml, specs
 from pipeline.publishing.plan import repositories
 
 try:
+    for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
+        read_yaml(path)
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
     PUBLICATIONS = {repository.key: repository for repository in repositories(settings)}

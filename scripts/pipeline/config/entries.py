@@ -61,6 +61,8 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
         right = max(n for n in range(1, shape["num_attention_heads"]) if shape["hidden_size"] % n == 0)
         raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
+    if shape:
+        _check_heads((*path, "architecture"), shape, source, content)
     if kind == "datasets":
         _check_label_noise(path, entry, source, content)
     if kind == "datasets" and entry["source"] == "world":
@@ -77,6 +79,20 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
         right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
         raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _check_heads(path: tuple, shape: dict, source: str, content: dict) -> None:
+    """Raise for heads that no model can have."""
+    heads, groups = shape["num_attention_heads"], shape.get("num_key_value_heads")
+    if groups and heads % groups:
+        text = f"{groups} does not divide num_attention_heads {heads}; so many heads share a key and a value"
+        right = max(n for n in range(1, heads + 1) if heads % n == 0 and n <= groups)
+        raise Problem((*path, "num_key_value_heads"), text, right).error(source, content)
+    if (width := shape["hidden_size"] // heads) % 2:
+        text = (
+            f"{shape['hidden_size']}, which gives {heads} heads a width of {width}; rotary positions need an even one"
+        )
+        raise Problem((*path, "hidden_size"), text, heads * (width + 1)).error(source, content)
 
 
 def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:

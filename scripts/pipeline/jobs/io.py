@@ -210,6 +210,21 @@ def write_text(text: str, path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which no key of a mapping is written twice."""
+
+    def compose_mapping_node(self, anchor):
+        node, seen = super().compose_mapping_node(anchor), set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
 def read_yaml(path: str | Path) -> dict:
     """A YAML mapping.
 
@@ -217,11 +232,16 @@ def read_yaml(path: str | Path) -> dict:
         InputError: the file is missing, is not YAML, or is no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        what = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else "it is too deep"
+        raise InputError(f"{path}: not valid YAML ({what})") from error
+    except ValueError as error:  # a number of thousands of digits, a date that there is not
+        raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be a mapping of keys to values, not {type(content).__name__}")
     return content
