@@ -10,7 +10,7 @@ from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
@@ -19,6 +19,8 @@ from pipeline.plan.specs import as_yaml, specs
 from pipeline.publishing.plan import repositories
 
 try:
+    for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
+        read_yaml(path)
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
     PUBLICATIONS = {repository.key: repository for repository in repositories(settings)}

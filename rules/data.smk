@@ -20,5 +20,5 @@ rule prepare_data:
         code=lambda w: code("prepare_data.py", f"data/{w.dataset}"),
         folder=subpath(output.card, parent=True),
     shell:
-        "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder}"
-        " --processes {threads} > {log} 2>&1"
+        "python scripts/prepare_data.py --spec {input.spec:q} --output-dir {params.folder:q}"
+        " --processes {threads} > {log:q} 2>&1"

@@ -26,7 +26,7 @@ rule generate_responses:
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
     shell:
-        "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
-        " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
-        " --responses {output.responses} --evaluation {output.evaluation}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/generate_responses.py --spec {input.spec:q} --data {input.data:q} --reference {input.reference:q}"
+        " --model {input.policy:q} --reference-model {input.sft:q} --seed {wildcards.seed:q}"
+        " --responses {output.responses:q} --evaluation {output.evaluation:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"

@@ -26,8 +26,8 @@ rule train_sft:
         folder=subpath(output.manifest, parent=True),
     shell:
         "OMP_WAIT_POLICY=passive {resources.launch} scripts/train_sft.py"
-        " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        " --spec {input.spec:q} --data {input.data:q} --output-dir {params.folder:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
 
 
 rule train_reward:
@@ -56,8 +56,8 @@ rule train_reward:
         folder=subpath(output.manifest, parent=True),
         model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
     shell:
-        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model:q}"
-        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec:q} --data {input.data:q} --model {params.model:q}"
+        " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
 
 
 rule compute_reference:
@@ -82,8 +82,8 @@ rule compute_reference:
     params:
         code=code("compute_reference.py"),
     shell:
-        "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
-        " --output {output} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/compute_reference.py --spec {input.spec:q} --data {input.data:q} --model {input.sft:q}"
+        " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule train_policy:
@@ -116,6 +116,6 @@ rule train_policy:
         folder=subpath(output.manifest, parent=True),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
-        "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
-        " --reference {input.reference} --model {input.sft} {params.reward}"
-        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
+        " --reference {input.reference:q} --model {input.sft:q} {params.reward}"
+        " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

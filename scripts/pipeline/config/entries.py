@@ -61,6 +61,8 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
         right = max(n for n in range(1, shape["num_attention_heads"]) if shape["hidden_size"] % n == 0)
         raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
+    if shape:
+        _check_heads((*path, "architecture"), shape, source, content)
     if kind == "datasets":
         _check_label_noise(path, entry, source, content)
         _check_columns(path, entry, source, content)
@@ -88,6 +90,20 @@ def _check_columns(path: tuple, entry: dict, source: str, content: dict) -> None
             right = {name: name if columns[name] == column else columns[name] for name in columns}
             text = f"{column!r} has another role too; each role needs a column of its own"
             raise Problem((*path, "columns", role), text, right, (*path, "columns")).error(source, content)
+
+
+def _check_heads(path: tuple, shape: dict, source: str, content: dict) -> None:
+    """Raise for heads that no model can have."""
+    heads, groups = shape["num_attention_heads"], shape.get("num_key_value_heads")
+    if groups and heads % groups:
+        text = f"{groups} does not divide num_attention_heads {heads}; so many heads share a key and a value"
+        right = max(n for n in range(1, heads + 1) if heads % n == 0 and n <= groups)
+        raise Problem((*path, "num_key_value_heads"), text, right).error(source, content)
+    if (width := shape["hidden_size"] // heads) % 2:
+        text = (
+            f"{shape['hidden_size']}, which gives {heads} heads a width of {width}; rotary positions need an even one"
+        )
+        raise Problem((*path, "hidden_size"), text, heads * (width + 1)).error(source, content)
 
 
 def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:

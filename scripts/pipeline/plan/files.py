@@ -1,6 +1,7 @@
 """Where the results of a config are, below results/, as the rules and the tables of runs name them."""
 
 import os
+import shlex
 from dataclasses import dataclass
 
 from pipeline.config.reward_training import reward_dataset, starts_from_sft
@@ -67,13 +68,18 @@ class Plan:
     def reward_model_path(self, dataset: str, reward_model: str) -> str:
         """The checkpoint of a trained reward model, or the path of its entry."""
         folder = self.reward_model_folder(dataset, reward_model)
-        return f"{folder}/model" if folder else self.settings.entries["reward_models"][reward_model]["path"]
+        return (
+            f"{folder}/model"
+            if folder
+            else os.path.expanduser(self.settings.entries["reward_models"][reward_model]["path"])
+        )
 
     def reward_arguments(self, dataset: str, reward_model: str | None, input) -> str:
-        """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`."""
+        """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`, quoted."""
         if reward_model is None:
             return ""
-        return f"--reward-spec {input.reward_spec} --reward-model {self.reward_model_path(dataset, reward_model)}"
+        path = self.reward_model_path(dataset, reward_model)
+        return shlex.join(["--reward-spec", str(input.reward_spec), "--reward-model", path])
 
     def policy_reward(self, names) -> str | None:
         """The reward model that labels rows of a run (g > 0), the dataset's; None where none does."""
@@ -165,12 +171,12 @@ class Plan:
         return spec.get("reward_model") or self.settings.reward_model_name(names.dataset)
 
     def judge_arguments(self, names, input) -> str:
-        """Arguments of judging that depend on the judge's kind.
+        """Arguments of judging that depend on the judge's kind, quoted for a shell.
 
         How a judge is reached and what it may take, its service, is no input, as that makes no verdict stale.
         """
         if self.judge_kind(names) == "openai":
-            return f"--service {self.judge_service(self.judge_of(names))} --store {JUDGEMENTS}"
+            return shlex.join(["--service", self.judge_service(self.judge_of(names)), "--store", JUDGEMENTS])
         return self.reward_arguments(names.dataset, self.judge_reward(names), input)
 
     def judge_service(self, judge: str) -> str:

@@ -104,7 +104,7 @@ SCHEMA = mapping(
     {
         "tag": text(
             "Name of this config's table of results.",
-            pattern="^[A-Za-z0-9_-]+$",
+            pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$",
             maxLength=LONGEST_TAG,
             examples=["embedded"],
         ),
