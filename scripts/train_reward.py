@@ -35,13 +35,13 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.training.reward import reward_trainer
     from pipeline.training.running import run_training
 
-    device = device_from_arguments(arguments)
+    device = device_from_arguments(arguments, spec.get("base"))
     models = [("model", spec["base"])] if "base" in spec else []
     record = Record(__file__, arguments, ("spec", "data", "model"), ("output_dir",), spec, device, models)
     trainer = partial(reward_trainer, spec, frame, arguments.model, device)
     tracked = arguments.wandb, f"{spec['name']}/reward", "reward models", "train_reward", spec
     save = partial(save_reward_model, merge=is_merged(spec, arguments.model))
-    run_training(trainer, record, arguments.output_dir, tracked, save)
+    run_training("reward", trainer, record, arguments.output_dir, tracked, save)
 
 
 if __name__ == "__main__":

@@ -130,6 +130,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     from pipeline.rewards.scorer import RewardModel
     from pipeline.training.running import peak_memory_mib
 
+    arguments.side_by_side = 0
     device = device_from_arguments(arguments)
     model = RewardModel(arguments.model, {}, device)
     frame = pairs(arguments.pairs)

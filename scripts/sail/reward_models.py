@@ -1,8 +1,10 @@
 """Reward models as reward functions: sequence classifiers with one label, and score models with a linear head."""
 
+from pathlib import Path
 from typing import Any
 
 import torch
+from peft import PeftConfig, PeftModel
 from torch.nn.utils.rnn import pad_sequence
 from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, PreTrainedTokenizerBase
 
@@ -26,7 +28,7 @@ class ModelReward:
     whose config records a `text_format` gets that.
 
     Args:
-        model: the classifier, or its hub id or folder; a folder may also hold a score model.
+        model: the classifier, or its hub id or folder; a folder may also hold a score model, or a PEFT adapter.
         tokenizer: its tokenizer; loaded with the model where absent.
         device: where it runs.
         batch_size: texts side by side; similar lengths go together.
@@ -45,13 +47,14 @@ class ModelReward:
         loaded: Any = load_reward_model(model) if isinstance(model, str) else model
         if loaded.config.num_labels != 1:
             raise ValueError(f"a reward model has one label, {loaded.name_or_path} has {loaded.config.num_labels}")
+        source = model if isinstance(model, str) else loaded.name_or_path
         self.model = loaded.to(device).eval()
-        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(loaded.name_or_path)
+        self.tokenizer = tokenizer or AutoTokenizer.from_pretrained(source)
         if self.tokenizer.pad_token is None:
             self.tokenizer.pad_token = self.tokenizer.eos_token
         self.text_format = getattr(loaded.config, "text_format", None)
         self.device, self.batch_size = device, batch_size
-        self.__name__ = str(loaded.name_or_path).rstrip("/").split("/")[-1]
+        self.__name__ = str(source).rstrip("/").split("/")[-1]
 
     @torch.no_grad()
     def __call__(self, prompts: list, completions: list, **columns) -> list[float]:
@@ -69,10 +72,10 @@ class ModelReward:
         """A batch of texts, padded on the right.
 
         A causal classifier takes the last token that is not its config's pad token for the end of the text: the
-        tokenizer's own, but one that is in no text for a model that was trained on texts with their end.
+        tokenizer's own, but one that is in no text for a score model, whose texts end where they end.
         """
         pad = self.tokenizer.pad_token_id
-        if self.text_format is not None:
+        if is_score_model(self.model.config):
             used = {token for text in ids for token in text}
             pad = next(token for token in range(len(used) + 1) if token not in used)
         self.model.config.get_text_config().pad_token_id = pad
@@ -105,15 +108,24 @@ class ModelReward:
         return [*ids, end] if ends and ids[-1:] != [end] else ids
 
 
+def is_score_model(config: Any) -> bool:
+    """Whether a config is of a checkpoint that calls itself a score model."""
+    return (config.architectures or [""])[0] in SCORE_MODELS
+
+
 def load_reward_model(path: str) -> Any:
     """A sequence classifier from a hub id or folder, a score model with its head in the classifier's place.
+
+    An adapter is merged into the base model that it names; the classifier's config may lie beside it.
 
     Raises:
         ValueError: the checkpoint lacks weights, or is a score model that normalises its scores.
     """
+    if (Path(path) / "adapter_config.json").is_file():
+        return _load_adapter(path)
     config = AutoConfig.from_pretrained(path)
     options: dict[str, Any] = {}
-    if (config.architectures or [""])[0] in SCORE_MODELS:
+    if is_score_model(config):
         if getattr(config, "do_normalize", False) or getattr(config, "bias", False):
             raise ValueError(f"{path}: a score model with a normaliser or a bias; pass a function that computes it")
         options = {"num_labels": 1, "key_mapping": SCORE_HEAD}
@@ -121,3 +133,13 @@ def load_reward_model(path: str) -> Any:
     if found["missing_keys"]:
         raise ValueError(f"{path}: it lacks {', '.join(sorted(found['missing_keys']))}; it is no reward model")
     return model
+
+
+def _load_adapter(path: str) -> Any:
+    adapter = PeftConfig.from_pretrained(path)
+    base, revision = adapter.base_model_name_or_path, adapter.revision
+    place = {} if (Path(path) / "config.json").is_file() else {"revision": revision, "num_labels": 1}
+    config = AutoConfig.from_pretrained(path if not place else base, **place)
+    model = AutoModelForSequenceClassification.from_pretrained(base, config=config, revision=revision)
+    adapter.task_type = None  # a task's own wrapper would want a head of its own name
+    return PeftModel.from_pretrained(model, path, config=adapter).merge_and_unload()

@@ -40,6 +40,7 @@ class RewardFunctions:
             )
         self.functions, self.weights = list(functions), list(weights or [1.0] * len(functions))
         self.names = [get_callable_name(function) for function in functions]
+        self._told = False
         self._loop: asyncio.AbstractEventLoop | None = None
 
     def __call__(
@@ -63,7 +64,8 @@ class RewardFunctions:
             if log_metric and len(own) > 1 and scored:
                 log_metric(f"rewards/{name}/mean", sum(scored) / len(scored))
         rewards = [self._weighted(values) for values in zip(*own, strict=True)]
-        if None in rewards:
+        if None in rewards and not self._told:
+            self._told = True
             place = rewards.index(None)
             logger.warning(
                 "No reward function applies to %d of %d completions; the first is %r of %r.",
@@ -128,7 +130,8 @@ def _values(given: Any) -> list:
 
 def _check(name: str, values: list, prompts: list, completions: list) -> None:
     if len(values) != len(completions):
-        raise ValueError(f"the reward function {name} gave {len(values)} rewards for {len(completions)} completions")
+        raise ValueError(f"the reward function gave {len(values)} rewards for {len(completions)} completions ({name})")
     for value, prompt, completion in zip(values, prompts, completions, strict=True):
         if value is not None and not math.isfinite(value):
-            raise ValueError(f"the reward function {name} gave {value} for the completion {completion!r} of {prompt!r}")
+            where = f"the completion {completion!r} of {prompt!r}"
+            raise ValueError(f"the reward function gave {value} for {where} ({name})")

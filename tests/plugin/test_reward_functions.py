@@ -111,8 +111,12 @@ def test_means_of_several_functions_and_their_own_metrics_are_logged():
     [
         ([], None, "reward_funcs is empty"),
         ([length, late_length], [1.0], "reward_weights has 1 weights for 2 reward functions: give one for each"),
-        ([lambda **given: [1.0, 2.0]], None, "the reward function <lambda> gave 2 rewards for 3 completions"),
-        ([length, lambda **given: [1.0, float("nan"), 0.0]], None, "<lambda> gave nan for the completion 'yy' of 'b'"),
+        ([lambda **given: [1.0, 2.0]], None, r"gave 2 rewards for 3 completions \(<lambda>\)"),
+        (
+            [length, lambda **given: [1.0, float("nan"), 0.0]],
+            None,
+            r"gave nan for the completion 'yy' of 'b' \(<lambda>\)",
+        ),
     ],
 )
 def test_what_is_refused(functions, weights, message):

@@ -5,9 +5,11 @@ import json
 import pytest
 import torch
 from fixtures_models import chat_tokenizer, cpu_device, llama_tokenizer, trunk_config
-from transformers import AutoModelForSequenceClassification
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification, Qwen3Config
 
-from pipeline.rewards.checkpoints import save_score_model
+from pipeline.models.checkpoints import save_checkpoint
+from pipeline.rewards.saving import save_reward_model, save_score_model
 from pipeline.rewards.scorer import RewardModel
 from plugin.training import logged
 from sail.reward_models import TEXT_FORMATS, ModelReward
@@ -39,6 +41,33 @@ def test_a_trained_reward_model_gives_the_scores_that_the_pipeline_gives(tmp_pat
     assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
     dialogues = {"prompts": messages("user", PROMPTS), "completions": messages("assistant", ANSWERS)}
     assert own(**dialogues) == pytest.approx(expected, abs=1e-5)
+
+
+def test_a_trained_classifier_of_another_architecture_gives_the_pipeline_s_scores(tmp_path):
+    torch.manual_seed(2)
+    tokenizer = chat_tokenizer()
+    fields = trunk_config("llama", tokenizer).to_dict() | {"head_dim": 8, "model_type": "qwen3", "num_labels": 1}
+    model = AutoModelForSequenceClassification.from_config(Qwen3Config(**fields, text_format="plain"))
+    save_reward_model(model, tokenizer, tmp_path / "model")
+    expected = RewardModel(str(tmp_path / "model"), {}, cpu_device()).score(PROMPTS, ANSWERS)
+    assert len(set(expected)) == 3
+    own = ModelReward(str(tmp_path / "model"))
+    assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
+
+
+@pytest.mark.parametrize("pad", ["<pad>", "</s>"])
+def test_a_trained_adapter_with_its_head_gives_the_pipeline_s_scores(tmp_path, pad):
+    torch.manual_seed(2)
+    tokenizer, base = llama_tokenizer(pad_token=pad), tmp_path / "base"
+    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("llama", tokenizer)), tokenizer, base)
+    model = AutoModelForSequenceClassification.from_pretrained(base, num_labels=1)
+    model.config.text_format, model.config.pad_token_id = "plain", tokenizer.pad_token_id
+    lora = LoraConfig(task_type="SEQ_CLS", target_modules=["q_proj"], init_lora_weights=False)
+    save_reward_model(get_peft_model(model, lora), tokenizer, tmp_path / "model")
+    expected = RewardModel(str(tmp_path / "model"), {}, cpu_device()).score(PROMPTS, ANSWERS)
+    assert len(set(expected)) == 3
+    own = ModelReward(str(tmp_path / "model"))
+    assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
 
 
 @pytest.mark.parametrize("text_format", ["plain", "eurus"])

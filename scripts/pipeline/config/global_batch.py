@@ -3,14 +3,27 @@
 The global batch belongs to the task; the machine only says how it is cut.
 """
 
+from pipeline.config.schemas.devices import AUTO, SMALL
 from pipeline.jobs.io import InputError
 
 
-def split_batch(most: int, global_batch_size: int, processes: int, stage: str, where: str) -> tuple[int, int]:
+def batch_sizes(entry: dict, loaded: bool) -> dict[str, int | str]:
+    """The batch sizes of a device's entry by stage: where the model is not loaded but made, `auto` is a number."""
+    given = entry["per_device_batch_size"]
+    return {stage: SMALL[stage] if most == AUTO and not loaded else most for stage, most in given.items()}
+
+
+def divisors(number: int) -> list[int]:
+    """What divides a number, the largest first."""
+    return [n for n in range(number, 0, -1) if number % n == 0]
+
+
+def split_batch(most: int | str, global_batch_size: int, processes: int, stage: str, where: str) -> tuple[int, int]:
     """Rows per device and step, and accumulation steps, whose product with the processes is the global batch.
 
     Args:
-        most: the device's per_device_batch_size of the stage; fewer where the global batch needs no more.
+        most: the device's per_device_batch_size of the stage; fewer where the global batch needs no more. With auto it
+            is 1, until it is known how many rows fit.
         stage: sft, policy or reward, for the message.
         where: device or machine, for the message.
 
@@ -25,7 +38,7 @@ def split_batch(most: int, global_batch_size: int, processes: int, stage: str, w
             f"{where}: a global batch of {global_batch_size} is not a multiple of {processes} processes; "
             f"a global batch of {fits} would be, and so would processes one of {divisors}"
         )
-    per_device = min(most, global_batch_size // processes)
+    per_device = 1 if most == AUTO else min(int(most), global_batch_size // processes)
     accumulation, rest = divmod(global_batch_size, per_device * processes)
     if rest:
         fits = [n for n in range(1, global_batch_size + 1) if global_batch_size % (n * processes) == 0]
@@ -81,14 +94,17 @@ def check_global_batches(settings) -> None:
         InputError: as `split_batch`, naming the training.
     """
     entry = settings.device_entry()
-    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"])]
+    models = [settings.entries["models"][name] for name in settings.models]
+    loaded = all("path" in model for model in models)
+    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"], loaded)]
     for run in settings.task_runs.values():
         if run.method != "sft":
-            trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"]))
+            trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"], loaded))
     for name in sorted({name for _, name in settings.used_reward_models}):
         if "train" in settings.entries["reward_models"][name]:
-            size = settings.entries["reward_models"][name]["train"]["global_batch_size"]
-            trainings.append(("reward", f"reward model {name}", size))
-    for stage, what, size in trainings:
-        most = entry["per_device_batch_size"][stage]
+            train = settings.entries["reward_models"][name]["train"]
+            base = settings.entries["models"][train["model"]]
+            trainings.append(("reward", f"reward model {name}", train["global_batch_size"], "path" in base))
+    for stage, what, size, loaded in trainings:
+        most = batch_sizes(entry, loaded)[stage]
         split_batch(most, size, entry["processes"], stage, f"device {settings.device}, {what}")

@@ -150,9 +150,11 @@ def test_a_missing_interval_is_no_clear_difference(rows):
 
 def test_caveats_name_few_seeds_and_unparsed_verdicts(rows):
     table, frame = rows({(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
-    notes = " ".join(caveats(table, frame))
+    cost = pd.DataFrame({"run": [DPO, DPR, DPR], "halved": [0, 1, 2]})
+    notes = " ".join(caveats(table, frame, cost))
     assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
-    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5))) == []
+    assert f"smaller batches per device: {DPR}. Another" in notes
+    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5)), cost.assign(halved=0)) == []
 
 
 def test_numbers_for_readers():
