@@ -1,8 +1,9 @@
 """Reading a dataset's source in batches: the embedded world, a local file or folder, or the Hugging Face Hub.
 
-A local folder has the files of its splits named as the hub names them: `train.jsonl.gz`, `data/train-00000-of-00002.
-parquet`, `harmless-base/train.jsonl.gz` or `train/part.parquet`; all files of a split are read, in the order of their
-paths. A folder whose files name no split is one split, `train`. A folder saved by `datasets.save_to_disk` works too.
+A local folder has the files of its splits named as the hub names them (see `pipeline.data.split_files`):
+`train.jsonl.gz`, `data/train_prefs-00000-of-00002.parquet`, `harmless-base/train.jsonl.gz` or `train/part.parquet`; all
+files of a split are read, in the order of their paths. A folder whose files name no split is one split, `train`. A
+folder saved by `datasets.save_to_disk` works too.
 """
 
 import gzip
@@ -18,12 +19,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.data.split_files import SUFFIXES, split_files
 from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
 BATCH_ROWS = 5_000
-SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
-SPLIT_NAMES = {"train", "validation", "valid", "val", "dev", "test", "eval"}
 ONE_SPLIT = "it holds one split: set splits.eval to null and give eval_share or eval_size"
 
 
@@ -94,33 +94,6 @@ def require_columns(location: str, columns: list[str], present: list[str]) -> No
     if missing:
         wanted, has = ", ".join(columns), ", ".join(present) or "none"
         raise InputError(f"{location}: no column {missing[0]!r}; it must have {wanted}; it has {has}")
-
-
-def split_files(folder: Path, split: str) -> list[Path]:
-    """The data files of a split below a folder, sorted.
-
-    Raises:
-        InputError: there are none; the message lists the splits that there are.
-    """
-    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES)]
-    files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-    if not files:
-        raise InputError(f"{folder}: there is no data file in this folder; it must hold {', '.join(SUFFIXES)} files")
-    names = {file: split_name(file) for file in files}
-    chosen = [file for file in files if names[file] == split or split in file.parent.parts]
-    if not chosen and split == "train" and not SPLIT_NAMES & set(names.values()):
-        chosen = files
-    if not chosen:
-        present = ", ".join(sorted(set(names.values())))
-        raise InputError(f"{folder}: there is no split {split!r}; the files in it name {present}")
-    return [folder / file for file in chosen]
-
-
-def split_name(file: Path) -> str:
-    """The split that a relative path names: a folder called like a split, else the file without suffix and shard."""
-    folders = [part for part in file.parent.parts if part in SPLIT_NAMES]
-    suffix = next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix))
-    return folders[-1] if folders else re.sub(r"-\d+-of-\d+$", "", file.name.removesuffix(suffix))
 
 
 def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:

@@ -16,21 +16,9 @@ import pyarrow.parquet as pq
 
 from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.data.loading import (
-    SPLIT_NAMES,
-    SUFFIXES,
-    is_hub_id,
-    is_saved,
-    json_rows,
-    load_hub,
-    load_saved,
-    require_columns,
-    split_files,
-    split_name,
-)
+from pipeline.data.loading import is_hub_id, is_saved, json_rows, load_hub, load_saved, require_columns
+from pipeline.data.split_files import SUFFIXES, fits, folder_splits, names_split, split_files, split_name
 from pipeline.jobs.io import InputError
-
-NAMED_SPLITS = SPLIT_NAMES | {"selection"}
 
 
 def split_names(dataset: str, config_name: str | None = None, revision: str | None = None) -> list[str]:
@@ -48,9 +36,7 @@ def split_names(dataset: str, config_name: str | None = None, revision: str | No
         return [_file_split(path)]
     if not path.is_dir() or is_saved(path):
         return list(_library_splits(dataset, config_name, revision))
-    files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.name.endswith(SUFFIXES)]
-    names = {split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
-    return sorted(names) if names & NAMED_SPLITS else ["train"]
+    return folder_splits(path)
 
 
 def read_split(dataset: str, split: str, config_name: str | None = None, revision: str | None = None) -> pa.Table:
@@ -63,7 +49,7 @@ def read_split(dataset: str, split: str, config_name: str | None = None, revisio
     if path.is_dir() and not is_saved(path):
         return _concatenated(split_files(path, split))
     if path.is_file():
-        if split not in (_file_split(path), split_name(Path(path.name))):
+        if not fits(_file_split(path), split) and split != split_name(Path(path.name)):
             raise InputError(f"{dataset}: there is no split {split!r}; there is {_file_split(path)}")
         return _read_file(path)
     splits = _library_splits(dataset, config_name, revision)
@@ -117,7 +103,7 @@ def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None
 
 def _file_split(file: Path) -> str:
     name = split_name(Path(file.name)) if file.name.endswith(SUFFIXES) else "train"
-    return name if name in NAMED_SPLITS else "train"
+    return name if names_split(name) else "train"
 
 
 def _is_text(value) -> bool:

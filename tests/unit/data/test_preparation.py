@@ -6,7 +6,8 @@ from fixtures_data import ids, plain, prepare, prepare_rows, row, write_jsonl
 
 from pipeline.data import preparation
 from pipeline.data.filters import prompt_id
-from pipeline.data.loading import read_batches, split_files
+from pipeline.data.loading import read_batches
+from pipeline.data.split_files import split_files
 from pipeline.data.splitting import REASONS
 from pipeline.jobs.io import InputError
 
