@@ -57,8 +57,8 @@ def _imported_files(script: Path, named: tuple[tuple[str, str], ...] = ()) -> se
         for room, module, every in _loaded_parts(path):
             names = [name for other, name in named if other == room and not every] or ["*"]
             folder = SCRIPTS / "pipeline" / room
-            parts = [part for name in names for part in folder.glob(f"{name}/{module}.py")]
-            waiting += [folder / "__init__.py", *parts, *(part.with_name("__init__.py") for part in parts)]
+            waiting.append(folder / "__init__.py")
+            waiting += [part for name in names for part in folder.glob(f"{name}/{module}.py")]
     return found
 
 
