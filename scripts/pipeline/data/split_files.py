@@ -1,7 +1,7 @@
 """Which data files of a folder belong to which split, by the names that `datasets` and the hub use.
 
-A file's label is the folder above it that is called like a split (`train/part.parquet`), else a folder with a split's word
-in its name (`test-clean/part.parquet`), else its own name without suffix and shard (`train_prefs` of
+A file's label is the folder above it that is called like a split (`train/part.parquet`), else a folder with one of its
+words in its name (`test-clean/part.parquet`), else its own name without suffix and shard (`train_prefs` of
 `data/train_prefs-00000-of-00002.parquet`). A split that is asked for has the files of that label. Where there are none
 it has those whose label begins with it (`train_prefs` for train) or has one of its words (`dev.jsonl` for validation),
 as `datasets` has them, unless these are several splits.
