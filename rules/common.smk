@@ -49,7 +49,7 @@ def one_of(names):
 
 wildcard_constraints:
     spec=one_of(SPECS),
-    dataset=one_of(DATASETS),
+    dataset=one_of(plan.prepared),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
     baseline=one_of(["chosen", *RUN_NAMES]),

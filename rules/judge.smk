@@ -92,9 +92,11 @@ rule judge_cost:
 rule compute_winrate:
     input:
         plan.files("verdicts", "scores", "evaluation", "responses"),
+        *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
     output:
         in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
+        *[in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()],
     log:
         "results/logs/compute_winrate.log",
     benchmark:
@@ -103,8 +105,9 @@ rule compute_winrate:
         "../envs/pipeline.yaml"
     params:
         code=code("compute_winrate.py"),
+        by_source=" ".join(f"--by-source {path}" for path in plan.source_table()),
     shell:
-        "python scripts/compute_winrate.py --runs {input.runs} --output {output} > {log} 2>&1"
+        "python scripts/compute_winrate.py --runs {input.runs} --output {output[0]} {params.by_source} > {log} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -118,3 +121,6 @@ use rule compute_winrate as compute_selection with:
         "results/logs/compute_selection.log",
     benchmark:
         "results/benchmarks/compute_selection.tsv"
+    params:
+        code=code("compute_winrate.py"),
+        by_source="",

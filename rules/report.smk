@@ -58,8 +58,9 @@ rule render_report:
         scores="results/score_comparison.csv",
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
-        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+        cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
+        by_source=plan.source_table(),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -73,11 +74,12 @@ rule render_report:
         code=code("render_report.py"),
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
         selection=lambda w, input: f"--selection {input.selection}" if input.selection else "",
+        by_source=" ".join(f"--by-source {path}" for path in plan.source_table()),
         judgements=JUDGEMENTS,
     shell:
         "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
         " --cards {input.cards} --scores {input.scores} --calibration {input.calibration} --pairs {params.pairs}"
-        " --judgements {params.judgements} {params.selection} --judges {input.judges} --output {output} > {log} 2>&1"
+        " --judgements {params.judgements} {params.selection} {params.by_source} --judges {input.judges} --output {output} > {log} 2>&1"
 
 
 rule track_winrates:

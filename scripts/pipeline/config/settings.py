@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.config.entries import data_entry, read_entries
+from pipeline.config.entries import data_entry, parts_of, read_entries
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.schema import fill, load_schema, validate
@@ -235,13 +235,15 @@ class Settings:
         for dataset in self.datasets:
             self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))
             self._check_use(dataset, "judge", "judge", judges)
-            entry = self.entries["datasets"][dataset]
-            share = "selection_size" if entry["source"] == "world" else "selection_share"
             key = "split" if self.split == "selection" else "best_of_sweep"
-            if self.config[key] in ("selection", True) and not entry[share]:
-                text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
-                raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, entry["source"])
+            parts = parts_of(dataset, self.entries["datasets"])
+            for name, entry in parts.items():
+                share = "selection_size" if entry["source"] == "world" else "selection_share"
+                if self.config[key] in ("selection", True) and not entry[share]:
+                    text = f"{self.config[key]}, but the dataset {name} has {share} 0, so no prompts in that split"
+                    raise self.error(Problem((key,), text, "eval" if key == "split" else False))
+            sources = {entry["source"] for entry in parts.values()}
+            self._check_judge(dataset, sources.pop() if len(sources) == 1 else "mix")
             self._check_reward_model(self.reward_model_name(dataset))
         self.baseline_run(self.datasets[0], self.models[0])
         self.max_length  # noqa: B018

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.config.entries import parts_of
 from pipeline.config.settings import Run, Settings
 
 SPLITS = ("train", "selection", "eval")
@@ -21,6 +22,29 @@ class Plan:
     """
 
     settings: Settings
+
+    @property
+    def prepared(self) -> list[str]:
+        """All datasets that are prepared: the config's, and those that its mixes are drawn from."""
+        return list(dict.fromkeys(name for of in self.settings.datasets for name in (*self.mixed(of), of)))
+
+    def mixed(self, dataset: str) -> list[str]:
+        """The datasets that a mix is drawn from; none of another dataset."""
+        parts = list(parts_of(dataset, self.settings.entries["datasets"]))
+        return parts if parts != [dataset] else []
+
+    def mixed_splits(self, dataset: str) -> list[str]:
+        """The prepared splits that a mix is drawn from; none of another dataset."""
+        return [f"results/data/{part}/{split}.parquet" for part in self.mixed(dataset) for split in SPLITS]
+
+    def part_arguments(self, dataset: str) -> str:
+        """Arguments of the preparation of a mix; "" of another dataset."""
+        parts = self.mixed(dataset)
+        return f"--parts {' '.join(f'results/data/{part}' for part in parts)}" if parts else ""
+
+    def mixes(self, split: str) -> dict[str, str]:
+        """{dataset: its split, whose rows know their source} of the mixes."""
+        return {of: f"results/data/{of}/{split}.parquet" for of in self.settings.datasets if self.mixed(of)}
 
     @property
     def scored_splits(self) -> tuple[str, str]:
@@ -92,7 +116,7 @@ class Plan:
 
     def run_table(self, split: str) -> dict:
         """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
-        settings = self.settings
+        settings, mixes = self.settings, self.mixes(split)
         rows = [
             {
                 "dataset": run.dataset,
@@ -102,6 +126,7 @@ class Plan:
                 "hyperparameters": run.hyperparameters,
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+                **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
             }
             for run in settings.runs
         ]
@@ -128,6 +153,10 @@ class Plan:
     def selection_table(self) -> list[str]:
         """The win rates by which the report chooses the best run of each method, where the config wants that."""
         return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
+
+    def source_table(self) -> list[str]:
+        """The win rates by source, where the config has a mix."""
+        return ["results/winrate_by_source.csv"] if self.mixes(self.settings.split) else []
 
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""

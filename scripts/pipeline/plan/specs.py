@@ -29,7 +29,7 @@ def specs(plan: Plan, publications: dict[str, Repository]) -> dict[str, Callable
     places = list(product(settings.datasets, settings.entries["models"]))
     trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.method != "sft"]
     kinds = {
-        "data": (settings.data_spec, datasets),
+        "data": (settings.data_spec, [(name,) for name in plan.prepared]),
         "sft": (settings.sft_spec, places),
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
