@@ -95,8 +95,8 @@ rule compute_winrate:
         *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
-        *[in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()],
+        **{"by_source": in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()},
+        winrate=in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:
@@ -107,7 +107,7 @@ rule compute_winrate:
         code=code("compute_winrate.py"),
         by_source=" ".join(f"--by-source {path}" for path in plan.source_table()),
     shell:
-        "python scripts/compute_winrate.py --runs {input.runs} --output {output[0]} {params.by_source} > {log} 2>&1"
+        "python scripts/compute_winrate.py --runs {input.runs} --output {output.winrate} {params.by_source} > {log} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -116,7 +116,7 @@ use rule compute_winrate as compute_selection with:
         plan.files("verdicts", "scores", "evaluation", "responses", split="selection"),
         runs="results/specs/selection.yaml",
     output:
-        "results/selection.csv",
+        winrate="results/selection.csv",
     log:
         "results/logs/compute_selection.log",
     benchmark:
