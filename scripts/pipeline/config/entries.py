@@ -67,6 +67,12 @@ def data_entry(dataset: dict, models: list[dict], max_length: int) -> dict:
 
 def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict) -> None:
     """Raise what a schema cannot say of an entry; drop what it does not use."""
+    if entry.get("path", "").startswith("~"):
+        try:
+            entry["path"] = str(Path(entry["path"]).expanduser())
+        except RuntimeError as error:  # a user that there is not
+            text = f"{entry['path']!r} is in the home of nobody known here ({error})"
+            raise Problem((*path, "path"), text, "data/mine").error(source, content) from error
     if kind == "models" and entry["adapter"] == "none":
         entry.pop("lora", None)
     shape = entry.get("architecture")

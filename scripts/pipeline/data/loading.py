@@ -19,7 +19,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from pipeline.data.split_files import SUFFIXES, split_files
+from pipeline.data.split_files import SUFFIXES, local_kind, split_files
 from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
@@ -51,16 +51,23 @@ def read_batches(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
         columns: the columns that are wanted.
 
     Raises:
-        InputError: the source is not there, cannot be read, or lacks the split or a column.
+        InputError: the source is not there, cannot be read, lacks the split or a column, or has text that is no UTF-8.
     """
+    for batch in _batches(spec, split, columns):
+        require_utf8(batch.table, batch.location, batch.first_row)
+        yield batch
+
+
+def _batches(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
     if spec["source"] == "world":
         yield from _read_world(spec)
         return
     path = Path(spec["path"]).expanduser()
-    if path.is_file():
+    kind = local_kind(path)
+    if kind == "file":
         _refuse_second_split(spec)
         yield from _read_file(path, columns)
-    elif path.is_dir():
+    elif kind == "folder":
         configured = path / str(spec.get("config_name"))
         folder = configured if configured.is_dir() else path
         if is_saved(folder):
@@ -94,6 +101,21 @@ def require_columns(location: str, columns: list[str], present: list[str]) -> No
     if missing:
         wanted, has = ", ".join(columns), ", ".join(present) or "none"
         raise InputError(f"{location}: no column {missing[0]!r}; it must have {wanted}; it has {has}")
+
+
+def require_utf8(table: pa.Table, location: str, first_row: int = 0) -> None:
+    """Raise an InputError where a column has text that is no UTF-8, as parquet files can have it unnoticed."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            for row in range(len(column)):
+                try:
+                    column.take(pa.array([row])).validate(full=True)
+                except pa.ArrowInvalid:
+                    text = f"row {first_row + row} (the first is 0) is no valid UTF-8"
+                    raise InputError(f"{location}: column {name!r}: {text} ({error})") from error
+        raise InputError(f"{location}: not readable ({error})") from error
 
 
 def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:
@@ -184,6 +206,8 @@ def json_rows(file: Path) -> Iterator[dict]:
                 yield row
     except json.JSONDecodeError as error:
         raise InputError(f"{file}: line {number} is not JSON ({error})") from error
+    except RecursionError as error:
+        raise InputError(f"{file}: line {number} is nested too deeply to be read") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read after line {number} ({error})") from error
 

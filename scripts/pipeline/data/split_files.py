@@ -9,6 +9,7 @@ as `datasets` has them, unless these are several splits.
 
 import os
 import re
+import stat
 from pathlib import Path
 
 from pipeline.jobs.io import InputError
@@ -22,6 +23,24 @@ WORDS = {
 SPLIT_NAMES = {"train", "validation", "valid", "val", "dev", "test", "eval"}
 BREAK = r"[-._ 0-9]"
 SHARD = re.compile(r"-\d+-of-\d+.*$")
+
+
+def local_kind(path: Path) -> str:
+    """What is at a path: "file", "folder", or "" where there is nothing.
+
+    Raises:
+        InputError: it is something else, such as a named pipe, or may not be looked at.
+    """
+    try:
+        mode = path.stat().st_mode
+    except (FileNotFoundError, NotADirectoryError):
+        return ""
+    except (OSError, ValueError) as error:
+        reason = getattr(error, "strerror", None) or error
+        raise InputError(f"{str(path)[:200]}: cannot be read ({reason})") from error
+    if not (stat.S_ISREG(mode) or stat.S_ISDIR(mode)):
+        raise InputError(f"{path}: it is neither a file nor a folder, from which data could be read")
+    return "folder" if stat.S_ISDIR(mode) else "file"
 
 
 def split_files(folder: Path, split: str) -> list[Path]:
@@ -59,7 +78,7 @@ def data_files(folder: Path) -> list[Path]:
     """The data files below a folder, relative to it, in the order of their paths; none that are hidden.
 
     Raises:
-        InputError: there are none, or a folder cannot be read.
+        InputError: there are none, one is no file, or a folder cannot be read.
     """
 
     def refuse(error: OSError) -> None:
@@ -70,6 +89,8 @@ def data_files(folder: Path) -> list[Path]:
     files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
     if not files:
         raise InputError(f"{folder}: there is no data file in this folder; it must hold {', '.join(SUFFIXES)} files")
+    for file in files:
+        local_kind(folder / file)
     return files
 
 

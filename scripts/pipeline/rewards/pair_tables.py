@@ -16,8 +16,8 @@ import pyarrow.parquet as pq
 
 from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.data.loading import is_hub_id, is_saved, json_rows, load_hub, load_saved, require_columns
-from pipeline.data.split_files import SUFFIXES, fits, folder_splits, names_split, split_files, split_name
+from pipeline.data.loading import is_hub_id, is_saved, json_rows, load_hub, load_saved, require_columns, require_utf8
+from pipeline.data.split_files import SUFFIXES, fits, folder_splits, local_kind, names_split, split_files, split_name
 from pipeline.jobs.io import InputError
 
 
@@ -32,9 +32,10 @@ def split_names(dataset: str, config_name: str | None = None, revision: str | No
         InputError: the dataset is not there, or there is no data in it.
     """
     path = Path(dataset).expanduser()
-    if path.is_file():
+    kind = local_kind(path)
+    if kind == "file":
         return [_file_split(path)]
-    if not path.is_dir() or is_saved(path):
+    if kind != "folder" or is_saved(path):
         return list(_library_splits(dataset, config_name, revision))
     return folder_splits(path)
 
@@ -46,9 +47,10 @@ def read_split(dataset: str, split: str, config_name: str | None = None, revisio
         InputError: the dataset is not there or cannot be read, or lacks the split; the message lists those it has.
     """
     path = Path(dataset).expanduser()
-    if path.is_dir() and not is_saved(path):
+    kind = local_kind(path)
+    if kind == "folder" and not is_saved(path):
         return _concatenated(split_files(path, split))
-    if path.is_file():
+    if kind == "file":
         if not fits(_file_split(path), split) and split != split_name(Path(path.name)):
             raise InputError(f"{dataset}: there is no split {split!r}; there is {_file_split(path)}")
         return _read_file(path)
@@ -128,9 +130,11 @@ def _read_file(file: Path) -> pa.Table:
     if file.name.endswith(".parquet"):
         try:
             with pq.ParquetFile(file) as parquet:
-                return parquet.read()
+                table = parquet.read()
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{file}: not a readable parquet file ({error})") from error
+        require_utf8(table, str(file))
+        return table
     if not file.name.endswith(SUFFIXES):
         raise InputError(f"{file}: not a data file by its name; it must end in one of {', '.join(SUFFIXES)}")
     rows = list(json_rows(file))
