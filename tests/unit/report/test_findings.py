@@ -39,7 +39,9 @@ def rows(tmp_path_factory):
 
 
 def rate(middle, width, column="win_rate"):
-    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width}
+    """A number with its interval, and a test that leaves it to the interval what is clear."""
+    test = "difference_p_value_holm" if column == "difference" else "p_value_holm"
+    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width, test: 0.01}
 
 
 @pytest.mark.parametrize(
@@ -133,5 +135,6 @@ def test_numbers_for_readers():
     assert number(-0.01, 1) == "0.0" and number(np.nan) == "–" and number("") == "–"
     assert interval({"x_low": -1.0, "x_high": 2.0}, "x") == "−1.0 to 2.0"
     assert (p_value(0.0005), p_value(0.034), p_value(0.2), p_value(np.nan)) == ("0.0005", "0.034", "0.20", "–")
+    assert p_value(1e-9) == "< 0.0001"
     assert number(float("inf")) == "∞" and number(float("-inf"), sign=True) == "−∞"
     assert interval({"x_low": np.nan, "x_high": np.nan}, "x") == ""

@@ -26,6 +26,7 @@ from pipeline.training.reward import reward_trainer
 from pipeline.training.running import train_and_save
 from pipeline.training.sft import sft_trainer
 
+pytestmark = pytest.mark.usefixtures("without_cards")
 disable_progress_bars()
 STEPS = 13  # more than one line of the log, of more than one epoch
 TRAINING = {
@@ -42,6 +43,7 @@ FRAME = pd.DataFrame(
     columns=["prompt", "chosen", "rejected"],
 ).assign(prompt_id=[f"id{i}" for i in range(len(WORDS))])
 DEVICE = replace(cpu_device(2), checkpoint_seconds=0)  # a checkpoint after every step
+NO_CHECKPOINT = replace(DEVICE, checkpoint_seconds=1e6)
 
 
 class StoppedError(Exception):
@@ -94,14 +96,14 @@ def trainer_of(kind, base, ref_logps, scratch):
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
 
 
-def train(kind, base, ref_logps, folder, stop=None) -> list[int]:
+def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
     """Train into a folder, from where an earlier attempt got to; the steps that were begun."""
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
     save = {"save": save_score_model} if kind.startswith("reward") else {}
     try:
-        train_and_save(trainer, trainer.processing_class, folder / "out", DEVICE, **save)
+        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, **save)
         assert stop is None
     except StoppedError:
         pass
@@ -113,7 +115,7 @@ KINDS = ("sft", "sft lora", "sft grouped", "reward", "reward grouped", "dpo", "d
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_training_goes_on_to_the_same_bytes(kind, base, ref_logps, tmp_path, capsys):
-    assert train(kind, base, ref_logps, tmp_path / "whole") == list(range(STEPS))
+    assert train(kind, base, ref_logps, tmp_path / "whole", device=NO_CHECKPOINT) == list(range(STEPS))
     capsys.readouterr()
     begun = [train(kind, base, ref_logps, tmp_path / "cut", stop) for stop in (1, 6, 12, None)]
     assert begun == [[0], [1, 2, 3, 4, 5], list(range(6, 12)), [12]], "steps were lost or done again"
