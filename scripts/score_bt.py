@@ -3,8 +3,8 @@
 Adds chosen_score, rejected_score and bt_prob = sigmoid(chosen_score - rejected_score) (float64; higher is better, also
 for cost models: safe-rlhf's by their config, others by --reverse or the spec) to a split of a dataset, or to all
 splits. The dataset is a prepared folder, any local file or folder of parquet or JSON lines, a saved dataset, or a hub
-id, with the columns prompt, chosen and rejected (text, or lists of messages). All other columns, all types and the
-order of the rows stay as they are.
+id, of any shape or source that config/README.md knows. All other columns, all types and the order of the rows stay as
+they are; rows without a pair (a tie, prompts that differ, …) have null for a score.
 
 A killed job continues where it was, from a folder beside its outputs that is removed at the end. Under `accelerate
 launch` each process scores a share and the first one writes; the result is the same.
@@ -14,12 +14,17 @@ import argparse
 from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.data.shapes import SYSTEM
+from pipeline.data.splitting import dropped_rows
+from pipeline.data.tally import MALFORMED, in_words
 from pipeline.jobs.io import command_line, read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
-from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns, split_names, with_scores
+from pipeline.rewards.pair_tables import pairs_of, read_split, refuse_columns, score_columns, split_names, with_scores
+
+ROLES = (*PAIR_COLUMNS, SYSTEM)
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -27,6 +32,13 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
     parser.add_argument("--config_name", help="configuration of the dataset on the hub")
     parser.add_argument("--revision", help="of the dataset on the hub")
+    parser.add_argument(
+        "--columns",
+        nargs="+",
+        type=named_column,
+        metavar="ROLE=COLUMN",
+        help="columns of other names: prompt=…, chosen=…, rejected=…, system=…",
+    )
     which = parser.add_mutually_exclusive_group(required=True)
     which.add_argument("--split", help="the split to score")
     which.add_argument("--process_all_splits", action="store_true", help="score every split")
@@ -56,8 +68,14 @@ def main(argv: list[str] | None = None) -> None:
     source = {"config_name": arguments.config_name, "revision": arguments.revision}
     splits = split_names(arguments.dataset, **source) if arguments.process_all_splits else [arguments.split]
     tables = {split: read_split(arguments.dataset, split, **source) for split in splits}
+    pairs = {}
     for split, table in tables.items():
-        check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
+        location = f"{arguments.dataset}, split {split}"
+        refuse_columns(table, location, score_columns(arguments.suffix))
+        pairs[split], tally = pairs_of(table, location, dict(arguments.columns or []))
+        if unscored := len(table) - len(pairs[split]):
+            reasons = in_words(dropped_rows(tally), tally.of(MALFORMED))
+            print(f"{split}: {unscored:,} rows have no pair, and null for a score: {reasons}", flush=True)
 
     from pipeline.rewards.scorer import RewardModel, score_pairs
 
@@ -70,13 +88,21 @@ def main(argv: list[str] | None = None) -> None:
     folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():
-            scored = score_pairs(table.select(PAIR_COLUMNS).to_pandas(), model, state.folder, split)
+            scored = score_pairs(pairs[split], model, state.folder, split)
             if scored is None:  # another process writes
                 continue
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")
             record.write(record_path(folder / f"{split}.parquet"))
             higher = (scored.bt_prob > 0.5).mean()
             print(f"{split}: {len(scored)} pairs, the chosen response scores higher in {higher:.1%}")
+
+
+def named_column(text: str) -> tuple[str, str]:
+    """A role and its column, written with an equals sign."""
+    role, _, column = text.partition("=")
+    if role not in ROLES or not column:
+        raise argparse.ArgumentTypeError(f"{text!r} must be one of {', '.join(ROLES)}, an equals sign and a column")
+    return role, column
 
 
 if __name__ == "__main__":

@@ -20,6 +20,7 @@ from pipeline.data.filters import is_dialogue, pair_records, prompt_id
 from pipeline.data.preparation import without_duplicates
 from pipeline.data.scratch import PairStore, write_batch
 from pipeline.data.splitting import SPLITS, Records, first_rows, prompt_groups, refuse_empty, shuffled
+from pipeline.data.tally import Tally
 from pipeline.data.writing import described, scratch_for, write_splits
 from pipeline.jobs.io import InputError
 
@@ -44,7 +45,7 @@ def mix(spec: dict, folders: list[str], folder: str | Path) -> dict:
     Raises:
         InputError: a split cannot be read, or train or eval is left empty.
     """
-    dropped, threshold = Counter(), spec["near_duplicates"]
+    dropped, threshold = Tally(), spec["near_duplicates"]
     with scratch_for(folder) as scratch:
         store, records, rows = _read(spec, folders, scratch)
         given = {name: np.bincount(records["part"][rows[name]], minlength=len(folders)) for name in SPLITS}

@@ -26,6 +26,7 @@ from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
 from pipeline.data.splitting import prompt_groups, sampled, shuffled, split, split_with_own_eval
+from pipeline.data.tally import Tally
 from pipeline.data.writing import described, scratch_for, write_splits
 from pipeline.jobs.io import InputError
 from pipeline.jobs.ownership import end_with
@@ -56,7 +57,7 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     Raises:
         InputError: the source cannot be read, or a split is left empty.
     """
-    sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
+    sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
     with scratch_for(folder) as scratch:
         store, kept = PairStore(scratch), []
@@ -88,7 +89,7 @@ def cpu_count() -> int:
 
 
 def collect(
-    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Counter, processes: int | None
+    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Tally, processes: int | None
 ) -> tuple[np.ndarray, int]:
     """Read, adapt and filter one split of the source.
 
@@ -108,7 +109,7 @@ def collect(
             )
         store.add(path, len(filtered.records["prompt"]), filtered.pairs.schema)
         kept.append(filtered.records)
-        dropped.update(filtered.dropped)
+        dropped.take(filtered.dropped, filtered.notes)
         if rows_in // PROGRESS_ROWS < (rows_in + filtered.rows_in) // PROGRESS_ROWS:
             print(f"{filtered.location}: {rows_in + filtered.rows_in:,} rows read", flush=True)
         rows_in += filtered.rows_in

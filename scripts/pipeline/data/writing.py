@@ -4,7 +4,6 @@ Used for datasets that are prepared from a source and for those that are mixed f
 """
 
 import os
-from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -22,6 +21,7 @@ from pipeline.data.contamination import Contamination
 from pipeline.data.filters import is_dialogue
 from pipeline.data.scratch import PairStore
 from pipeline.data.splitting import SPLITS
+from pipeline.data.tally import FURTHER, Tally
 from pipeline.jobs.io import scratch_folder, write_json
 from pipeline.jobs.state import PREPARATION
 
@@ -41,13 +41,14 @@ def described(
     records: dict[str, np.ndarray],
     splits: dict[str, np.ndarray],
     rows_in: int,
-    dropped: Counter,
+    dropped: Tally,
     labels: dict[str, np.ndarray],
 ) -> dict:
     """The data card, but for what needs the texts; the arguments are those of `data_card`."""
     groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
     assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
-    assert rows_in == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
+    pairs = rows_in + sum(dropped.of(FURTHER).values())
+    assert pairs == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
     return data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema), labels)
 
 
