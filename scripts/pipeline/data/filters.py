@@ -12,7 +12,7 @@ import pyarrow.compute as pc
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
-from pipeline.data.columns import MESSAGES, TEXT, joined_texts
+from pipeline.data.columns import MESSAGES, TEXT, is_list, joined_texts
 from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
@@ -146,7 +146,12 @@ def _fault(batch: Batch, column: str, row: int, what: str) -> InputError:
 
 
 def _refuse_blank(batch: Batch, columns: tuple[str, ...]) -> None:
-    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some."""
+    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some.
+
+    A text beside responses that are messages may be empty, as these may have the prompt themselves.
+    """
+    if is_list(batch.table[columns[-1]].type):
+        columns = tuple(column for column in columns if is_list(batch.table[column].type))
     for column in columns:
         for row, value in enumerate(batch.table[column].to_pylist()):
             if (isinstance(value, str) and not value.strip()) or value == []:

@@ -174,7 +174,10 @@ def _text_row(row: dict[str, Any], changes: set[str]) -> Pair:
 
 
 def _message_row(row: dict[str, Any], changes: set[str]) -> Pair:
-    prompt = _turns(row["prompt"], "user", changes) if "prompt" in row else None
+    given = row.get("prompt")
+    if isinstance(given, str) and not given.strip():
+        given = None  # it may stand in the responses
+    prompt = None if given is None else _turns(given, "user", changes)
     chosen, rejected = (_turns(row[name], "assistant", changes) for name in PAIR_RESPONSES)
     prompt, chosen, rejected = pair_of(prompt, chosen, rejected, changes)
     return with_system(prompt, row.get(SYSTEM), changes), chosen, rejected

@@ -206,6 +206,13 @@ def test_texts_without_a_place_to_cut_are_malformed():
     assert tally.of("malformed") == {"no place to cut the prompt from the responses": 1}
 
 
+def test_an_empty_prompt_beside_whole_conversations_is_none(tmp_path):
+    asked = [user(f"{i}?") for i in range(20)]
+    rows = [{"prompt": "", "chosen": [turn, said("a")], "rejected": [turn, said("b")]} for turn in asked]
+    rows[3]["prompt"] = "3?"
+    assert prepare_rows(tmp_path, rows)[1]["rows_out"] == 20
+
+
 def test_empty_texts_of_published_shapes_are_counted_and_those_of_ones_own_refused(tmp_path):
     rows = [{"question": f"Why {i}?", "chosen": "So.", "rejected": "" if i == 3 else "No."} for i in range(20)]
     assert prepare_rows(tmp_path, rows)[1]["dropped"]["empty"] == 1

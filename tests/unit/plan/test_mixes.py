@@ -44,9 +44,6 @@ def test_its_spec_is_of_the_draw_alone_and_its_datasets_have_their_own(mixed):
         "mix": [{"dataset": "one", "weight": 2.0}, {"dataset": "two", "weight": 1.0}],
     }
     assert found["data/two"]() == plan.settings.data_spec("two") and found["data/two"]()["seed"] == 5
-    assert [name for name in found if name.startswith("sft/")] == [
-        f"sft/both/{m}" for m in plan.settings.entries["models"]
-    ]
 
 
 def test_the_run_table_names_the_split_that_knows_the_sources(mixed, small, tmp_path):
