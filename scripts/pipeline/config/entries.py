@@ -43,6 +43,15 @@ def parts_of(name: str, datasets: dict[str, dict]) -> dict[str, dict]:
     return {part["dataset"]: datasets[part["dataset"]] for part in datasets[name].get("mix", [{"dataset": name}])}
 
 
+def without_selection(datasets: dict[str, dict]) -> str | None:
+    """The first of some datasets that has no selection split, and the key that says so; None where all have one."""
+    for name, entry in datasets.items():
+        share = "selection_size" if entry["source"] == "world" else "selection_share"
+        if not entry[share]:
+            return f"{name} has {share}"
+    return None
+
+
 def data_entry(dataset: dict, models: list[dict], max_length: int) -> dict:
     """What of a dataset's entry its preparation depends on, and the tokenizers by which rows are too long.
 

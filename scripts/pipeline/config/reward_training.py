@@ -34,7 +34,7 @@ def used_reward_models(settings) -> list[tuple[str, str]]:
 
 
 def prepared_datasets(settings) -> list[str]:
-    """The config's datasets and those that only a reward model is trained on, each after those that it is drawn from."""
+    """The config's datasets and those that only a reward model is trained on, each after what it is drawn from."""
     further = [reward_dataset(settings, *used) for used in settings.used_reward_models]
     entries = settings.entries["datasets"]
     return list(dict.fromkeys(name for of in (*settings.datasets, *further) for name in (*parts_of(of, entries), of)))

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.config.entries import data_entry, parts_of, read_entries
+from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
@@ -245,13 +245,10 @@ class Settings:
             self._check_use(dataset, "judge", "judge", judges)
             key = "split" if self.split == "selection" else "best_of_sweep"
             parts = parts_of(dataset, self.entries["datasets"])
-            for name, entry in parts.items():
-                share = "selection_size" if entry["source"] == "world" else "selection_share"
-                if self.config[key] in ("selection", True) and not entry[share]:
-                    text = f"{self.config[key]}, but the dataset {name} has {share} 0, so no prompts in that split"
-                    raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            sources = {entry["source"] for entry in parts.values()}
-            self._check_judge(dataset, sources.pop() if len(sources) == 1 else "mix")
+            if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
+                text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
+                raise self.error(Problem((key,), text, "eval" if key == "split" else False))
+            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
             self._check_reward_model(self.reward_model_name(dataset))
         properties = load_schema("config")["properties"]["sft"]["properties"]
         check_training(self.config["sft"], properties, ("sft",), self.source, self.config)
