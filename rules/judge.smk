@@ -94,9 +94,11 @@ rule judge_cost:
 rule compute_winrate:
     input:
         plan.files("verdicts", "scores", "evaluation", "responses"),
+        *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
+        **{"by_source": in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()},
+        winrate=in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:
@@ -105,8 +107,9 @@ rule compute_winrate:
         "../envs/pipeline.yaml"
     params:
         code=code("compute_winrate.py"),
+        by_source=plan.source_arguments(),
     shell:
-        "python scripts/compute_winrate.py --runs {input.runs:q} --output {output:q} > {log:q} 2>&1"
+        "python scripts/compute_winrate.py --runs {input.runs:q} --output {output.winrate:q} {params.by_source:q} > {log:q} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -115,8 +118,11 @@ use rule compute_winrate as compute_selection with:
         plan.files("verdicts", "scores", "evaluation", "responses", split="selection"),
         runs="results/specs/selection.yaml",
     output:
-        "results/selection.csv",
+        winrate="results/selection.csv",
     log:
         "results/logs/compute_selection.log",
     benchmark:
         "results/benchmarks/compute_selection.tsv"
+    params:
+        code=code("compute_winrate.py"),
+        by_source="",

@@ -58,8 +58,9 @@ rule render_report:
         scores="results/score_comparison.csv",
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
-        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+        cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
+        by_source=plan.source_table(),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -73,11 +74,13 @@ rule render_report:
         code=code("render_report.py"),
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
         selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
+        by_source=plan.source_arguments(),
         judgements=JUDGEMENTS,
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
-        " --judgements {params.judgements:q} {params.selection:q} --judges {input.judges:q} --output {output:q} > {log:q} 2>&1"
+        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} --judges {input.judges:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule track_winrates:

@@ -9,7 +9,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.config.entries import data_entry, read_entries
+from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
@@ -243,13 +243,12 @@ class Settings:
         for dataset in self.datasets:
             self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))
             self._check_use(dataset, "judge", "judge", judges)
-            entry = self.entries["datasets"][dataset]
-            share = "selection_size" if entry["source"] == "world" else "selection_share"
             key = "split" if self.split == "selection" else "best_of_sweep"
-            if self.config[key] in ("selection", True) and not entry[share]:
-                text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
+            parts = parts_of(dataset, self.entries["datasets"])
+            if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
+                text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, entry["source"])
+            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
             self._check_reward_model(self.reward_model_name(dataset))
         properties = load_schema("config")["properties"]["sft"]["properties"]
         check_training(self.config["sft"], properties, ("sft",), self.source, self.config)

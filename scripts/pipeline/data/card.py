@@ -24,7 +24,7 @@ def data_card(
 
     Args:
         spec: the data spec.
-        records: of all rows, see `filters.RowFilter.records`.
+        records: of all rows, see `filters.pair_records`.
         splits: numbers of the rows of each split.
         rows_in: rows of the source.
         dropped: counts by reason, and what was found and changed.

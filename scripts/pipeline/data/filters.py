@@ -30,7 +30,7 @@ class Filtered:
 
     Attributes:
         pairs: prompt_id, prompt, chosen, rejected.
-        records: small arrays of one element or row per pair, see `RowFilter.records`.
+        records: small arrays of one element or row per pair, see `pair_records`.
         dropped: rows that were dropped, by reason.
         notes: what was found and changed, see `pipeline.data.tally`.
         location: where the batch is from, for messages.
@@ -72,38 +72,39 @@ class RowFilter:
         if self.length_rule:
             pairs = _without_long(pairs, self.length_rule, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
-        records = self.records(pairs, ids)
+        records = pair_records(self.spec, pairs, ids)
         kept = pairs.select(PAIR_COLUMNS)
         kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept.schema) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
         rows_in = len(batch.table)
         return Filtered(kept, records, Counter(dropped), dropped.notes, batch.location, rows_in)
 
-    def records(self, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
-        """What later steps need to know of each pair without its text.
 
-        Returns:
-            prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
-            shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
-            chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
-            prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
-            duplicates are looked for.
-        """
-        texts = {name: joined_texts(pairs, name) for name in PAIR_COLUMNS}
-        records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
-        places = b"".join(prompt_place(number, self.spec.get("seed", 42)) for number in ids)
-        records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
-        for name in ("chosen", "rejected"):
-            characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
-            records[f"{name}_characters"] = characters
-        for name in ("score_margin", "bt_prob"):
-            if name in pairs.column_names:
-                records[name] = pairs[name].to_numpy().astype(np.float64)
-        if threshold := self.spec.get("near_duplicates"):
-            records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
-            responses = sketches([texts["chosen"], texts["rejected"]], threshold)
-            records["response_bands"], records["response_sketch"] = responses
-        return records
+def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
+    """What later steps need to know of each pair without its text, by a data spec (seed, near_duplicates).
+
+    Returns:
+        prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
+        shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
+        chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
+        prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
+        duplicates are looked for.
+    """
+    texts = {name: joined_texts(pairs, name) for name in PAIR_COLUMNS}
+    records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
+    places = b"".join(prompt_place(number, spec.get("seed", 42)) for number in ids)
+    records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
+    for name in ("chosen", "rejected"):
+        characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
+        records[f"{name}_characters"] = characters
+    for name in ("score_margin", "bt_prob"):
+        if name in pairs.column_names:
+            records[name] = pairs[name].to_numpy().astype(np.float64)
+    if threshold := spec.get("near_duplicates"):
+        records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
+        responses = sketches([texts["chosen"], texts["rejected"]], threshold)
+        records["response_bands"], records["response_sketch"] = responses
+    return records
 
 
 def prompt_id(prompt: Value) -> str:

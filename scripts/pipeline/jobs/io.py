@@ -39,7 +39,8 @@ def command_line(text: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call an entry script's main; an `InputError` and a full disk become one line on stderr and exit code 1.
+    """Call an entry script's main; an `InputError`, a full disk and a path that may not be used become one line on
+    stderr and exit code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
@@ -51,10 +52,21 @@ def run(main: Callable[[], None]) -> None:
         except InputError as error:
             sys.exit(redact(f"error: {error}"))
         except Exception as error:
+            if refused := refused_path(error):
+                sys.exit(redact(f"error: {refused}"))
             if not (unwritten := full_disk(error)):
                 raise
             remedy = "make room and start again: what is finished is kept, and a job that was under way continues"
             sys.exit(redact(f"error: no space left on the disk, {unwritten}; {remedy}"))
+
+
+def refused_path(error: BaseException) -> str | None:
+    """The file or folder that the system does not let be used, and why, if that is what an error says; else None."""
+    refusals = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+    if not isinstance(error, OSError) or error.errno not in refusals:
+        return None
+    name = str(error.filename or error)
+    return f"{name if len(name) <= 300 else name[:300] + '…'}: {error.strerror or 'it may not be used'}"
 
 
 def full_disk(error: BaseException | None) -> str | None:

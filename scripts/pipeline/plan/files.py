@@ -4,7 +4,8 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from pipeline.config.reward_training import reward_dataset, starts_from_sft
+from pipeline.config.entries import parts_of
+from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
 from pipeline.config.settings import Run, Settings
 
 SPLITS = ("train", "selection", "eval")
@@ -24,6 +25,29 @@ class Plan:
     """
 
     settings: Settings
+
+    @property
+    def prepared(self) -> list[str]:
+        """All datasets that are prepared, each after those that it is drawn from."""
+        return prepared_datasets(self.settings)
+
+    def mixed(self, dataset: str) -> list[str]:
+        """The datasets that a mix is drawn from; none of another dataset."""
+        parts = list(parts_of(dataset, self.settings.entries["datasets"]))
+        return parts if parts != [dataset] else []
+
+    def mixed_splits(self, dataset: str) -> list[str]:
+        """The prepared splits that a mix is drawn from; none of another dataset."""
+        return [f"results/data/{part}/{split}.parquet" for part in self.mixed(dataset) for split in SPLITS]
+
+    def part_arguments(self, dataset: str) -> list[str]:
+        """Arguments of the preparation of a mix; none of another dataset."""
+        parts = [f"results/data/{part}" for part in self.mixed(dataset)]
+        return ["--parts", *parts] if parts else []
+
+    def mixes(self, split: str) -> dict[str, str]:
+        """{dataset: its split, whose rows know their source} of the mixes."""
+        return {of: f"results/data/{of}/{split}.parquet" for of in self.settings.datasets if self.mixed(of)}
 
     @property
     def scored_splits(self) -> tuple[str, str]:
@@ -113,7 +137,7 @@ class Plan:
 
     def run_table(self, split: str) -> dict:
         """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
-        settings = self.settings
+        settings, mixes = self.settings, self.mixes(split)
         rows = [
             {
                 "dataset": run.dataset,
@@ -123,6 +147,7 @@ class Plan:
                 "hyperparameters": run.hyperparameters,
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+                **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
             }
             for run in settings.runs
         ]
@@ -149,6 +174,14 @@ class Plan:
     def selection_table(self) -> list[str]:
         """The win rates by which the report chooses the best run of each method, where the config wants that."""
         return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
+
+    def source_table(self) -> list[str]:
+        """The win rates by source, where the config has a mix."""
+        return ["results/winrate_by_source.csv"] if self.mixes(self.settings.split) else []
+
+    def source_arguments(self) -> list[str]:
+        """The argument that names the win rates by source, where the config has a mix."""
+        return [part for path in self.source_table() for part in ("--by-source", path)]
 
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""

@@ -104,7 +104,7 @@ def _dataset(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         configs=configs,
     )
     values = {
-        "card": {"label_noise": None, **card},
+        "card": {"label_noise": None, "mix": None, **card},
         "data": describe_source(data),
         "dropped": {reason: count for reason, count in card["dropped"].items() if count},
         "scored": splits["scored"],
@@ -136,6 +136,9 @@ def describe_source(data: dict) -> str:
     """
     if data["source"] == "world":
         return "The pairs are from the workflow's embedded world, a small English world of questions about objects."
+    if data["source"] == "mix":
+        parts = ", ".join(f"{part['dataset']} (weight {part['weight']:g})" for part in data["mix"])
+        return f"The pairs are a mix of the datasets {parts}; the column source names the one that a row is from."
     revision = f", revision {data['revision']}" if "revision" in data else ""
     place = f"{found}{revision}" if (found := hub_id(data["path"])) else "local files"
     return f"The pairs are from {place}, read as the source {data['source']}."
