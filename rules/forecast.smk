@@ -43,10 +43,9 @@ def announce_plan():
     cores = workflow.cores if workflow.local_exec else None
     gpus = workflow.global_resources.get("gpu")
     gpus = gpus if isinstance(gpus, int) else None
-    found = forecast(jobs, cores, gpus, "results/benchmarks")
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    logger.info(describe(settings.tag, device, jobs, found, where))
+    logger.info(describe(settings.tag, device, jobs, *forecast(jobs, cores, gpus, "results/benchmarks"), where))
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run.from_benchmarks(jobs, "results/benchmarks", cores=cores, gpus=gpus, keep_going=keep_going)

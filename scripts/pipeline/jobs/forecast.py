@@ -36,20 +36,9 @@ class PlannedJob:
     number: int = 0
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """How long jobs will take.
-
-    Attributes:
-        seconds: of the jobs whose time is known; None where no job's is.
-        unknown: how many jobs of which rule have no earlier time.
-    """
-
-    seconds: float | None
-    unknown: Counter
-
-
-def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, benchmarks: str | Path) -> Forecast:
+def forecast(
+    jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, benchmarks: str | Path
+) -> tuple[float | None, Counter]:
     """About how long jobs will take.
 
     Args:
@@ -57,12 +46,14 @@ def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, be
         cores: that they share, by threads; None where there is no limit.
         gpus: likewise.
         benchmarks: folder of the rules' benchmark files.
+
+    Returns:
+        Seconds of the jobs whose time is known, None where no job's is; how many jobs of which rule have no earlier
+        time.
     """
     seconds = expected_seconds(jobs, benchmarks)
     unknown = Counter(job.rule for job, one in zip(jobs, seconds, strict=True) if one is None)
-    if not any(seconds):
-        return Forecast(None, unknown)
-    return Forecast(span(jobs, [one or 0.0 for one in seconds], cores, gpus), unknown)
+    return span(jobs, [one or 0.0 for one in seconds], cores, gpus) if any(seconds) else None, unknown
 
 
 def expected_seconds(jobs: Sequence[PlannedJob], benchmarks: str | Path) -> list[float | None]:
@@ -117,24 +108,27 @@ def benchmark_seconds(path: Path) -> float | None:
     return statistics.fmean(times) if times else None
 
 
-def describe(tag: str, device: str, jobs: Sequence[PlannedJob], found: Forecast, where: str) -> str:
+def describe(
+    tag: str, device: str, jobs: Sequence[PlannedJob], seconds: float | None, unknown: Counter, where: str
+) -> str:
     """Some lines for the user.
 
     Args:
         tag: of the config.
         device: name of the device, and what it is here.
+        seconds, unknown: as `forecast` gives them.
         where: what the jobs share: "2 cores".
     """
     counts = Counter(job.rule for job in jobs if not job.rule.startswith(UNCOUNTED) and job.benchmark)
-    jobs_text = ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "specs alone"
-    text = f"Config {tag} on device {device}: {jobs_text}"
-    if found.seconds is None:
-        return text + ("\nHow long that takes is not known: no such job ran here before" if found.unknown else "")
-    text += f"\nAbout {duration(found.seconds)} on {where}, by the times of earlier jobs"
-    if found.unknown:
-        missing = ", ".join(f"{count} {rule}" for rule, count in found.unknown.items())
-        text += f"; not counted, as none ran before: {missing}"
-    return text
+    text = f"Config {tag} on device {device}: {_listed(counts) or 'specs alone'}"
+    if seconds is None:
+        return text + ("\nHow long that takes is not known: no such job ran here before" if unknown else "")
+    text += f"\nAbout {duration(seconds)} on {where}, by the times of earlier jobs"
+    return text + (f"; not counted, as none ran before: {_listed(unknown)}" if unknown else "")
+
+
+def _listed(counts: Counter) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def duration(seconds: float) -> str:
