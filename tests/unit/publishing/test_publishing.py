@@ -19,9 +19,18 @@ from safetensors.numpy import save_file
 import publish_results
 from pipeline.config.settings import ConfigError, Settings
 from pipeline.data import preparation
-from pipeline.jobs.io import InputError, read_json, read_parquet, write_csv, write_json, write_parquet, write_yaml
+from pipeline.jobs.io import (
+    InputError,
+    file_hash,
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_yaml,
+)
 from pipeline.publishing.cards import hub_id
-from pipeline.publishing.hub import hashes, publish
+from pipeline.publishing.hub import publish
 from pipeline.publishing.plan import repositories
 from pipeline.publishing.token import require_token
 from pipeline.results.run_table import read_run_table
@@ -172,7 +181,7 @@ def test_a_dataset_is_uploaded_as_parquet_with_its_card(hub, results):
     assert repo.private and record["repo_id"] == f"{USER}/pairs" and record["uploaded"] and record["commit"] == repo.sha
     for path, source in dataset_publication(results)["files"].items():
         assert repo.files[path] == Path(source).read_bytes() and path in repo.large
-        assert record["files"][path] == hashes(Path(source))[0]
+        assert record["files"][path] == file_hash(Path(source))
     card = repo.card()
     assert card["license"] == "mit"
     assert {config["config_name"]: [file["path"] for file in config["data_files"]] for config in card["configs"]} == {
