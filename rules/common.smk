@@ -96,11 +96,6 @@ def reward_inputs(dataset, name):
     return {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(dataset, name) if name else {}
 
 
-def judge_gpus(wildcards):
-    """A judge that is a reward model takes one."""
-    return min(GPUS, 1) if plan.judge_kind(wildcards) == "reward" else 0
-
-
 def published_files(wildcards):
     """Inputs of an upload; a checkpoint's folder is known by its manifest."""
     spec = publication_spec(plan, PUBLICATIONS[wildcards.repository])
