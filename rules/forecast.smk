@@ -1,7 +1,7 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
 from snakemake.logging import logger
 
-from pipeline.jobs.forecast import PlannedJob, describe, describe_device, expected_seconds, forecast
+from pipeline.jobs.forecast import PlannedJob, describe, describe_device, expected_seconds
 from pipeline.jobs.io import InputError
 from pipeline.publishing.token import require_token
 from pipeline.terminal.output import take_over
@@ -45,10 +45,11 @@ def announce_plan():
     gpus = gpus if isinstance(gpus, int) else None
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    logger.info(describe(settings.tag, device, jobs, *forecast(jobs, cores, gpus, "results/benchmarks"), where))
+    seconds = expected_seconds(jobs, "results/benchmarks")
+    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus))
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
-        run = Run(jobs, expected_seconds(jobs, "results/benchmarks"), cores, gpus, keep_going)
+        run = Run(jobs, seconds, cores, gpus, keep_going)
         OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
 
 

@@ -134,7 +134,7 @@ class Run:
     def _count(self, name, places, states, times, jobs) -> Count:
         of = [states[i] for i in places]
         left = sum(state in (WAITING, RUNNING) for state in of)
-        seconds = span([jobs[i] for i in places], [times[i] or 0.0 for i in places], self.cores, self.gpus)
+        seconds = span([jobs[i] for i in places], [times[i] for i in places], self.cores, self.gpus)
         unknown = any(times[i] is None for i in places)
         text = (f"> {duration(seconds)}" if seconds else UNKNOWN) if unknown else duration(seconds)
         now = map(of.count, (DONE, RUNNING, FAILED))
