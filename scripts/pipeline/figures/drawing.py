@@ -73,11 +73,6 @@ class Figure:
     caption: str
     rows: list[list[Panel]] = field(default_factory=list)
 
-    @property
-    def panels(self) -> list[Panel]:
-        """All panels, row by row."""
-        return [panel for row in self.rows for panel in row]
-
 
 def values(rows: Iterable[dict]) -> alt.Data:
     """Rows as the data of a chart; what is not finite is left out of its row."""
