@@ -17,7 +17,7 @@ from pipeline.publishing.plan import repositories
 try:
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
-    PUBLICATIONS = {repository.key: repository for repository in repositories(settings)}
+    PUBLICATIONS = repositories(settings)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 

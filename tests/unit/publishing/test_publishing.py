@@ -52,7 +52,7 @@ def planned(**given):
 
 
 def test_every_result_becomes_a_repository():
-    assert [repository.key for repository in planned()] == [
+    assert list(planned()) == [
         "datasets/mine-world",
         "models/mine-world-W1M-sft",
         "models/mine-world-W1M-dpo-beta0.1-seed1",
@@ -62,7 +62,7 @@ def test_every_result_becomes_a_repository():
         "models/mine-world-world-reward",
         "spaces/mine-report",
     ]
-    assert all(repository.private for repository in planned())
+    assert all(repository["private"] for repository in planned().values())
 
 
 def test_names_kinds_runs_and_visibility_are_the_configs():
@@ -71,16 +71,17 @@ def test_names_kinds_runs_and_visibility_are_the_configs():
         "names": {"policy": "{model}_{run}", "report": "{tag}"},
     }
     found = planned(**given)
-    assert [(repository.key, repository.private) for repository in found] == [
+    assert [(key, repository["private"]) for key, repository in found.items()] == [
         ("models/x.W1M_dpo-beta0.2", True),
         ("spaces/x.mine", False),
     ]
-    assert not any(repository.private for repository in planned(private=False))
+    assert not any(repository["private"] for repository in planned(private=False).values())
 
 
 def test_reward_models_from_elsewhere_are_not_published():
     config = {**CONFIG, "reward_model": "deberta"}
-    assert "reward_model" not in {repository.kind for repository in repositories(Settings.from_config(config))}
+    found = repositories(Settings.from_config(config)).values()
+    assert "reward_model" not in {repository["kind"] for repository in found}
 
 
 @pytest.mark.parametrize(
@@ -106,7 +107,7 @@ def test_long_names_are_cut_to_what_the_hub_allows_and_stay_apart():
     task = {"method": "dpo", "learning_rate": [1.23e-5, 2.34e-5], **{key: [value] for key, value in values.items()}}
     changes = {"tag": "a-tag-of-some-length", "tasks": [{"method": "sft"}, task], "baseline": "sft"}
     found = repositories(Settings.from_config({**CONFIG, **changes}))
-    names = [repository.name for repository in found if repository.kind == "policy"]
+    names = [repository["name"] for repository in found.values() if repository["kind"] == "policy"]
     assert len(set(names)) == len(names) == 4 and all(80 < len(name) <= 96 for name in names)
 
 
