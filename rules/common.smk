@@ -78,11 +78,13 @@ def per_seed(pattern):
 def in_report(path, category, what, form="figure", caption=None):
     """An output that Snakemake's report shows, labelled by what it is of which wildcards, and in which form.
 
-    Its caption is the file in rules/captions of that name, of the output's own name where none is given.
+    Its caption is the file in rules/captions of that name; of the output's own where none is given, or of its folder's
+    where that is a wildcard.
     """
+    named = [part for part in Path(path).with_suffix("").parts if "{" not in part]
     of = ", ".join(re.findall(r"{\w+}", path))
     labels = {"what": f"{what}: {of}" if of else what, "form": form}
-    return report(path, caption=f"captions/{caption or Path(path).stem}.rst", category=category, labels=labels)
+    return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
 
 
 def reward_model_files(dataset, name):

@@ -48,13 +48,7 @@ rule measure_judge:
     output:
         verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
-        table=in_report(
-            "results/judge_quality/{dataset}/{judge}/{split}.csv",
-            "Judge",
-            "agreement and biases",
-            "table",
-            caption="judge_quality",
-        ),
+        table=in_report("results/judge_quality/{dataset}/{judge}/{split}.csv", "Judge", "agreement and biases", "table"),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
     benchmark:
