@@ -61,9 +61,8 @@ def measure(part: str, path: str, resamples: int, refits: int) -> float:
         rating_intervals(games, "base", refits, 0)
         return time.perf_counter() - started
     longer = (games["len_baseline"] - games["len_run"]).to_numpy()
-    difficulty = fit_difficulty(
-        games["preference"].to_numpy(), longer, games["run"].to_numpy(), games["prompt_id"].to_numpy()
-    )
+    preference, run, prompt_id = (games[name].to_numpy() for name in ("preference", "run", "prompt_id"))
+    difficulty = fit_difficulty(preference, longer, run, prompt_id)
     for _, rows in games.groupby("run"):
         at = rows.index.to_numpy()
         fitted = rows["preference"].to_numpy(), longer[at], None if difficulty is None else difficulty[at]

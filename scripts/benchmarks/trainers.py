@@ -69,12 +69,8 @@ def main(argv: list[str] | None = None) -> None:
 def measure_all(name: str, arguments: argparse.Namespace) -> list[dict]:
     """The cases of a benchmark, measured in turn: a row each, with medians over the repeats."""
     options = [name, *options_of(arguments, "steps", "batch_size", "threads", "model", "data", "reference")]
-    cases = {label(case): case for case in BENCHMARKS[name]}
+    cases = {" ".join(map(str, case.values())): case for case in BENCHMARKS[name]}
     return compare(cases, arguments.repeats, partial(in_a_process, "trainers", options=options))
-
-
-def label(case: dict) -> str:
-    return " ".join([case["trainer"], *(f"{key}={value}" for key, value in case.items() if key != "trainer")])
 
 
 def measure(case: dict, arguments: argparse.Namespace) -> dict:
