@@ -18,15 +18,13 @@ def reliability_figure(measured: dict) -> Figure:
     data = alt.Chart(values(row for row in measured["bins"] if row["pairs"]))
     x = alt.X("confidence:Q", title="confidence: the larger of bt_prob and 1 − bt_prob", scale=_unit(0.5))
     y = alt.Y("accuracy:Q", title="pair accuracy (95% interval)", scale=_unit(0))
-    tips = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("confidence", "accuracy")]
+    tips = [*(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("confidence", "accuracy")), alt.Tooltip("pairs:Q")]
     diagonal = alt.Chart(alt.Data(values=[{"a": 0.5, "b": 0.5}, {"a": 1, "b": 1}]))
     curve = alt.layer(
         diagonal.mark_line(strokeDash=[4, 3], color=INK, opacity=0.5, strokeWidth=1).encode(x="a:Q", y="b:Q"),
         data.mark_rule(color=BLUE, strokeWidth=1.5).encode(x=x, y=alt.Y("accuracy_low:Q"), y2="accuracy_high:Q"),
         data.mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y),
-        data.mark_point(color=BLUE, filled=True, size=50, opacity=1).encode(
-            x=x, y=y, tooltip=[*tips, alt.Tooltip("pairs:Q")]
-        ),
+        data.mark_point(color=BLUE, filled=True, size=50, opacity=1).encode(x=x, y=y, tooltip=tips),
     )
     bars = alt.Chart(values(measured["bins"])).mark_bar(color=BLUE)
     x = alt.X("low:Q", title="confidence", scale=_unit(0.5))
