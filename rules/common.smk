@@ -1,14 +1,18 @@
 # The config, constraints of wildcards, and what rules need of Snakemake besides. No rules here; which files there are to
 # be, and what each is made from, is in scripts/pipeline/plan.
 import subprocess
+from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
 from pipeline.config.global_batch import check_device
+from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
+from pipeline.jobs.forecast import gpu_names
 from pipeline.jobs.io import InputError
 from pipeline.jobs.provenance import code_fingerprint
+from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
@@ -33,6 +37,9 @@ DATASETS, SEEDS, SPLIT = settings.datasets, settings.seeds, settings.split
 RUN_NAMES = list(settings.task_runs)
 QUALITY = settings.config["judge_quality"]
 
+# Cores that jobs on this machine share; None where they run elsewhere.
+CORES = workflow.resource_settings.cores if workflow.local_exec else None
+
 # What the device gives a job that runs a model. None of it is in what makes a job stale.
 PROCESSES = settings.device_entry()["processes"]
 GPUS = 0 if settings.device_entry()["accelerator"] == "cpu" else PROCESSES
@@ -42,6 +49,46 @@ TRAINING = DEVICE | {"launch": plan.launcher(settings.device_entry()["distribute
 SHARING = DEVICE | {"launch": plan.launcher("ddp")}
 
 
+def is_loaded(names):
+    """Whether the model of a job is loaded, not made from scratch."""
+    return "path" in settings.entries["models"][names.model]
+
+
+def is_loaded_reward(names):
+    """The same for a reward model, which may be trained from a model that is made from scratch."""
+    name = getattr(names, "reward_model", settings.reward_model_name(names.dataset))
+    entry = settings.entries["reward_models"][name]
+    return "train" not in entry or "path" in settings.entries["models"][entry["train"]["model"]]
+
+
+@cache
+def threads_of(loaded, usual):
+    """Threads of each process of a job that runs a model."""
+    return own_threads(settings, loaded, usual, CORES, bool(gpu_names()))
+
+
+def sizes(loaded=is_loaded, usual=1):
+    """Threads and resources of a job that runs a model: they do not make it stale.
+
+    Args:
+        loaded: tells by the wildcards whether the model is loaded.
+        usual: threads of each process where it is not.
+    """
+
+    def own(names):
+        return threads_of(loaded(names), usual)
+
+    return {
+        "own_threads": own,
+        "side_by_side": lambda names: side_by_side(settings, loaded(names), own(names), CORES),
+    }
+
+
+def all_threads(loaded=is_loaded, usual=1):
+    """Threads of all processes of a job that runs a model."""
+    return lambda names: PROCESSES * threads_of(loaded(names), usual)
+
+
 def one_of(names):
     """A wildcard constraint: one of the names, literally."""
     return "|".join(map(re.escape, names)) or "(?!)"
@@ -49,7 +96,7 @@ def one_of(names):
 
 wildcard_constraints:
     spec=one_of(SPECS),
-    dataset=one_of(DATASETS),
+    dataset=one_of(prepared_datasets(settings)),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
     baseline=one_of(["chosen", *RUN_NAMES]),
@@ -91,6 +138,12 @@ def reward_model_files(dataset, name):
     """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
     folder = plan.reward_model_folder(dataset, name)
     return {"reward_model": ancient(f"{folder}/model"), "reward_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
+def reward_start(dataset, name):
+    """Inputs of a reward model's training: the SFT model that it starts from; none where it starts from the model itself."""
+    folder = plan.reward_start(dataset, name)
+    return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
 def reward_inputs(dataset, name):

@@ -19,13 +19,14 @@ rule generate_responses:
         "results/benchmarks/generate_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads()
     resources:
         **SHARING,
+        **sizes(),
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
     shell:
         "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
         " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
         " --responses {output.responses} --evaluation {output.evaluation}"
-        " --device {resources.device} --threads 1 > {log} 2>&1"
+        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"

@@ -15,16 +15,17 @@ rule score_responses:
         "results/benchmarks/score_responses/{dataset}/{model}/{run}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads(is_loaded_reward)
     resources:
         **SHARING,
+        **sizes(is_loaded_reward),
     params:
         code=lambda w: code("score_responses.py", reward_model=settings.reward_model_name(w.dataset)),
         reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
     shell:
         "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
         " --reward-model {params.reward_model} --output {output}"
-        " --device {resources.device} --threads 1 > {log} 2>&1"
+        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
 
 
 rule score_bt:
@@ -40,9 +41,10 @@ rule score_bt:
         "results/benchmarks/score_bt/{dataset}/{reward_model}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads(is_loaded_reward)
     resources:
         **SHARING,
+        **sizes(is_loaded_reward),
     params:
         code=lambda w: code("score_bt.py", reward_model=w.reward_model),
         reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
@@ -51,7 +53,7 @@ rule score_bt:
     shell:
         "{resources.launch} scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
         " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"
-        " --device {resources.device} --threads 1 > {log} 2>&1"
+        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
 
 
 rule measure_calibration:
@@ -83,7 +85,7 @@ rule measure_calibration:
 
 rule compare_scores:
     input:
-        plan.files("scores"),
+        plan.files("scores", "responses"),
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:

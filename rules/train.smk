@@ -17,24 +17,24 @@ rule train_sft:
         "results/benchmarks/train_sft/{dataset}/{model}.tsv"
     conda:
         "../envs/pipeline.yaml"
-    threads: 2 * PROCESSES
+    threads: all_threads(usual=2)
     resources:
         **TRAINING,
+        **sizes(usual=2),
     params:
         code=code("train_sft.py"),
         folder=subpath(output.manifest, parent=True),
     shell:
         "OMP_WAIT_POLICY=passive {resources.launch} scripts/train_sft.py"
         " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
-        " --device {resources.device} --threads 2 --wandb {resources.wandb} > {log} 2>&1"
+        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
 
 
 rule train_reward:
     input:
+        unpack(lambda w: reward_start(w.dataset, w.reward_model)),
         spec="results/specs/reward/{reward_model}.yaml",
         data="results/data/{dataset}/train.parquet",
-        sft=lambda w: ancient(f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/model"),
-        sft_manifest=lambda w: f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/manifest.json",
     output:
         model=directory("results/reward_models/{dataset}/{reward_model}/model"),
         manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
@@ -47,15 +47,17 @@ rule train_reward:
     priority: 10
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads(is_loaded_reward)
     resources:
         **TRAINING,
+        **sizes(is_loaded_reward),
     params:
         code=lambda w: code("train_reward.py", reward_model=w.reward_model),
         folder=subpath(output.manifest, parent=True),
+        model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
     shell:
-        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
-        " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model:q}"
+        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
 
 
 rule compute_reference:
@@ -73,14 +75,15 @@ rule compute_reference:
     priority: 20
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads()
     resources:
         **SHARING,
+        **sizes(),
     params:
         code=code("compute_reference.py"),
     shell:
         "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
-        " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
+        " --output {output} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
 
 
 rule train_policy:
@@ -104,9 +107,10 @@ rule train_policy:
     priority: 1
     conda:
         "../envs/pipeline.yaml"
-    threads: PROCESSES
+    threads: all_threads()
     resources:
         **TRAINING,
+        **sizes(),
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
@@ -114,4 +118,4 @@ rule train_policy:
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
         " --reference {input.reference} --model {input.sft} {params.reward}"
-        " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
+        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"

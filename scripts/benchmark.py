@@ -11,6 +11,7 @@ Benchmarks, each with options of its own:
     statistics  the statistics of a million verdicts.
     coverage    how often the intervals of win rates hold the truth, simulated.
     sweep       the plan of a sweep, for several numbers of runs.
+    memory      the memory of a DPO step, by the pairs that are side by side.
 """
 
 import argparse
@@ -18,7 +19,7 @@ from importlib import import_module
 
 from pipeline.jobs.io import command_line, run
 
-BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep")
+BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.jobs.processes import is_first_process
     from pipeline.training.reference import reference_logps
 
-    device = device_from_arguments(arguments)
+    device = device_from_arguments(arguments, spec["model"])
     record = Record(__file__, arguments, ("spec", "data", "model"), ("output",), spec, device)
     results = [arguments.output, record_path(arguments.output)]
     with JobState(arguments.output, record.key) as state:

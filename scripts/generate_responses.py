@@ -39,8 +39,9 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
     from pipeline.jobs.processes import is_first_process
     from pipeline.models.checkpoints import load_policy, load_tokenizer
+    from pipeline.models.fitting import cache_bytes, fitted, forward_bytes
 
-    device = device_from_arguments(arguments)
+    device = device_from_arguments(arguments, spec["model"])
     entry, decoding = spec["model"], spec["decoding"]
     inputs, outputs = ("spec", "data", "reference", "model", "reference_model"), ("responses", "evaluation")
     record = Record(__file__, arguments, inputs, outputs, spec, device)
@@ -54,6 +55,10 @@ def main(argv: list[str] | None = None) -> None:
             load_policy(path, entry, device=device, **device.model_kwargs()).to(device.torch_device).eval()
             for path in (arguments.model, arguments.reference_model)
         )
+        longest = spec["max_length"] + decoding["max_new_tokens"]
+        elsewhere = decoding.get("backend", "transformers") != "transformers"  # then these are requests at a time
+        device = fitted(device, "generate", state.folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))
+        device = fitted(device, "reference", state.folder, lambda: forward_bytes(policy, longest))
         common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
         responses = generate_responses(decoding, *common, kept=state.folder / "responses")
         plain, kept = decoding | PLAIN_SAMPLING, state.folder / "sample"

@@ -39,7 +39,7 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.training.policy import policy_trainer
     from pipeline.training.running import run_training
 
-    device = device_from_arguments(arguments)
+    device = device_from_arguments(arguments, spec["model"])
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
     inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
     record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
@@ -55,7 +55,7 @@ def main(argv: list[str] | None = None) -> None:
     name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
     config = spec | {"seed": arguments.seed}
     tracked = arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config
-    run_training(trainer, record, arguments.output_dir, tracked)
+    run_training("policy", trainer, record, arguments.output_dir, tracked)
 
 
 if __name__ == "__main__":

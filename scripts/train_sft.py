@@ -31,11 +31,11 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.training.running import run_training
     from pipeline.training.sft import sft_trainer
 
-    device = device_from_arguments(arguments)
+    device = device_from_arguments(arguments, spec["model"])
     record = Record(__file__, arguments, ("spec", "data"), ("output_dir",), spec, device, [("model", spec["model"])])
     name = f"{spec['dataset']}/{spec['model']['name']}/sft"
     tracked = arguments.wandb, name, name, "train_sft", spec
-    run_training(partial(sft_trainer, spec, frame, device), record, arguments.output_dir, tracked)
+    run_training("sft", partial(sft_trainer, spec, frame, device), record, arguments.output_dir, tracked)
 
 
 if __name__ == "__main__":

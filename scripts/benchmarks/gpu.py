@@ -103,7 +103,7 @@ def device_of(name: str) -> Device:
     if name == "t4":
         return named_device("t4")
     chosen = {"precision": "bf16", "attention": "sdpa", "checkpoint_seconds": 3600, "per_device_batch_size": BATCHES}
-    return resolve_device("benchmark", {"accelerator": "cuda", **chosen})
+    return resolve_device("benchmark", {"accelerator": "cuda", "activation_checkpointing": "auto", **chosen})
 
 
 def save_models(shape: dict, entry: dict, scratch: Path, device: Device) -> None:

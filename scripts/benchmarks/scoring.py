@@ -89,7 +89,7 @@ def save_model(arguments: argparse.Namespace, folder: str) -> None:
     from transformers import AutoModelForSequenceClassification, LlamaConfig
 
     from pipeline.models.checkpoints import train_tokenizer
-    from pipeline.rewards.checkpoints import save_score_model
+    from pipeline.rewards.saving import save_score_model
 
     frame = pairs(arguments.pairs)
     tokenizer = train_tokenizer([*frame["prompt"], *frame["chosen"]], 512)
@@ -113,6 +113,7 @@ def measure(arguments: argparse.Namespace) -> dict:
     from pipeline.rewards.scorer import RewardModel
     from pipeline.training.running import peak_memory_mib
 
+    arguments.side_by_side = 0
     device = device_from_arguments(arguments)
     model = RewardModel(arguments.model, {}, device)
     frame = pairs(arguments.pairs)

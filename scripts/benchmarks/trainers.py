@@ -80,7 +80,7 @@ def measure(case: dict, arguments: argparse.Namespace) -> dict:
     from pipeline.models.devices import device_from_arguments
     from pipeline.training.running import peak_memory_mib
 
-    arguments.device = "auto"
+    arguments.device, arguments.side_by_side = "auto", 0
     device = device_from_arguments(arguments)
     logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as scratch:

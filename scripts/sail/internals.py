@@ -4,8 +4,11 @@ Any release may change it, hence the range in `sail.versions`. A class that over
 does that itself, and there calls the parent's method of that name.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
+
+from trl.kernels import chunked_logprob
 
 
 def tokenizer_of(trainer: Any) -> Any:
@@ -50,3 +53,24 @@ def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
     """Let a trainer draw its rows with `wrap(sampler)` for the sampler that it makes (None where it makes none)."""
     make = trainer._get_train_sampler
     trainer._get_train_sampler = lambda *args, **kwargs: wrap(make(*args, **kwargs))
+
+
+def set_batch(trainer: Any, rows: int, steps: int, checkpointing: bool) -> None:
+    """Set the rows per device, the accumulation steps and activation checkpointing of a trainer that has not begun."""
+    args = trainer.args
+    args.per_device_train_batch_size, args.gradient_accumulation_steps = rows, steps
+    trainer._train_batch_size = args.train_batch_size
+    args.activation_checkpointing = args.gradient_checkpointing = checkpointing
+    if checkpointing and hasattr(trainer.model, "peft_config"):
+        trainer.model.enable_input_require_grads()
+
+
+@contextmanager
+def logits_of(tokens: int | None) -> Iterator[None]:
+    """Let TRL's fused head hold the logits of so many tokens at a time; as many as it likes with None."""
+    before = chunked_logprob.TOKEN_CHUNK_SIZE
+    chunked_logprob.TOKEN_CHUNK_SIZE = tokens or before
+    try:
+        yield
+    finally:
+        chunked_logprob.TOKEN_CHUNK_SIZE = before

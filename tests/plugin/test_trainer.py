@@ -299,10 +299,10 @@ def test_a_reward_of_the_wrong_length_is_refused(sail_trainer):
         trainer.train()
 
 
-@pytest.mark.parametrize("value", [math.nan, None])
+@pytest.mark.parametrize("value", [math.nan, math.inf])
 def test_a_reward_that_is_no_number_is_refused(sail_trainer, value):
     trainer = sail_trainer(g=1.0, reward_funcs=lambda prompts, completions, **_: [0.0, value] * 6)
-    with pytest.raises(ValueError, match=r"the reward function gave (nan|None) for the completion .* of 'say "):
+    with pytest.raises(ValueError, match=r"the reward function gave (nan|inf) for the completion .* of 'say "):
         trainer.train()
 
 

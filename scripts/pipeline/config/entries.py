@@ -63,6 +63,7 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
     if kind == "datasets":
         _check_label_noise(path, entry, source, content)
+        _check_columns(path, entry, source, content)
     if kind == "datasets" and entry["source"] == "world":
         if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
             text = (
@@ -77,6 +78,16 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
         right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
         raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _check_columns(path: tuple, entry: dict, source: str, content: dict) -> None:
+    """Raise two roles that have one column."""
+    columns = entry.get("columns") or {}
+    for role, column in columns.items():
+        if list(columns.values()).count(column) > 1:
+            right = {name: name if columns[name] == column else columns[name] for name in columns}
+            text = f"{column!r} has another role too; each role needs a column of its own"
+            raise Problem((*path, "columns", role), text, right, (*path, "columns")).error(source, content)
 
 
 def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:

@@ -10,9 +10,10 @@ Further columns, where the source has what they hold: `score_margin` (float64, t
 that of the rejected), `completions` (lists of text, all responses to the prompt, by which a row may be too long) and
 `bt_prob` (float64, as in the source).
 
-Rows that hold no usable pair are dropped with a reason: `no_preference` (a tie, or no label), `prompts_differ` or
-`malformed` (the row lacks what the adapter needs, e.g. it has not four completions). A column of the wrong type is an
-`InputError`.
+Rows that hold no usable pair are dropped with a reason: `no_preference` (a tie, or no label), `prompts_differ`,
+`several_turns` (arena) or `malformed` (the row lacks what the adapter needs, e.g. it has not four completions). What is
+wrong with malformed rows, and what was changed in others, is counted in the notes of a `pipeline.data.tally.Tally`. A
+column of the wrong type is an `InputError`.
 """
 
 from collections import Counter
@@ -23,6 +24,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.data.columns import Columns
 from pipeline.jobs.io import InputError
 from pipeline.jobs.parts import load_part, part_names
 
@@ -37,16 +39,32 @@ class Adapter:
         contents: columns that must be there and hold no nulls.
         labels: columns that must be there; a null means that there is no preference.
         convert: (table of these columns, counter of dropped rows, which it adds to) -> table of pairs.
+        choose: of a source whose columns have several names: (all columns of a table) -> (contents, labels), which then
+            take the place of the two above.
     """
 
     contents: tuple[str, ...]
     labels: tuple[str, ...]
     convert: Convert
+    choose: Callable[[list[str]], tuple[tuple[str, ...], tuple[str, ...]]] | None = None
 
     @property
-    def columns(self) -> list[str]:
-        """All columns that the source must have."""
+    def columns(self) -> Columns:
+        """All columns that the source must have, or what chooses them."""
+        if self.choose:
+            return lambda present: self.of(present).columns
         return [*self.contents, *self.labels]
+
+    def of(self, present: list[str]) -> "Adapter":
+        """The adapter of a table that has these columns.
+
+        Raises:
+            InputError: they are none that it knows.
+        """
+        if not self.choose:
+            return self
+        contents, labels = self.choose(present)
+        return Adapter(contents, labels, self.convert)
 
 
 def adapter_for(spec: dict) -> Adapter:

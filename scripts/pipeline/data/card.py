@@ -1,11 +1,10 @@
 """The data card: what a prepared dataset is made of, in numbers and samples."""
 
-from collections import Counter
-
 import numpy as np
 import pandas as pd
 
-from pipeline.data.splitting import REASONS, Records
+from pipeline.data.splitting import Records, dropped_rows
+from pipeline.data.tally import CHANGED, FURTHER, MALFORMED, SHAPE, Tally
 
 SAMPLES = 5
 BINS = 20
@@ -17,7 +16,7 @@ def data_card(
     records: Records,
     splits: dict[str, np.ndarray],
     rows_in: int,
-    dropped: Counter,
+    dropped: Tally,
     dialogue: bool,
     labels: dict[str, np.ndarray],
 ) -> dict:
@@ -28,7 +27,7 @@ def data_card(
         records: of all rows, see `filters.RowFilter.records`.
         splits: numbers of the rows of each split.
         rows_in: rows of the source.
-        dropped: counts by reason.
+        dropped: counts by reason, and what was found and changed.
         dialogue: whether prompts are messages.
         labels: of `noise.noisy_labels` for the train split; empty without label noise.
     """
@@ -40,12 +39,15 @@ def data_card(
         "format": "messages" if dialogue else "text",
         "rows_in": rows_in,
         "rows_out": len(rows),
-        "dropped": {reason: dropped[reason] for reason in REASONS},
+        "dropped": dropped_rows(dropped),
         "splits": {name: len(numbers) for name, numbers in splits.items()},
         "prompts": {name: len(pd.unique(records["prompt"][numbers])) for name, numbers in splits.items()},
         "response_characters": {name: _summary(values) for name, values in lengths.items()},
         "histograms": {"response_characters": histogram(lengths), "margin": _margins(records, rows)},
     }
+    card |= {kind: found for kind in (SHAPE, CHANGED, MALFORMED) if (found := dropped.of(kind))}
+    if further := sum(dropped.of(FURTHER).values()):
+        card[FURTHER] = further
     if spec.get("near_duplicates"):
         card["near_duplicates"] = {
             "threshold": spec["near_duplicates"],

@@ -3,10 +3,15 @@
 Each function returns one arrow array, or raises an `InputError` that names the column and its type where that is wrong.
 """
 
+from collections.abc import Callable
+
 import pyarrow as pa
 import pyarrow.compute as pc
 
 from pipeline.jobs.io import InputError
+
+# Names of columns, or what chooses them among all of a table.
+Columns = list[str] | Callable[[list[str]], list[str]]
 
 TEXT = pa.large_string()
 MESSAGES = pa.list_(pa.struct([("role", TEXT), ("content", TEXT)]))
@@ -76,12 +81,13 @@ def _struct_field(array: pa.Array, name: str, field: str) -> pa.Array:
 
 
 def _as_text(array: pa.Array, name: str) -> pa.Array:
-    if not (_is_text(array.type) or pa.types.is_null(array.type)):
+    if not (is_text(array.type) or pa.types.is_null(array.type)):
         raise InputError(f"column {name!r} holds {array.type}; it must hold text")
     return array.cast(TEXT)
 
 
-def _is_text(type_: pa.DataType) -> bool:
+def is_text(type_: pa.DataType) -> bool:
+    """Whether a column of this type holds text."""
     if pa.types.is_dictionary(type_):
         type_ = type_.value_type
     return pa.types.is_string(type_) or pa.types.is_large_string(type_) or pa.types.is_string_view(type_)

@@ -12,11 +12,13 @@ import pyarrow.compute as pc
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
-from pipeline.data.columns import MESSAGES, TEXT, joined_texts
+from pipeline.data.columns import MESSAGES, TEXT, is_list, joined_texts
 from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
+from pipeline.data.shapes import RowError
 from pipeline.data.splitting import prompt_place
+from pipeline.data.tally import MALFORMED, Tally, note
 from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
@@ -30,6 +32,7 @@ class Filtered:
         pairs: prompt_id, prompt, chosen, rejected.
         records: small arrays of one element or row per pair, see `RowFilter.records`.
         dropped: rows that were dropped, by reason.
+        notes: what was found and changed, see `pipeline.data.tally`.
         location: where the batch is from, for messages.
         rows_in: rows of the batch.
     """
@@ -37,6 +40,7 @@ class Filtered:
     pairs: pa.Table
     records: dict[str, np.ndarray]
     dropped: Counter
+    notes: Counter
     location: str
     rows_in: int
 
@@ -56,22 +60,24 @@ class RowFilter:
         Raises:
             InputError: a column has the wrong type, or a null or an empty text where none may be.
         """
-        dropped = Counter()
-        if self.spec["source"] == "plain":
-            _refuse_blank(batch)
+        dropped = Tally()
+        adapter = self.adapter.of(batch.table.column_names)
+        if self.spec["source"] == "plain" and (self.spec.get("columns") or "prompt" in adapter.contents):
+            _refuse_blank(batch, adapter.contents)
         if self.spec.get("relabel"):
             _refuse_no_probability(batch)
-        pairs = _adapted(batch, self.adapter, dropped)
+        pairs = _adapted(batch, adapter, dropped)
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
-            pairs = _without(pairs, self.length_rule.too_long(pairs), "too_long", dropped)
+            pairs = _without_long(pairs, self.length_rule, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = self.records(pairs, ids)
         kept = pairs.select(PAIR_COLUMNS)
         kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept.schema) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
-        return Filtered(kept, records, dropped, batch.location, len(batch.table))
+        rows_in = len(batch.table)
+        return Filtered(kept, records, Counter(dropped), dropped.notes, batch.location, rows_in)
 
     def records(self, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
         """What later steps need to know of each pair without its text.
@@ -120,13 +126,15 @@ def _normalised(text: str) -> str:
     return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
-def _adapted(batch: Batch, adapter: Adapter, dropped: Counter) -> pa.Table:
+def _adapted(batch: Batch, adapter: Adapter, dropped: Tally) -> pa.Table:
     for column in adapter.contents:
         nulls = batch.table[column].is_null()
         if pc.any(nulls).as_py():
             raise _fault(batch, column, pc.index(nulls, True).as_py(), "is null; fill or drop it")
     try:
         return adapter.convert(batch.table, dropped).combine_chunks()
+    except RowError as error:
+        raise _fault(batch, error.column, error.row, error.what) from error
     except InputError as error:
         place = f"{batch.location}, from row {batch.first_row} on" if batch.first_row else batch.location
         raise InputError(f"{place}: {error}") from error
@@ -136,9 +144,14 @@ def _fault(batch: Batch, column: str, row: int, what: str) -> InputError:
     return InputError(f"{batch.location}: column {column!r}: row {batch.first_row + row} (the first is 0) {what}")
 
 
-def _refuse_blank(batch: Batch) -> None:
-    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some."""
-    for column in PAIR_COLUMNS:
+def _refuse_blank(batch: Batch, columns: tuple[str, ...]) -> None:
+    """Raise on an empty prompt or response: a mistake in a table of one's own; published datasets have some.
+
+    A text beside responses that are messages may be empty, as these may have the prompt themselves.
+    """
+    if is_list(batch.table[columns[-1]].type):
+        columns = tuple(column for column in columns if is_list(batch.table[column].type))
+    for column in columns:
         for row, value in enumerate(batch.table[column].to_pylist()):
             if (isinstance(value, str) and not value.strip()) or value == []:
                 raise _fault(batch, column, row, "is empty; fill or drop it")
@@ -154,6 +167,20 @@ def _refuse_no_probability(batch: Batch) -> None:
 def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -> pa.Table:
     dropped[reason] += int(mask.sum())
     return pairs.filter(pa.array(~mask)).combine_chunks() if mask.any() else pairs
+
+
+def _without_long(pairs: pa.Table, rule: LengthRule, dropped: Tally) -> pa.Table:
+    """Without rows that are too long, and without those that a chat template refuses, unless it refuses all."""
+    try:
+        return _without(pairs, rule.too_long(pairs), "too_long", dropped)
+    except InputError:
+        refusals = rule.refused(pairs)
+        if all(refusals) or not any(refusals):
+            raise
+    for refusal in filter(None, refusals):
+        note(dropped, MALFORMED, refusal)
+    pairs = _without(pairs, np.array([refusal is not None for refusal in refusals]), MALFORMED, dropped)
+    return _without(pairs, rule.too_long(pairs), "too_long", dropped)
 
 
 def _blank(pairs: pa.Table) -> np.ndarray:

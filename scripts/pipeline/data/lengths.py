@@ -6,6 +6,7 @@ import numpy as np
 import pyarrow as pa
 from jinja2 import TemplateError
 
+from pipeline.columns.pairs import PAIR_COLUMNS, PAIR_RESPONSES
 from pipeline.jobs.io import InputError
 from pipeline.models.templates import as_text, format_prompt, format_response
 
@@ -74,6 +75,19 @@ class LengthRule:
                     raise InputError(text) from error
                 result[start : start + PIECE] |= longest
         return result
+
+    def refused(self, pairs: pa.Table) -> list[str | None]:
+        """For each row which chat template refuses it, and why; None where none does."""
+        return [self._refusal(row) for row in pairs.select(PAIR_COLUMNS).to_pylist()]
+
+    def _refusal(self, row: dict) -> str | None:
+        for entry, tokenizer in zip(self.entries, self.tokenizers, strict=True):
+            try:
+                for name in PAIR_RESPONSES:
+                    _formatted(as_text(row["prompt"]), row[name], tokenizer, entry)
+            except TemplateError as error:
+                return f"the chat template of {entry['path']} refuses the dialogue ({error})"
+        return None
 
 
 def _longest(pairs: pa.Table, columns: tuple[str, ...], tokenizer, entry: dict) -> np.ndarray:

@@ -5,11 +5,7 @@ parquet`, `harmless-base/train.jsonl.gz` or `train/part.parquet`; all files of a
 paths. A folder whose files name no split is one split, `train`. A folder saved by `datasets.save_to_disk` works too.
 """
 
-import gzip
-import json
 import re
-import zlib
-from bisect import bisect_left
 from collections.abc import Iterator
 from dataclasses import dataclass
 from itertools import islice
@@ -18,6 +14,9 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.data.columns import Columns
+from pipeline.data.hub_errors import why_not_loaded
+from pipeline.data.json_lines import first_odd, json_column, json_rows
 from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
@@ -42,13 +41,13 @@ class Batch:
     first_row: int
 
 
-def read_batches(spec: dict, split: str, columns: list[str]) -> Iterator[Batch]:
+def read_batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
     """The rows of one of the source's splits.
 
     Args:
         spec: a resolved dataset entry (source, path, config_name, revision, splits; size, seed and noise for world).
         split: the split's name in the source.
-        columns: the columns that are wanted.
+        columns: the columns that are wanted, or what chooses them among all of a file.
 
     Raises:
         InputError: the source is not there, cannot be read, or lacks the split or a column.
@@ -88,8 +87,32 @@ def _refuse_second_split(spec: dict) -> None:
         raise InputError(f"{spec['path']}: {ONE_SPLIT}")
 
 
+def chosen_columns(location: str, columns: Columns, present: list[str]) -> list[str]:
+    """The wanted columns of a file.
+
+    Raises:
+        InputError: one is not present, or stands there twice; or none can be chosen.
+    """
+    if callable(columns):
+        try:
+            columns = columns(present)
+        except InputError as error:
+            raise InputError(f"{location}: {error}") from error
+        try:
+            require_columns(location, columns, present)
+        except InputError as error:
+            named = "columns: {prompt: …, chosen: …, rejected: …}"
+            raise InputError(f"{error}. Columns of other names are given by {named} in the dataset's entry") from error
+    require_columns(location, columns, present)
+    return columns
+
+
 def require_columns(location: str, columns: list[str], present: list[str]) -> None:
-    """Raise an InputError where one of the columns is not present."""
+    """Raise an InputError where one of the columns is not present, or is there more than once."""
+    if twice := [column for column in columns if present.count(column) > 1]:
+        raise InputError(
+            f"{location}: column {twice[0]!r} stands there {present.count(twice[0])} times; keep one of them"
+        )
     missing = [column for column in columns if column not in present]
     if missing:
         wanted, has = ", ".join(columns), ", ".join(present) or "none"
@@ -123,7 +146,7 @@ def split_name(file: Path) -> str:
     return folders[-1] if folders else re.sub(r"-\d+-of-\d+$", "", file.name.removesuffix(suffix))
 
 
-def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:
+def _read_file(file: Path, columns: Columns) -> Iterator[Batch]:
     if file.name.endswith(".parquet"):
         yield from _read_parquet(file, columns)
     elif file.name.endswith(SUFFIXES):
@@ -132,17 +155,17 @@ def _read_file(file: Path, columns: list[str]) -> Iterator[Batch]:
         raise InputError(f"{file}: not a data file by its name; it must end in one of {', '.join(SUFFIXES)}")
 
 
-def _read_parquet(file: Path, columns: list[str]) -> Iterator[Batch]:
-    first = 0
+def _read_parquet(file: Path, columns: Columns) -> Iterator[Batch]:
+    first, names = 0, []
     try:
         # Without pre_buffer and with a buffer of its own, the reader does not hold on to the columns of the whole file.
         with pq.ParquetFile(file, pre_buffer=False, buffer_size=1 << 20) as parquet:
-            require_columns(str(file), columns, parquet.schema_arrow.names)
-            for batch in parquet.iter_batches(BATCH_ROWS, columns=columns):
-                yield Batch(pa.Table.from_batches([batch]).select(columns), str(file), first)
+            names = chosen_columns(str(file), columns, parquet.schema_arrow.names)
+            for batch in parquet.iter_batches(BATCH_ROWS, columns=names):
+                yield Batch(pa.Table.from_batches([batch]).select(names), str(file), first)
                 first += len(batch)
     except (pa.ArrowException, OSError) as error:
-        at = f"{_unreadable_column(file, columns)}after row {first}"
+        at = f"{_unreadable_column(file, names)}after row {first}"
         raise InputError(f"{file}: not a readable parquet file, {at} ({error})") from error
 
 
@@ -160,59 +183,25 @@ def _unreadable_column(file: Path, columns: list[str]) -> str:
     return ""
 
 
-def _read_json_lines(file: Path, columns: list[str]) -> Iterator[Batch]:
-    first = 0
+def _read_json_lines(file: Path, columns: Columns) -> Iterator[Batch]:
+    first, names = 0, []
     lines = json_rows(file)
     while rows := list(islice(lines, BATCH_ROWS)):
         if first == 0:
-            require_columns(str(file), columns, list(rows[0]))
+            present = list(dict.fromkeys(name for row in rows for name in row)) if callable(columns) else list(rows[0])
+            names = chosen_columns(str(file), columns, present)
         arrays = {}
-        for column in columns:
+        for column in names:
             try:
-                arrays[column] = pa.array([row.get(column) for row in rows])
+                arrays[column] = json_column([row.get(column) for row in rows])
             except (pa.ArrowException, OverflowError, UnicodeEncodeError) as error:
-                row = first + _first_odd([row.get(column) for row in rows])
+                row = first + first_odd([row.get(column) for row in rows])
                 raise InputError(
                     f"{file}: column {column!r}: row {row} (the first is 0) is of another type than those before it, "
                     f"or no text that UTF-8 can hold ({error})"
                 ) from error
         yield Batch(pa.table(arrays), str(file), first)
         first += len(rows)
-
-
-def _first_odd(values: list) -> int:
-    """Position of the first value that makes no arrow array with those before it, found by bisection."""
-
-    def fits(count: int) -> bool:
-        try:
-            pa.array(values[:count])
-        except (pa.ArrowException, OverflowError, UnicodeEncodeError):
-            return False
-        return True
-
-    return bisect_left(range(len(values)), True, key=lambda position: not fits(position + 1))
-
-
-def json_rows(file: Path) -> Iterator[dict]:
-    """The objects of a file of JSON lines, compressed or not.
-
-    Raises:
-        InputError: the file cannot be read, or a line is no JSON object.
-    """
-    number = 0
-    try:
-        with gzip.open(file, "rt", encoding="utf-8") if file.suffix == ".gz" else file.open(encoding="utf-8") as lines:
-            for number, line in enumerate(lines, start=1):
-                if not line.strip():
-                    continue
-                row = json.loads(line)
-                if not isinstance(row, dict):
-                    raise InputError(f"{file}: line {number} is no JSON object but {type(row).__name__}")
-                yield row
-    except json.JSONDecodeError as error:
-        raise InputError(f"{file}: line {number} is not JSON ({error})") from error
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read after line {number} ({error})") from error
 
 
 def is_saved(folder: Path) -> bool:
@@ -239,7 +228,7 @@ def is_hub_id(path: str) -> bool:
     return re.fullmatch(r"[\w-][\w.-]*/[\w.-]+", path) is not None and not path.endswith(SUFFIXES)
 
 
-def _read_saved(spec: dict, folder: Path, split: str, columns: list[str]) -> Iterator[Batch]:
+def _read_saved(spec: dict, folder: Path, split: str, columns: Columns) -> Iterator[Batch]:
     import datasets  # slow to import, and most sources need it not
 
     saved = load_saved(folder)
@@ -270,16 +259,11 @@ def load_hub(path: str, config_name: str | None = None, revision: str | None = N
             # The hub keeps a parquet copy of datasets that are published as a loading script.
             return load(path, config_name, split=split, revision="refs/convert/parquet")
     except Exception as error:  # the library and its clients raise dozens of kinds
-        what, reason = f"{path}, split {split!r}" if split else path, " ".join(str(error).split())
-        raise InputError(
-            f"{what}: there is no such local file or folder, and it could not be loaded from "
-            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
-            "can reach or has in its cache, or a local path"
-        ) from error
+        raise InputError(why_not_loaded(path, config_name, split, error)) from error
 
 
-def _read_dataset(dataset, location: str, columns: list[str]) -> Iterator[Batch]:
-    require_columns(location, columns, dataset.column_names)
-    rows = dataset.select_columns(columns).with_format("arrow")
+def _read_dataset(dataset, location: str, columns: Columns) -> Iterator[Batch]:
+    names = chosen_columns(location, columns, dataset.column_names)
+    rows = dataset.select_columns(names).with_format("arrow")
     for number, table in enumerate(rows.iter(BATCH_ROWS)):
         yield Batch(table, location, number * BATCH_ROWS)

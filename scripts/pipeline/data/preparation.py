@@ -34,6 +34,7 @@ from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
 from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
+from pipeline.data.tally import FURTHER, Tally
 from pipeline.jobs.io import InputError, scratch_folder, write_json
 from pipeline.jobs.ownership import end_with
 from pipeline.jobs.state import PREPARATION
@@ -66,7 +67,7 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
         InputError: the source cannot be read, or a split is left empty.
     """
     folder = Path(folder)
-    sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
+    sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
     # The nearest folder above that is there: where its files can be made before they are moved into it.
     existing = next(parent for parent in folder.absolute().parents if parent.is_dir())
@@ -90,7 +91,8 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             splits = split_with_own_eval(spec, records, train, shuffled(own_eval, seed), dropped)
         groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
         assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
-        assert rows_in == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
+        pairs = rows_in + sum(dropped.of(FURTHER).values())
+        assert pairs == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
         labels = _labels(spec, records, splits["train"])
         card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema), labels)
         card |= _write(spec, store, splits, labels, scratch)
@@ -107,7 +109,7 @@ def cpu_count() -> int:
 
 
 def collect(
-    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Counter, processes: int | None
+    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Tally, processes: int | None
 ) -> tuple[np.ndarray, int]:
     """Read, adapt and filter one split of the source.
 
@@ -127,7 +129,7 @@ def collect(
             )
         store.add(path, len(filtered.records["prompt"]), filtered.pairs.schema)
         kept.append(filtered.records)
-        dropped.update(filtered.dropped)
+        dropped.take(filtered.dropped, filtered.notes)
         if rows_in // PROGRESS_ROWS < (rows_in + filtered.rows_in) // PROGRESS_ROWS:
             print(f"{filtered.location}: {rows_in + filtered.rows_in:,} rows read", flush=True)
         rows_in += filtered.rows_in

@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.data.duplicates import near_duplicates
+from pipeline.data.tally import MALFORMED, Tally, in_words
 from pipeline.jobs.io import InputError
 
 SPLITS = ("train", "selection", "eval")
@@ -33,6 +34,9 @@ REASONS = (
     "repeated_prompt",
     "not_sampled",
 )
+
+# Of some sources alone, so that other cards do not have it.
+FURTHER_REASONS = ("several_turns",)
 
 Records = dict[str, np.ndarray]
 
@@ -122,9 +126,15 @@ def split_with_own_eval(
     return {**split({**spec, "eval_size": 0}, records, train, dropped), "eval": eval_rows}
 
 
+def dropped_rows(dropped: Counter) -> dict[str, int]:
+    """Dropped rows by reason, in the order of the reasons."""
+    further = {reason: dropped[reason] for reason in FURTHER_REASONS if dropped[reason]}
+    return {reason: dropped[reason] for reason in REASONS} | further
+
+
 def refuse_empty(spec: dict, split: str, dropped: Counter, why: str) -> None:
     """Raise that a split would be empty, with what was dropped."""
-    counts = ", ".join(f"{reason} {dropped[reason]}" for reason in REASONS if dropped[reason]) or "none"
+    counts = in_words(dropped_rows(dropped), dropped.of(MALFORMED) if isinstance(dropped, Tally) else {})
     raise InputError(f"dataset {spec['name']}: the {split} split would be empty: {why}; rows dropped: {counts}")
 
 

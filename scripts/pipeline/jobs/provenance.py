@@ -17,7 +17,7 @@ OWN = ("pipeline", "sail")
 
 # Modules that only say, watch or lock: whatever they do, results have the same values.
 SILENT = (
-    *("config/errors", "config/secrets", "tracking", "training/progress", "training/tracking"),
+    *("config/errors", "config/secrets", "data/inspection", "tracking", "training/progress", "training/tracking"),
     *(f"jobs/{name}" for name in ("console", "forecast", "ownership", "progress", "provenance", "records")),
 )
 

@@ -26,8 +26,8 @@ from pipeline.jobs.provenance import SCRIPTS, code_fingerprint
 PACKAGES = ("torch", "transformers", "trl", "datasets", "accelerate", "peft", "tokenizers", "numpy", "pandas")
 PACKAGES += ("pyarrow", "snakemake")
 RECORD = "provenance.json"
-# Options that say where a job is watched, and change nothing of what it computes.
-WATCHING = {"wandb"}
+# Options that say where a job is watched and what runs beside it, and change nothing of what it computes.
+WATCHING = {"wandb", "side_by_side"}
 
 
 class Record:

@@ -6,15 +6,17 @@ A device entry says machine matters only (see config/devices.yaml): nothing in i
 import argparse
 import importlib.util
 import os
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import torch
 
 from pipeline.config.entries import read_entries
-from pipeline.config.global_batch import split_batch
+from pipeline.config.global_batch import batch_sizes, split_batch
+from pipeline.config.schemas.devices import AUTO
 from pipeline.jobs.gathering import own_torch_device
 from pipeline.jobs.io import InputError
+from pipeline.jobs.memory import return_large_blocks
 from pipeline.jobs.processes import processes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,20 +31,24 @@ class Device:
         type: "cpu" or "cuda".
         dtype: of the weights outside training and of autocast in training.
         attention: transformers' attn_implementation.
-        batch_sizes: rows per device and step, by stage.
+        batch_sizes: rows per device and step, by stage; "auto" where as many as fit are to be.
         description: for records, such as the GPU's own name.
         server_url: where an OpenAI-compatible server for the decoding backend server is, if any.
         checkpoint_seconds: between two checkpoints of a training.
+        activation_checkpointing: "auto", "always" or "never", see config/devices.yaml.
+        side_by_side: jobs on this machine at a time, which share its memory.
     """
 
     name: str
     type: str
     dtype: torch.dtype
     attention: str
-    batch_sizes: dict[str, int]
+    batch_sizes: dict[str, int | str]
     description: str
     server_url: str | None = None
     checkpoint_seconds: float = 300
+    activation_checkpointing: str = AUTO
+    side_by_side: int = 1
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
@@ -58,8 +64,20 @@ class Device:
         chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
         return chosen | {"attention": self.attention, "processes": processes()[1], "description": self.description}
 
+    def finds_rows(self, stage: str) -> bool:
+        """Whether the batch size of a stage is to be found: as many rows as fit."""
+        return self.batch_sizes[stage] == AUTO
+
+    def checkpoints_activations(self, stage: str) -> bool:
+        """Whether layers are computed again in the backward pass, as long as no row was found not to fit otherwise."""
+        if self.activation_checkpointing == AUTO:
+            return self.type == "cuda" and not self.finds_rows(stage)
+        return self.activation_checkpointing == "always"
+
     def training_kwargs(self, stage: str, global_batch_size: int, count: int | None = None) -> dict:
         """Precision and batch arguments of a TRL trainer, the global batch split over processes and steps.
+
+        Where the rows are to be found it is one, until `pipeline.training.fitting` knows better.
 
         Args:
             count: how many processes there are; as this job was launched when None.
@@ -76,6 +94,7 @@ class Device:
             "bf16": self.type == "cuda" and self.dtype == torch.bfloat16,
             "fp16": self.type == "cuda" and self.dtype == torch.float16,
             "use_cpu": self.type == "cpu",
+            "activation_checkpointing": self.checkpoints_activations(stage),
         }
 
 
@@ -115,23 +134,36 @@ def resolve_device(name: str, entry: dict) -> Device:
         description=torch.cuda.get_device_name() if kind == "cuda" else "cpu",
         server_url=entry.get("server_url"),
         checkpoint_seconds=entry["checkpoint_seconds"],
+        activation_checkpointing=entry["activation_checkpointing"],
     )
 
 
 def add_device_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every script that runs a model: --device and --threads."""
+    """The arguments of every script that runs a model: --device, --threads and --side-by-side."""
     parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
     parser.add_argument("--threads", type=int, help="CPU threads of torch; all when left out")
+    about = (
+        "jobs on this machine at a time, which share its memory; 0 where the model is a small one trained from scratch"
+    )
+    parser.add_argument("--side-by-side", type=int, default=1, help=about)
 
 
-def device_from_arguments(arguments: argparse.Namespace) -> Device:
-    """The device that the arguments name, and torch set to the number of threads that they ask for."""
+def device_from_arguments(arguments: argparse.Namespace, model: dict | None = None) -> Device:
+    """The device that the arguments name, and torch set to the number of threads that they ask for.
+
+    Args:
+        model: the model's entry, where it tells whether the model is loaded or trained from scratch.
+    """
     if arguments.threads:
         torch.set_num_threads(arguments.threads)
     device = named_device(arguments.device)
     if device.type == "cpu" and processes()[1] > 1:
         os.environ["ACCELERATE_USE_CPU"] = "true"  # else it takes the processes for those of GPUs
-    return device
+    loaded = arguments.side_by_side > 0 and "architecture" not in (model or {})
+    sizes = batch_sizes({"per_device_batch_size": device.batch_sizes}, loaded)
+    if device.type == "cpu" and AUTO in sizes.values():
+        return_large_blocks()
+    return replace(device, batch_sizes=sizes, side_by_side=max(arguments.side_by_side, 1))
 
 
 def named_device(name: str) -> Device:

@@ -116,7 +116,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     method = numbers | {"splits": inputs.splits}
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, drawn["winrate"], selection),
+        answer_section(table, winrate, cost, drawn["winrate"], selection),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),

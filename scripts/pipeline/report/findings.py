@@ -38,11 +38,13 @@ class GroupFindings:
     left_out: int
 
 
-def answer_section(table: RunTable, winrate: pd.DataFrame, figure: dict, selection: Selection) -> Section:
+def answer_section(
+    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, figure: dict, selection: Selection
+) -> Section:
     """The section that answers the question, with the figure of the win rates, placed."""
     values = {
         "groups": [group_findings(table, winrate, group, selection) for group in table.groups],
-        "caveats": caveats(table, winrate) + ([selection.note] if "Some methods" in selection.note else []),
+        "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
     }
     return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
@@ -81,8 +83,8 @@ def group_findings(
     return GroupFindings(*group, lead, _headline(table.baseline, trained), findings[:MOST_FINDINGS], left_out)
 
 
-def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
-    """What a reader should know before believing the numbers, as far as the table shows it."""
+def caveats(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
+    """What a reader should know before believing the numbers, as far as the tables show it."""
     notes = []
     seeds = {len(run.seeds) for run in table.runs}
     if min(seeds) == 1:
@@ -102,6 +104,12 @@ def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
     if unparsed:
         notes.append(
             f"{unparsed} of {unparsed + parsed} verdicts were not parsed. They are counted, and stay out of the rates."
+        )
+    halved = cost.loc[cost["halved"] > 0, "run"].unique()
+    if len(halved):
+        notes.append(
+            f"Memory ran out while these were trained, and they went on with smaller batches per device: "
+            f"{', '.join(halved)}. Another training of them is the same but for rounding, not to the byte."
         )
     return notes
 

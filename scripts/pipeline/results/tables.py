@@ -27,7 +27,7 @@ WINRATE_RIGHT = [
 ]
 COST_COLUMNS = [
     *("dataset", "model", "run", "method", "seeds", "training_seconds", "rollout_seconds", "steps", "seconds_per_step"),
-    *("peak_memory_mib", "seconds_ratio_to_baseline", "memory_ratio_to_baseline", "device"),
+    *("peak_memory_mib", "seconds_ratio_to_baseline", "memory_ratio_to_baseline", "device", "halved"),
 ]
 Scores = dict[int, pd.Series]  # by seed, then by prompt_id
 COUNTS = dict.fromkeys(("n", "unparsed", "refused", "failed", "ties", "flipped"), int)
@@ -82,8 +82,8 @@ def cost_table(table: RunTable) -> pd.DataFrame:
     """One row per trained run, seeds aggregated, in the order of the run table.
 
     training_seconds, rollout_seconds (the part of them spent on sampling) and steps are means over seeds,
-    seconds_per_step is the ratio of the two sums, peak_memory_mib the maximum. The ratios to the baseline run are means
-    over the common seeds of the ratio within a seed.
+    seconds_per_step is the ratio of the two sums, peak_memory_mib the maximum, halved how often memory ran out and the
+    batch was halved. The ratios to the baseline run are means over the common seeds of the ratio within a seed.
     """
     rows = []
     for group in table.groups:
@@ -150,4 +150,5 @@ def _cost_row(run: Run, costs: dict[int, dict], reference: dict[int, dict]) -> d
         "seconds_ratio_to_baseline": ratio("seconds"),
         "memory_ratio_to_baseline": ratio("peak_memory_mib"),
         "device": "; ".join(sorted({str(cost["device"]) for cost in costs.values()})),
+        "halved": sum(cost.get("batch", {}).get("halved", 0) for cost in costs.values()),
     }

@@ -13,7 +13,10 @@ from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
 from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.devices import Device
+from pipeline.models.fitting import fitted, forward_bytes
+from pipeline.training.fitting import tile_tokens
 from pipeline.training.running import preference_dataset
+from sail.internals import logits_of
 
 
 class ReferenceTrainer(DPOTrainer):
@@ -53,18 +56,23 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
     entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
     model = load_policy(model_path, entry, device=device, **device.model_kwargs())
+    tile = tile_tokens(device, "reference")
+    device = fitted(device, "reference", scratch, lambda: 2 * forward_bytes(model, spec["max_length"]))
     arguments = DPOConfig(
         output_dir=scratch,
         max_length=spec["max_length"],
         precompute_ref_log_probs=True,
-        activation_checkpointing=False,
         precompute_ref_batch_size=device.batch_sizes["reference"],
         ddp_timeout=int(PATIENCE.total_seconds()),
         report_to=[],
-        **device.training_kwargs("policy", device.batch_sizes["policy"], count=1),
+        **(
+            device.training_kwargs("reference", device.batch_sizes["reference"], 1)
+            | {"activation_checkpointing": False}
+        ),
     )
     dataset = preference_dataset(frame, tokenizer, entry)
-    trainer = ReferenceTrainer(model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
+    with logits_of(tile):
+        trainer = ReferenceTrainer(model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
     kept = trainer.train_dataset
     rows = kept["row"][:]
     columns = {name: pd.Series(kept[name][:], dtype="float64") for name in REFERENCE_LOGPS}

@@ -17,16 +17,18 @@ from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.config.arguments import trainer_options
 from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
-from pipeline.jobs.processes import is_first_process
+from pipeline.jobs.processes import is_first_process, processes
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text, format_prompt, format_response
+from pipeline.training.fitting import fit, free, halve, tile_tokens
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
 from pipeline.training.tracking import track
+from sail.internals import logits_of
 
 LOGGING_STEPS = 10
 
@@ -75,7 +77,6 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
     """Arguments of a trainer: what all trainers here are given, and what a spec's hyperparameters stand for."""
     return {
         "output_dir": str(folder),
-        "activation_checkpointing": device.type == "cuda",
         "logging_steps": LOGGING_STEPS,
         "logging_nan_inf_filter": False,  # a loss that is not a number is to be seen, not replaced by the one before
         "save_strategy": "no",
@@ -96,10 +97,16 @@ def add_lengths(dataset: Dataset) -> Dataset:
     return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
 
 
-def run_training(make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint) -> None:
+def run_training(
+    stage: str, make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint
+) -> None:
     """The work of a training script, unless it was done before: train, and write results and record.
 
+    A step that runs out of memory, where the device leaves the batch to be found, is tried again with half of it, from
+    the last checkpoint on.
+
     Args:
+        stage: sft, policy or reward.
         make: called with a folder that the trainer may write to, for the trainer.
         tracked: what `pipeline.training.tracking.track` takes beside the trainer.
         save: see `train_and_save`.
@@ -109,13 +116,43 @@ def run_training(make: Callable, record: Record, output_dir: Path, tracked: tupl
     with JobState(output_dir, record.key) as state:
         if state.restored(results):
             return
-        trainer = make(str(state.folder))
-        track(trainer, *tracked)
-        record.write(seconds=train_and_save(trainer, trainer.processing_class, output_dir, record.device, save))
+        seconds = None
+        with logits_of(tile_tokens(record.device, stage)):
+            while seconds is None:
+                seconds = _attempt(stage, make, record.device, state.folder, output_dir, tracked, save)
+        record.write(seconds=seconds)
         state.finish(results)
 
 
-def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint) -> float:
+def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_dir: Path, tracked: tuple, save):
+    """Train once; None where a step ran out of memory, and the next attempt has a smaller batch.
+
+    Raises:
+        InputError: it ran out of memory, and there is no smaller batch, or other processes have to begin again too.
+    """
+    trainer = make(str(folder))
+    batch = fit(trainer, stage, device, folder)
+    rows = trainer.args.per_device_train_batch_size
+    track(trainer, *tracked)
+    try:
+        return train_and_save(trainer, trainer.processing_class, output_dir, device, save, batch)
+    except torch.OutOfMemoryError:
+        pass  # what the error refers to is given free first
+    del trainer
+    free()
+    choice, text = halve(folder, rows), f"device {device.name}: out of memory with {rows} rows per device"
+    if choice is None:
+        smaller = "is one already; use a larger device" if rows == 1 else f"auto, or below {rows}, may fit"
+        raise InputError(f"{text}; per_device_batch_size.{stage} {smaller}")
+    if processes()[1] > 1:
+        raise InputError(f"{text}; the same command goes on from the last checkpoint with {choice['rows']}")
+    print(f"{text}; goes on from the last checkpoint with {choice['rows']}", flush=True)
+    return None
+
+
+def train_and_save(
+    trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint, batch: dict | None = None
+) -> float:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
 
     A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the
@@ -124,6 +161,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
     Args:
         trainer: a TRL trainer of a class made by `pipeline.training.state.continued`, not yet trained.
         save: called with (model, tokenizer, folder), and with state_dict where the model has a part of it only.
+        batch: what was found to fit, for cost.json.
 
     Returns:
         Seconds that the training took, all attempts together.
@@ -153,6 +191,7 @@ def train_and_save(trainer, tokenizer, output_dir: Path, device: Device, save=sa
         "peak_memory_mib": peak_memory_mib(device),
         "device": device.description,
         "machine": device.record(),
+        **({"batch": batch} if batch else {}),
     }
     write_json(cost, output_dir / "cost.json")
     save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)

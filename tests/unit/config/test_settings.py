@@ -146,6 +146,25 @@ def test_label_noise_is_in_the_spec_only_where_it_is_asked_for():
     assert refusal(datasets=["world"], definitions={"datasets": {"world": {"source": "world", "relabel": True}}})
 
 
+def test_columns_are_in_the_spec_only_where_they_are_named():
+    def spec(**keys):
+        definitions = {"datasets": {"mine": {**PLAIN, **keys}}}
+        return settings(datasets=["mine"], definitions=definitions).data_spec("mine")
+
+    named = {"chosen": "better", "rejected": "worse"}
+    assert "columns" not in spec() and spec(columns=named)["columns"] == named
+    for columns, message in (
+        (
+            {"chosen": "a", "rejected": "a"},
+            "columns.chosen: 'a' has another role too; each role needs a column of its own",
+        ),
+        ({"answer": "a"}, "columns.answer: "),
+        ({}, "columns: "),
+    ):
+        text = refusal(datasets=["mine"], definitions={"datasets": {"mine": {**PLAIN, "columns": columns}}})
+        assert text.startswith(f"config: definitions.datasets.mine.{message}"), text
+
+
 def test_the_robust_loss_is_for_dpo_with_a_smoothing():
     tasks = [{"method": "dpo"}, {"method": "dpo", "loss_type": "robust", "label_smoothing": [0.1, 0.2]}]
     made = settings(tasks=tasks, baseline="dpo")

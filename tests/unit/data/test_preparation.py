@@ -48,10 +48,12 @@ def test_an_empty_text_in_a_published_dataset_is_dropped_and_counted(tmp_path):
 
 
 def test_an_empty_message_counts_as_empty(tmp_path):
-    def messages(text):
-        return [{"role": "user", "content": text}]
+    def messages(text, role="assistant"):
+        return [{"role": role, "content": text}]
 
-    rows = [{"prompt": messages(f"p{i}"), "chosen": messages("c"), "rejected": messages("r")} for i in range(10)]
+    rows = [
+        {"prompt": messages(f"p{i}", "user"), "chosen": messages("c"), "rejected": messages("r")} for i in range(10)
+    ]
     rows += [rows[0] | {"rejected": messages(" ")}, rows[0]]
     splits, card = prepare_rows(tmp_path, rows)
     assert (card["dropped"]["empty"], card["dropped"]["duplicate"]) == (1, 1)

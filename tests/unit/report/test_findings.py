@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from fixtures_results import DPO, DPR, build_results
 
+from pipeline.jobs.io import write_parquet
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.leaderboard import leaderboard
 from pipeline.report.numbers import interval, number, p_value
@@ -110,6 +111,30 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(rows):
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
 
 
+def test_the_table_of_results_shows_how_many_responses_are_unfinished_where_any_are(rows):
+    table, frame = rows({})
+
+    def shown():
+        _, content = results_section(table, frame, cost_table(table), seed_table(table), None, "")
+        column = next(column for column in content["columns"] if column["name"] == "unfinished_share")
+        return column["shown"], [(line["run"], line["seed"], line["unfinished_share"]) for line in content["rows"]]
+
+    visible, lines = shown()
+    assert not visible and {share for _, _, share in lines} == {0}
+    path = table.runs[-1].files[2]["responses"]
+    responses = pd.read_parquet(path)
+    write_parquet(responses.assign(finished=responses.index % 4 > 0), path)
+    try:
+        visible, lines = shown()
+    finally:
+        write_parquet(responses, path)
+    seeds = len(table.runs[-1].seeds)
+    expected = 100 * (responses.index % 4 == 0).mean()
+    assert visible and (DPR, "2", pytest.approx(expected)) in lines
+    assert (DPR, " ".join(map(str, table.runs[-1].seeds)), pytest.approx(expected / seeds)) in lines
+    assert all(share == 0 for run, _, share in lines if run != DPR)
+
+
 def test_the_leaderboard_is_sorted_by_rating(rows):
     table, frame = rows({}, prompts=30)
     board = leaderboard(table, frame, ("world", "W1M"))
@@ -125,9 +150,11 @@ def test_a_missing_interval_is_no_clear_difference(rows):
 
 def test_caveats_name_few_seeds_and_unparsed_verdicts(rows):
     table, frame = rows({(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
-    notes = " ".join(caveats(table, frame))
+    cost = pd.DataFrame({"run": [DPO, DPR, DPR], "halved": [0, 1, 2]})
+    notes = " ".join(caveats(table, frame, cost))
     assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
-    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5))) == []
+    assert f"smaller batches per device: {DPR}. Another" in notes
+    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5)), cost.assign(halved=0)) == []
 
 
 def test_numbers_for_readers():

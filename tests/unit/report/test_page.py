@@ -278,6 +278,34 @@ def test_a_link_leads_back_to_a_view(page, report):
     assert detail(page) == before and status(page).startswith("1")
 
 
+def place_of(page, name):
+    """Where a section begins in the window, in pixels."""
+    return page.execute_script("return document.getElementById(arguments[0]).getBoundingClientRect().top", name)
+
+
+@pytest.mark.parametrize("name", ["results", "cost", "responses", "data"])
+def test_a_link_to_a_section_leads_there_though_charts_above_are_drawn_later(page, report, name):
+    open_page(page, report, f"#{name}")
+    time.sleep(0.2)
+    assert 0 <= place_of(page, name) < 40
+    # what changes afterwards moves a reader who has gone elsewhere no more
+    page.execute_script("scrollTo({top: 0, behavior: 'instant'}); document.body.prepend(document.createElement('hr'))")
+    time.sleep(0.2)
+    assert page.execute_script("return scrollY") == 0 and complaints(page) == []
+
+
+def test_a_link_to_a_view_leads_to_the_responses(page, report):
+    link = page.execute_script("return document.querySelector('[data-part=link]').hash")
+    assert page.execute_script("return scrollY") == 0
+    open_page(page, report, link)
+    time.sleep(0.2)
+    assert 0 <= place_of(page, "responses") < 40
+    other = link.replace("row=0", "row=3")
+    assert other != link
+    page.execute_script("scrollTo({top: 0, behavior: 'instant'}); location.hash = arguments[0]", other)
+    wait(page, "Math.abs(document.getElementById('responses').getBoundingClientRect().top - 20) < 20", 5)
+
+
 def test_a_run_of_the_table_opens_its_responses(page):
     page.execute_script("[...document.querySelectorAll('#results tbody button')].at(-1).click()")
     settle(page)

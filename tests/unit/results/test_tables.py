@@ -1,6 +1,7 @@
 """The win-rate and cost tables, from files to CSV, against numbers derived by hand."""
 
 from functools import partial
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -9,7 +10,7 @@ from fixtures_results import DPO, DPR, build_results, verdict_frame
 
 import compute_cost
 import compute_winrate
-from pipeline.jobs.io import InputError, read_yaml, write_parquet, write_yaml
+from pipeline.jobs.io import InputError, read_json, read_yaml, write_json, write_parquet, write_yaml
 from pipeline.metrics.comparison import compare, holm
 from pipeline.results.run_table import read_run_table
 from pipeline.results.sweep_comparison import group_verdicts
@@ -257,7 +258,16 @@ def test_cost_by_hand(table):
     assert (dpr["training_seconds"], dpr["rollout_seconds"], dpr["steps"]) == (30, 7.5, 20)
     assert dpr["seconds_per_step"] == pytest.approx(60 / 40)
     assert (dpr["peak_memory_mib"], dpr["seconds_ratio_to_baseline"], dpr["memory_ratio_to_baseline"]) == (502, 2, 1)
-    assert dpr["device"] == "cpu"
+    assert (dpr["device"], dpr["halved"]) == ("cpu", 0)
+
+
+def test_cost_counts_how_often_memory_ran_out(tmp_path):
+    path = build_results(tmp_path, prompts=2)
+    table = read_run_table(path)
+    for seed, halved in ((1, 1), (2, 2)):
+        file = Path(table.runs[1].files[seed]["cost"])
+        write_json(read_json(file) | {"batch": {"rows": 2, "halved": halved}}, file)
+    assert cost_table(read_run_table(path))["halved"].tolist() == [3, 0]
 
 
 def test_cost_without_any_training(tmp_path):

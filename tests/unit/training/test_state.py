@@ -19,7 +19,7 @@ from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
-from pipeline.rewards.scorer import save_score_model
+from pipeline.rewards.saving import save_reward_model
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
@@ -90,7 +90,8 @@ def trainer_of(kind, base, ref_logps, scratch):
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
     if method == "reward":
-        return reward_trainer({"train": TRAINING | more}, FRAME, str(base), DEVICE, scratch)
+        spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
+        return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
     spec = {"model": {}, "method": method, "hyperparameters": POLICY | more | (SAIL if method == "dpr" else {})}
     reward = length_reward if method == "dpr" else None
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
@@ -101,7 +102,7 @@ def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
-    save = {"save": save_score_model} if kind.startswith("reward") else {}
+    save = {"save": save_reward_model} if kind.startswith("reward") else {}
     try:
         train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, **save)
         assert stop is None
@@ -110,7 +111,18 @@ def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
     return begun
 
 
-KINDS = ("sft", "sft lora", "sft grouped", "reward", "reward grouped", "dpo", "dpo grouped", "dpr", "dpr grouped")
+KINDS = (
+    "sft",
+    "sft lora",
+    "sft grouped",
+    "reward",
+    "reward lora",
+    "reward grouped",
+    "dpo",
+    "dpo grouped",
+    "dpr",
+    "dpr grouped",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)

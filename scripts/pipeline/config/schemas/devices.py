@@ -1,13 +1,24 @@
 """Entries of devices."""
 
-from pipeline.config.fields import choice, mapping, named, number, section, text, whole
+from pipeline.config.fields import Schema, choice, mapping, named, number, section, text, whole
+
+AUTO = "auto"
+# What stages do with `auto` where the model is small, as one that is trained from scratch.
+SMALL = {"sft": 32, "policy": 16, "reward": 16, "reference": 16, "generate": 128}
+
+
+def rows(description: str, stage: str) -> Schema:
+    """A batch size of a stage, or auto."""
+    fixed = f"{description} auto is {SMALL[stage]} for a model trained from scratch."
+    return {"default": AUTO, "anyOf": [choice(fixed, (AUTO,)), whole("So many.")]}
+
 
 BATCHES = {
-    "sft": whole("Most sequences while fine-tuning.", default=32),
-    "policy": whole("Most pairs while training a policy.", default=16),
-    "reward": whole("Most pairs while training a reward model.", default=16),
-    "reference": whole("Most pairs while computing log-probabilities.", default=16),
-    "generate": whole("Most prompts while generating.", default=128),
+    "sft": rows("Most sequences while fine-tuning.", "sft"),
+    "policy": rows("Most pairs while training a policy.", "policy"),
+    "reward": rows("Most pairs while training a reward model.", "reward"),
+    "reference": rows("Most pairs while computing log-probabilities.", "reference"),
+    "generate": rows("Most prompts while generating.", "generate"),
     "score": whole("Most texts while scoring.", default=32),
     "score_tokens": whole("Most tokens of a batch while scoring, padding included.", default=16384),
 }
@@ -48,9 +59,22 @@ DEVICE = mapping(
             default=300,
         ),
         "per_device_batch_size": section(
-            "Rows that one process holds at a time; the global batch is reached by accumulation. The defaults are for "
-            "the embedded model.",
+            "Rows that one process holds at a time; the global batch is reached by accumulation. With auto "
+            "a loaded model has as many as fit; one trained from scratch has 32 (sft), 128 (generate) or 16.",
             BATCHES,
+        ),
+        "activation_checkpointing": choice(
+            "Whether layers are computed again in the backward pass, for less memory and more time. auto: where "
+            "a batch size is auto, only if not even one row fits without; where it is a number, on CUDA.",
+            (AUTO, "always", "never"),
+            default=AUTO,
+        ),
+        "cpu_share": number(
+            "Share of the cores that a job with a model that is loaded has on a CPU, at least one core; as many such "
+            "jobs as the cores allow share the machine's memory. Models trained from scratch have 1 thread, in SFT 2.",
+            exclusiveMinimum=0,
+            maximum=1,
+            default=0.5,
         ),
     },
 )

@@ -19,7 +19,7 @@ export class Browser {
     this.part = (name) => place.querySelector(`[data-part="${name}"]`);
     this.list = new VirtualList(this.part("list"), (at, row) => this.fillRow(at, row), (at) => this.show(this.rows[at]));
     this.build();
-    this.read(new URLSearchParams(location.hash.startsWith("#responses?") ? location.hash.slice(11) : ""));
+    this.first = this.read(new URLSearchParams(location.hash.startsWith("#responses?") ? location.hash.slice(11) : ""));
     window.addEventListener("hashchange", () => {
       if (location.hash.startsWith("#responses?") && location.hash !== this.written) this.read(new URLSearchParams(location.hash.slice(11)));
     });

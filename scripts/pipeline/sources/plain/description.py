@@ -1,10 +1,25 @@
 """What the source plain is called and which keys its entries take."""
 
-from pipeline.config.fields import flag, number
+from pipeline.config.fields import flag, mapping, number, text
 from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
 
 ORDER = 6
-SENTENCE = "A dataset that has the columns prompt, chosen and rejected (text, or lists of messages), and maybe bt_prob."
+SENTENCE = (
+    "A dataset that has the columns chosen and rejected, and maybe prompt, system and bt_prob, in any usual shape."
+)
+COLUMNS = {
+    "columns": mapping(
+        "The dataset's own names of the columns; those not given are found by their usual names.",
+        {
+            "prompt": text("Column of the prompt, text or messages.", minLength=1, examples=["instruction"]),
+            "chosen": text("Column of the better response.", minLength=1, examples=["better"]),
+            "rejected": text("Column of the worse response.", minLength=1, examples=["worse"]),
+            "system": text("Column of the system text.", minLength=1, examples=["sys"]),
+        },
+        minProperties=1,
+        examples=[{"prompt": "instruction", "chosen": "better", "rejected": "worse"}],
+    )
+}
 RELABEL = {
     "relabel": flag("Draw the label of each train pair from its bt_prob, the probability that chosen is preferred."),
     "bt_noise_gauss": number(
@@ -14,4 +29,4 @@ RELABEL = {
         examples=[1.0],
     ),
 }
-KEYS, REQUIRED = {**LOCATION, **SPLITS, **RELABEL, **LABEL_NOISE, **USES}, ("path",)
+KEYS, REQUIRED = {**LOCATION, **COLUMNS, **SPLITS, **RELABEL, **LABEL_NOISE, **USES}, ("path",)
