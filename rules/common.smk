@@ -23,7 +23,7 @@ try:
         read_yaml(path)
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
-    PUBLICATIONS = {repository.key: repository for repository in repositories(settings)}
+    PUBLICATIONS = repositories(settings)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
@@ -127,11 +127,13 @@ def per_seed(pattern):
 def in_report(path, category, what, form="figure", caption=None):
     """An output that Snakemake's report shows, labelled by what it is of which wildcards, and in which form.
 
-    Its caption is the file in rules/captions of that name, of the output's own name where none is given.
+    Its caption is the file in rules/captions of that name; of the output's own where none is given, or of its folder's
+    where that is a wildcard.
     """
+    named = [part for part in Path(path).with_suffix("").parts if "{" not in part]
     of = ", ".join(re.findall(r"{\w+}", path))
     labels = {"what": f"{what}: {of}" if of else what, "form": form}
-    return report(path, caption=f"captions/{caption or Path(path).stem}.rst", category=category, labels=labels)
+    return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
 
 
 def reward_model_files(dataset, name):
@@ -149,11 +151,6 @@ def reward_start(dataset, name):
 def reward_inputs(dataset, name):
     """Inputs of what may ask a reward model: its spec and files; none without one."""
     return {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(dataset, name) if name else {}
-
-
-def judge_gpus(wildcards):
-    """A judge that is a reward model takes one."""
-    return min(GPUS, 1) if plan.judge_kind(wildcards) == "reward" else 0
 
 
 def published_files(wildcards):

@@ -1,7 +1,7 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
 from snakemake.logging import logger
 
-from pipeline.jobs.forecast import PlannedJob, describe, describe_device, forecast
+from pipeline.jobs.forecast import PlannedJob, describe, describe_device, expected_seconds
 from pipeline.jobs.io import InputError
 from pipeline.publishing.token import require_token
 from pipeline.terminal.output import take_over
@@ -43,13 +43,13 @@ def announce_plan():
     cores = workflow.cores if workflow.local_exec else None
     gpus = workflow.global_resources.get("gpu")
     gpus = gpus if isinstance(gpus, int) else None
-    found = forecast(jobs, cores, gpus, "results/benchmarks")
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    logger.info(describe(settings.tag, device, jobs, found, where))
+    seconds = expected_seconds(jobs, "results/benchmarks")
+    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus))
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
-        run = Run.from_benchmarks(jobs, "results/benchmarks", cores=cores, gpus=gpus, keep_going=keep_going)
+        run = Run(jobs, seconds, cores, gpus, keep_going)
         OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
 
 

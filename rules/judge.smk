@@ -2,6 +2,14 @@
 # cost, and how well they agree with the dataset's labels.
 
 
+# What a judge takes: a GPU where it is a reward model, a turn where it is asked over the network.
+JUDGING = {
+    "gpu": lambda w: min(GPUS, 1) if plan.judge_kind(w) == "reward" else 0,
+    "judge": lambda w: int(plan.judge_kind(w) == "openai"),
+    "device": settings.device,
+}
+
+
 rule judge_responses:
     input:
         unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
@@ -21,9 +29,7 @@ rule judge_responses:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=judge_gpus,
-        judge=lambda w: int(plan.judge_kind(w) == "openai"),
-        device=settings.device,
+        **JUDGING,
     params:
         code=lambda w: code("judge_responses.py", f"judge/{plan.judge_of(w)}", plan.judge_reward(w)),
         judge=plan.judge_arguments,
@@ -42,13 +48,7 @@ rule measure_judge:
     output:
         verdicts="results/judge_quality/{dataset}/{judge}/{split}.parquet",
         measured="results/judge_quality/{dataset}/{judge}/{split}.json",
-        table=in_report(
-            "results/judge_quality/{dataset}/{judge}/{split}.csv",
-            "Judge",
-            "agreement and biases",
-            "table",
-            caption="judge_quality",
-        ),
+        table=in_report("results/judge_quality/{dataset}/{judge}/{split}.csv", "Judge", "agreement and biases", "table"),
     log:
         "results/logs/measure_judge/{dataset}/{judge}/{split}.log",
     benchmark:
@@ -56,9 +56,7 @@ rule measure_judge:
     conda:
         "../envs/pipeline.yaml"
     resources:
-        gpu=judge_gpus,
-        judge=lambda w: int(plan.judge_kind(w) == "openai"),
-        device=settings.device,
+        **JUDGING,
     params:
         code=lambda w: code("measure_judge.py", f"judge/{plan.judge_of(w)}", plan.judge_reward(w)),
         judge=plan.judge_arguments,

@@ -66,11 +66,7 @@ rule measure_calibration:
             "results/calibration/{dataset}/{reward_model}/{split}/lengths.svg", "Calibration", "scores and lengths"
         ),
         measured=in_report(
-            "results/calibration/{dataset}/{reward_model}/{split}.json",
-            "Calibration",
-            "in numbers",
-            "JSON",
-            caption="calibration",
+            "results/calibration/{dataset}/{reward_model}/{split}.json", "Calibration", "in numbers", "JSON"
         ),
     log:
         "results/logs/measure_calibration/{dataset}/{reward_model}/{split}.log",

@@ -18,9 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     removed = remove_states(states)
     folders = [path for path in (arguments.results, *arguments.results.rglob("*")) if path.is_dir()]
     left = sum(remove_abandoned(folder, ".") for folder in folders if STATE not in folder.parts)
-    print(
-        f"removed {removed} of {len(states)} states, any others are in use; {left} files and folders left half-written"
-    )
+    print(f"removed {removed} of {len(states)} states, others are in use; {left} files and folders left half-written")
 
 
 if __name__ == "__main__":

@@ -5,22 +5,12 @@ Reads the run table, the scores and responses that it names and, per dataset, th
 `pipeline.results.score_comparison.comparison_table`.
 """
 
-import argparse
-from pathlib import Path
-
 from pipeline.jobs.io import command_line, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import add_bootstrap_arguments
+from pipeline.results.csv_tables import named_path
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import comparison_table
-
-
-def named_path(text: str) -> tuple[str, Path]:
-    """An argument NAME=FILE."""
-    name, separator, path = text.partition("=")
-    if not (name and separator and path):
-        raise argparse.ArgumentTypeError(f"{text!r} is not DATASET=FILE")
-    return name, Path(path)
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -24,10 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--store", type=Path, required=True, help="folder of the replies that are paid for")
     parser.add_argument("--max-new-tokens", type=int, required=True, help="most tokens of a generated response")
     parser.add_argument(
-        "--quality-pairs",
-        type=int,
-        default=0,
-        help="labelled pairs that judges are measured on, of a dataset's first split",
+        "--quality-pairs", type=int, default=0, help="labelled pairs to measure judges on, of a dataset's first split"
     )
     parser.add_argument("--quality-seed", type=int, default=0, help="seed of the sample of labelled pairs")
     arguments = parser.parse_args(argv)

@@ -4,15 +4,14 @@ Reads the run table, the files that it names, the result tables, the data cards 
 splits. The file that it writes opens offline and asks the network for nothing.
 """
 
-from pathlib import Path
-
-from pipeline.jobs.io import InputError, command_line, read_json, run, write_text
+from pipeline.jobs.io import command_line, read_json, run, write_text
 from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
+from pipeline.results.csv_tables import named_path
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
@@ -28,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
     parser.add_argument(
-        "--pairs", nargs="*", default=[], help="dataset=file: scored split of the judged prompts (parquet)"
+        "--pairs", type=named_path, nargs="*", default=[], metavar="DATASET=FILE", help="scored judged splits, parquet"
     )
     parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
@@ -36,10 +35,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
-    for pair in arguments.pairs:
-        if "=" not in pair:
-            raise InputError(f"--pairs {pair}: it must be dataset=file")
-    pairs = {dataset: Path(path) for dataset, path in (pair.split("=", 1) for pair in arguments.pairs)}
+    pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection")
     files = [*table.paths("responses"), *pairs.values()]

@@ -8,7 +8,7 @@ from pathlib import Path
 
 from pipeline.jobs.io import command_line, run, write_json
 from pipeline.results.tables import read_table
-from pipeline.tracking import log_winrates, record, tracked_run
+from pipeline.tracking import log_winrates, record, start_run
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -19,7 +19,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", type=Path, required=True, help="record to write, JSON")
     arguments = parser.parse_args(argv)
     table = read_table(arguments.winrate)
-    with tracked_run(arguments.wandb, arguments.tag, "win rates", "winrate", {"tag": arguments.tag}) as tracked:
+    with start_run(arguments.wandb, arguments.tag, "win rates", "winrate", {"tag": arguments.tag}) as tracked:
         log_winrates(tracked, table)
         found = record(tracked, arguments.wandb)
     write_json(found, arguments.output)

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 from transformers import PrinterCallback, TrainerCallback, logging
 
-from benchmarks.measuring import markdown_table, parser_of
+from benchmarks.measuring import formatted_table, parser_of
 from pipeline.jobs.io import InputError, write_json
 from pipeline.models.devices import Device, named_device, resolve_device
 
@@ -51,6 +51,10 @@ METHODS = {
     "dpr": {"g": 0.3, "gamma": 0.3},
 }
 LORA = {"adapter": "lora", "lora": {"r": 64, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear"}}
+# Of a table, with the format of each cell.
+COLUMNS = {"method": "{method}", "steps/s": "{steps_per_second:.2f}", "over DPO": "{overhead:+.0%}"}
+COLUMNS |= {"of a step rollouts": "{rollout_share:.0%}", "peak GiB allocated": "{allocated_gib:.1f}"}
+COLUMNS |= {"reserved": "{reserved_gib:.1f}"}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -66,7 +70,7 @@ def main(argv: list[str] | None = None) -> None:
             results[name] = measure(name, arguments.steps, Path(scratch))
         write_json({"device": torch.cuda.get_device_name(), "settings": results}, arguments.output)
     for name, rows in results.items():
-        print(f"\n{name} on {torch.cuda.get_device_name()}\n{as_table(rows)}")
+        print(f"\n{name} on {torch.cuda.get_device_name()}\n{formatted_table(rows, COLUMNS)}")
 
 
 def measure(name: str, steps: int, scratch: Path) -> list[dict]:
@@ -165,10 +169,13 @@ def train(method: str, hyperparameters: dict, entry: dict, frame, reference, dev
     share = hyperparameters.get("p", 0.0) + hyperparameters.get("g", 0.0)
     sampled = trainer._prompts_drawn if share else 1
     rollouts = clock.rollout_seconds[-1] / sampled * share * hyperparameters["global_batch_size"]
+    seconds = clock.training_seconds() + rollouts
     row = {
         "steps": hyperparameters["max_steps"],
-        "seconds_per_step": clock.training_seconds() + rollouts,
+        "seconds_per_step": seconds,
         "rollout_seconds_per_step": rollouts,
+        "steps_per_second": 1 / seconds,
+        "rollout_share": rollouts / seconds,
         "allocated_gib": torch.cuda.max_memory_allocated() / 2**30,
         "reserved_gib": torch.cuda.max_memory_reserved() / 2**30,
     }
@@ -200,15 +207,3 @@ class Clock(TrainerCallback):
 def lengths(prompts: list, completions: list, **columns) -> list[float]:
     """A reward that costs nothing: the number of characters."""
     return [float(len(completion)) for completion in completions]
-
-
-def as_table(rows: list[dict]) -> str:
-    """The rows as a Markdown table."""
-    table = []
-    for row in rows:
-        cells = [row["method"], f"{1 / row['seconds_per_step']:.2f}", f"{row['overhead']:+.0%}"]
-        cells += [f"{row['rollout_seconds_per_step'] / row['seconds_per_step']:.0%}"]
-        cells += [f"{row['allocated_gib']:.1f}", f"{row['reserved_gib']:.1f}"]
-        table.append(cells)
-    header = ["method", "steps/s", "over DPO", "of a step rollouts", "peak GiB allocated", "reserved"]
-    return markdown_table(header, table)

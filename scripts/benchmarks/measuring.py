@@ -2,6 +2,7 @@
 
 import argparse
 import json
+import operator
 import statistics
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from typing import Any
 from pipeline.jobs.io import InputError
 
 SCRIPT = Path(__file__).resolve().parents[1] / "benchmark.py"
+RANGE = "{ratio:.2f} ({ratio_min:.2f}-{ratio_max:.2f})"  # format of a ratio of `compare`
 
 
 def parser_of(name: str, description: str | None) -> argparse.ArgumentParser:
@@ -56,6 +58,11 @@ def in_a_process(name: str, case: Any, options: Iterable = (), watch: Callable[[
         return json.loads(output.read().splitlines()[-1])
 
 
+def options_of(arguments: argparse.Namespace, *names: str) -> list:
+    """Options of a command line, to be handed on to another process."""
+    return [part for name in names for part in (f"--{name.replace('_', '-')}", getattr(arguments, name))]
+
+
 def in_turn(cases: dict[str, Any], repeats: int, measure: Callable[[Any], dict]) -> dict[str, list[dict]]:
     """Measure cases in turns, so that what else the machine does meets them all alike.
 
@@ -80,14 +87,35 @@ def median_of(measurements: list[dict], name: str) -> float:
     return statistics.median(found[name] for found in measurements)
 
 
-def spread(name: str, ratios: list[float]) -> dict[str, float]:
-    """The median and the range of ratios within turns, as columns `name`, `name`_min and `name`_max."""
-    return {name: statistics.median(ratios), f"{name}_min": min(ratios), f"{name}_max": max(ratios)}
+def compare(
+    cases: dict[str, Any],
+    repeats: int,
+    measure: Callable[[Any], dict],
+    ratio: Callable[[float, float], float] = operator.truediv,
+) -> list[dict]:
+    """Measure cases `in_turn`; the first is what the others are measured against.
+
+    Args:
+        measure: gives seconds and peak_mib of a case, and what else there is.
+        ratio: of a case's seconds and those of the first case in the same turn.
+
+    Returns:
+        Of each case: case (its label), seconds and peak_mib (medians), ratio (median) with ratio_min and ratio_max, and
+        measurements, what `measure` gave.
+    """
+    measured = in_turn(cases, repeats, measure)
+    first, rows = next(iter(measured.values())), []
+    for label, values in measured.items():
+        ratios = [ratio(value["seconds"], one["seconds"]) for value, one in zip(values, first, strict=True)]
+        row = {"case": label} | {name: median_of(values, name) for name in ("seconds", "peak_mib")}
+        row |= {"ratio": statistics.median(ratios), "ratio_min": min(ratios), "ratio_max": max(ratios)}
+        rows.append(row | {"measurements": values})
+    return rows
 
 
-def as_range(row: dict, name: str) -> str:
-    """Such columns as text."""
-    return f"{row[name]:.2f} ({row[f'{name}_min']:.2f}-{row[f'{name}_max']:.2f})"
+def formatted_table(rows: list[dict], columns: dict[str, str]) -> str:
+    """Rows as a Markdown table; columns are {heading: format of a row's cell, such as "{seconds:.1f}"}."""
+    return markdown_table(list(columns), [[form.format_map(row) for form in columns.values()] for row in rows])
 
 
 def markdown_table(header: list[str], rows: Iterable[Iterable]) -> str:

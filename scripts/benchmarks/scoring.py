@@ -16,8 +16,9 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 
-from benchmarks.measuring import as_range, in_a_process, in_turn, markdown_table, median_of, parser_of, spread
+from benchmarks.measuring import RANGE, compare, formatted_table, in_a_process, options_of, parser_of
 from pipeline.jobs.io import write_json
 
 PLAIN_BATCH = 16
@@ -25,6 +26,9 @@ PLAIN_BATCH = 16
 PROMPT_WORDS = (3, 8, 19, 58, 114, 233, 614)
 RESPONSE_WORDS = (0, 4, 11, 24, 44, 98, 418)
 AT = (0, 0.05, 0.25, 0.5, 0.75, 0.95, 1)
+# Of a table, with the format of each cell.
+COLUMNS = {"case": "{case}", "rows/s": "{rows_per_second:.1f}", "times as fast as plain (range)": RANGE}
+COLUMNS |= {"largest difference": "{largest_difference:.1e}", "peak MiB": "{peak_mib:.0f}"}
 WORDS = [
     *("the", "of", "and", "to", "in", "is", "you", "that", "it", "for", "was", "on", "are", "as"),
     *("with", "they", "be", "at", "one", "have", "this", "from", "or", "had", "by", "some", "what"),
@@ -44,45 +48,24 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.case:
         print(json.dumps(measure(arguments)))
         return
-    with tempfile.TemporaryDirectory() as folder:
-        save_model(arguments, folder)
-        results = compare(arguments, folder)
-    print(as_table(results))
+    with tempfile.TemporaryDirectory() as arguments.model:
+        save_model(arguments, arguments.model)
+        results = measure_all(arguments)
+    print(formatted_table(results["cases"], COLUMNS))
     write_json(results, arguments.output)
 
 
-def compare(arguments: argparse.Namespace, model: str) -> dict:
+def measure_all(arguments: argparse.Namespace) -> dict:
     """All cases, measured in turn: medians over the repeats, and how far apart the scores are."""
-    options = ["--model", model, "--device", arguments.device]
-    options += ["--pairs", arguments.pairs, "--threads", arguments.threads]
+    measure = partial(in_a_process, "scoring", options=options_of(arguments, "model", "device", "pairs", "threads"))
     cases = {case: case for case in SCORERS}
-    measured = in_turn(cases, arguments.repeats, lambda case: in_a_process("scoring", case, options))
-    plain, rows = measured["plain"], []
-    for case, values in measured.items():
-        faster = [first["seconds"] / value["seconds"] for first, value in zip(plain, values, strict=True)]
-        apart = [abs(a - b) for a, b in zip(plain[0]["scores"], values[0]["scores"], strict=True)]
-        rows.append(
-            {
-                "case": case,
-                "seconds": median_of(values, "seconds"),
-                "rows_per_second": 2 * arguments.pairs / median_of(values, "seconds"),
-                **spread("faster", faster),
-                "largest_difference": max(apart),
-                "peak_mib": median_of(values, "peak_mib"),
-            }
-        )
+    rows = compare(cases, arguments.repeats, measure, lambda seconds, plain: plain / seconds)
+    plain, *_ = measured = [row.pop("measurements")[0] for row in rows]
+    for row, found in zip(rows, measured, strict=True):
+        row["rows_per_second"] = 2 * arguments.pairs / row["seconds"]
+        row["largest_difference"] = max(abs(a - b) for a, b in zip(plain["scores"], found["scores"], strict=True))
     settings = {name: getattr(arguments, name) for name in ("repeats", "pairs", "width", "layers", "threads")}
-    return {"settings": settings | {"tokens": plain[0]["tokens"]}, "cases": rows}
-
-
-def as_table(results: dict) -> str:
-    """The cases as a Markdown table."""
-    header = ["case", "rows/s", "times as fast as plain (range)", "largest difference", "peak MiB"]
-    rows = []
-    for row in results["cases"]:
-        apart, memory = f"{row['largest_difference']:.1e}", f"{row['peak_mib']:.0f}"
-        rows.append((row["case"], f"{row['rows_per_second']:.1f}", as_range(row, "faster"), apart, memory))
-    return markdown_table(header, rows)
+    return {"settings": settings | {"tokens": plain["tokens"]}, "cases": rows}
 
 
 def pairs(count: int):

@@ -8,15 +8,15 @@ Bradley-Terry leaderboard, each with 20 refits.
 """
 
 import json
-import resource
 import tempfile
 import time
 
 import numpy as np
 import pandas as pd
 
-from benchmarks.measuring import in_a_process, parser_of
+from benchmarks.measuring import in_a_process, options_of, parser_of
 from pipeline.jobs.io import read_parquet, write_json, write_parquet
+from pipeline.jobs.records import peak_memory_mib
 from pipeline.metrics.comparison import compare
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
@@ -34,15 +34,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     if arguments.case is not None:
         seconds = measure(*arguments.case, arguments.resamples, arguments.refits)
-        mebibytes = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
-        print(json.dumps({"seconds": seconds, "peak_mib": mebibytes}))
+        print(json.dumps({"seconds": seconds, "peak_mib": peak_memory_mib()}))
         return
-    results: dict = {"verdicts": 2 * arguments.runs * arguments.prompts, "resamples": arguments.resamples}
-    results["refits"] = arguments.refits
+    results = {"verdicts": 2 * arguments.runs * arguments.prompts}
+    results |= {"resamples": arguments.resamples, "refits": arguments.refits}
     with tempfile.TemporaryDirectory() as scratch:
         path = f"{scratch}/verdicts.parquet"
         write_parquet(verdicts(arguments.runs, arguments.prompts), path)
-        options = ["--resamples", arguments.resamples, "--refits", arguments.refits]
+        options = options_of(arguments, "resamples", "refits")
         results |= {part: in_a_process("statistics", [part, path], options) for part in PARTS}
     print(results)
     write_json(results, arguments.output)
@@ -62,9 +61,8 @@ def measure(part: str, path: str, resamples: int, refits: int) -> float:
         rating_intervals(games, "base", refits, 0)
         return time.perf_counter() - started
     longer = (games["len_baseline"] - games["len_run"]).to_numpy()
-    difficulty = fit_difficulty(
-        games["preference"].to_numpy(), longer, games["run"].to_numpy(), games["prompt_id"].to_numpy()
-    )
+    preference, run, prompt_id = (games[name].to_numpy() for name in ("preference", "run", "prompt_id"))
+    difficulty = fit_difficulty(preference, longer, run, prompt_id)
     for _, rows in games.groupby("run"):
         at = rows.index.to_numpy()
         fitted = rows["preference"].to_numpy(), longer[at], None if difficulty is None else difficulty[at]

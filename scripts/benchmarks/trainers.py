@@ -18,10 +18,11 @@ import argparse
 import json
 import tempfile
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
-from benchmarks.measuring import as_range, in_a_process, in_turn, markdown_table, median_of, parser_of, spread
+from benchmarks.measuring import RANGE, compare, formatted_table, in_a_process, options_of, parser_of
 from pipeline.jobs.io import InputError, read_parquet, write_json
 
 MODEL, DATA = Path("results/sft/world/W1M/model"), Path("results/data/world/train.parquet")
@@ -37,6 +38,9 @@ BENCHMARKS = {
     "length": [{"trainer": "dpr_fixed", "tokens": tokens} for tokens in LENGTHS],
     "size": [{"trainer": "dpr_fixed", "width": width} for width in WIDTHS],
 }
+# Of a table, with the format of each cell.
+COLUMNS = {"case": "{case}", "seconds": "{seconds:.4f}", "per": "{measurements[0][unit]}"}
+COLUMNS |= {"ratio to the first (range)": RANGE, "peak MiB": "{peak_mib:.0f}"}
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -56,51 +60,21 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.case is not None:
         print(json.dumps(measure(arguments.case, arguments)))
         return
-    results = {name: compare(name, arguments) for name in arguments.benchmarks}
+    results = {name: measure_all(name, arguments) for name in arguments.benchmarks}
     for name, rows in results.items():
-        print(f"\n{name}\n{as_table(rows)}")
+        print(f"\n{name}\n{formatted_table(rows, COLUMNS)}")
     write_json(results, arguments.output)
 
 
-def compare(name: str, arguments: argparse.Namespace) -> list[dict]:
+def measure_all(name: str, arguments: argparse.Namespace) -> list[dict]:
     """The cases of a benchmark, measured in turn: a row each, with medians over the repeats."""
-    options = [name]
-    for option in ("steps", "batch_size", "threads", "model", "data", "reference"):
-        options += [f"--{option.replace('_', '-')}", getattr(arguments, option)]
-    cases = {f"{name} {label(case)}": case for case in BENCHMARKS[name]}
-    measured = in_turn(cases, arguments.repeats, lambda case: in_a_process("trainers", case, options))
-    first, rows = next(iter(measured.values())), []
-    for case, values in zip(cases.values(), measured.values(), strict=True):
-        pairs = zip(values, first, strict=True)
-        rows.append(
-            {
-                "case": label(case),
-                "unit": values[0]["unit"],
-                "seconds": median_of(values, "seconds_per_unit"),
-                **spread("ratio", [value["seconds_per_unit"] / one["seconds_per_unit"] for value, one in pairs]),
-                "peak_mib": median_of(values, "peak_mib"),
-                "measurements": values,
-            }
-        )
-    return rows
-
-
-def label(case: dict) -> str:
-    return " ".join([case["trainer"], *(f"{key}={value}" for key, value in case.items() if key != "trainer")])
-
-
-def as_table(rows: list[dict]) -> str:
-    """The rows as a Markdown table."""
-    header = ["case", "seconds", "per", "ratio to the first (range)", "peak MiB"]
-    cells = (
-        (row["case"], f"{row['seconds']:.4f}", row["unit"], as_range(row, "ratio"), f"{row['peak_mib']:.0f}")
-        for row in rows
-    )
-    return markdown_table(header, cells)
+    options = [name, *options_of(arguments, "steps", "batch_size", "threads", "model", "data", "reference")]
+    cases = {" ".join(map(str, case.values())): case for case in BENCHMARKS[name]}
+    return compare(cases, arguments.repeats, partial(in_a_process, "trainers", options=options))
 
 
 def measure(case: dict, arguments: argparse.Namespace) -> dict:
-    """Run one case: {seconds_per_unit, unit, peak_mib}."""
+    """Run one case: {seconds (of a unit), unit, peak_mib}."""
     from transformers import logging
 
     from pipeline.models.devices import device_from_arguments
@@ -111,7 +85,7 @@ def measure(case: dict, arguments: argparse.Namespace) -> dict:
     logging.set_verbosity_error()
     with tempfile.TemporaryDirectory() as scratch:
         seconds, units, unit = CASES[case["trainer"]](case, arguments, device, scratch)
-    return {"seconds_per_unit": seconds / units, "unit": unit, "peak_mib": peak_memory_mib(device)}
+    return {"seconds": seconds / units, "unit": unit, "peak_mib": peak_memory_mib(device)}
 
 
 def trainer_settings(arguments: argparse.Namespace, device, scratch: str, **changes) -> dict:

@@ -8,8 +8,6 @@ import os
 import threading
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
 import pandas as pd
@@ -53,27 +51,17 @@ def answers(server: str, seconds: float = SECONDS) -> bool:
     return bool(found)
 
 
-@contextmanager
-def tracked_run(project: str, name: str, group: str, job_type: str, config: dict) -> Iterator:
-    """A run of Weights & Biases for the time of the block; its files are in wandb/, below WANDB_DIR where that is set.
+def start_run(project: str, name: str, group: str, job_type: str, config: dict):
+    """A run of Weights & Biases, for a `with` block or to be finished; its files are in wandb/, below WANDB_DIR if set.
 
     Args:
         project: its name; WANDB_PROJECT comes first.
         name, group, job_type: of the run.
         config: what was run.
 
-    Yields:
+    Returns:
         The `wandb.Run`.
     """
-    run = start_run(project, name, group, job_type, config)
-    try:
-        yield run
-    finally:
-        run.finish()
-
-
-def start_run(project: str, name: str, group: str, job_type: str, config: dict):
-    """A run of `tracked_run` that the caller finishes."""
     import wandb
 
     def start(mode: str):

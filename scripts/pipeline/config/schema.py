@@ -51,7 +51,7 @@ def validate(content: Any, name: str, source: str) -> Any:
     refuse_secrets(content, source)
     content = _with_numbers(content, load_schema(name), source, ())
     problems = {}
-    for error in _validator(name).iter_errors(content):
+    for error in Validator(load_schema(name)).iter_errors(content):
         for problem in explain(error):
             problems.setdefault((problem.path, problem.text), problem)
     # a key that is missing because it is misspelt is one problem
@@ -107,11 +107,6 @@ def subschema(schema: dict, content: Any, key: str) -> dict:
             if re.search(pattern, key):
                 return part
     return {}
-
-
-@cache
-def _validator(name: str) -> Any:
-    return Validator(load_schema(name))
 
 
 def _branches(schema: dict, content: Any) -> Iterator[dict]:

@@ -67,40 +67,13 @@ class Settings:
         settings._check()
         return settings
 
-    @property
-    def tag(self) -> str:
-        """Name of the config's table of results."""
-        return self.config["tag"]
-
-    @property
-    def datasets(self) -> list[str]:
-        """Names of the datasets."""
-        return self.config["datasets"]
-
-    @property
-    def models(self) -> list[str]:
-        """Names of the models."""
-        return self.config["models"]
-
-    @property
-    def seeds(self) -> list[int]:
-        """Training and sampling seeds."""
-        return self.config["seeds"]
-
-    @property
-    def device(self) -> str:
-        """Name of the device."""
-        return self.config["device"]
-
-    @property
-    def devices(self) -> dict[str, dict]:
-        """All devices, by name."""
-        return self.entries["devices"]
-
-    @property
-    def split(self) -> str:
-        """Split of prompts that runs are judged on: eval or selection."""
-        return self.config["split"]
+    tag = property(lambda self: self.config["tag"], doc="Name of the config's table of results.")
+    datasets = property(lambda self: self.config["datasets"], doc="Names of the datasets, a list.")
+    models = property(lambda self: self.config["models"], doc="Names of the models, a list.")
+    seeds = property(lambda self: self.config["seeds"], doc="Training and sampling seeds, a list.")
+    device = property(lambda self: self.config["device"], doc="Name of the device.")
+    devices = property(lambda self: self.entries["devices"], doc="All devices, by name.")
+    split = property(lambda self: self.config["split"], doc="Split of the judged prompts: eval or selection.")
 
     @cached_property
     def max_length(self) -> int:

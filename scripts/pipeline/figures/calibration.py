@@ -1,10 +1,8 @@
 """The figures of a scored split: reliability, margins, scores against length."""
 
-from pathlib import Path
-
 import altair as alt
 
-from pipeline.figures.drawing import BLUE, INK, VERMILION, Figure, Panel, reference_line, save_figure, values
+from pipeline.figures.drawing import BLUE, INK, VERMILION, Figure, Panel, reference_line, values
 
 FIGURES = ("reliability", "margins", "lengths")
 HEIGHT = 230
@@ -15,47 +13,31 @@ def calibration_figures(measured: dict) -> list[Figure]:
     return [reliability_figure(measured), margins_figure(measured), lengths_figure(measured)]
 
 
-def write_calibration_figures(measured: dict, folder: str | Path) -> None:
-    """Draw reliability.svg, margins.svg and lengths.svg of a scored split."""
-    for figure in calibration_figures(measured):
-        save_figure(figure, Path(folder) / f"{figure.name}.svg")
-
-
 def reliability_figure(measured: dict) -> Figure:
     """Accuracy over confidence by bin, with intervals, beside the number of pairs in each bin."""
     data = alt.Chart(values(row for row in measured["bins"] if row["pairs"]))
     x = alt.X("confidence:Q", title="confidence: the larger of bt_prob and 1 − bt_prob", scale=_unit(0.5))
     y = alt.Y("accuracy:Q", title="pair accuracy (95% interval)", scale=_unit(0))
-    tips = [alt.Tooltip(f"{name}:Q", format=".3f") for name in ("confidence", "accuracy")]
+    tips = [*(alt.Tooltip(f"{name}:Q", format=".3f") for name in ("confidence", "accuracy")), alt.Tooltip("pairs:Q")]
     diagonal = alt.Chart(alt.Data(values=[{"a": 0.5, "b": 0.5}, {"a": 1, "b": 1}]))
     curve = alt.layer(
         diagonal.mark_line(strokeDash=[4, 3], color=INK, opacity=0.5, strokeWidth=1).encode(x="a:Q", y="b:Q"),
         data.mark_rule(color=BLUE, strokeWidth=1.5).encode(x=x, y=alt.Y("accuracy_low:Q"), y2="accuracy_high:Q"),
         data.mark_line(color=BLUE, strokeWidth=1.5).encode(x=x, y=y),
-        data.mark_point(color=BLUE, filled=True, size=50, opacity=1).encode(
-            x=x, y=y, tooltip=[*tips, alt.Tooltip("pairs:Q")]
-        ),
+        data.mark_point(color=BLUE, filled=True, size=50, opacity=1).encode(x=x, y=y, tooltip=tips),
     )
     bars = alt.Chart(values(measured["bins"])).mark_bar(color=BLUE)
-    counts = bars.encode(
-        x=alt.X("low:Q", title="confidence", scale=_unit(0.5)),
-        x2="high:Q",
-        y=alt.Y("pairs:Q"),
-        y2=alt.datum(0),
-        tooltip=["pairs:Q"],
-    )
-    return Figure(
-        "reliability",
-        "Reliability",
+    x = alt.X("low:Q", title="confidence", scale=_unit(0.5))
+    counts = bars.encode(x=x, x2="high:Q", y="pairs:Q", y2=alt.datum(0), tooltip=["pairs:Q"])
+    caption = (
         "How often the reward model prefers the dataset's chosen response, over how sure it is, with 95% interval. "
-        "Below the dashed line it is too sure.",
-        [
-            [
-                Panel(f"expected calibration error {measured['ece']:.3f}", curve.properties(height=HEIGHT)),
-                Panel(f"{measured['pairs']} pairs of {measured['prompts']} prompts", counts.properties(height=HEIGHT)),
-            ]
-        ],
+        "Below the dashed line it is too sure."
     )
+    panels = [
+        Panel(f"expected calibration error {measured['ece']:.3f}", curve.properties(height=HEIGHT)),
+        Panel(f"{measured['pairs']} pairs of {measured['prompts']} prompts", counts.properties(height=HEIGHT)),
+    ]
+    return Figure("reliability", "Reliability", caption, [panels])
 
 
 def margins_figure(measured: dict) -> Figure:
@@ -69,18 +51,10 @@ def margins_figure(measured: dict) -> Figure:
     sides = alt.Scale(domain=["rejected higher", "chosen higher"], range=[VERMILION, BLUE])
     bars = alt.Chart(values(rows)).mark_bar()
     mean = alt.Chart(alt.Data(values=[{"at": margin["mean"]}])).mark_rule(color=INK)
-    chart = alt.layer(
-        bars.encode(
-            x=alt.X("low:Q", title="margin: chosen score − rejected score"),
-            x2="high:Q",
-            y=alt.Y("pairs:Q"),
-            y2=alt.datum(0),
-            color=alt.Color("side:N", scale=sides),
-            tooltip=["low:Q", "high:Q", "pairs:Q"],
-        ),
-        reference_line(0),
-        mean.encode(x="at:Q"),
-    )
+    x, color = alt.X("low:Q", title="margin: chosen score − rejected score"), alt.Color("side:N", scale=sides)
+    tips = ["low:Q", "high:Q", "pairs:Q"]
+    counted = bars.encode(x=x, x2="high:Q", y="pairs:Q", y2=alt.datum(0), color=color, tooltip=tips)
+    chart = alt.layer(counted, reference_line(0), mean.encode(x="at:Q"))
     caption = (
         "Score of the chosen response minus that of the rejected one. Right of zero the reward model orders the pair "
         "as the dataset does; the solid line is the mean."

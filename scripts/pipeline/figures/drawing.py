@@ -51,12 +51,10 @@ class Panel:
     Attributes:
         title: what it shows, "" where the figure's title says it.
         chart: without a width of its own.
-        share: of the figure's width in an SVG file.
     """
 
     title: str
     chart: alt.Chart | alt.LayerChart
-    share: float = 1.0
 
 
 @dataclass(frozen=True)
@@ -74,11 +72,6 @@ class Figure:
     title: str
     caption: str
     rows: list[list[Panel]] = field(default_factory=list)
-
-    @property
-    def panels(self) -> list[Panel]:
-        """All panels, row by row."""
-        return [panel for row in self.rows for panel in row]
 
 
 def values(rows: Iterable[dict]) -> alt.Data:
@@ -106,8 +99,8 @@ def figure_specification(figure: Figure) -> dict:
     """The whole figure as one Vega-Lite specification."""
     rows = []
     for row in (row for row in figure.rows if row):
-        whole, room = sum(panel.share for panel in row), WIDTH - 90 * len(row)
-        charts = [panel.chart.properties(width=room * panel.share / whole, title=panel.title) for panel in row]
+        width = (WIDTH - 90 * len(row)) / len(row)
+        charts = [panel.chart.properties(width=width, title=panel.title) for panel in row]
         rows.append(alt.hconcat(*charts, spacing=24) if len(charts) > 1 else charts[0])
     if not rows:
         rows = [alt.Chart(values([{"text": "nothing was measured"}])).mark_text().encode(text="text:N")]

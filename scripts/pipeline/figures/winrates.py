@@ -143,9 +143,7 @@ def scatter_figure(
         layers = [
             reference_line(50, vertical=False),
             alt.Chart(single).mark_point(size=26, opacity=0.75).encode(x=x, y=y, tooltip=tips, **style),
-            mean.mark_rule(strokeWidth=1.5).encode(
-                x=x, y=alt.Y("win_rate_low:Q"), y2="win_rate_high:Q", color=style["color"]
-            ),
+            mean.mark_rule(strokeWidth=1.5).encode(x=x, y="win_rate_low:Q", y2="win_rate_high:Q", color=style["color"]),
             mean.mark_point(filled=True, size=110, opacity=1).encode(
                 x=x, y=y, tooltip=[alt.Tooltip("run:N"), *_tips(column), *_interval_tips("win_rate", ".1f")], **style
             ),

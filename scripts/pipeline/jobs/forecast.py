@@ -1,7 +1,6 @@
 """What a call of Snakemake will run, on which device, and about how long, from the times of earlier jobs."""
 
 import csv
-import shutil
 import statistics
 import subprocess
 from collections import Counter
@@ -36,35 +35,6 @@ class PlannedJob:
     number: int = 0
 
 
-@dataclass(frozen=True)
-class Forecast:
-    """How long jobs will take.
-
-    Attributes:
-        seconds: of the jobs whose time is known; None where no job's is.
-        unknown: how many jobs of which rule have no earlier time.
-    """
-
-    seconds: float | None
-    unknown: Counter
-
-
-def forecast(jobs: Sequence[PlannedJob], cores: int | None, gpus: int | None, benchmarks: str | Path) -> Forecast:
-    """About how long jobs will take.
-
-    Args:
-        jobs: each after those that it waits for.
-        cores: that they share, by threads; None where there is no limit.
-        gpus: likewise.
-        benchmarks: folder of the rules' benchmark files.
-    """
-    seconds = expected_seconds(jobs, benchmarks)
-    unknown = Counter(job.rule for job, one in zip(jobs, seconds, strict=True) if one is None)
-    if not any(seconds):
-        return Forecast(None, unknown)
-    return Forecast(span(jobs, [one or 0.0 for one in seconds], cores, gpus), unknown)
-
-
 def expected_seconds(jobs: Sequence[PlannedJob], benchmarks: str | Path) -> list[float | None]:
     """The time of each job: that of its own last run, else the median of its rule's other jobs.
 
@@ -82,18 +52,19 @@ def expected_seconds(jobs: Sequence[PlannedJob], benchmarks: str | Path) -> list
     return times
 
 
-def span(jobs: Sequence[PlannedJob], seconds: Sequence[float], cores: int | None, gpus: int | None) -> float:
+def span(jobs: Sequence[PlannedJob], seconds: Sequence[float | None], cores: int | None, gpus: int | None) -> float:
     """Seconds that jobs take together: as the longest chain of them, or as all of them on the cores or GPUs there are.
 
     Args:
         jobs: each after those that it waits for.
-        seconds: that each takes.
+        seconds: that each takes; None, which is not known, counts nothing.
         cores: that they share, by threads; None where there is no limit.
         gpus: likewise.
     """
     chains = [0.0] * len(jobs)
     work = {"cores": 0.0, "gpus": 0.0}
-    for i, (job, one) in enumerate(zip(jobs, seconds, strict=True)):
+    for i, (job, known) in enumerate(zip(jobs, seconds, strict=True)):
+        one = known or 0.0
         chains[i] = one + max((chains[before] for before in job.needs), default=0.0)
         work["cores"] += one * (min(job.threads, cores) if cores else 0)
         work["gpus"] += one * job.gpus
@@ -117,24 +88,28 @@ def benchmark_seconds(path: Path) -> float | None:
     return statistics.fmean(times) if times else None
 
 
-def describe(tag: str, device: str, jobs: Sequence[PlannedJob], found: Forecast, where: str) -> str:
+def describe(
+    tag: str, device: str, where: str, jobs: Sequence[PlannedJob], seconds: Sequence[float | None], *limits: int | None
+) -> str:
     """Some lines for the user.
 
     Args:
         tag: of the config.
         device: name of the device, and what it is here.
         where: what the jobs share: "2 cores".
+        jobs, seconds, limits: as `span` takes them.
     """
     counts = Counter(job.rule for job in jobs if not job.rule.startswith(UNCOUNTED) and job.benchmark)
-    jobs_text = ", ".join(f"{count} {rule}" for rule, count in counts.items()) or "specs alone"
-    text = f"Config {tag} on device {device}: {jobs_text}"
-    if found.seconds is None:
-        return text + ("\nHow long that takes is not known: no such job ran here before" if found.unknown else "")
-    text += f"\nAbout {duration(found.seconds)} on {where}, by the times of earlier jobs"
-    if found.unknown:
-        missing = ", ".join(f"{count} {rule}" for rule, count in found.unknown.items())
-        text += f"; not counted, as none ran before: {missing}"
-    return text
+    unknown = Counter(job.rule for job, one in zip(jobs, seconds, strict=True) if one is None)
+    text = f"Config {tag} on device {device}: {_listed(counts) or 'specs alone'}"
+    if not any(seconds):
+        return text + ("\nHow long that takes is not known: no such job ran here before" if unknown else "")
+    text += f"\nAbout {duration(span(jobs, seconds, *limits))} on {where}, by the times of earlier jobs"
+    return text + (f"; not counted, as none ran before: {_listed(unknown)}" if unknown else "")
+
+
+def _listed(counts: Counter) -> str:
+    return ", ".join(f"{count} {name}" for name, count in counts.items())
 
 
 def duration(seconds: float) -> str:
@@ -164,9 +139,7 @@ def describe_device(name: str, accelerator: str, cores: int | None) -> str:
 
 def gpu_names() -> list[str]:
     """Names of the NVIDIA GPUs of this machine, as nvidia-smi tells them."""
-    if not (program := shutil.which("nvidia-smi")):
-        return []
-    command = [program, "--query-gpu=name", "--format=csv,noheader"]
+    command = ["nvidia-smi", "--query-gpu=name", "--format=csv,noheader"]
     try:
         output = subprocess.run(command, capture_output=True, text=True, timeout=5, check=True).stdout
     except (OSError, subprocess.SubprocessError):

@@ -85,9 +85,7 @@ def enter_folder(folder: Path) -> int | None:
         return None
     try:
         for _ in range(20):  # a killed run's own child processes may live for a moment longer
-            try:
-                fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
-            except BlockingIOError:
+            if try_lock(handle) is False:
                 if not any(locks.glob("*.lock")):
                     break
                 time.sleep(0.05)

@@ -120,9 +120,8 @@ def describe(estimates: list[CostEstimate]) -> str:
         (sent, replied), future = estimate.tokens, len(estimate.expected)
         paid, budget = estimate.dollars, estimate.service["budget_usd"]
         money = "unknown, judge.yaml has no prices" if paid is None else f"at most {paid:,.2f} USD"
-        left = (
-            "" if budget is None else f"; budget_usd {budget:g}, of which {max(0.0, budget - estimate.spent):,.2f} left"
-        )
+        unspent = max(0.0, (budget or 0.0) - estimate.spent)
+        left = "" if budget is None else f"; budget_usd {budget:g}, of which {unspent:,.2f} left"
         lines += [
             f"{estimate.dataset}, {estimate.split}: judge {estimate.spec['name']}, model {estimate.spec['model']}",
             f"  verdicts        {estimate.verdicts:,}",

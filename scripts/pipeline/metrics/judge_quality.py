@@ -21,7 +21,7 @@ from sklearn.metrics import cohen_kappa_score
 
 from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.columns.verdicts import STATUSES
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import check_distinct_prompts
 from pipeline.metrics.bootstrap import RESAMPLES, draw_in_chunks, estimate, percentile_intervals
 from pipeline.metrics.calibration import prompt_estimates
 
@@ -43,9 +43,7 @@ def sample_pairs(pairs: pd.DataFrame, count: int, seed: int) -> pd.DataFrame:
     Raises:
         InputError: a prompt_id stands twice.
     """
-    repeated = pairs["prompt_id"][pairs["prompt_id"].duplicated()]
-    if len(repeated):
-        raise InputError(f"the labelled pairs have prompt {repeated.iloc[0]} twice")
+    check_distinct_prompts(pairs, "the labelled pairs have")
     ordered = pairs.sort_values("prompt_id", ignore_index=True)
     drawn = np.random.default_rng(seed).permutation(len(ordered))[:count]
     table = ordered.iloc[np.sort(drawn)].reset_index(drop=True)

@@ -4,15 +4,16 @@ P(i beats j) = σ(θ_i − θ_j), a tie counting as half a win for each. Ratings
 opponent a rating is the win rate's logit. Source: Bradley and Terry, Biometrika 39 (1952) 324.
 """
 
-from functools import cache
-
 import numpy as np
 import pandas as pd
 
 from pipeline.metrics.bootstrap import LEVEL, draw_two_levels
+from pipeline.metrics.length_control import fit_logistic
 
 # Beyond this a rating is given as infinite: the player won or lost all that decides it.
 BOUND = 15.0
+# No penalty to speak of: it only keeps the rating of a player who won all from running away for ever.
+UNPENALISED = {"C": 1e9, "solver": "newton-cholesky", "tol": 1e-10, "max_iter": 200}
 
 
 def ratings(games: pd.DataFrame, anchor: str) -> pd.Series:
@@ -82,9 +83,8 @@ def _ratings(pairs: list, wins: np.ndarray, played: np.ndarray, players: list[st
         design[row, number[baseline]] -= 1
     free = [i for i, player in enumerate(players) if player != anchor]
     result = pd.Series(0.0, index=players)
-    outcome = np.repeat([1, 0], len(wins))
-    weights = np.concatenate([wins, played - wins]) / max(played.sum(), 1)
-    result.iloc[free] = _regression().fit(np.vstack([design[:, free]] * 2), outcome, weights).coef_[0]
+    total = max(played.sum(), 1)
+    result.iloc[free] = fit_logistic(design[:, free], wins / total, (played - wins) / total, **UNPENALISED)
     result[~result.index.isin(_connected(pairs, played, anchor))] = np.nan
     return result.where(result.abs() < BOUND, np.sign(result) * np.inf)
 
@@ -95,11 +95,3 @@ def _connected(pairs: list, played: np.ndarray, anchor: str) -> set[str]:
         more = {p for pair, n in zip(pairs, played, strict=True) if n and reached & {*pair} for p in pair} - reached
         reached, grown = reached | more, bool(more)
     return reached
-
-
-@cache
-def _regression():
-    from sklearn.linear_model import LogisticRegression
-
-    # No penalty to speak of: it only keeps the rating of a player who won all from running away for ever.
-    return LogisticRegression(C=1e9, fit_intercept=False, solver="newton-cholesky", tol=1e-10, max_iter=200)

@@ -6,14 +6,13 @@ length-controlled win rate is the mean prediction at Δ = 0. Source: Dubois et a
 arXiv 2404.04475. Here the regression has scikit-learn's default L2 penalty (C = 1).
 """
 
-from functools import cache
-
 import numpy as np
 
 from pipeline.metrics.bootstrap import LEVEL, draw_two_levels, percentile_intervals
 
 # Weight of a run's own effect and length effect where the difficulties are fitted: their penalty becomes negligible.
 UNPENALISED = 100.0
+RIDGE = {"C": 1.0, "solver": "newton-cholesky", "tol": 1e-8, "max_iter": 1000}
 
 
 def length_controlled_rate(
@@ -40,7 +39,7 @@ def length_controlled_rate(
         return 100 * mean
     columns = [np.ones(len(preference)), _scaled(length_difference)]
     features = np.column_stack(columns if difficulty is None else [*columns, difficulty])
-    coefficients = _fit(features, preference, weights)
+    coefficients = fit_logistic(features, weights * preference, weights * (1 - preference), **RIDGE)
     features[:, 1] = 0  # equal lengths
     return 100 * float(np.average(1 / (1 + np.exp(-features @ coefficients)), weights=weights))
 
@@ -103,7 +102,8 @@ def fit_difficulty(
     own = sparse.csr_matrix((np.full(len(rows), UNPENALISED), (rows, run_index)), shape=shape)
     length = sparse.csr_matrix((UNPENALISED * lengths, (rows, run_index)), shape=shape)
     prompt = sparse.csr_matrix((np.ones(len(rows)), (rows, prompt_index)), shape=(len(rows), len(prompt_names)))
-    coefficients = _fit(sparse.hstack([own, length, prompt]).tocsr(), preference, np.ones(len(rows)), sparse=True)
+    features = sparse.hstack([own, length, prompt]).tocsr()
+    coefficients = fit_logistic(features, preference, 1 - preference, **RIDGE | {"solver": "lbfgs"})
     return coefficients[2 * len(run_names) :][prompt_index]
 
 
@@ -113,20 +113,17 @@ def _scaled(length_difference: np.ndarray) -> np.ndarray:
     return np.tanh(length_difference / spread) if spread > 0 else np.zeros(len(length_difference))
 
 
-@cache
-def _regression(sparse: bool):
+def fit_logistic(features, wins: np.ndarray, losses: np.ndarray, **options) -> np.ndarray:
+    """Coefficients, shape (k,), of a logistic regression without intercept.
+
+    Args:
+        features: shape (n, k), may be sparse.
+        wins, losses: shape (n,), the weights with which each row was won and lost: q and 1 − q for a preference q.
+        options: of scikit-learn's regression.
+    """
+    from scipy.sparse import issparse, vstack
     from sklearn.linear_model import LogisticRegression
 
-    return LogisticRegression(
-        C=1.0, fit_intercept=False, solver="lbfgs" if sparse else "newton-cholesky", tol=1e-8, max_iter=1000
-    )
-
-
-def _fit(features, preference: np.ndarray, weights: np.ndarray, sparse: bool = False) -> np.ndarray:
-    """Coefficients; a soft target q is a row that won with weight q and one that lost with weight 1 − q."""
-    from scipy.sparse import vstack
-
-    outcome = np.repeat([1, 0], len(preference))
-    both = np.concatenate([weights * preference, weights * (1 - preference)])
-    rows = (vstack if sparse else np.vstack)([features, features])
-    return _regression(sparse).fit(rows, outcome, both).coef_[0]
+    rows = (vstack if issparse(features) else np.vstack)([features, features])
+    outcome, weights = np.repeat([1, 0], len(wins)), np.concatenate([wins, losses])
+    return LogisticRegression(fit_intercept=False, **options).fit(rows, outcome, weights).coef_[0]

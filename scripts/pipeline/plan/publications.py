@@ -2,22 +2,24 @@
 
 from pipeline.config.reward_training import reward_dataset
 from pipeline.plan.files import SPLITS, Plan
-from pipeline.publishing.plan import Repository
 
 TABLES = ("winrate", "cost")
 
 
-def publication_spec(plan: Plan, repository: Repository) -> dict:
+def publication_spec(plan: Plan, repository: dict) -> dict:
     """What a repository is uploaded from, and what `pipeline.publishing` reads.
+
+    Args:
+        repository: one of `pipeline.publishing.plan.repositories`.
 
     Returns:
         {kind, repo_type, name, private, of, files: {name there: path}}; namespace and license where the config gives
         them; folder, of a checkpoint; records: {name: path or paths}; reward_model or judge, where the card names it.
     """
     given = plan.settings.config["publish"]
-    spec = {"kind": repository.kind, "repo_type": repository.repo_type, "name": repository.name}
+    spec = {key: repository[key] for key in ("kind", "repo_type", "name")}
     spec |= {key: given[key] for key in ("namespace", "license") if key in given}
-    return spec | {"private": repository.private, "of": repository.of, "files": {}, **_parts(plan, repository)}
+    return spec | {"private": repository["private"], "of": repository["of"], "files": {}, **_parts(plan, repository)}
 
 
 def publication_inputs(spec: dict) -> dict[str, str | list[str]]:
@@ -26,9 +28,9 @@ def publication_inputs(spec: dict) -> dict[str, str | list[str]]:
     return {"files": list(spec["files"].values()), **spec.get("records", {}), **manifest}
 
 
-def _parts(plan: Plan, repository: Repository) -> dict:
+def _parts(plan: Plan, repository: dict) -> dict:
     """Of a publication's spec: folder or files, records, and names that its card has."""
-    of, kind = repository.of, repository.kind
+    of, kind = repository["of"], repository["kind"]
     if kind == "report":
         tables = {f"{name}.csv": f"results/{name}.csv" for name in TABLES}
         return {"files": {"index.html": "results/report.html"} | tables}

@@ -13,10 +13,9 @@ import yaml
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.files import Plan
 from pipeline.plan.publications import publication_spec
-from pipeline.publishing.plan import Repository
 
 
-def specs(plan: Plan, publications: dict[str, Repository]) -> dict[str, Callable[[], dict]]:
+def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], dict]]:
     """What makes each spec.
 
     Args:

@@ -1,6 +1,5 @@
 """Upload of a publication to the Hugging Face Hub, by its own client: only what the hub does not have."""
 
-import hashlib
 import tempfile
 from pathlib import Path
 
@@ -8,11 +7,10 @@ import httpx2
 from huggingface_hub import HfApi
 from huggingface_hub.errors import HfHubHTTPError
 from huggingface_hub.hf_api import RepoFile
+from huggingface_hub.utils.sha import git_hash
 
-from pipeline.jobs.io import InputError, write_text
+from pipeline.jobs.io import InputError, file_hash, visible_files, write_text
 from pipeline.publishing.cards import make_card
-
-UNPUBLISHED = (".", "README.md")  # a folder's own files that stay behind: hidden ones, and a card that ours replaces
 
 
 def publish(publication: dict, token: str) -> dict:
@@ -57,9 +55,10 @@ def _publish(api: HfApi, name: str, publication: dict) -> dict:
     with tempfile.TemporaryDirectory() as scratch:
         files = stage(publication, repo_id, Path(scratch))
         record = {"repo_id": repo_id, "repo_type": kind, "url": str(url), "private": private, "commit": info.sha}
-        record |= {"uploaded": False, "files": {path: sha256 for path, (sha256, _) in files.items()}}
+        record |= {"uploaded": False, "files": files}
         remote = remote_files(api, repo_id, kind)
-        if files.keys() == remote.keys() and all(remote[path] in found for path, found in files.items()):
+        same = (is_same(remote[path], Path(scratch) / path, sha256) for path, sha256 in files.items())
+        if files.keys() == remote.keys() and all(same):
             print(f"{kind} {repo_id}: the hub has all {len(files)} files, nothing is uploaded", flush=True)
             return record
         print(f"{kind} {repo_id}: uploading what is new of {len(files)} files", flush=True)
@@ -73,47 +72,35 @@ def _publish(api: HfApi, name: str, publication: dict) -> dict:
     return record | {"commit": commit.oid, "uploaded": True}
 
 
-def stage(publication: dict, repo_id: str, folder: Path) -> dict[str, tuple[str, str]]:
+def stage(publication: dict, repo_id: str, folder: Path) -> dict[str, str]:
     """Lay out a repository in a folder: links to the files, and the card.
 
     Returns:
-        {path in the repository: its SHA-256 and its git blob hash}.
+        {path in the repository: its SHA-256}.
 
     Raises:
         InputError: a file is missing.
     """
     files = dict(publication["files"])
     if "folder" in publication:
-        top = Path(publication["folder"])
-        files |= {
-            path.relative_to(top).as_posix(): str(path)
-            for path in sorted(top.rglob("*"))
-            if path.is_file() and not path.name.startswith(UNPUBLISHED)
-        }
+        # hidden files stay behind, and a card that ours replaces
+        found = visible_files(publication["folder"])
+        files |= {name: str(path) for name, path in found.items() if not path.name.startswith("README.md")}
     for name, source in files.items():
         if not Path(source).is_file():
             raise InputError(f"{source}: there is no such file")
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         (folder / name).symlink_to(Path(source).resolve())
     write_text(make_card(publication, repo_id), folder / "README.md")
-    return {name: hashes(folder / name) for name in sorted([*files, "README.md"])}
+    return {name: file_hash(folder / name) for name in sorted([*files, "README.md"])}
 
 
-def hashes(path: Path) -> tuple[str, str]:
-    """SHA-256 of a file, by which the hub knows large files, and its hash as a git blob, by which it knows others."""
-    sha256, blob = hashlib.sha256(), hashlib.sha1(f"blob {path.stat().st_size}\0".encode())
-    with path.open("rb") as handle:
-        while chunk := handle.read(1 << 20):
-            sha256.update(chunk)
-            blob.update(chunk)
-    return sha256.hexdigest(), blob.hexdigest()
-
-
-def remote_files(api: HfApi, repo_id: str, repo_type: str) -> dict[str, str]:
-    """The files that the hub has: the SHA-256 of large ones, the git blob hash of others."""
+def remote_files(api: HfApi, repo_id: str, repo_type: str) -> dict[str, RepoFile]:
+    """The files that the hub has, by path."""
     tree = api.list_repo_tree(repo_id, recursive=True, repo_type=repo_type)
-    return {
-        entry.path: entry.lfs.sha256 if entry.lfs else entry.blob_id
-        for entry in tree
-        if isinstance(entry, RepoFile) and entry.path != ".gitattributes"
-    }
+    return {entry.path: entry for entry in tree if isinstance(entry, RepoFile) and entry.path != ".gitattributes"}
+
+
+def is_same(remote: RepoFile, path: Path, sha256: str) -> bool:
+    """Whether the hub has a file's content: it knows large files by their SHA-256, others by their git blob hash."""
+    return sha256 == remote.lfs.sha256 if remote.lfs else git_hash(path.read_bytes()) == remote.blob_id

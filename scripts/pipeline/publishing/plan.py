@@ -2,7 +2,6 @@
 
 import hashlib
 import string
-from dataclasses import dataclass
 
 from pipeline.config.errors import Problem, unknown_name
 from pipeline.config.schema import load_schema
@@ -13,35 +12,13 @@ REPO_TYPES = {"dataset": "dataset", "sft": "model", "policy": "model", "reward_m
 LONGEST_NAME = 96  # characters that the hub allows
 
 
-@dataclass(frozen=True)
-class Repository:
-    """One repository.
-
-    Attributes:
-        kind: dataset, sft, policy, reward_model or report.
-        name: without the namespace.
-        private: whether it is to be private.
-        of: what it holds, by name: dataset, model, run, seed, reward_model, as far as its kind has them.
-    """
-
-    kind: str
-    name: str
-    private: bool
-    of: dict[str, str | int]
-
-    @property
-    def repo_type(self) -> str:
-        """dataset, model or space."""
-        return REPO_TYPES[self.kind]
-
-    @property
-    def key(self) -> str:
-        """Unique among a config's repositories, and safe as a path: "datasets/sail-world"."""
-        return f"{self.repo_type}s/{self.name}"
-
-
-def repositories(settings: Settings) -> list[Repository]:
+def repositories(settings: Settings) -> dict[str, dict]:
     """The repositories that the `publish` section of a config asks for.
+
+    Returns:
+        By a key that is safe as a path, such as "datasets/sail-world": kind (dataset, sft, policy, reward_model or
+        report), repo_type (dataset, model or space), name (without the namespace), private (whether it is to be), and
+        of (what it holds, by name: dataset, model, run, seed, reward_model, as far as its kind has them).
 
     Raises:
         ConfigError: a run or seed that the config does not have, a name with a place that its kind cannot fill, or two
@@ -50,17 +27,18 @@ def repositories(settings: Settings) -> list[Repository]:
     given = settings.config["publish"]
     _check_chosen(settings)
     prefix = given.get("prefix", f"{settings.tag}-")
-    found: dict[str, Repository] = {}
+    found: dict[str, dict] = {}
     for kind in given["kinds"]:
         _check_places(settings, kind)
+        repo_type, private = REPO_TYPES[kind], given["private"] and kind not in given["public"]
         for of in _results(settings, kind):
             name = _shortened(prefix + given["names"][kind].format_map(of))
-            repository = Repository(kind, name, given["private"] and kind not in given["public"], of)
-            if repository.key in found:
-                text = f"two repositories would be named {name}, of {found[repository.key].of} and of {of}"
+            key = f"{repo_type}s/{name}"
+            if key in found:
+                text = f"two repositories would be named {name}, of {found[key]['of']} and of {of}"
                 raise settings.error(Problem(("publish", "names", kind), text, _default_name(kind)))
-            found[repository.key] = repository
-    return list(found.values())
+            found[key] = {"kind": kind, "repo_type": repo_type, "name": name, "private": private, "of": of}
+    return found
 
 
 def _results(settings: Settings, kind: str) -> list[dict]:

@@ -17,7 +17,7 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
-from pipeline.report.calibration import ScoredSplit, calibration_figures_of
+from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
 from pipeline.report.embedding import Chunks, json_element, printable
@@ -56,7 +56,7 @@ class ReportInputs:
     cost: pd.DataFrame
     cards: list[dict] = field(default_factory=list)
     scores: list[dict] = field(default_factory=list)
-    splits: list[ScoredSplit] = field(default_factory=list)
+    splits: list[dict] = field(default_factory=list)
     pairs: dict[str, Path] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
@@ -110,7 +110,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
     responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
-    splits = [calibration_figures_of(split, charts) for split in inputs.splits]
+    splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}

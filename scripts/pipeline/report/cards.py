@@ -1,48 +1,31 @@
 """Data cards in the report: histograms as bars, everything else as it is."""
 
-from dataclasses import dataclass
 from itertools import pairwise
 
 TITLES = {"response_characters": "Characters of a response", "margin": "Margin of a pair"}
 
 
-@dataclass(frozen=True)
-class Histogram:
-    """One histogram of a card.
+def card_view(card: dict) -> dict:
+    """What the page shows of a data card; a card of other keys is shown as it is.
 
-    Attributes:
-        title: what is counted, in words.
-        note: what the card says of it besides, maybe "".
-        series: names of the series.
-        bins: (range as text, count and share of the highest count in per cent for each series).
+    Returns:
+        name; histograms, each with title (what is counted, in words), note (what the card says of it besides, maybe
+        ""), series (their names) and bins: (range as text, count and share of the highest count in per cent for each
+        series); rest, the other keys of the card.
     """
-
-    title: str
-    note: str
-    series: list[str]
-    bins: list[tuple[str, list[tuple[int, float]]]]
-
-
-@dataclass(frozen=True)
-class CardView:
-    """A card as the page shows it: its histograms, and the rest of it."""
-
-    name: str
-    histograms: list[Histogram]
-    rest: dict
-
-
-def card_view(card: dict) -> CardView:
-    """What the page shows of a data card; a card of other keys is shown as it is."""
     found = card.get("histograms")
     parts = {name: _histogram(name, part) for name, part in found.items()} if isinstance(found, dict) else {}
     known = [histogram for histogram in parts.values() if histogram]
     rest = {key: value for key, value in card.items() if key != "histograms" or len(known) < max(len(parts), 1)}
-    return CardView(card.get("dataset", "dataset"), known if "histograms" not in rest else [], rest)
+    return {
+        "name": card.get("dataset", "dataset"),
+        "histograms": known if "histograms" not in rest else [],
+        "rest": rest,
+    }
 
 
-def _histogram(name: str, part: object) -> Histogram | None:
-    """A histogram of `pipeline.data.card.histogram`; None for anything else."""
+def _histogram(name: str, part: object) -> dict | None:
+    """A histogram of `pipeline.data.card.histogram` for the page; None for anything else."""
     if not isinstance(part, dict) or not _are_numbers(part.get("edges")):
         return None
     edges = part["edges"]
@@ -56,7 +39,7 @@ def _histogram(name: str, part: object) -> Histogram | None:
     ]
     bins[0] = (f"below {_short(edges[1])}", bins[0][1])
     bins[-1] = (f"from {_short(edges[-2])}", bins[-1][1]) if len(bins) > 1 else (_short(edges[0]), bins[0][1])
-    return Histogram(TITLES.get(name, name), str(part.get("of", "")), list(series), bins)
+    return {"title": TITLES.get(name, name), "note": str(part.get("of", "")), "series": list(series), "bins": bins}
 
 
 def _are_numbers(values: object) -> bool:

@@ -32,15 +32,13 @@ class Charts:
         """A figure for the template charts.jinja: name, title, caption, and rows of panels with title and place."""
         name, rows = f"{prefix}{figure.name}", []
         for row in figure.rows:
-            panels = []
-            for panel in row:
-                place = f"chart-{name}-{len(rows)}-{len(panels)}"
+            places = {f"chart-{name}-{len(rows)}-{number}": panel for number, panel in enumerate(row)}
+            for place, panel in places.items():
                 text = json.dumps(panel_specification(panel))
                 for color, variable in COLORS.items():
                     text = text.replace(color, variable)
                 self.specifications[place] = json.loads(text)
-                panels.append({"title": panel.title, "place": place})
-            rows.append(panels)
+            rows.append([{"title": panel.title, "place": place} for place, panel in places.items()])
         return {"name": name, "title": figure.title, "caption": figure.caption, "rows": rows}
 
 

@@ -25,11 +25,7 @@ Read = Callable[[Run, int, str], pd.DataFrame]
 
 
 def responses_section(
-    table: RunTable,
-    pairs: dict[str, Path],
-    replies: dict[str, str],
-    chunks: Chunks,
-    read: Read = read_verdict_details,
+    table: RunTable, pairs: dict[str, Path], replies: dict[str, str], chunks: Chunks, read: Read = read_verdict_details
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
 

@@ -1,5 +1,6 @@
 """Reading the tables that are written as CSV, and what any table or mapping must have."""
 
+import argparse
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -25,6 +26,14 @@ def require(content: pd.DataFrame | dict, names: Sequence[str], where: str | Pat
     for name in names:
         if name not in content:
             raise InputError(f"{where}: no {kind} {name!r}; it must have {', '.join(names)}")
+
+
+def named_path(text: str) -> tuple[str, Path]:
+    """An argument DATASET=FILE of a command line."""
+    name, separator, path = text.partition("=")
+    if not (name and separator and path):
+        raise argparse.ArgumentTypeError(f"{text!r} is not DATASET=FILE")
+    return name, Path(path)
 
 
 def rows_of(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:

@@ -178,7 +178,7 @@ def read_evaluation(run: Run, seed: int) -> pd.DataFrame:
 def read_responses(run: Run, seed: int) -> pd.DataFrame:
     """Prompts and responses (text), indexed by prompt_id."""
     path = run.files[seed]["responses"]
-    return _by_prompt(read_parquet(path, RESPONSE_TEXTS), path)
+    return by_prompt(read_parquet(path, RESPONSE_TEXTS), path)
 
 
 def read_finished(run: Run, seed: int) -> pd.Series:
@@ -199,9 +199,8 @@ def read_cost(run: Run, seed: int) -> dict:
     """What one training took: seconds, rollout_seconds, steps, peak_memory_mib, device."""
     path = run.files[seed]["cost"]
     cost = read_json(path)
+    require(cost, COST_KEYS, path, "key")
     for key in COST_KEYS:
-        if key not in cost:
-            raise InputError(f"{path}: no key {key!r}; it must have {', '.join(COST_KEYS)}")
         number = isinstance(cost[key], int | float) and not isinstance(cost[key], bool)
         if key != "device" and not (number and np.isfinite(cost[key]) and cost[key] >= 0):
             raise InputError(f"{path}: {key} must be a number of at least 0, not {cost[key]!r}")
@@ -222,15 +221,16 @@ def _read_measurements(path: str, columns: list[str], together: list[str] | None
         finite = np.isfinite(numbers.to_numpy(dtype=float)) | (missing if column in (together or ()) else False)
         _check_rows(finite, frame, column, path, "it must be a finite number")
         frame[column] = numbers.astype(float)
-    return _by_prompt(frame, path)
+    return by_prompt(frame, path)
 
 
-def _by_prompt(frame: pd.DataFrame, path: str) -> pd.DataFrame:
+def by_prompt(frame: pd.DataFrame, path: str | Path) -> pd.DataFrame:
+    """A table indexed by prompt_id, in which each prompt stands once."""
     _check_rows(~frame.duplicated("prompt_id"), frame, "prompt_id", path, "each prompt stands once")
     return frame.set_index("prompt_id")
 
 
-def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str, path: str, rule: str) -> None:
+def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str, path: str | Path, rule: str) -> None:
     wrong = np.flatnonzero(~np.asarray(valid, dtype=bool))
     if wrong.size:
         prompt, value = (frame[name].tolist()[wrong[0]] for name in ("prompt_id", column))

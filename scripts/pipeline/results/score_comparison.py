@@ -10,7 +10,7 @@ from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.measurements import unfinished_share
-from pipeline.results.run_table import Run, RunTable, read_scores
+from pipeline.results.run_table import Run, RunTable, by_prompt, read_scores
 
 ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
 COLUMNS = [
@@ -38,7 +38,8 @@ def comparison_table(
     Raises:
         InputError: a dataset has no scored split, a prompt stands twice in it, or a run's prompt is not in it.
     """
-    scored = {dataset: _read_pairs(path) for dataset, path in pairs.items()}
+    columns = ["prompt_id", *PAIR_SCORES]
+    scored = {dataset: by_prompt(read_parquet(path, columns), path) for dataset, path in pairs.items()}
     rows = []
     for run in table.runs:
         if not run.seeds_with("scores"):
@@ -47,15 +48,6 @@ def comparison_table(
             raise InputError(f"{table.path}: run {run.run!r} has scores, but no scored split of {run.dataset} is given")
         rows.append(_row(run, scored[run.dataset], pairs[run.dataset], resamples, seed))
     return pd.DataFrame(rows, columns=COLUMNS)
-
-
-def _read_pairs(path: Path) -> pd.DataFrame:
-    frame = read_parquet(path, ["prompt_id", *PAIR_SCORES])
-    repeated = np.flatnonzero(frame["prompt_id"].duplicated())
-    if repeated.size:
-        prompt = frame["prompt_id"].iloc[repeated[0]]
-        raise InputError(f"{path}: row {repeated[0]}: prompt_id {prompt!r} stands twice; one pair per prompt is needed")
-    return frame.set_index("prompt_id")
 
 
 def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -> dict:

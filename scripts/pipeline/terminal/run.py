@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
-from pipeline.jobs.forecast import PlannedJob, duration, expected_seconds, span
+from pipeline.jobs.forecast import PlannedJob, duration, span
 
 WAITING, RUNNING, DONE, FAILED = "waiting", "running", "done", "failed"
 OVERDUE = 0.1  # of the time that a job took already: what a job that takes longer than expected still takes
@@ -76,11 +76,6 @@ class Run:
         self.seconds.append(seconds)
         self.states.append(WAITING)
 
-    @classmethod
-    def from_benchmarks(cls, jobs: Sequence[PlannedJob], benchmarks: str, **limits) -> "Run":
-        """A run whose jobs are expected to take what their rules' benchmark files, in that folder, tell."""
-        return cls(jobs, expected_seconds(jobs, benchmarks), **limits)
-
     def start(self, number: int, rule: str, name: str) -> None:
         """A job has started, maybe again; one that was not planned, after a checkpoint, is counted from now on."""
         with self.lock:
@@ -139,7 +134,7 @@ class Run:
     def _count(self, name, places, states, times, jobs) -> Count:
         of = [states[i] for i in places]
         left = sum(state in (WAITING, RUNNING) for state in of)
-        seconds = span([jobs[i] for i in places], [times[i] or 0.0 for i in places], self.cores, self.gpus)
+        seconds = span([jobs[i] for i in places], [times[i] for i in places], self.cores, self.gpus)
         unknown = any(times[i] is None for i in places)
         text = (f"> {duration(seconds)}" if seconds else UNKNOWN) if unknown else duration(seconds)
         now = map(of.count, (DONE, RUNNING, FAILED))

@@ -5,6 +5,7 @@ import torch
 from fixtures_models import cpu_device
 
 from benchmarks import gpu
+from benchmarks.measuring import formatted_table
 from pipeline.jobs.io import InputError
 
 SMALL = {"hidden_size": 16, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 2}
@@ -29,4 +30,4 @@ def test_every_method_is_trained_and_has_a_row(tmp_path, monkeypatch, name):
     assert [row["method"] for row in rows] == ["dpo", "ddp", "dpp", "dpr"]
     assert rows[0]["overhead"] == 0 and all(row["seconds_per_step"] > 0 for row in rows)
     assert [row["rollout_seconds_per_step"] > 0 for row in rows] == [False, False, True, True]
-    assert len(gpu.as_table(rows).splitlines()) == 6
+    assert len(formatted_table(rows, gpu.COLUMNS).splitlines()) == 6

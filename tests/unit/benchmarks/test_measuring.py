@@ -44,8 +44,10 @@ def test_cases_take_turns(capsys):
     assert capsys.readouterr().err.splitlines()[-1] == "2/2 two: {'seconds': 24.0}"
 
 
-def test_ratios_have_a_median_and_a_range():
-    row = measuring.spread("ratio", [0.5, 2.0, 1.25])
-    assert row == {"ratio": 1.25, "ratio_min": 0.5, "ratio_max": 2.0}
-    table = measuring.markdown_table(["case", "ratio"], [("a", measuring.as_range(row, "ratio"))])
-    assert table.splitlines() == ["| case | ratio |", "|---|---|", "| a | 1.25 (0.50-2.00) |"]
+def test_cases_are_compared_with_the_first_of_their_turn():
+    seconds = iter([2.0, 1.0, 1.0, 2.0, 4.0, 5.0])
+    rows = measuring.compare({"a": 1, "b": 2}, 3, lambda case: {"seconds": next(seconds), "peak_mib": case})
+    assert [row["seconds"] for row in rows] == [2.0, 2.0] and [row["peak_mib"] for row in rows] == [1, 2]
+    assert [rows[1][name] for name in ("ratio", "ratio_min", "ratio_max")] == [1.25, 0.5, 2.0]
+    table = measuring.formatted_table(rows[1:], {"case": "{case}", "ratio": measuring.RANGE})
+    assert table.splitlines() == ["| case | ratio |", "|---|---|", "| b | 1.25 (0.50-2.00) |"]

@@ -37,7 +37,7 @@ def test_of_too_many_runs_the_best_are_shown_and_the_baseline():
     shown = shown_runs(table, winrate, GROUP)
     assert len(shown) == MAX_RUNS and shown[-1].run == DPO
     assert [one.run for one in shown[:-1]] == [f"dpr-beta0.1-learning_rate1e-05-g{i / 1000}" for i in range(99, 40, -1)]
-    panel = winrate_figure(table, winrate).panels[0]
+    panel = winrate_figure(table, winrate).rows[0][0]
     assert "the 60 of 101 runs with the highest win rates and the baseline" in panel.title
     few, winrate = sweep(MAX_RUNS - 1)
     assert shown_runs(few, winrate, GROUP) == few.runs
@@ -48,11 +48,11 @@ def test_long_names_are_told_by_what_varies():
     short = short_names(table.runs)
     assert short["dpr-beta0.1-learning_rate1e-05-g0.003"] == "dpr g 0.003"
     assert DPO not in short and len(set(short.values())) == 20
-    axes = str(panel_specification(winrate_figure(table, winrate).panels[0]))
+    axes = str(panel_specification(winrate_figure(table, winrate).rows[0][0]))
     assert "dpr g 0.003" in axes and "labelExpr" in axes
     names = [f"{'x' * LONGEST}{i}" for i in range(2)]
     assert short_names([run(name, "dpr", g=0.1) for name in names]) == {}, "they would be the same"
-    assert "labelExpr" not in str(panel_specification(winrate_figure(*sweep(0)).panels[0]))
+    assert "labelExpr" not in str(panel_specification(winrate_figure(*sweep(0)).rows[0][0]))
 
 
 @pytest.mark.parametrize("direct", [True, False])

@@ -58,16 +58,16 @@ def test_a_panel_per_opponent_and_group(tmp_path):
     table, winrate, _ = make(tmp_path, prompts=12, groups=(("world", "W1M"), ("other", "W2M")))
     figure = winrate_figure(table, winrate)
     assert [len(row) for row in figure.rows] == [2, 2]
-    assert figure.panels[0].title == "world, W1M; against the chosen responses"
-    assert numbers(figure.panels[0], 1, "run") == ["sft", DPO, DPR]
-    assert numbers(figure.panels[1], 1, "run") == ["sft", DPR]
+    assert figure.rows[0][0].title == "world, W1M; against the chosen responses"
+    assert numbers(figure.rows[0][0], 1, "run") == ["sft", DPO, DPR]
+    assert numbers(figure.rows[0][1], 1, "run") == ["sft", DPR]
     shown = winrate[(winrate["dataset"] == "world") & (winrate["baseline"] == "chosen")]["win_rate"]
-    assert numbers(figure.panels[0], 1, "win_rate") == shown.tolist()
+    assert numbers(figure.rows[0][0], 1, "win_rate") == shown.tolist()
 
 
 def test_methods_differ_in_colour_and_in_marker(made):
     table, winrate, _ = made
-    layers = panel_specification(winrate_figure(table, winrate).panels[0])["layer"]
+    layers = panel_specification(winrate_figure(table, winrate).rows[0][0])["layer"]
     encoding = next(layer["encoding"] for layer in layers if "shape" in layer["encoding"])
     for channel in ("color", "shape"):
         scale = encoding[channel]["scale"]
@@ -76,7 +76,7 @@ def test_methods_differ_in_colour_and_in_marker(made):
 
 def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(made):
     table, *_ = made
-    panel = learning_curves(table, {group: table.runs_of(group) for group in table.groups}).panels[0]
+    panel = learning_curves(table, {group: table.runs_of(group) for group in table.groups}).rows[0][0]
     layers = panel_specification(panel)["layer"]
     [dash] = [layer["encoding"]["strokeDash"] for layer in layers if "strokeDash" in layer["encoding"]]
     assert dash["field"] == "method" and dash["scale"]["domain"] == ["dpo", "dpr"]
@@ -87,14 +87,14 @@ def test_curves_differ_in_their_dashes_and_one_logged_step_is_seen(made):
 def test_the_curve_is_the_mean_over_seeds(made):
     table, *_ = made
     figure = learning_curves(table, {group: table.runs_of(group) for group in table.groups})
-    drawn = numbers(figure.panels[0], 1, "mean")[:4]
+    drawn = numbers(figure.rows[0][0], 1, "mean")[:4]
     losses = [read_metrics(table.runs[1], seed).query("metric == 'loss'")["value"].to_numpy() for seed in (1, 2, 3)]
     assert drawn == pytest.approx(sum(losses) / 3)
 
 
 def test_the_cost_is_drawn_as_a_multiple_of_the_baselines(made):
     table, winrate, cost = made
-    panel = figures(table, winrate, cost, seed_table(table))["cost"].panels[0]
+    panel = figures(table, winrate, cost, seed_table(table))["cost"].rows[0][0]
     assert numbers(panel, 0, "part") == ["training", "sampling"] * 2
     assert numbers(panel, 0, "length") == pytest.approx([0.75, 0.25, 1.5, 0.5])
 
@@ -119,7 +119,7 @@ def test_runs_without_scores_evaluation_or_training_are_drawn(tmp_path):
     write_figures(table, *tables, tmp_path / "figures")
     assert "nothing was measured" in (tmp_path / "figures/reward.svg").read_text()
     drawn = figures(table, *tables, seed_table(table))
-    assert not drawn["winrate_vs_kl"].panels and not drawn["cost"].panels and drawn["winrate"].panels
+    assert not drawn["winrate_vs_kl"].rows and not drawn["cost"].rows and drawn["winrate"].rows[0]
 
 
 def test_a_run_without_a_row_is_refused(made, tmp_path):

@@ -10,8 +10,9 @@ from pipeline.jobs.forecast import (
     describe,
     describe_device,
     duration,
-    forecast,
+    expected_seconds,
     gpu_names,
+    span,
 )
 
 
@@ -24,6 +25,10 @@ def write_time(path, *seconds):
 
 def planned(folder, rule, name, *needs, threads=1, gpus=0):
     return PlannedJob(rule, str(folder / rule / f"{name}.tsv"), threads, gpus, needs)
+
+
+def time_of(jobs, cores, gpus, folder):
+    return span(jobs, expected_seconds(jobs, folder), cores, gpus)
 
 
 @pytest.mark.parametrize(
@@ -46,15 +51,15 @@ def test_jobs_one_after_the_other_take_their_sum_and_side_by_side_their_share(tm
     for name, seconds in {"a": 10, "b": 20, "c": 30}.items():
         write_time(tmp_path / f"train/{name}.tsv", seconds)
     chain = [planned(tmp_path, "train", "a"), planned(tmp_path, "train", "b", 0), planned(tmp_path, "train", "c", 1)]
-    assert forecast(chain, 2, None, tmp_path).seconds == 60
+    assert time_of(chain, 2, None, tmp_path) == 60
     apart = [planned(tmp_path, "train", name) for name in "abc"]
-    assert forecast(apart, 2, None, tmp_path).seconds == 30
-    assert forecast(apart, 1, None, tmp_path).seconds == 60
-    assert forecast(apart, None, None, tmp_path).seconds == 30  # as many nodes as there are jobs
+    assert time_of(apart, 2, None, tmp_path) == 30
+    assert time_of(apart, 1, None, tmp_path) == 60
+    assert time_of(apart, None, None, tmp_path) == 30  # as many nodes as there are jobs
     wide = [planned(tmp_path, "train", name, threads=2) for name in "abc"]
-    assert forecast(wide, 2, None, tmp_path).seconds == forecast(wide, 1, None, tmp_path).seconds == 60
+    assert time_of(wide, 2, None, tmp_path) == time_of(wide, 1, None, tmp_path) == 60
     on_gpu = [planned(tmp_path, "train", name, gpus=1) for name in "abc"]
-    assert forecast(on_gpu, 8, 1, tmp_path).seconds == 60
+    assert time_of(on_gpu, 8, 1, tmp_path) == 60
 
 
 def test_a_job_that_never_ran_takes_what_its_rules_others_took(tmp_path):
@@ -65,15 +70,14 @@ def test_a_job_that_never_ran_takes_what_its_rules_others_took(tmp_path):
         planned(tmp_path, "judge", "new", 0),
         PlannedJob("all", None, 1, 0, (1,)),
     ]
-    found = forecast(jobs, 1, None, tmp_path)
-    assert found.seconds == 20 and dict(found.unknown) == {"judge": 1}
+    assert expected_seconds(jobs, tmp_path) == [20, None, 0] and time_of(jobs, 1, None, tmp_path) == 20
 
 
 def test_without_benchmarks_nothing_is_claimed(tmp_path):
     jobs = [planned(tmp_path, "train", "a"), PlannedJob("all")]
-    found = forecast(jobs, 2, None, tmp_path / "nowhere")
-    assert found.seconds is None and dict(found.unknown) == {"train": 1}
-    assert describe("mine", "cpu (CPU)", jobs, found, "2 cores") == (
+    seconds = expected_seconds(jobs, tmp_path / "nowhere")
+    assert seconds == [None, 0]
+    assert describe("mine", "cpu (CPU)", "2 cores", jobs, seconds, 2, None) == (
         "Config mine on device cpu (CPU): 1 train\nHow long that takes is not known: no such job ran here before"
     )
 
@@ -84,7 +88,7 @@ def test_the_text_has_jobs_device_and_time(tmp_path):
         *(PlannedJob("write_policy_spec"), planned(tmp_path, "train", "a"), planned(tmp_path, "train", "b")),
         *(planned(tmp_path, "judge", "a"), PlannedJob("all")),
     ]
-    text = describe("mine", "t4 (1 × Tesla T4)", jobs, forecast(jobs, 2, None, tmp_path), "2 cores")
+    text = describe("mine", "t4 (1 × Tesla T4)", "2 cores", jobs, expected_seconds(jobs, tmp_path), 2, None)
     assert text.splitlines() == [
         "Config mine on device t4 (1 × Tesla T4): 2 train, 1 judge",
         "About 1 min 35 s on 2 cores, by the times of earlier jobs; not counted, as none ran before: 1 judge",
@@ -98,9 +102,9 @@ def test_ten_thousand_jobs_take_no_noticeable_time(tmp_path):
             write_time(tmp_path / f"train/{number}.tsv", 10)
         jobs.append(planned(tmp_path, "train", str(number), *([number - 1] if number % 10 else [])))
     started = time.perf_counter()
-    found = forecast(jobs, 4, None, tmp_path)
+    seconds = time_of(jobs, 4, None, tmp_path)
     assert time.perf_counter() - started < 2
-    assert found.seconds == 10 * 10_000 / 4
+    assert seconds == 10 * 10_000 / 4
 
 
 def test_a_device_is_told_without_torch(monkeypatch, tmp_path):

@@ -16,7 +16,7 @@ def publication(small):
 
     def make(kind, **publish):
         plan = small(publish={"kinds": [kind], "runs": ["dpo-beta0.1"], **publish})
-        return publication_spec(plan, repositories(plan.settings)[0])
+        return publication_spec(plan, next(iter(repositories(plan.settings).values())))
 
     return make
 

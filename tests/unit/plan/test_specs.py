@@ -14,7 +14,7 @@ POLICIES = ["dpo-beta0.1", "ddp-beta0.1-r0.4-rho0.2", "dpp-beta0.1-p0.3-pi0.2", 
 
 
 def specs_of(plan):
-    return specs(plan, {repository.key: repository for repository in repositories(plan.settings)})
+    return specs(plan, repositories(plan.settings))
 
 
 def test_a_config_s_specs_by_name(small):

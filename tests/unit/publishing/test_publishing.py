@@ -20,9 +20,18 @@ from safetensors.numpy import save_file
 import publish_results
 from pipeline.config.settings import ConfigError, Settings
 from pipeline.data import preparation
-from pipeline.jobs.io import InputError, read_json, read_parquet, write_csv, write_json, write_parquet, write_yaml
+from pipeline.jobs.io import (
+    InputError,
+    file_hash,
+    read_json,
+    read_parquet,
+    write_csv,
+    write_json,
+    write_parquet,
+    write_yaml,
+)
 from pipeline.publishing.cards import hub_id
-from pipeline.publishing.hub import hashes, publish
+from pipeline.publishing.hub import publish
 from pipeline.publishing.plan import repositories
 from pipeline.publishing.token import require_token
 from pipeline.results.run_table import read_run_table
@@ -45,7 +54,7 @@ def planned(**given):
 
 
 def test_every_result_becomes_a_repository():
-    assert [repository.key for repository in planned()] == [
+    assert list(planned()) == [
         "datasets/mine-world",
         "models/mine-world-W1M-sft",
         "models/mine-world-W1M-dpo-beta0.1-seed1",
@@ -55,7 +64,7 @@ def test_every_result_becomes_a_repository():
         "models/mine-world-world-reward",
         "spaces/mine-report",
     ]
-    assert all(repository.private for repository in planned())
+    assert all(repository["private"] for repository in planned().values())
 
 
 def test_names_kinds_runs_and_visibility_are_the_configs():
@@ -64,16 +73,17 @@ def test_names_kinds_runs_and_visibility_are_the_configs():
         "names": {"policy": "{model}_{run}", "report": "{tag}"},
     }
     found = planned(**given)
-    assert [(repository.key, repository.private) for repository in found] == [
+    assert [(key, repository["private"]) for key, repository in found.items()] == [
         ("models/x.W1M_dpo-beta0.2", True),
         ("spaces/x.mine", False),
     ]
-    assert not any(repository.private for repository in planned(private=False))
+    assert not any(repository["private"] for repository in planned(private=False).values())
 
 
 def test_reward_models_from_elsewhere_are_not_published():
     config = {**CONFIG, "reward_model": "deberta"}
-    assert "reward_model" not in {repository.kind for repository in repositories(Settings.from_config(config))}
+    found = repositories(Settings.from_config(config)).values()
+    assert "reward_model" not in {repository["kind"] for repository in found}
 
 
 @pytest.mark.parametrize(
@@ -99,7 +109,7 @@ def test_long_names_are_cut_to_what_the_hub_allows_and_stay_apart():
     task = {"method": "dpo", "learning_rate": [1.23e-5, 2.34e-5], **{key: [value] for key, value in values.items()}}
     changes = {"tag": "a-tag-of-some-length", "tasks": [{"method": "sft"}, task], "baseline": "sft"}
     found = repositories(Settings.from_config({**CONFIG, **changes}))
-    names = [repository.name for repository in found if repository.kind == "policy"]
+    names = [repository["name"] for repository in found.values() if repository["kind"] == "policy"]
     assert len(set(names)) == len(names) == 4 and all(80 < len(name) <= 96 for name in names)
 
 
@@ -174,7 +184,7 @@ def test_a_dataset_is_uploaded_as_parquet_with_its_card(hub, results):
     assert repo.private and record["repo_id"] == f"{USER}/pairs" and record["uploaded"] and record["commit"] == repo.sha
     for path, source in dataset_publication(results)["files"].items():
         assert repo.files[path] == Path(source).read_bytes() and path in repo.large
-        assert record["files"][path] == hashes(Path(source))[0]
+        assert record["files"][path] == file_hash(Path(source))
     card = repo.card()
     assert card["license"] == "mit"
     assert {config["config_name"]: [file["path"] for file in config["data_files"]] for config in card["configs"]} == {

@@ -204,21 +204,21 @@ def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(built, tmp_path)
     path = write_jsonl(tmp_path / "rows.jsonl", [row(number) | {"chosen": "x" * (number + 1)} for number in range(100)])
     card = preparation.prepare(plain(path), tmp_path / "data")
     view = card_view(card)
-    assert view.name == "mine" and view.rest == {key: value for key, value in card.items() if key != "histograms"}
-    lengths, margin = view.histograms
-    assert (lengths.title, lengths.series, margin.note) == (
+    assert view["name"] == "mine" and view["rest"] == {key: value for key, value in card.items() if key != "histograms"}
+    lengths, margin = view["histograms"]
+    assert (lengths["title"], lengths["series"], margin["note"]) == (
         "Characters of a response",
         ["chosen", "rejected"],
         "characters, chosen minus rejected",
     )
-    assert [sum(bin[1][i][0] for bin in lengths.bins) for i in (0, 1)] == [100, 100]
-    assert max(share for _, counts in lengths.bins for _, share in counts) == 100
-    assert lengths.bins[0][0].startswith("below ") and lengths.bins[-1][0].startswith("from ")
+    assert [sum(bin[1][i][0] for bin in lengths["bins"]) for i in (0, 1)] == [100, 100]
+    assert max(share for _, counts in lengths["bins"] for _, share in counts) == 100
+    assert lengths["bins"][0][0].startswith("below ") and lengths["bins"][-1][0].startswith("from ")
     shutil.copytree(built, tmp_path / "built")
     write_json(card, tmp_path / "built" / "card.json")
     page = Page(render(tmp_path / "built").read_text())
     bars = [attributes for tag, attributes in page.tags if attributes.get("class") == "bar"]
-    assert len(bars) == 2 * len(lengths.bins) + len(margin.bins) and "Margin of a pair" in page.text
+    assert len(bars) == 2 * len(lengths["bins"]) + len(margin["bins"]) and "Margin of a pair" in page.text
 
 
 @pytest.mark.parametrize(
@@ -226,7 +226,7 @@ def test_histograms_of_a_card_are_bars_and_the_rest_is_as_it_is(built, tmp_path)
 )
 def test_a_card_of_another_make_is_shown_as_it_is(histograms):
     card = {"rows": 1, "histograms": histograms}
-    assert (card_view(card).rest, card_view(card).histograms) == (card, [])
+    assert (card_view(card)["rest"], card_view(card)["histograms"]) == (card, [])
 
 
 def test_replies_of_judges_are_read_from_their_stores(tmp_path):
@@ -264,14 +264,15 @@ def test_dialogues_are_shown_with_their_roles():
     assert response_text(messages[1:]) == "Yes?" and response_text(messages).startswith("user: Hi")
 
 
-def test_faults_are_named(built, tmp_path):
+def test_faults_are_named(built, tmp_path, capsys):
     shutil.copytree(built, tmp_path, dirs_exist_ok=True)
     (tmp_path / "card.json").write_text("[1]")
     with pytest.raises(InputError, match="a data card must be a JSON object, not list"):
         render(tmp_path, "other.html")
     write_json(CARD | {"samples": []}, tmp_path / "card.json")
-    with pytest.raises(InputError, match=r"--pairs scored\.parquet: it must be dataset=file"):
+    with pytest.raises(SystemExit):
         render(tmp_path, "other.html", extra=["--pairs", "scored.parquet"])
+    assert "argument --pairs: 'scored.parquet' is not DATASET=FILE" in capsys.readouterr().err
     write_parquet(pd.DataFrame({"request_key": ["a"], "reply": [1]}), tmp_path / "replies.parquet")
     with pytest.raises(InputError, match=r"replies.parquet: row 0: reply is 1; it must be text"):
         read_judgements(tmp_path / "replies.parquet")

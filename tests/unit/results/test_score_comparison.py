@@ -102,7 +102,9 @@ def test_faults_are_named(table, tmp_path):
     path = pairs(tmp_path)["world"]
     frame = pd.read_parquet(path)
     write_parquet(frame.assign(prompt_id=["p003", "p002", "p001", "p001"]), path)
-    with pytest.raises(InputError, match=r"pairs.parquet: row 3: prompt_id 'p001' stands twice"):
+    with pytest.raises(
+        InputError, match=r"pairs.parquet: row 3 \(prompt p001\): prompt_id is 'p001'; each prompt stands once"
+    ):
         comparison_table(table, {"world": path})
     (tmp_path / "t.csv").write_text("dataset,model\na,b\n")
     with pytest.raises(InputError, match=r"t.csv: no column 'run'"):

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from pipeline.jobs.forecast import PlannedJob
+from pipeline.jobs.forecast import PlannedJob, expected_seconds
 from pipeline.terminal.run import Run
 
 
@@ -131,7 +131,7 @@ def test_benchmark_files_give_the_expected_times(tmp_path):
     (tmp_path / "train").mkdir()
     (tmp_path / "train/a.tsv").write_text("s\th:m:s\n30.0\t0:00:30\n")
     jobs = [PlannedJob("train", str(tmp_path / f"train/{name}.tsv"), number=i) for i, name in enumerate("ab")]
-    run = Run.from_benchmarks(jobs, str(tmp_path), cores=1)
+    run = Run(jobs, expected_seconds(jobs, tmp_path), cores=1)
     assert told(run)["train"][-1] == "1 min"
 
 
