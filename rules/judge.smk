@@ -123,4 +123,4 @@ use rule compute_winrate as compute_selection with:
         "results/benchmarks/compute_selection.tsv"
     params:
         code=code("compute_winrate.py"),
-        by_source="",
+        by_source=[],
