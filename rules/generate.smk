@@ -3,13 +3,10 @@
 
 rule generate_responses:
     input:
+        unpack(lambda w: policy_files(w) | start_files(w.dataset, w.model)),
         spec="results/specs/generation/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
         reference="results/reference/{dataset}/{model}/{split}.parquet",
-        policy=lambda w: ancient(f"{plan.policy_folder(w)}/model"),
-        policy_manifest=lambda w: f"{plan.policy_folder(w)}/manifest.json",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
         evaluation="results/evaluations/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
@@ -24,8 +21,10 @@ rule generate_responses:
         **SHARING,
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
+        policy=plan.policy_path,
+        start=lambda w: plan.start_path(w.dataset, w.model),
     shell:
         "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
-        " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
+        " --model {params.policy} --reference-model {params.start} --seed {wildcards.seed}"
         " --responses {output.responses} --evaluation {output.evaluation}"
         " --device {resources.device} --threads 1 > {log} 2>&1"

@@ -60,10 +60,9 @@ rule train_reward:
 
 rule compute_reference:
     input:
+        unpack(lambda w: start_files(w.dataset, w.model)),
         spec="results/specs/reference/{dataset}/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         "results/reference/{dataset}/{model}/{split}.parquet",
     log:
@@ -78,19 +77,18 @@ rule compute_reference:
         **SHARING,
     params:
         code=code("compute_reference.py"),
+        start=lambda w: plan.start_path(w.dataset, w.model),
     shell:
-        "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {params.start}"
         " --output {output} --device {resources.device} --threads 1 > {log} 2>&1"
 
 
 rule train_policy:
     input:
-        unpack(lambda w: reward_inputs(w.dataset, plan.policy_reward(w))),
+        unpack(lambda w: start_files(w.dataset, w.model) | reward_inputs(w.dataset, plan.policy_reward(w))),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
@@ -110,8 +108,9 @@ rule train_policy:
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
+        start=lambda w: plan.start_path(w.dataset, w.model),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
-        " --reference {input.reference} --model {input.sft} {params.reward}"
+        " --reference {input.reference} --model {params.start} {params.reward}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"

@@ -126,12 +126,14 @@ class SamplesPairs:
         self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))
         self._log("sail/reward_other", sum(pair.rewards[1 - pair.preferred] for pair in pairs) / len(pairs))
 
+    def _end_tokens(self) -> list[int]:
+        """The tokens that end a response: the tokenizer's and those of the model's generation config."""
+        configured = self.model.generation_config.eos_token_id
+        ends = {tokenizer_of(self).eos_token_id, *(configured if isinstance(configured, list) else [configured])}
+        return sorted(ends - {None})
+
     def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """A response per prompt."""
-        tokenizer = tokenizer_of(self)
-        eos_token_ids = {tokenizer.eos_token_id}
-        configured = self.model.generation_config.eos_token_id
-        eos_token_ids |= set(configured if isinstance(configured, list) else [configured]) - {None}
         with (
             # The next one does so too, but does not undo it after an exception.
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
@@ -142,8 +144,8 @@ class SamplesPairs:
             return sample_responses(
                 model,
                 prompts,
-                pad_token_id=tokenizer.pad_token_id,
-                eos_token_ids=sorted(eos_token_ids),
+                pad_token_id=tokenizer_of(self).pad_token_id,
+                eos_token_ids=self._end_tokens(),
                 max_new_tokens=max_new_tokens,
                 temperature=self.args.rollout_temperature,
                 top_p=self.args.rollout_top_p,

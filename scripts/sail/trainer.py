@@ -15,6 +15,7 @@ from sail import objective
 from sail.baseline import VarianceBaseline
 from sail.checkpoint import Resumable
 from sail.config import SAILConfig
+from sail.generation import cut_behind_end
 from sail.internals import add_metric
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
@@ -35,7 +36,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
     offline pair), DPP (the policy answers and labels) or DPR (the policy answers, a reward labels), see `SAILConfig`.
     Routed rows get the extra gradient of `sail.objective`; the loss of TRL stays as it is and a delta is added. With
-    r = p = g = 0 nothing is added, drawn or replaced.
+    r = p = g = 0 nothing is added, drawn or replaced. With p or g above 0 the dataset's responses end with the end of
+    sequence, as sampled ones do, without what a chat template writes behind it (ChatML's line break).
 
     Args:
         reward_funcs: for DPR, in TRL's convention: a callable, of which `reward(prompts=…, completions=…, **columns)`
@@ -84,6 +86,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if reward_funcs is not None:
             self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
         if self._samples:
+            self._cut_responses()
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
             self._walk_prompts(0)
             self._sharded = is_sharded(self.accelerator)
@@ -96,6 +99,15 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
         )
         self._baseline = VarianceBaseline(args.baseline)
+
+    def _cut_responses(self):
+        """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
+        ends = self._end_tokens()
+        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
+        if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
+            self.train_dataset = self.train_dataset.map(
+                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
+            )
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""

@@ -6,7 +6,7 @@ from pipeline.config.errors import Problem
 from pipeline.config.schema import fill, load_schema, validate
 from pipeline.jobs.io import read_yaml
 
-TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template")
+TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template", "chat_template_kwargs", "date")
 
 
 def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:

@@ -67,9 +67,10 @@ def check_global_batches(settings) -> None:
         InputError: as `split_batch`, naming the training.
     """
     entry = settings.device_entry()
-    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"])]
+    fine_tuned = any(map(settings.has_sft, settings.models))
+    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"])] if fine_tuned else []
     for run in settings.task_runs.values():
-        if run.method != "sft":
+        if run.trained:
             trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"]))
     for name in sorted({settings.reward_model_name(dataset) for dataset in settings.datasets}):
         if "train" in settings.entries["reward_models"][name]:

@@ -9,6 +9,7 @@ from pipeline.data.splitting import REASONS, Records
 
 SAMPLES = 5
 BINS = 20
+RARE = ("refused_by_template",)  # reasons that are told only where there are such rows
 NOISE = ("relabel", "bt_noise_gauss", "label_switching", "label_seed")
 
 
@@ -40,7 +41,7 @@ def data_card(
         "format": "messages" if dialogue else "text",
         "rows_in": rows_in,
         "rows_out": len(rows),
-        "dropped": {reason: dropped[reason] for reason in REASONS},
+        "dropped": {reason: dropped[reason] for reason in REASONS if dropped[reason] or reason not in RARE},
         "splits": {name: len(numbers) for name, numbers in splits.items()},
         "prompts": {name: len(pd.unique(records["prompt"][numbers])) for name, numbers in splits.items()},
         "response_characters": {name: _summary(values) for name, values in lengths.items()},
@@ -54,6 +55,8 @@ def data_card(
     if spec.get("tokenizers"):
         paths = [entry["path"] for entry in spec["tokenizers"]]
         card["too_long_for"] = {"max_length": spec["max_length"], "tokenizers": paths}
+    if "system_moved" in records:
+        card["system_texts_moved"] = int(records["system_moved"][rows].sum())
     if labels:
         flipped = labels["flipped"]
         noise = {key: spec[key] for key in NOISE if key in spec}

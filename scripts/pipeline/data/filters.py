@@ -65,7 +65,17 @@ class RowFilter:
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
-            pairs = _without(pairs, self.length_rule.too_long(pairs), "too_long", dropped)
+            long, refused = self.length_rule.unfit(pairs)
+            if refused:
+                row, words = next(iter(refused.items()))
+                told = str(pairs["prompt"][row])[:80]
+                print(
+                    f"{batch.location}: a chat template refuses {len(refused)} rows, first {told!r} ({words})",
+                    flush=True,
+                )
+            mask = np.isin(np.arange(len(pairs)), list(refused))
+            pairs = _without(pairs, mask, "refused_by_template", dropped)
+            pairs = _without(pairs, long[~mask], "too_long", dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = self.records(pairs, ids)
         kept = pairs.select(PAIR_COLUMNS)
@@ -93,6 +103,8 @@ class RowFilter:
         for name in ("score_margin", "bt_prob"):
             if name in pairs.column_names:
                 records[name] = pairs[name].to_numpy().astype(np.float64)
+        if self.length_rule and self.length_rule.moves_system:
+            records["system_moved"] = np.array([_has_system(prompt) for prompt in pairs["prompt"].to_pylist()], bool)
         if threshold := self.spec.get("near_duplicates"):
             records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
             responses = sketches([texts["chosen"], texts["rejected"]], threshold)
@@ -109,6 +121,10 @@ def prompt_id(prompt: Value) -> str:
     if not isinstance(prompt, str):
         prompt = json.dumps([[message["role"], _normalised(message["content"])] for message in prompt])
     return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
+
+
+def _has_system(prompt: Value) -> bool:
+    return not isinstance(prompt, str) and any(message["role"] == "system" for message in prompt)
 
 
 def is_dialogue(pairs: pa.Schema) -> bool:

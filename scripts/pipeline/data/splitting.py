@@ -25,6 +25,7 @@ REASONS = (
     "malformed",
     "empty",
     "equal_responses",
+    "refused_by_template",
     "too_long",
     "duplicate",
     "near_duplicate",

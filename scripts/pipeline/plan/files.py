@@ -34,11 +34,25 @@ class Plan:
             return "python"
         return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {processes}"
 
-    def policy_folder(self, names) -> str:
-        """Folder of a run's policy; the run `sft` is the SFT model itself."""
-        if self.settings.task_runs[names.run].method == "sft":
-            return f"results/sft/{names.dataset}/{names.model}"
+    def policy_folder(self, names) -> str | None:
+        """Folder of a run's policy: the SFT model's of the run `sft`, none of the run `start`."""
+        if not self.settings.task_runs[names.run].trained:
+            return self.start_folder(names.dataset, names.model)
         return f"results/policies/{names.dataset}/{names.model}/{names.run}/seed{names.seed}"
+
+    def policy_path(self, names) -> str:
+        """The checkpoint of a run's policy."""
+        folder = self.policy_folder(names)
+        return f"{folder}/model" if folder else self.start_path(names.dataset, names.model)
+
+    def start_folder(self, dataset: str, model: str) -> str | None:
+        """Folder of the SFT model that policies start from; None where they start from the model as it is."""
+        return f"results/sft/{dataset}/{model}" if self.settings.has_sft(model) else None
+
+    def start_path(self, dataset: str, model: str) -> str:
+        """The checkpoint that policies start from, which is their reference: the SFT model, or the entry's path."""
+        folder = self.start_folder(dataset, model)
+        return f"{folder}/model" if folder else self.settings.entries["models"][model]["path"]
 
     def reward_base(self, reward_model: str) -> str:
         """The model entry whose SFT model a trained reward model starts from."""
@@ -79,7 +93,7 @@ class Plan:
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if run.method != "sft":
+        if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
 

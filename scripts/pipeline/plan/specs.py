@@ -27,7 +27,7 @@ def specs(plan: Plan, publications: dict[str, Repository]) -> dict[str, Callable
     settings = plan.settings
     datasets = [(name,) for name in settings.datasets]
     places = list(product(settings.datasets, settings.entries["models"]))
-    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.method != "sft"]
+    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
     kinds = {
         "data": (settings.data_spec, datasets),
         "sft": (settings.sft_spec, places),

@@ -138,7 +138,7 @@ def _winrates(records: dict, of: dict) -> list[dict]:
         return []
     table = read_table(records["winrate"])
     run = of.get("run")
-    about = (table["run"] == run) if run else (table["method"] == "sft")
+    about = (table["run"] == run) if run else (table["run"] == "sft")
     return table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about].to_dict("records")
 
 

@@ -68,7 +68,7 @@ def group_findings(
             continue
         finding = _finding(run.run, table.baseline, opponents)
         findings.append(finding)
-        if run.method != "sft":
+        if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
     lead = _lead(table, trained, selection.best if selection else None)
     return GroupFindings(*group, lead, _headline(table.baseline, trained), findings)

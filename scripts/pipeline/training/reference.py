@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig
 
 from pipeline.columns.reference import REFERENCE_COLUMNS, REFERENCE_LOGPS
 from pipeline.jobs.gathering import PATIENCE, gathered
@@ -13,11 +13,12 @@ from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
 from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.devices import Device
-from pipeline.training.running import preference_dataset
+from pipeline.training.running import preference_dataset, say_template
+from sail import ReferenceColumnsDPOTrainer
 
 
-class ReferenceTrainer(DPOTrainer):
-    """DPOTrainer whose precomputation of the reference's log-probabilities is shared by processes and can go on.
+class ReferenceTrainer(ReferenceColumnsDPOTrainer):
+    """DPOTrainer, on pairs in tokens, whose precomputation of the reference's log-probabilities is shared by processes and can go on.
 
     The only change is that each process does every n-th batch of those that one process alone has, and keeps what it
     has in the output folder, where it is found again. accelerate would fill the last batch with other rows, which
@@ -63,6 +64,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
         report_to=[],
         **device.training_kwargs("policy", device.batch_sizes["policy"], count=1),
     )
+    say_template(tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry)
     trainer = ReferenceTrainer(model, args=arguments, train_dataset=dataset, processing_class=tokenizer)
     kept = trainer.train_dataset

@@ -1,0 +1,70 @@
+"""What policies start from: an SFT model, or with `sft: false` the model as it is."""
+
+from pipeline.config.errors import Problem
+from pipeline.config.schema import default_of, load_schema
+from pipeline.config.sweep import TaskRun
+
+
+def has_sft(config: dict, entry: dict) -> bool:
+    """Whether a model is fine-tuned before its policies.
+
+    Args:
+        config: with its defaults.
+        entry: the model's.
+    """
+    return config["sft"] is not False and entry.get("sft", True)
+
+
+def start_name(fine_tuned: bool) -> str:
+    """Method and name of the run that is what policies start from."""
+    return "sft" if fine_tuned else "start"
+
+
+def named_starts(runs: list[TaskRun], fine_tuned: set[bool]) -> dict[str, TaskRun]:
+    """The runs by name, those of sft and start as fits the models: of each there is one where some model has it.
+
+    Args:
+        fine_tuned: whether models have SFT, of all models.
+    """
+    names = [start_name(kind) for kind in (True, False) if kind in fine_tuned]
+    found: dict[str, TaskRun] = {}
+    for run in runs:
+        own = [run] if run.trained else [TaskRun(name, name, {}, run.task) for name in names]
+        for named in own:
+            found.setdefault(named.name, named)
+    return found
+
+
+def sft_length(config: dict) -> int:
+    """Most tokens of a sequence of SFT, its default where there is none."""
+    return (config["sft"] or {}).get("max_length") or default_of(
+        load_schema("config")["properties"]["sft"]["properties"]["max_length"]
+    )
+
+
+def check_starts(settings) -> None:
+    """Raise where the config and its models do not agree on what policies start from.
+
+    Args:
+        settings: a `pipeline.config.settings.Settings`.
+
+    Raises:
+        ConfigError: a model from scratch without SFT; the method start for a model that has SFT; the baseline is what
+            policies start from, but that is an SFT model for some models and the model as it is for others.
+    """
+    with_sft = [model for model in settings.models if settings.has_sft(model)]
+    for model in settings.models:
+        if "architecture" in settings.entries["models"][model] and model not in with_sft:
+            text = f"false, but the model {model} is trained from scratch, and SFT is what trains it"
+            raise settings.error(Problem(("sft",), text, {"epochs": 2}))
+    for index, task in enumerate(settings.config["tasks"]):
+        if task["method"] == "start" and with_sft:
+            text = f"start is the model as it is, but {with_sft[0]} has SFT; write sft, or set sft: false"
+            raise settings.error(Problem(("tasks", index, "method"), text, "sft"))
+    names = {settings.baseline_run(settings.datasets[0], model) for model in settings.models}
+    if len(names) > 1:
+        text = (
+            f"{settings.config['baseline']}, but {with_sft[0]} has SFT and other models have not, so it would be "
+            "another run for each; name a run that is trained, or give these models configs of their own"
+        )
+        raise settings.error(Problem(("baseline",), text, "dpo"))

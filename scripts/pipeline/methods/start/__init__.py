@@ -1,0 +1,1 @@
+"""The model as it is, where there is no SFT."""
