@@ -69,10 +69,8 @@ class RowFilter:
             if refused:
                 row, words = next(iter(refused.items()))
                 told = str(pairs["prompt"][row])[:80]
-                print(
-                    f"{batch.location}: a chat template refuses {len(refused)} rows, first {told!r} ({words})",
-                    flush=True,
-                )
+                what = f"a chat template refuses {len(refused)} rows, the first with the prompt {told!r} ({words})"
+                print(f"{batch.location}: {what}", flush=True)
             mask = np.isin(np.arange(len(pairs)), list(refused))
             pairs = _without(pairs, mask, "refused_by_template", dropped)
             pairs = _without(pairs, long[~mask], "too_long", dropped)

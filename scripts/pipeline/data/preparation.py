@@ -30,6 +30,7 @@ from pipeline.data.columns import joined_texts
 from pipeline.data.contamination import Contamination
 from pipeline.data.duplicates import near_duplicates, repeated
 from pipeline.data.filters import Filtered, RowFilter, is_dialogue
+from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
@@ -66,6 +67,9 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
         InputError: the source cannot be read, or a split is left empty.
     """
     folder = Path(folder)
+    if spec.get("tokenizers"):
+        for note in LengthRule(spec["tokenizers"], spec["max_length"]).notes():
+            print(note, flush=True)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Counter()
     threshold = spec.get("near_duplicates")
     # The nearest folder above that is there: where its files can be made before they are moved into it.

@@ -43,7 +43,8 @@ def generate_responses(
 
     Returns:
         prompt_id, prompt (as in the frame), response (text, without thoughts before the answer), response_ids (list of
-        int32, thoughts and the end of sequence included), response_tokens (int64, its length), finished (bool, whether it ended before max_new_tokens).
+        int32, thoughts and the end of sequence included), response_tokens (int64, its length), finished (bool, whether
+        it ended before max_new_tokens).
     """
     eos_token_ids = end_token_ids(model, tokenizer, entry)
     texts = [as_text(prompt) for prompt in frame["prompt"]]

@@ -105,7 +105,7 @@ def load_policy(
         # In a local folder the revision is that of the base model, which the adapter's own config names.
         revision = {} if Path(path).is_dir() else {"revision": entry.get("revision")}
         adapted = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **revision, **kwargs)
-        return adapted.merge_and_unload() if entry.get("adapter") == "none" else adapted
+        return adapted.merge_and_unload().requires_grad_(trainable) if entry.get("adapter") == "none" else adapted
     return AutoModelForCausalLM.from_pretrained(path, revision=entry.get("revision"), **kwargs)
 
 

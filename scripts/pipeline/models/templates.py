@@ -81,8 +81,8 @@ def whole_text(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase,
     start, answer = prompt_text(prompt, tokenizer, entry), format_response(response, tokenizer, entry)
     if tokenizer.eos_token is None:
         raise InputError(
-            f"{entry.get('path', 'the model')}: its tokenizer has no end of sequence, and config.json names none, so no "
-            "response would end: set eos_token in tokenizer_config.json, or eos_token_id in config.json"
+            f"{entry.get('path', 'the model')}: its tokenizer has no end of sequence, and config.json names none, so "
+            "no response would end: set eos_token in tokenizer_config.json, or eos_token_id in config.json"
         )
     if isinstance(answer, str):
         text = start + answer

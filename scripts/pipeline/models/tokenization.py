@@ -101,8 +101,8 @@ def _set_end_and_pad(tokenizer: PreTrainedTokenizerBase, path: str, config: dict
         )
     if tokenizer.pad_token is not None and tokenizer.pad_token_id >= rows:
         print(
-            f"{path}: the pad token {tokenizer.pad_token!r} is token {tokenizer.pad_token_id}, but the model has {rows} "
-            f"rows; padded is with {tokenizer.eos_token!r}, which the mask tells apart",
+            f"{path}: the pad token {tokenizer.pad_token!r} is token {tokenizer.pad_token_id}, but the model has "
+            f"{rows} rows; padded is with {tokenizer.eos_token!r}, which the mask tells apart",
             flush=True,
         )
         tokenizer.pad_token = tokenizer.eos_token

@@ -54,6 +54,9 @@ class RewardModel:
         recorded = getattr(config, "text_format", None)
         default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
         self.text_format = entry.get("text_format") or recorded or default
+        if self.text_format == "text_pair" and not (entry.get("text_format") or recorded):
+            told = "its tokenizer has no chat template, so texts are scored in the format text_pair"
+            print(f"{path}: {told}; text_format of its entry in config/reward_models.yaml sets another", flush=True)
         reverse = entry.get("reverse")
         if reverse is None:  # safe-rlhf's cost models say what they are
             reverse = getattr(config, "score_type", None) == "cost"

@@ -67,8 +67,8 @@ def policy_trainer(
         spec: {dataset, model: entry, run, method, hyperparameters}.
         frame: prompt, chosen, rejected of the train split.
         reference: row, ref_chosen_logps, ref_rejected_logps of that model on that split.
-        model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which stays
-            its reference.
+        model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which
+            stays its reference.
         seed, device, scratch, reward_function: see `Start`.
     """
     entry = spec["model"]

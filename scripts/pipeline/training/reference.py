@@ -18,11 +18,11 @@ from sail import ReferenceColumnsDPOTrainer
 
 
 class ReferenceTrainer(ReferenceColumnsDPOTrainer):
-    """DPOTrainer, on pairs in tokens, whose precomputation of the reference's log-probabilities is shared by processes and can go on.
+    """DPOTrainer whose precomputation of the reference's log-probabilities is shared by processes and can go on.
 
-    The only change is that each process does every n-th batch of those that one process alone has, and keeps what it
-    has in the output folder, where it is found again. accelerate would fill the last batch with other rows, which
-    changes the last digits of its values.
+    The only change, beside pairs in tokens, is that each process does every n-th batch of those that one process alone
+    has, and keeps what it has in the output folder, where it is found again. accelerate would fill the last batch with
+    other rows, which changes the last digits of its values.
     """
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
