@@ -1,9 +1,11 @@
 """The named entries that a config refers to: datasets, models, reward models and devices."""
 
+from datetime import date
 from pathlib import Path
 
 from pipeline.config.errors import Problem
 from pipeline.config.schema import fill, load_schema, validate
+from pipeline.config.schemas.models import DATE
 from pipeline.jobs.io import read_yaml
 
 TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template", "chat_template_kwargs", "date")
@@ -56,6 +58,8 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
     """Raise what a schema cannot say of an entry; drop what it does not use."""
     if kind == "models" and entry["adapter"] == "none":
         entry.pop("lora", None)
+    if "date" in entry:
+        _check_date(path, entry["date"], source, content)
     shape = entry.get("architecture")
     if shape and shape["hidden_size"] % shape["num_attention_heads"]:
         text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
@@ -77,6 +81,15 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         right = {key: entry[key] for key in ("source", "path", "preference") if key in entry}
         right |= {"splits": entry["splits"]} if both else {"eval_share": 0.1}
         raise Problem((*path, "eval_share"), text, right, path).error(source, content)
+
+
+def _check_date(path: tuple, text: str, source: str, content: dict) -> None:
+    """Raise on a day that there is not."""
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        problem = Problem((*path, "date"), f"{text}, which is no day: year-month-day", DATE)
+        raise problem.error(source, content) from error
 
 
 def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:

@@ -16,12 +16,12 @@ def has_sft(config: dict, entry: dict) -> bool:
 
 
 def start_name(fine_tuned: bool) -> str:
-    """Method and name of the run that is what policies start from."""
+    """Name of the run that is what policies start from, and what tables call its method."""
     return "sft" if fine_tuned else "start"
 
 
 def named_starts(runs: list[TaskRun], fine_tuned: set[bool]) -> dict[str, TaskRun]:
-    """The runs by name, those of sft and start as fits the models: of each there is one where some model has it.
+    """The runs by name, that of the method sft as fits the models: sft, start, or one of each where models differ.
 
     Args:
         fine_tuned: whether models have SFT, of all models.
@@ -49,18 +49,14 @@ def check_starts(settings) -> None:
         settings: a `pipeline.config.settings.Settings`.
 
     Raises:
-        ConfigError: a model from scratch without SFT; the method start for a model that has SFT; the baseline is what
-            policies start from, but that is an SFT model for some models and the model as it is for others.
+        ConfigError: a model from scratch without SFT; or the baseline is what policies start from, but that is an SFT
+            model for some models and the model as it is for others.
     """
     with_sft = [model for model in settings.models if settings.has_sft(model)]
     for model in settings.models:
         if "architecture" in settings.entries["models"][model] and model not in with_sft:
             text = f"false, but the model {model} is trained from scratch, and SFT is what trains it"
             raise settings.error(Problem(("sft",), text, {"epochs": 2}))
-    for index, task in enumerate(settings.config["tasks"]):
-        if task["method"] == "start" and with_sft:
-            text = f"start is the model as it is, but {with_sft[0]} has SFT; write sft, or set sft: false"
-            raise settings.error(Problem(("tasks", index, "method"), text, "sft"))
     names = {settings.baseline_run(settings.datasets[0], model) for model in settings.models}
     if len(names) > 1:
         text = (

@@ -8,6 +8,7 @@ from pipeline.results.run_table import Run
 
 METHODS = all_parts("methods", "description")
 STYLES = {name: (getattr(drawing, method.COLOR.upper()), method.MARKER) for name, method in METHODS.items()}
+STYLES["start"] = STYLES["sft"]  # the same place in a comparison, where there is no SFT
 OTHER_STYLE = (drawing.SKY, "triangle-right")
 
 

@@ -12,6 +12,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerBase
 
 THOUGHT, THOUGHT_END = "<think>", "</think>"
+CLOCK = "strftime_now"  # the function that transformers gives to chat templates
 DATE = "2024-07-26"  # of templates that write today's, where the entry has none
 QUESTION, ANSWER, SYSTEM = "What is it?", "An answer.", "A rule to keep."
 
@@ -47,9 +48,17 @@ def rendered(turns: list[dict], tokenizer: PreTrainedTokenizerBase, entry: dict,
     Args:
         generation: whether the assistant's answer is to follow.
     """
-    today = date.fromisoformat(entry.get("date", DATE))
-    variables = {"strftime_now": today.strftime, **entry.get("chat_template_kwargs", {})}
+    variables = dict(entry.get("chat_template_kwargs", {}))
+    if CLOCK in str(tokenizer.chat_template):
+        variables["chat_template"] = _dated(tokenizer.get_chat_template(), entry.get("date", DATE))
     return tokenizer.apply_chat_template(turns, add_generation_prompt=generation, tokenize=False, **variables)
+
+
+def _dated(template: str, day: str) -> str:
+    """A chat template in whose text the function that gives today's date gives that of a day."""
+    today = date.fromisoformat(day)
+    parts = [f"replace('%{code}', {today.strftime(f'%{code}')!r})" for code in "aAbBdejmuyYHIMSp"]
+    return f"{{% macro {CLOCK}(form) %}}{{{{ form | {' | '.join(parts)} }}}}{{% endmacro %}}{{{{ '' }}}}{template}"
 
 
 def manner_of(tokenizer: PreTrainedTokenizerBase, entry: dict) -> Manner:
@@ -104,7 +113,7 @@ def _manner(tokenizer: PreTrainedTokenizerBase, template: str, variables: str) -
         opens_thought=opens,
         empties_thought=not opens and THOUGHT in head[len(start) :] and head.startswith(start),
         thinks=THOUGHT_END in template,
-        writes_date="strftime_now" in template,
+        writes_date=CLOCK in template,
     )
 
 

@@ -2,6 +2,9 @@
 
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
 
+# Of a chat template; what says to what it is applied is not an entry's.
+NO_VARIABLES = "conversation|messages|add_generation_prompt|continue_final_message|tokenize|return_dict"
+VARIABLE = f"^(?!({NO_VARIABLES})$)[A-Za-z_]\\w*$"
 DATE = "2024-07-26"  # pipeline.models.templates has the same
 TRUST_REMOTE_CODE = flag("Run the code that the model's repository brings along.")
 PLAIN_TEMPLATE = text(
@@ -45,12 +48,14 @@ PRETRAINED = mapping(
             "description": "Variables of the chat template, the same wherever the model is trained, sampled or "
             "measured, such as enable_thinking.",
             "type": "object",
+            "additionalProperties": False,
+            "patternProperties": {VARIABLE: {"description": "Its value."}},
             "examples": [{"enable_thinking": False}],
         },
         "date": text(
             "Today, for a chat template that writes today's date: year-month-day, the same on every day. "
             f"{DATE} when absent.",
-            pattern="^\\d{4}-(0[1-9]|1[0-2])-(0[1-9]|[12]\\d|3[01])$",
+            minLength=10,
             examples=[DATE],
         ),
         "strip_thoughts": {

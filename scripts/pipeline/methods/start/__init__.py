@@ -1,1 +1,0 @@
-"""The model as it is, where there is no SFT."""
