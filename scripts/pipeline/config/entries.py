@@ -8,6 +8,15 @@ from pipeline.config.schema import fill, load_schema, validate
 from pipeline.config.schemas.models import DATE
 from pipeline.jobs.io import read_yaml
 
+NO_VARIABLES = (
+    "conversation",
+    "messages",
+    "add_generation_prompt",
+    "continue_final_message",
+    "tokenize",
+    "return_dict",
+)
+NO_VARIABLES += ("chat_template", "tools", "documents", "return_tensors", "padding", "truncation", "max_length")
 TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template", "chat_template_kwargs", "date")
 
 
@@ -58,6 +67,11 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
     """Raise what a schema cannot say of an entry; drop what it does not use."""
     if kind == "models" and entry["adapter"] == "none":
         entry.pop("lora", None)
+    for key in entry.get("chat_template_kwargs", {}):
+        if key in NO_VARIABLES:
+            text = f"{key} says to what the template is applied, which is the pipeline's to say"
+            right = {"enable_thinking": False}
+            raise Problem((*path, "chat_template_kwargs"), text, right).error(source, content)
     if "date" in entry:
         _check_date(path, entry["date"], source, content)
     shape = entry.get("architecture")

@@ -53,7 +53,7 @@ def test_the_published_entries_keep_their_sft_and_instruct_models_have_none():
         ({"models": ["W1M"], "sft": False}, "sft: false, but the model W1M is trained from scratch"),
         (
             {"models": ["W1M", "SmolLM2-135M"], "baseline": "sft"},
-            "baseline: sft, but W1M has SFT and other models have",
+            "baseline: sft, but W1M has SFT and other models",
         ),
         ({"sft": 3}, "sft: it must be a mapping of keys to values or true or false, not 3"),
     ],
@@ -71,7 +71,7 @@ def test_what_cannot_start_so_is_refused(changes, message):
         ({"plain_template": "{{prompt}}"}, "models.mine.plain_template: it must be a text that matches"),
         ({"plain_template": "{prompt} {prompt}"}, "models.mine.plain_template: it must be a text that matches"),
         ({"date": "2026-02-30"}, "models.mine.date: 2026-02-30, which is no day"),
-        ({"chat_template_kwargs": {"tokenize": True}}, "models.mine.chat_template_kwargs.tokenize"),
+        ({"chat_template_kwargs": {"tokenize": True}}, "models.mine.chat_template_kwargs: tokenize says"),
         ({"sft": "no"}, "models.mine.sft: it must be true or false"),
     ],
 )

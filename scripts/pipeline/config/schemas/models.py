@@ -2,9 +2,7 @@
 
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
 
-# Of a chat template; what says to what it is applied is not an entry's.
-NO_VARIABLES = "conversation|messages|add_generation_prompt|continue_final_message|tokenize|return_dict"
-VARIABLE = f"^(?!({NO_VARIABLES})$)[A-Za-z_]\\w*$"
+VARIABLE = "^[A-Za-z_]\\w*$"  # of a chat template
 DATE = "2024-07-26"  # pipeline.models.templates has the same
 TRUST_REMOTE_CODE = flag("Run the code that the model's repository brings along.")
 PLAIN_TEMPLATE = text(
