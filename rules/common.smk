@@ -5,6 +5,7 @@ import subprocess
 from snakemake.exceptions import WorkflowError
 
 from pipeline.config.global_batch import check_device
+from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.io import InputError
@@ -49,7 +50,7 @@ def one_of(names):
 
 wildcard_constraints:
     spec=one_of(SPECS),
-    dataset=one_of(DATASETS),
+    dataset=one_of(prepared_datasets(settings)),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
     baseline=one_of(["chosen", *RUN_NAMES]),
@@ -101,6 +102,12 @@ def reward_model_files(dataset, name):
     """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
     folder = plan.reward_model_folder(dataset, name)
     return {"reward_model": ancient(f"{folder}/model"), "reward_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
+def reward_start(dataset, name):
+    """Inputs of a reward model's training: the SFT model that it starts from; none where it starts from the model itself."""
+    folder = plan.reward_start(dataset, name)
+    return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
 def reward_inputs(dataset, name):

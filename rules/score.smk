@@ -87,7 +87,7 @@ rule measure_calibration:
 
 rule compare_scores:
     input:
-        plan.files("scores"),
+        plan.files("scores", "responses"),
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
     output:

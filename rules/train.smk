@@ -31,10 +31,9 @@ rule train_sft:
 
 rule train_reward:
     input:
+        unpack(lambda w: reward_start(w.dataset, w.reward_model)),
         spec="results/specs/reward/{reward_model}.yaml",
         data="results/data/{dataset}/train.parquet",
-        sft=lambda w: ancient(f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/model"),
-        sft_manifest=lambda w: f"results/sft/{w.dataset}/{plan.reward_base(w.reward_model)}/manifest.json",
     output:
         model=directory("results/reward_models/{dataset}/{reward_model}/model"),
         manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
@@ -53,8 +52,9 @@ rule train_reward:
     params:
         code=lambda w: code("train_reward.py", reward_model=w.reward_model),
         folder=subpath(output.manifest, parent=True),
+        model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
     shell:
-        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {input.sft}"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model:q}"
         " --output-dir {params.folder} --device {resources.device} --threads 1 --wandb {resources.wandb} > {log} 2>&1"
 
 

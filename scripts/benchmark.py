@@ -9,6 +9,7 @@ Benchmarks, each with options of its own:
     data        the preparation of a large dataset against the row-by-row way.
     scoring     the scoring of preference pairs against a plain loop.
     statistics  the statistics of a million verdicts.
+    coverage    how often the intervals of win rates hold the truth, simulated.
     sweep       the plan of a sweep, for several numbers of runs.
 """
 
@@ -17,7 +18,7 @@ from importlib import import_module
 
 from pipeline.jobs.io import command_line, run
 
-BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "sweep")
+BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep")
 
 
 def main(argv: list[str] | None = None) -> None:

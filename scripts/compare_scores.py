@@ -1,7 +1,7 @@
 """Compare the reward-model scores of the runs' responses with those of the dataset's chosen and rejected responses.
 
-Reads the run table, the scores that it names and, per dataset, the scored split of the same prompts (columns prompt_id,
-chosen_score, rejected_score); writes one CSV row per run. The columns are described in
+Reads the run table, the scores and responses that it names and, per dataset, the scored split of the same prompts
+(columns prompt_id, chosen_score, rejected_score); writes one CSV row per run. The columns are described in
 `pipeline.results.score_comparison.comparison_table`.
 """
 
@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
     table = read_run_table(arguments.runs)
-    files = [*table.paths("scores"), *dict(arguments.pairs).values()]
+    files = [*table.paths("scores", "responses"), *dict(arguments.pairs).values()]
     record = Record(__file__, arguments, ("runs",), ("output",), table.summary, files=files)
     write_csv(comparison_table(table, dict(arguments.pairs), arguments.resamples, arguments.seed), arguments.output)
     record.write()

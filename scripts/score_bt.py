@@ -6,6 +6,10 @@ splits. The dataset is a prepared folder, any local file or folder of parquet or
 id, with the columns prompt, chosen and rejected (text, or lists of messages). All other columns, all types and the
 order of the rows stay as they are.
 
+Instead of --dataset, --run_name and --tag name what `snakemake publish` calls {tag}-{run_name} on the hub: the pairs of
+a dataset, taken from results/ where these are of that tag. A run's name stands for its responses in results/: each is
+`chosen`, the dataset's own chosen response `rejected`. `--split default` is the split of a dataset that has one.
+
 A killed job continues where it was, from a folder beside its outputs that is removed at the end. Under `accelerate
 launch` each process scores a share and the first one writes; the result is the same.
 """
@@ -19,16 +23,20 @@ from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
-from pipeline.rewards.pair_tables import check_pairs, read_split, score_columns, split_names, with_scores
+from pipeline.publishing.lookup import find_pairs
+from pipeline.rewards.pair_tables import check_pairs, read_splits, score_columns, with_scores
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = command_line(__doc__)
-    parser.add_argument("--dataset", required=True, help="local file or folder, or hub id")
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--dataset", help="local file or folder, or hub id")
+    source.add_argument("--run_name", help="dataset or run of the config with that --tag")
+    parser.add_argument("--namespace", help="with --run_name: whose dataset on the hub; HF_TOKEN's user if left out")
     parser.add_argument("--config_name", help="configuration of the dataset on the hub")
     parser.add_argument("--revision", help="of the dataset on the hub")
     which = parser.add_mutually_exclusive_group(required=True)
-    which.add_argument("--split", help="the split to score")
+    which.add_argument("--split", help="the split to score; default for a dataset's only one")
     which.add_argument("--process_all_splits", action="store_true", help="score every split")
     parser.add_argument("--score_model_id", required=True, help="reward model, hub id or folder")
     parser.add_argument("--spec", type=Path, help="reward model spec, YAML: reverse, text_format, …")
@@ -41,23 +49,31 @@ def main(argv: list[str] | None = None) -> None:
         "--text_format", choices=part_names("reward_formats"), help="without --spec: by its architecture if left out"
     )
     parser.add_argument("--suffix", help="end of the new columns' names, after an underscore: one per reward model")
-    parser.add_argument("--tag", help="folder below --output to write to")
+    parser.add_argument("--tag", help="the config's, with --run_name; else a folder below --output to write to")
     parser.add_argument(
         "--per_device_evalreward_batch_size", type=int, help="texts side by side; the device's if left out"
     )
-    parser.add_argument("--output", type=Path, required=True, help="folder to write {split}.parquet to")
+    parser.add_argument(
+        "--output", type=Path, help="folder to write {split}.parquet to; scored/ and the dataset's name if left out"
+    )
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
     if arguments.spec and (arguments.reverse is not None or arguments.text_format):
         parser.error("--reverse and --text_format stand in the file of --spec; give one or the other")
     if arguments.per_device_evalreward_batch_size is not None and arguments.per_device_evalreward_batch_size < 1:
         parser.error("--per_device_evalreward_batch_size must be at least 1")
+    if arguments.run_name and not arguments.tag:
+        parser.error("--run_name is a name in the config of a --tag; give that too")
 
-    source = {"config_name": arguments.config_name, "revision": arguments.revision}
-    splits = split_names(arguments.dataset, **source) if arguments.process_all_splits else [arguments.split]
-    tables = {split: read_split(arguments.dataset, split, **source) for split in splits}
+    found, name, folder = arguments.dataset, arguments.dataset, arguments.output
+    if arguments.run_name:
+        found, name = find_pairs(arguments.run_name, arguments.tag, arguments.namespace), arguments.run_name
+        arguments.dataset = found if isinstance(found, str) else None  # which the record then names
+    folder = folder or Path("scored", Path(name).stem if Path(name).is_file() else Path(name).name)
+    arguments.output = folder = folder / arguments.tag if arguments.tag else folder
+    tables = read_splits(found, arguments.split, arguments.config_name, arguments.revision)
     for split, table in tables.items():
-        check_pairs(table, f"{arguments.dataset}, split {split}", score_columns(arguments.suffix))
+        check_pairs(table, f"{name}, split {split}", score_columns(arguments.suffix))
 
     from pipeline.rewards.scorer import RewardModel, score_pairs
 
@@ -67,7 +83,6 @@ def main(argv: list[str] | None = None) -> None:
     inputs = ("dataset", "score_model_id", "spec")
     record = Record(__file__, arguments, inputs, ("output",), entry, device, [("model", entry)])
     model = RewardModel(arguments.score_model_id, entry, device, arguments.per_device_evalreward_batch_size)
-    folder = arguments.output / arguments.tag if arguments.tag else arguments.output
     with JobState(folder / "-".join(tables), "scores") as state:
         for split, table in tables.items():
             scored = score_pairs(table.select(PAIR_COLUMNS).to_pandas(), model, state.folder, split)

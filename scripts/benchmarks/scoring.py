@@ -106,7 +106,7 @@ def save_model(arguments: argparse.Namespace, folder: str) -> None:
     from transformers import AutoModelForSequenceClassification, LlamaConfig
 
     from pipeline.models.checkpoints import train_tokenizer
-    from pipeline.rewards.checkpoints import save_score_model
+    from pipeline.rewards.saving import save_score_model
 
     frame = pairs(arguments.pairs)
     tokenizer = train_tokenizer([*frame["prompt"], *frame["chosen"]], 512)

@@ -53,6 +53,16 @@ class SAILConfig(DPOConfig):
     rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill, all processes together."})
     rollout_batch_size: int = field(default=128, metadata={"help": "Responses generated side by side."})
     rollout_reuse: int = field(default=1, metadata={"help": "How many rows a sampled pair may stand for."})
+    missing_eos_penalty: float | None = field(
+        default=None,
+        metadata={"help": "Taken off the reward of a response without an end; above 0. None takes nothing off."},
+    )
+    mask_truncated_completions: bool = field(
+        default=False, metadata={"help": "Train on no sampled pair of which a response has no end."}
+    )
+    reward_weights: list[float] | None = field(
+        default=None, metadata={"help": "Weights of the reward functions, one for each; 1 each where absent."}
+    )
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
 
     def __post_init__(self):
@@ -85,6 +95,7 @@ class SAILConfig(DPOConfig):
             raise ValueError("r + p + g = 1 leaves no offline row to count epochs by: set max_steps")
         if self.revkl > 0 and self.p + self.g == 0:
             raise ValueError("revkl is estimated on policy responses: set p or g above 0, or revkl to 0")
+        self._check_rewards()
         if self.online_share > 0:
             self._check_parent_settings()
 
@@ -98,6 +109,22 @@ class SAILConfig(DPOConfig):
         """Whether the parent's loss is ℓ(Δ) = −log σ(Δ) itself, which the extra gradients are derived from."""
         own_weights = self.use_weighting or self.loss_weights not in (None, [1])
         return self.loss_type == ["sigmoid"] and self.f_divergence_type == "reverse_kl" and not own_weights
+
+    def _check_rewards(self):
+        penalty = self.missing_eos_penalty
+        if penalty is not None and not 0 < penalty < math.inf:
+            raise ValueError(f"missing_eos_penalty must be a number above 0, or None, not {penalty}")
+        for weight in self.reward_weights or []:
+            if not math.isfinite(weight):
+                raise ValueError(f"reward_weights must be finite numbers, not {weight}")
+        for name, is_set in (
+            ("missing_eos_penalty", penalty is not None),
+            ("reward_weights", self.reward_weights is not None),
+        ):
+            if is_set and self.g == 0:
+                raise ValueError(f"{name} changes the rewards that DPR labels by: set g above 0, or leave it unset")
+        if self.mask_truncated_completions and self.p + self.g == 0:
+            raise ValueError("mask_truncated_completions is for sampled pairs: set p or g above 0, or leave it unset")
 
     def _check_parent_settings(self):
         weights = {"rho": self.r * self.rho, "pi": self.p * self.pi, "gamma": self.g * self.gamma, "revkl": self.revkl}

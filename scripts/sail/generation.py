@@ -10,18 +10,6 @@ from contextlib import contextmanager
 import torch
 from transformers import GenerationConfig
 
-# Decoding that a checkpoint's own generation config may ask for and that would make samples another distribution's.
-NEUTRAL_DECODING = {
-    "repetition_penalty": 1.0,
-    "num_beams": 1,
-    "num_return_sequences": 1,
-    "use_cache": True,
-    **dict.fromkeys(("min_p", "top_h", "typical_p", "epsilon_cutoff", "eta_cutoff", "guidance_scale", "penalty_alpha")),
-    **dict.fromkeys(("min_length", "min_new_tokens", "exponential_decay_length_penalty", "no_repeat_ngram_size")),
-    **dict.fromkeys(("bad_words_ids", "sequence_bias", "suppress_tokens", "begin_suppress_tokens")),
-    **dict.fromkeys(("forced_bos_token_id", "forced_eos_token_id", "watermarking_config", "stop_strings", "max_time")),
-}
-
 SAMPLING = ("temperature", "top_p", "top_k")
 
 # Tokens after which ended sequences leave the batch.
@@ -58,7 +46,6 @@ def sample_responses(
     decoding = {
         "do_sample": do_sample,
         **({"temperature": temperature, "top_p": top_p, "top_k": 0} if do_sample else {}),
-        **NEUTRAL_DECODING,
         "pad_token_id": pad_token_id,
         "eos_token_id": eos_token_ids,
     }
@@ -71,7 +58,7 @@ def sample_responses(
             input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
             attention_mask[i, width - len(prompts[row]) :] = 1
         inputs = input_ids.to(device), attention_mask.to(device)
-        with _growing_cache(model.generation_config):
+        with _no_decoding_of_its_own(model.generation_config):
             generated = _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding, on_ended)
         for row, ids in zip(rows, generated, strict=True):
             responses[row] = ids
@@ -79,13 +66,19 @@ def sample_responses(
 
 
 @contextmanager
-def _growing_cache(configured: GenerationConfig) -> Iterator[None]:
-    """A checkpoint may ask for a cache of fixed size, from which no rows can be taken."""
-    kind, configured.cache_implementation = configured.cache_implementation, None
+def _no_decoding_of_its_own(configured: GenerationConfig) -> Iterator[None]:
+    """Empty a model's generation config meanwhile: `generate` fills from it whatever a call does not name.
+
+    It is the object itself that is emptied, as wrappers such as PEFT's hand it on.
+    """
+    fields, kept = vars(configured), dict(vars(configured))
+    fields.clear()
+    fields.update(vars(GenerationConfig()))
     try:
         yield
     finally:
-        configured.cache_implementation = kind
+        fields.clear()
+        fields.update(kept)
 
 
 @torch.no_grad()

@@ -3,7 +3,6 @@
 Token ids all the way: text exists for reward functions only.
 """
 
-import math
 import random
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -12,7 +11,7 @@ from typing import Any
 
 import torch
 
-RewardFunction = Callable[..., list[float]]
+RewardFunction = Callable[..., Any]
 
 # Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
 TRAINING_COLUMNS: tuple[str, ...] = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
@@ -27,10 +26,11 @@ class RolloutPair:
         prompt_ids: the prompt's token ids.
         response_ids: the two responses' token ids.
         ref_logps: the reference's summed log-probabilities of the two, in nats.
-        rewards: the two rewards (higher is better), None where no reward function is at hand.
+        rewards: the two rewards (higher is better), None where no reward function is at hand or none applies to both.
         preferred: which of the two the reward prefers (0 or 1), ties by a fair coin; None without rewards.
         step: the optimizer step whose policy sampled them.
         uses: how many rows it has stood for.
+        cut: which of the two have no end, as they were cut at the most tokens.
     """
 
     prompt_ids: list[int]
@@ -40,6 +40,7 @@ class RolloutPair:
     rewards: tuple[float, float] | None = None
     preferred: int | None = None
     uses: int = 0
+    cut: tuple[bool, bool] = (False, False)
 
     @property
     def identical(self) -> bool:
@@ -73,49 +74,53 @@ def prompt_order(size: int, seed: int, rank: int, processes: int) -> Iterator[in
 
 
 def add_rewards(
-    pairs: list[RolloutPair], rows: list[dict], tokenizer, reward_function: RewardFunction, reverse: bool
+    pairs: list[RolloutPair],
+    rows: list[dict],
+    tokenizer,
+    reward_function: RewardFunction,
+    reverse: bool,
+    missing_eos_penalty: float | None = None,
+    **given: Any,
 ) -> None:
-    """Set `rewards` of each pair.
+    """Set `rewards` of each pair; a pair stays without where no reward function applies to one of its responses.
 
     Args:
         pairs: one for each row.
         rows: the dataset's rows that the pairs answer, with `prompt` (text, or messages) and any other columns.
         tokenizer: decodes the responses.
-        reward_function: see `sail.SAILTrainer`.
+        reward_function: a `sail.rewards.RewardFunctions`.
         reverse: its values are costs, lower is better.
+        missing_eos_penalty: taken off the reward, or added to the cost, of a response that was cut.
+        given: what reward functions get besides, by name.
 
     Raises:
-        ValueError: the function does not give one finite number for each completion.
+        ValueError: a function does not give one finite number, or None, for each completion.
     """
     conversational = not isinstance(rows[0]["prompt"], str)
-    completions = []
-    for pair in pairs:
-        for ids in pair.response_ids:
-            text = tokenizer.decode(ids, skip_special_tokens=True)
-            completions.append([{"role": "assistant", "content": text}] if conversational else text)
+    responses = [ids for pair in pairs for ids in pair.response_ids]
+    texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in responses]
+    completions = [[{"role": "assistant", "content": text}] if conversational else text for text in texts]
     columns = {name: [row[name] for row in rows for _ in range(2)] for name in rows[0] if name not in TRAINING_COLUMNS}
     prompts = [row["prompt"] for row in rows for _ in range(2)]
-    rewards = reward_function(prompts=prompts, completions=completions, **columns)
-    if len(rewards) != len(completions):
-        raise ValueError(f"the reward function gave {len(rewards)} rewards for {len(completions)} completions")
-    for reward, prompt, completion in zip(rewards, prompts, completions, strict=True):
-        if reward is None or not math.isfinite(reward):
-            raise ValueError(f"the reward function gave {reward} for the completion {completion!r} of {prompt!r}")
+    given = columns | given
+    rewards = reward_function(prompts=prompts, completions=completions, completion_ids=responses, **given)
     sign = -1.0 if reverse else 1.0
-    for i, pair in enumerate(pairs):
-        pair.rewards = (sign * float(rewards[2 * i]), sign * float(rewards[2 * i + 1]))
+    for pair, first, second in zip(pairs, rewards[::2], rewards[1::2], strict=True):
+        if first is not None and second is not None:
+            penalties = [(missing_eos_penalty or 0.0) * cut for cut in pair.cut]
+            pair.rewards = (sign * first - penalties[0], sign * second - penalties[1])
 
 
 def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> None:
     """Set `preferred` of each pair from its rewards.
 
     Args:
-        pairs: with rewards.
+        pairs: those without rewards get none.
         draw: "hard": the higher reward wins, a tie is a fair coin; "bernoulli": the first wins with probability
             σ(difference).
         rng: of the coin.
     """
-    for pair in pairs:
+    for pair in (pair for pair in pairs if pair.rewards):
         difference = pair.rewards[0] - pair.rewards[1]  # type: ignore[index]
         coin = rng.random()
         if draw == "hard" and difference != 0:

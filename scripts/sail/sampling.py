@@ -1,5 +1,6 @@
 """How a trainer fills its pool: the policy answers, the reference and the reward are asked."""
 
+import logging
 import math
 import random
 import time
@@ -11,11 +12,13 @@ from typing import Any
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
-from sail.generation import sample_responses
+from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
 from sail.objective import DPR
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
 from sail.sharding import whole_parameters
+
+logger = logging.getLogger(__name__)
 
 
 class SamplesPairs:
@@ -33,6 +36,16 @@ class SamplesPairs:
     _sharded: bool
     _rollout_rng: random.Random
     _reference_logps: Callable
+    _log: Callable[[str, float], None]
+
+    def _cut_responses(self):
+        """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
+        ends = self._end_tokens()
+        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
+        if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
+            self.train_dataset = self.train_dataset.map(
+                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
+            )
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
@@ -49,7 +62,10 @@ class SamplesPairs:
                     return None
                 self._refill()
                 refilled = True
+                continue
             pair = self.pool.take()
+            if route == DPR and pair.rewards is None:  # no reward function applies to it
+                continue
             # The published code drops pairs that carry no preference; the exact gradient needs them.
             if self.args.estimator == "exact" or not (pair.identical or (route == DPR and pair.tied)):
                 return pair
@@ -57,15 +73,17 @@ class SamplesPairs:
     def _refill_together(self, wanted: int):
         """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
 
-        Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another.
+        Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another. It ends too
+        where a refill brought a pair to none of them.
         """
-        if not self._sharded:
-            return
-        while True:
-            short = torch.tensor([float(len(self.pool) < wanted)], device=self.accelerator.device)
-            if not self.accelerator.reduce(short, "sum").item():
+        fresh = 1
+        while self._sharded:
+            counts = torch.tensor([float(len(self.pool) < wanted), float(fresh)], device=self.accelerator.device)
+            if not self.accelerator.reduce(counts, "sum").all():
                 return
+            before = len(self.pool)
             self._refill()
+            fresh = len(self.pool) - before
 
     def _refill(self):
         """Sample, label and score a batch of pairs with the policy as it is, and add them to the pool."""
@@ -78,10 +96,24 @@ class SamplesPairs:
         responses = [ids for pair in pairs for ids in pair.response_ids]
         self._log("sail/identical", sum(pair.identical for pair in pairs) / len(pairs))
         self._log("sail/response_tokens", sum(map(len, responses)) / len(responses))
-        self.pool.extend(pairs)
+        self._log("sail/cut", sum(sum(pair.cut) for pair in pairs) / len(responses))
+        self.pool.extend(self._kept(pairs))
         seconds = time.perf_counter() - started
         self._log("sail/rollouts_per_second", len(responses) / seconds)
         self.rollout_seconds += seconds
+
+    def _kept(self, pairs: list[RolloutPair]) -> list[RolloutPair]:
+        """The pairs that may be trained on: all of them, or those that are whole."""
+        if not self.args.mask_truncated_completions:
+            return pairs
+        whole = [pair for pair in pairs if not any(pair.cut)]
+        if not whole:
+            logger.warning(
+                "mask_truncated_completions left none of %d pairs, as each has a response without an end: the rows "
+                "stay the dataset's. A higher rollout_max_new_tokens (now %d) may be right.",
+                *(len(pairs), self.args.rollout_max_new_tokens),
+            )
+        return whole
 
     @contextmanager
     def _aside(self) -> Iterator[None]:
@@ -109,18 +141,37 @@ class SamplesPairs:
         if limit is not None:
             # What the collator would cut away is not trained on: the reward must not see it either.
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
+        ends = self._end_tokens()
+        cut = [not ids or ids[-1] not in ends for ids in responses]
         pairs = [
-            RolloutPair(ids, (responses[2 * i], responses[2 * i + 1]), self.state.global_step)
+            RolloutPair(
+                ids,
+                (responses[2 * i], responses[2 * i + 1]),
+                self.state.global_step,
+                cut=(cut[2 * i], cut[2 * i + 1]),
+            )
             for i, ids in enumerate(prompts)
         ]
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
-            add_rewards(pairs, rows, tokenizer_of(self), self.reward_function, self.args.reverse)
+            add_rewards(
+                pairs,
+                rows,
+                tokenizer_of(self),
+                self.reward_function,
+                self.args.reverse,
+                self.args.missing_eos_penalty,
+                trainer_state=self.state,
+                log_metric=self._log,
+            )
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
             self._log_rewards(pairs)
         return pairs
 
     def _log_rewards(self, pairs):
+        pairs = [pair for pair in pairs if pair.rewards]
+        if not pairs:
+            return
         self._log("sail/reward_ties", sum(pair.tied for pair in pairs) / len(pairs))
         self._log("sail/reward", sum(sum(pair.rewards) for pair in pairs) / (2 * len(pairs)))
         self._log("sail/reward_preferred", sum(pair.rewards[pair.preferred] for pair in pairs) / len(pairs))

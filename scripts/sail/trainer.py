@@ -15,11 +15,10 @@ from sail import objective
 from sail.baseline import VarianceBaseline
 from sail.checkpoint import Resumable
 from sail.config import SAILConfig
-from sail.generation import cut_behind_end
 from sail.internals import add_metric
 from sail.objective import DDP, DPP, DPR, OFFLINE, ROUTES
 from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrainer, brings_reference
-from sail.rewards import reward_function
+from sail.rewards import RewardFunctions, reward_function
 from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
 from sail.sharding import is_sharded
@@ -40,11 +39,13 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
     sequence, as sampled ones do, without what a chat template writes behind it (ChatML's line break).
 
     Args:
-        reward_funcs: for DPR, in TRL's convention: a callable, of which `reward(prompts=…, completions=…, **columns)`
-            gives a list of floats (prompts and completions are texts, or lists of messages if the dataset is
-            conversational, and columns are the dataset's other columns); or a sequence classifier with one label, or
-            its hub id or folder.
-        reward_processing_classes: the classifier's tokenizer; loaded with it where absent.
+        reward_funcs: for DPR, in TRL's convention: a callable, of which `reward(prompts=…, completions=…,
+            completion_ids=…, trainer_state=…, log_metric=…, **columns)` gives a list of floats, None for what it does
+            not apply to (prompts and completions are texts, or lists of messages if the dataset is conversational, and
+            columns are the dataset's other columns); it may be a coroutine function. Or a sequence classifier with one
+            label, or its hub id or folder. A list of these is their sum, weighted by `reward_weights` of the arguments.
+        reward_processing_classes: the classifier's tokenizer, or a list with one for each function, None where it has
+            none; loaded with the classifier where absent.
         Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
             reference log-probabilities taken from there.
 
@@ -65,7 +66,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         train_dataset: Any = None,
         *others: Any,
         reward_funcs: RewardFunction | str | PreTrainedModel | list | None = None,
-        reward_processing_classes: PreTrainedTokenizerBase | None = None,
+        reward_processing_classes: PreTrainedTokenizerBase | list | None = None,
         **kwargs: Any,
     ) -> None:
         args = SAILConfig("SAIL") if args is None else copy.copy(args)
@@ -82,9 +83,11 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if self._samples and isinstance(train_dataset, IterableDataset):
             raise ValueError("rollouts draw prompts by row: pass a Dataset, no IterableDataset, or set p and g to 0")
         super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **kwargs)
-        self.reward_function: RewardFunction | None = None
+        self.reward_function: RewardFunctions | None = None
         if reward_funcs is not None:
-            self.reward_function = reward_function(reward_funcs, reward_processing_classes, self.accelerator.device)
+            self.reward_function = reward_function(
+                reward_funcs, reward_processing_classes, self.accelerator.device, args.reward_weights
+            )
         if self._samples:
             self._cut_responses()
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
@@ -99,15 +102,6 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
         )
         self._baseline = VarianceBaseline(args.baseline)
-
-    def _cut_responses(self):
-        """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
-        ends = self._end_tokens()
-        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
-        if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
-            self.train_dataset = self.train_dataset.map(
-                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
-            )
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""

@@ -25,7 +25,7 @@ def checkpoint(tokenizer, tmp_path_factory):
 
 
 @pytest.fixture
-def make(checkpoint, tokenizer, tmp_path):
+def make(without_cards, checkpoint, tokenizer, tmp_path):
     """A trainer of a class on 64 rows (or `data`), with the tests' arguments changed by keyword."""
     from datasets import Dataset
     from trl import DPOConfig

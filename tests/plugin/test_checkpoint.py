@@ -2,6 +2,7 @@
 
 import dataclasses
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -15,6 +16,8 @@ from plugin import resumable
 from plugin.tiny import weights
 from sail.checkpoint import last_whole_checkpoint, load_state, save_state, state_path
 from sail.rollouts import RolloutPair, RolloutPool
+
+pytestmark = pytest.mark.usefixtures("without_cards")
 
 METHODS = {
     "ddp": {"r": 0.5, "rho": 0.7},
@@ -52,7 +55,7 @@ def assert_equal(one, other):
 @pytest.mark.parametrize("method", METHODS)
 def test_a_stopped_run_goes_on_to_the_same_weights(method, checkpoint, tokenizer, tmp_path):
     changes = METHODS[method]
-    whole = resumable.trainer(checkpoint, tokenizer, tmp_path / "whole", **changes)
+    whole = resumable.trainer(checkpoint, tokenizer, tmp_path / "whole", **changes | {"save_strategy": "no"})
     whole.train()
     steps = whole.state.global_step
     assert steps >= 6
@@ -73,29 +76,32 @@ def test_a_stopped_run_goes_on_to_the_same_weights(method, checkpoint, tokenizer
             assert resumed._prompts_drawn == whole._prompts_drawn
 
 
-def test_the_pool_of_the_resumed_run_was_not_empty(checkpoint, tokenizer, tmp_path):
-    """So that the test above would fail if the pool were not in the checkpoint."""
-    changes = METHODS["dpr"]
-    trainer = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
+@pytest.fixture(scope="module")
+def whole_dpr(checkpoint, tokenizer, tmp_path_factory):
+    """A run of DPR that was not stopped: its folder, with a checkpoint of every step, and its weights."""
+    folder = tmp_path_factory.mktemp("whole")
+    trainer = resumable.trainer(checkpoint, tokenizer, folder, **METHODS["dpr"])
     trainer.train()
-    sizes = {path.name: len(load_state(path, 0)["pool"]) for path in tmp_path.glob("checkpoint-*")}
+    return folder, weights(trainer)
+
+
+def test_the_pool_of_the_resumed_run_was_not_empty(whole_dpr):
+    """So that the test above would fail if the pool were not in the checkpoint."""
+    sizes = {path.name: len(load_state(path, 0)["pool"]) for path in whole_dpr[0].glob("checkpoint-*")}
     assert sum(size > 0 for size in sizes.values()) >= 3, sizes
 
 
-def test_without_its_pool_a_run_would_end_elsewhere(checkpoint, tokenizer, tmp_path):
-    changes = METHODS["dpr"]
-    whole = resumable.trainer(checkpoint, tokenizer, tmp_path / "whole", **changes)
-    whole.train()
-    early = [tmp_path / "whole" / f"checkpoint-{step}" for step in range(1, 5)]
+def test_without_its_pool_a_run_would_end_elsewhere(whole_dpr, checkpoint, tokenizer, tmp_path):
+    whole = shutil.copytree(whole_dpr[0], tmp_path / "whole")
+    early = [whole / f"checkpoint-{step}" for step in range(1, 5)]
     folder = max(early, key=lambda path: len(load_state(path, 0)["pool"]))
     state = load_state(folder, 0)
     assert state["pool"]
     save_state(state | {"pool": []}, folder, 0)
-    resumed = resumable.trainer(checkpoint, tokenizer, tmp_path / "other", **changes)
+    resumed = resumable.trainer(checkpoint, tokenizer, tmp_path / "other", **METHODS["dpr"])
     resumed.train(resume_from_checkpoint=str(folder))
-    assert any(
-        not torch.equal(one, other) for one, other in zip(*(weights(t).values() for t in (whole, resumed)), strict=True)
-    )
+    both = zip(whole_dpr[1].values(), weights(resumed).values(), strict=True)
+    assert any(not torch.equal(one, other) for one, other in both)
 
 
 @pytest.mark.slow
@@ -118,10 +124,9 @@ def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(checkpo
     assert one == other
 
 
-def test_an_unfinished_checkpoint_is_passed_over(checkpoint, tokenizer, tmp_path):
+def test_an_unfinished_checkpoint_is_passed_over(whole_dpr, checkpoint, tokenizer, tmp_path):
+    shutil.copytree(whole_dpr[0], tmp_path, dirs_exist_ok=True)
     changes = METHODS["dpr"]
-    whole = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
-    whole.train()
     state_path(tmp_path / "checkpoint-6", 0).unlink()
     assert last_whole_checkpoint(tmp_path, 1) == str(tmp_path / "checkpoint-5")
     assert last_whole_checkpoint(tmp_path, 2) is None
@@ -130,7 +135,7 @@ def test_an_unfinished_checkpoint_is_passed_over(checkpoint, tokenizer, tmp_path
         resumed.train(resume_from_checkpoint=str(tmp_path / "checkpoint-6"))
     resumed = resumable.trainer(checkpoint, tokenizer, tmp_path, **changes)
     resumed.train(resume_from_checkpoint=True)
-    assert_equal(weights(resumed), weights(whole))
+    assert_equal(weights(resumed), whole_dpr[1])
 
 
 def test_the_last_whole_checkpoint_stays_until_the_next_is_whole(checkpoint, tokenizer, tmp_path, monkeypatch):

@@ -7,7 +7,8 @@ from transformers import Qwen2Config, Qwen2ForSequenceClassification
 
 from plugin.tiny import SHAPE, rows
 from sail import SAILConfig, SAILTrainer
-from sail.rewards import ModelReward, reward_function
+from sail.reward_models import ModelReward
+from sail.rewards import reward_function
 
 
 def classifier(tokenizer, labels=1):
@@ -59,22 +60,16 @@ def test_messages_go_through_the_classifier_s_chat_template(tokenizer):
 def test_a_folder_brings_its_own_tokenizer(folder, tokenizer, texts):
     expected = ModelReward(classifier(tokenizer), tokenizer)(*texts)
     for given in (str(folder), [str(folder)]):
-        assert reward_function(given, None, "cpu")(*texts) == pytest.approx(expected, abs=1e-6)
+        rewards = reward_function(given, None, "cpu")
+        assert rewards(prompts=texts[0], completions=texts[1]) == pytest.approx(expected, abs=1e-6)
+        assert rewards.names == ["classifier"]
 
 
-def test_a_callable_stays_as_it_is():
-    def one(prompts, completions, **columns):
-        return [1.0] * len(prompts)
-
-    assert reward_function(one, None, "cpu") is one
-    assert reward_function([one], None, "cpu") is one
-
-
-def test_what_is_no_single_reward_is_refused(tokenizer):
+def test_what_is_no_reward_model_is_refused(tokenizer, checkpoint):
     with pytest.raises(ValueError, match="has one label"):
         ModelReward(classifier(tokenizer, labels=2), tokenizer)
-    with pytest.raises(ValueError, match="combine them in one callable"):
-        reward_function([print, print], None, "cpu")
+    with pytest.raises(ValueError, match=r"tiny\d*: it lacks score\.weight; it is no reward model"):
+        ModelReward(str(checkpoint))
 
 
 def test_a_classifier_labels_the_rollouts_of_a_run(folder, checkpoint, tokenizer, tmp_path):

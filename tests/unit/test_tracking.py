@@ -75,14 +75,20 @@ def test_the_curve_and_config_of_a_training_are_read_back_and_the_training_is_th
     assert run.summary["train/loss"] == pytest.approx(losses[25])
 
 
-def winrates(folder):
-    table = winrate_table(read_run_table(build_results(folder / "runs")), resamples=50)
-    write_csv(table, folder / "winrate.csv")
-    return ["--winrate", str(folder / "winrate.csv"), "--tag", "mine", "--wandb", "project"]
+@pytest.fixture(scope="module")
+def winrates(tmp_path_factory):
+    """The file of a table of win rates."""
+    folder = tmp_path_factory.mktemp("winrates")
+    write_csv(winrate_table(read_run_table(build_results(folder / "runs")), 50, refits=5), folder / "winrate.csv")
+    return folder / "winrate.csv"
 
 
-def test_the_win_rates_are_read_back_with_their_intervals(tmp_path):
-    track_winrates.main([*winrates(tmp_path), "--output", str(tmp_path / "tracked.json")])
+def arguments(winrates):
+    return ["--winrate", str(winrates), "--tag", "mine", "--wandb", "project"]
+
+
+def test_the_win_rates_are_read_back_with_their_intervals(winrates, tmp_path):
+    track_winrates.main([*arguments(winrates), "--output", str(tmp_path / "tracked.json")])
     record = read_json(tmp_path / "tracked.json")
     [file] = offline_files(tmp_path)
     assert (
@@ -91,7 +97,7 @@ def test_the_win_rates_are_read_back_with_their_intervals(tmp_path):
         and Path(record["folder"]) == Path("wandb", file.parent.name)
     )
     run = read_offline_run(file)
-    table = read_table(tmp_path / "winrate.csv")
+    table = read_table(winrates)
     for row in table.to_dict("records"):
         for name in ("win_rate", "win_rate_low", "win_rate_high"):
             assert run.summary[f"world/W1M/{row['run']}/{row['baseline']}/{name}"] == pytest.approx(row[name])
@@ -152,14 +158,13 @@ def test_how_runs_are_recorded(monkeypatch, capsys):
 
 
 @pytest.mark.parametrize("server", [silent_server, no_server, refusing_server])
-def test_no_network_is_waited_for_and_the_run_is_kept_in_files(server, tmp_path):
+def test_no_network_is_waited_for_and_the_run_is_kept_in_files(server, winrates, tmp_path):
     """A key, but a server that is silent, absent, or no server of Weights & Biases."""
-    arguments = winrates(tmp_path)
     environment = {**os.environ, "WANDB_API_KEY": KEY}
     with server() as address:
         started = time.monotonic()
         done = subprocess.run(
-            [sys.executable, track_winrates.__file__, *arguments, "--output", "tracked.json"],
+            [sys.executable, track_winrates.__file__, *arguments(winrates), "--output", "tracked.json"],
             env=environment | {"WANDB_BASE_URL": address},
             capture_output=True,
             text=True,

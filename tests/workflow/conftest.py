@@ -34,7 +34,8 @@ def finished(tmp_path_factory):
     place = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
     with FileLock(place / "finished.lock"):
         if not (place / "finished.done").exists():
-            with Forks(LIBRARIES, variables()) as forks:
+            # torch reads how its threads wait when it is imported, which is before a job can say it
+            with Forks(LIBRARIES, variables() | {"OMP_WAIT_POLICY": "passive"}) as forks:
                 Workflow.new(place / "finished").snakemake(python=forks.as_python())
             (place / "finished.done").touch()
     return Workflow(place / "finished")

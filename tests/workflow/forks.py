@@ -63,7 +63,15 @@ class Forks:
         self.process.wait()
         self.folder.cleanup()
 
-    def run(self, arguments: list[str], folder: Path, environment: Mapping[str, str], output: int, seconds: int) -> int:
+    def run(
+        self,
+        arguments: list[str],
+        folder: Path,
+        environment: Mapping[str, str],
+        output: int,
+        seconds: int,
+        source: int | None = None,
+    ) -> int:
         """Run `python` with these arguments.
 
         Args:
@@ -71,12 +79,13 @@ class Forks:
             environment: all of it; PYTHONEXECUTABLE is what `sys.executable` is to be.
             output: file descriptor for what it prints, errors included.
             seconds: after which it is killed, with a TimeoutError.
+            source: file descriptor for what it reads; nothing where it is None.
 
         Returns:
             Its exit code.
         """
         with open(os.devnull) as nothing:
-            files = (nothing.fileno(), output, output)
+            files = (nothing.fileno() if source is None else source, output, output)
             return request(self.place, arguments, str(folder), dict(environment), files, seconds)
 
     def as_python(self) -> Path:
@@ -127,6 +136,7 @@ def serve(place: str) -> list[str]:
     for target, file in enumerate(files):
         os.dup2(file, target)
         os.close(file)
+    sys.stdout.reconfigure(line_buffering=os.isatty(1))
     os.chdir(folder)
     os.environ.clear()
     os.environ.update(environment)

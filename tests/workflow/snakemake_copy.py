@@ -20,6 +20,16 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 PARTS = ("Snakefile", "rules", "scripts", "config", "envs", "profiles")
 SMALL = REPOSITORY / "tests" / "data" / "small.yaml"
 MINUTES = 60
+# What every run of Snakemake imports, whatever its workflow.
+IMPORTED = [
+    "snakemake.cli",
+    "snakemake.report",
+    "snakemake.profiles",
+    "snakemake.storage",
+    "jsonschema",
+    "numpy",
+    "dotenv",
+]
 
 
 @dataclass(frozen=True)
@@ -44,7 +54,7 @@ class Workflow:
         for part in PARTS:
             source = REPOSITORY / part
             if source.is_dir():
-                shutil.copytree(source, folder / part, ignore=shutil.ignore_patterns("__pycache__"))
+                shutil.copytree(source, folder / part)
             else:
                 shutil.copy2(source, folder / part)
         (folder / "results").mkdir()
@@ -139,7 +149,7 @@ def variables() -> dict[str, str]:
 @cache
 def snakemakes() -> Forks:
     """A process that forks for each run of Snakemake."""
-    forks = Forks(["snakemake.cli", "pandas", "jsonschema"], variables())
+    forks = Forks(IMPORTED, variables())
     atexit.register(forks.close)
     return forks
 

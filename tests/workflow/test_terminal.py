@@ -4,11 +4,12 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 
 import pytest
 from fixtures_terminal import Terminal, plain
 
-from workflow.snakemake_copy import REPOSITORY, read_plan
+from workflow.snakemake_copy import REPOSITORY, read_plan, snakemakes
 
 # Two jobs that train, of which one may fail, and one that judges them; said by the rules that the pipeline has for it.
 SNAKEFILE = f"""
@@ -80,22 +81,35 @@ def folder(tmp_path):
     return tmp_path
 
 
+# What Python reads when it starts, which is too early for a fork.
+AT_THE_START = {"PYTHONPATH", "PYTHONIOENCODING", "PYTHONUTF8"}
+
+
 def run(folder, *arguments, code=0, terminal=None, **variables):
     """What Snakemake printed, into a file or on a terminal (its columns and lines)."""
-    command = [sys.executable, "-m", "snakemake", "-j2", *arguments]
+    command = ["-m", "snakemake", "-j2", *arguments]
     environment = {name: value for name, value in os.environ.items() if name not in VARIABLES}
-    environment |= {"TERM": "xterm", "PYTHONHASHSEED": "0", **variables}  # files in a reason stand as in a set
-    options = {"cwd": folder, "env": environment, "timeout": 300, "check": False}
-    if terminal is None:
-        done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, **options)
-        text = done.stdout
-    else:
+    environment |= {"TERM": "xterm", **variables}
+    if terminal is not None:
         screen = Terminal(*terminal)
-        end = dict.fromkeys(("stdin", "stdout", "stderr"), screen.slave)
-        done = subprocess.run(command, start_new_session=True, **end, **options)
+        ended = start(command, folder, environment, screen.slave, screen.slave)
         text = screen.close()
-    assert done.returncode == code, text
+    else:
+        with tempfile.TemporaryFile("w+", encoding="utf-8") as output, open(os.devnull) as nothing:
+            ended = start(command, folder, environment, nothing.fileno(), output.fileno())
+            output.seek(0)
+            text = output.read()
+    assert ended == code, text
     return text
+
+
+def start(command, folder, environment, source, output):
+    """Run Python with a place to read from and one to print to; its exit code."""
+    if not AT_THE_START & environment.keys():
+        return snakemakes().run(command, folder, environment, output, 300, source)
+    options = {"stdin": source, "stdout": output, "stderr": output, "timeout": 300, "check": False}
+    environment = {"PYTHONHASHSEED": "0", **environment}
+    return subprocess.run([sys.executable, *command], cwd=folder, env=environment, **options).returncode
 
 
 def test_a_file_gets_short_lines(folder):

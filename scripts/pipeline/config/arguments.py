@@ -21,7 +21,7 @@ CONVERTED = {
     },
 }
 # Ours that are no argument of a trainer: how the device cuts a batch; which data and which model are trained on.
-NO_ARGUMENTS = ("global_batch_size", "responses", "model")
+NO_ARGUMENTS = ("global_batch_size", "responses", "model", "sft", "adapter", "lora", "dataset", "share")
 # Theirs -> ours, for a config that has them by the names of the library.
 OWN_NAMES = {theirs: ours for ours, theirs in THEIR_NAMES.items()} | {
     "train_sampling_strategy": "group_by_length",

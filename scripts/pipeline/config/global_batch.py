@@ -46,15 +46,29 @@ def check_device(settings) -> None:
         InputError: a global batch cannot be cut, or weights in 4 bits are to be where they cannot.
     """
     entry = settings.device_entry()
-    for name in settings.models:
-        if settings.entries["models"][name]["adapter"] != "qlora":
+    adapters = {f"model {name}": settings.entries["models"][name]["adapter"] for name in settings.models}
+    for dataset, name in settings.used_reward_models:
+        train = settings.reward_spec(dataset, name).get("train", {})
+        adapters[f"reward model {name}"] = train.get("adapter", "none")
+        tuned = train and train.get("sft", True) and settings.entries["models"][train["model"]]["adapter"] == "none"
+        if tuned and train.get("adapter", "none") != "none" and _is_sharded(entry):
+            raise InputError(
+                f"device {settings.device}, reward model {name}: its adapters are merged in the end, as its SFT model "
+                f"is trained in all weights, of which {entry['distributed']} holds parts; use ddp, zero2 or sft: false"
+            )
+    for trained, adapter in adapters.items():
+        if adapter != "qlora":
             continue
-        what = f"device {settings.device}, model {name}: adapter qlora"
+        what = f"device {settings.device}, {trained}: adapter qlora"
         if entry["accelerator"] == "cpu":
             raise InputError(f"{what} needs CUDA; use a device that has it, or adapter lora")
-        if entry["processes"] > 1 and entry["distributed"] in ("fsdp2", "zero3"):
+        if _is_sharded(entry):
             raise InputError(f"{what} has weights that {entry['distributed']} cannot hold in parts; use ddp or zero2")
     check_global_batches(settings)
+
+
+def _is_sharded(device: dict) -> bool:
+    return device["processes"] > 1 and device["distributed"] in ("fsdp2", "zero3")
 
 
 def check_global_batches(settings) -> None:
@@ -72,7 +86,7 @@ def check_global_batches(settings) -> None:
     for run in settings.task_runs.values():
         if run.trained:
             trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"]))
-    for name in sorted({settings.reward_model_name(dataset) for dataset in settings.datasets}):
+    for name in sorted({name for _, name in settings.used_reward_models}):
         if "train" in settings.entries["reward_models"][name]:
             size = settings.entries["reward_models"][name]["train"]["global_batch_size"]
             trainings.append(("reward", f"reward model {name}", size))

@@ -70,7 +70,7 @@ TRAINING = {
         default="sigmoid",
     ),
     "label_smoothing": number(
-        "Share of labels taken to be flipped, for the losses that know it (robust, exo_pair, aot).",
+        "Share of labels taken to be flipped, for the losses that know it (robust, exo_pair, aot, aot_unpaired).",
         minimum=0,
         exclusiveMaximum=0.5,
         default=0,
@@ -113,12 +113,23 @@ ROLLOUTS = {
         default=1,
     ),
     "rollout_max_new_tokens": whole("Most tokens of a response that the policy samples.", default=256),
+    "mask_truncated_completions": flag(
+        "Train on no pair of which a response was cut at rollout_max_new_tokens, before its end."
+    ),
     "rollout_prompts": whole("Prompts for which pairs are sampled at a time, over all processes.", default=64),
     "rollout_reuse": whole("How many rows a sampled pair may stand for.", default=1),
     "max_age": whole(
         "Most optimizer steps that may lie between sampling a pair and training on it.", minimum=0, default=8
     ),
 }
+# In no spec and no table where they have their default.
+UNSAID = ("mask_truncated_completions", "missing_eos_penalty")
+# How a run is trained, rather than what it minimises: part of its name only where its task sets it.
+HOW_TRAINED = (
+    *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
+    *(key for key in ROLLOUTS if key.startswith("rollout_")),
+    "max_age",
+)
 
 
 def share(description: str, default: float) -> dict:

@@ -5,16 +5,19 @@ from it. Seeds, tag and device are in none.
 """
 
 import copy
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
 from pipeline.config.entries import data_entry, read_entries
 from pipeline.config.errors import ConfigError, Problem, unknown_name
+from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
+from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
 from pipeline.config.schema import fill, load_schema, validate
-from pipeline.config.starts import check_starts, has_sft, named_starts, sft_length, start_name
+from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
 from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
+from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
 
@@ -110,19 +113,7 @@ class Settings:
         Raises:
             ConfigError: two runs have different ones.
         """
-        lengths: dict[int, TaskRun] = {}
-        for run in (run for run in self.task_runs.values() if run.trained):
-            lengths.setdefault(run.hyperparameters["max_length"], run)
-        if len(lengths) > 1:
-            (own, run), (other, second) = list(lengths.items())[1::-1]
-            if "max_length" not in self.config["tasks"][run.task]:  # then the task of the other run sets it
-                own, run, other, second = other, second, own, run
-            text = (
-                f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
-                "log-probabilities, so all have one max_length: set it once, in policy"
-            )
-            raise self.error(Problem(("tasks", run.task, "max_length"), text, other))
-        return next(iter(lengths), sft_length(self.config))
+        return shared_length(self)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -173,7 +164,12 @@ class Settings:
 
     def reward_spec(self, dataset: str, reward_model: str) -> dict:
         """What a reward model is loaded or trained from: its name and entry (the same for every dataset)."""
-        return self._named(reward_model, self.entries["reward_models"][reward_model])
+        return self._named(reward_model, reward_model_spec(self, reward_model))
+
+    @cached_property
+    def used_reward_models(self) -> list[tuple[str, str]]:
+        """(dataset, reward model) of all that label pairs, score responses or judge."""
+        return used_reward_models(self)
 
     def policy_spec(self, dataset: str, model: str, run: str) -> dict:
         """What a policy is trained from, up to its seed.
@@ -269,11 +265,14 @@ class Settings:
             self._check_reward_model(judge["reward_model"])
 
     def _check_reward_model(self, name: str) -> None:
-        """A trained reward model starts from a model that there is."""
-        train = self.entries["reward_models"][name].get("train")
-        if train and train["model"] not in self.entries["models"]:
-            path, file, content = self._place("reward_models", name, "train", "model")
-            raise unknown_name(path, "model", train["model"], list(self.entries["models"])).error(file, content)
+        """A reward model that is to be trained can be, and reads its hyperparameters."""
+        if train := self.entries["reward_models"][name].get("train"):
+            [schema] = load_schema("reward_models")["patternProperties"].values()
+            properties = branches(schema)["train"]["properties"]["train"]["properties"]
+            check_training(train, properties, *self._place("reward_models", name, "train"))
+        if problem := training_problem(self, name):
+            path, file, content = self._place("reward_models", name, *problem.path)
+            raise replace(problem, path=path).error(file, content)
 
     def _require(self, path: tuple, kind: str, name: str, known: dict) -> None:
         if name not in known:

@@ -3,6 +3,9 @@
 from pipeline.config.errors import Problem
 from pipeline.config.schema import default_of, load_schema
 from pipeline.config.sweep import TaskRun
+from pipeline.config.unread import check_training
+
+SFT = load_schema("config")["properties"]["sft"]["properties"]
 
 
 def has_sft(config: dict, entry: dict) -> bool:
@@ -35,11 +38,28 @@ def named_starts(runs: list[TaskRun], fine_tuned: set[bool]) -> dict[str, TaskRu
     return found
 
 
-def sft_length(config: dict) -> int:
-    """Most tokens of a sequence of SFT, its default where there is none."""
-    return (config["sft"] or {}).get("max_length") or default_of(
-        load_schema("config")["properties"]["sft"]["properties"]["max_length"]
-    )
+def shared_length(settings) -> int:
+    """Most tokens of prompt and response, which all runs share; that of SFT, or its default, where none is trained.
+
+    Args:
+        settings: a `pipeline.config.settings.Settings`.
+
+    Raises:
+        ConfigError: two runs have different ones.
+    """
+    lengths: dict[int, TaskRun] = {}
+    for run in (run for run in settings.task_runs.values() if run.trained):
+        lengths.setdefault(run.hyperparameters["max_length"], run)
+    if len(lengths) > 1:
+        (own, run), (other, second) = list(lengths.items())[1::-1]
+        if "max_length" not in settings.config["tasks"][run.task]:  # then the task of the other run sets it
+            own, run, other, second = other, second, own, run
+        text = (
+            f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
+            "log-probabilities, so all have one max_length: set it once, in policy"
+        )
+        raise settings.error(Problem(("tasks", run.task, "max_length"), text, other))
+    return next(iter(lengths), (settings.config["sft"] or {}).get("max_length", default_of(SFT["max_length"])))
 
 
 def check_starts(settings) -> None:
@@ -52,6 +72,8 @@ def check_starts(settings) -> None:
         ConfigError: a model from scratch without SFT; or the baseline is what policies start from, but that is an SFT
             model for some models and the model as it is for others.
     """
+    if settings.config["sft"] is not False:
+        check_training(settings.config["sft"], SFT, ("sft",), settings.source, settings.config)
     with_sft = [model for model in settings.models if settings.has_sft(model)]
     for model in settings.models:
         if "architecture" in settings.entries["models"][model] and model not in with_sft:

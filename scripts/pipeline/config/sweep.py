@@ -7,7 +7,9 @@ from functools import cache
 from itertools import product
 
 from pipeline.config.errors import Problem
+from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
 from pipeline.config.schema import default_of, load_schema, subschema
+from pipeline.config.unread import SMOOTHED, unread
 from pipeline.jobs.parts import all_parts
 
 DESCRIPTIONS = all_parts("methods", "description")
@@ -25,7 +27,7 @@ class TaskRun:
     Attributes:
         name: readable, unique among the config's runs and safe in file names, e.g. "dpr-beta0.1-g0.3".
         method: one of METHODS.
-        hyperparameters: every one that the method takes, in a fixed order.
+        hyperparameters: every one that the method takes, in a fixed order, without those of UNSAID at their default.
         task: position of its task in the config.
     """
 
@@ -77,8 +79,8 @@ def rows_of(method: str) -> tuple:
 def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
     """The runs of a config's tasks, in the order of the tasks and of the values in their lists.
 
-    A hyperparameter has the task's value, else that of `policy`, else the method's default. A run that two tasks name
-    alike is one run.
+    A hyperparameter has the task's value, else that of `policy` where the run reads it, else the method's default. Runs
+    whose hyperparameters are equal are one, under the name of the first.
 
     Args:
         tasks: validated, without defaults: {method, hyperparameter: value or list of values}.
@@ -87,7 +89,8 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
 
     Raises:
         ConfigError: r + p + g exceeds 1, or is 1 without max_steps; a loss lacks what it needs; revkl is above 0
-            without responses of the policy; two runs of different names are the same; a name is too long.
+            without responses of the policy; a task, or `policy` for all of its runs, sets what is not read; a name is
+            too long.
     """
     content = {"tasks": tasks, "policy": policy}
     runs: dict[str, TaskRun] = {}
@@ -96,17 +99,17 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
         for given in _combinations(task):
             run = _run(index, task["method"], given, policy)
             _check(run, given, content, source)
-            first = same.setdefault((run.method, *run.hyperparameters.items()), run)
-            if first.name != run.name:
-                text = f"its run {run.name} is the same as {first.name} of tasks[{first.task}]; keep one of them"
-                raise Problem(("tasks", index), text, tasks[first.task]).error(source, content)
+            _check_read(run, given, content, source)
+            if same.setdefault((run.method, *run.hyperparameters.items()), run).name != run.name:
+                continue
             if runs.setdefault(run.name, run) is not run and runs[run.name].hyperparameters != run.hyperparameters:
                 raise AssertionError(f"two different runs are named {run.name}")
+    _check_policy_is_read(tasks, list(runs.values()), content, source)
     return list(runs.values())
 
 
 def run_name(method: str, given: dict[str, Value]) -> str:
-    """The method and the hyperparameters that a task sets: "dpr-beta0.1-g0.3-estimator_upstream", in a fixed order."""
+    """The method and the hyperparameters that name a run: "dpr-beta0.1-g0.3-estimator_upstream", in a fixed order."""
     order = [key for key in method_defaults(method) if key in given]
     return "-".join([method, *(f"{key}{format_value(given[key])}" for key in order)])
 
@@ -131,9 +134,39 @@ def _combinations(task: dict) -> list[dict[str, Value]]:
 
 def _run(index: int, method: str, given: dict[str, Value], policy: dict) -> TaskRun:
     defaults = method_defaults(method)
-    shared = {key: value for key, value in policy.items() if key in defaults}
+    shared = {key: value for key, value in policy.items() if key in defaults and key not in given}
+    unused = unread({**defaults, **shared, **given}, rows_of(method))
+    shared = {key: value for key, value in shared.items() if key not in unused or key == "epochs"}
     values = {**defaults, **shared, **given}
-    return TaskRun(run_name(method, given), method, {key: values[key] for key in defaults}, index)
+    naming = {key: value for key, value in shared.items() if key not in HOW_TRAINED} | given
+    said = [key for key in defaults if key not in UNSAID or values[key] != defaults[key]]
+    return TaskRun(run_name(method, naming), method, {key: values[key] for key in said}, index)
+
+
+def _unread(run: TaskRun) -> dict[str, str]:
+    return unread({**method_defaults(run.method), **run.hyperparameters}, rows_of(run.method))
+
+
+def _check_read(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
+    """Raise where a task sets what its run does not read."""
+    defaults = method_defaults(run.method)
+    for key, why in _unread(run).items():
+        if given.get(key, defaults[key]) != defaults[key]:
+            right = {"method": run.method} | {name: value for name, value in given.items() if name != key}
+            right |= {"loss_type": SMOOTHED[0], key: given[key]} if key == "label_smoothing" else {}
+            text = f"{given[key]} in run {run.name} would change nothing: {why}"
+            raise Problem(("tasks", run.task, key), text, right, ("tasks", run.task)).error(source, content)
+
+
+def _check_policy_is_read(tasks: list[dict], runs: list[TaskRun], content: dict, source: str) -> None:
+    """Raise where `policy` sets what no run that takes it from there reads; max_steps may stand beside epochs."""
+    for key, value in content["policy"].items():
+        takers = [run for run in runs if key in method_defaults(run.method) and key not in tasks[run.task]]
+        reasons = [_unread(run).get(key) for run in takers]
+        if key != "epochs" and takers and all(reasons) and value != method_defaults(takers[0].method)[key]:
+            text = f"{value} would change nothing: {reasons[0]} (run {takers[0].name})"
+            right = {"loss_type": SMOOTHED[0], key: value} if key == "label_smoothing" else None
+            raise Problem(("policy", key), text, right, ("policy",)).error(source, content)
 
 
 def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:

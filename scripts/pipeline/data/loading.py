@@ -18,6 +18,7 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.data.hub_errors import why_not_loaded
 from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
@@ -270,12 +271,7 @@ def load_hub(path: str, config_name: str | None = None, revision: str | None = N
             # The hub keeps a parquet copy of datasets that are published as a loading script.
             return load(path, config_name, split=split, revision="refs/convert/parquet")
     except Exception as error:  # the library and its clients raise dozens of kinds
-        what, reason = f"{path}, split {split!r}" if split else path, " ".join(str(error).split())
-        raise InputError(
-            f"{what}: there is no such local file or folder, and it could not be loaded from "
-            f"the Hugging Face Hub ({type(error).__name__}: {reason}). Give a hub id (owner/name) that this machine "
-            "can reach or has in its cache, or a local path"
-        ) from error
+        raise InputError(why_not_loaded(path, config_name, split, error)) from error
 
 
 def _read_dataset(dataset, location: str, columns: list[str]) -> Iterator[Batch]:

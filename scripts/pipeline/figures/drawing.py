@@ -23,6 +23,7 @@ LINE = "#d9dde1"
 # Of Okabe and Ito's palette, safe for colour-blind readers.
 BLUE, ORANGE, GREEN, VERMILION, PINK, SKY = "#0072b2", "#e69f00", "#009e73", "#d55e00", "#cc79a7", "#56b4e9"
 WIDTH = 760
+PADDING = {"left": 34, "right": 10, "top": 10, "bottom": 10}  # long names need more room in other fonts
 FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, 'Helvetica Neue', Arial, sans-serif"
 SETTINGS = {
     "background": "transparent",
@@ -111,7 +112,7 @@ def figure_specification(figure: Figure) -> dict:
     if not rows:
         rows = [alt.Chart(values([{"text": "nothing was measured"}])).mark_text().encode(text="text:N")]
     chart = rows[0] if len(rows) == 1 else alt.vconcat(*rows, spacing=28)
-    return chart.configure(**SETTINGS | {"background": PAPER}).properties(padding=10).to_dict()
+    return chart.configure(**SETTINGS | {"background": PAPER}).properties(padding=PADDING).to_dict()
 
 
 def save_figure(figure: Figure, path: Path) -> None:

@@ -1,11 +1,13 @@
 """The figures on the runs: those of `FIGURES`. Methods differ in colour and in marker."""
 
+import json
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
+from pipeline.figures.choice import MAX_RUNS, short_names, shown_runs
 from pipeline.figures.curves import learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
@@ -15,8 +17,6 @@ from pipeline.results.run_table import CHOSEN, Run, RunTable
 from pipeline.results.seed_table import seed_table
 
 FIGURES = ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
-# More rows than this cannot be read in one picture; the tables hold all runs.
-MAX_RUNS = 60
 # Names beside the points of a scatter plot, up to so many of them.
 MAX_NAMES = 12
 ROW = 30
@@ -47,8 +47,8 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: p
         scatter_figure(
             table, winrate, seeds, "winrate_vs_length", "mean_response_length", "characters of a response, mean"
         ),
-        learning_curves(table, {group: _shown(table, group) for group in table.groups}),
-        cost_figure(table, cost),
+        learning_curves(table, {group: shown_runs(table, winrate, group) for group in table.groups}),
+        cost_figure(table, winrate, cost),
     ]
     return {figure.name: figure for figure in drawn}
 
@@ -70,7 +70,7 @@ def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     for group in table.groups:
         panels = []
         for opponent in opponents:
-            runs = [run for run in _shown(table, group) if opponent in run.baselines]
+            runs = [run for run in shown_runs(table, winrate, group) if opponent in run.baselines]
             if not runs:
                 continue
             against = f"against {'the chosen responses' if opponent == CHOSEN else opponent}"
@@ -95,7 +95,7 @@ def reward_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         line = None if base is None or pd.isna(base) else base
         if not any(pd.notna(row["mean_reward"]) for row in found.values()):
             continue
-        chart = _intervals(_shown(table, group), found, "mean_reward", "mean score", None, line, ".2f")
+        chart = _intervals(shown_runs(table, winrate, group), found, "mean_reward", "mean score", None, line, ".2f")
         rows.append([Panel(_title(table, group, f"dashed: {table.baseline}" if line is not None else ""), chart)])
     return Figure(
         "reward",
@@ -112,7 +112,7 @@ def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     for group in table.groups:
         found = _rows(winrate, group)
         known = {name: row for name, row in found.items() if abs(row["rating"]) < float("inf")}
-        runs = [run for run in _shown(table, group) if run.run in known]
+        runs = [run for run in shown_runs(table, winrate, group) if run.run in known]
         if not runs:
             continue
         runs.sort(key=lambda run: -known[run.run]["rating"])
@@ -127,7 +127,7 @@ def scatter_figure(
     """Win rate against the chosen responses over a measurement of the run: each seed, and the run's mean."""
     rows = []
     for group in table.groups:
-        runs, found = _shown(table, group), _rows(winrate, group, CHOSEN)
+        runs, found = shown_runs(table, winrate, group), _rows(winrate, group, CHOSEN)
         shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
         if not shown:
             continue
@@ -187,14 +187,16 @@ def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) 
     ]
 
 
-def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
+def cost_figure(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> Figure:
     """Training time as a multiple of the baseline run's, the share of sampling apart."""
     rows = []
     for group in table.groups:
         of_group = [row for row in rows_of(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
         ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
         column = "seconds_ratio_to_baseline" if ratios else "training_seconds"
-        shown = (ratios or of_group)[:MAX_RUNS]
+        runs = shown_runs(table, winrate, group)
+        places = {run.run: place for place, run in enumerate(runs)}
+        shown = sorted((row for row in ratios or of_group if row["run"] in places), key=lambda row: places[row["run"]])
         if not shown:
             continue
         parts = []
@@ -203,7 +205,7 @@ def cost_figure(table: RunTable, cost: pd.DataFrame) -> Figure:
             for number, (part, share) in enumerate((("training", 1 - sampling), ("sampling", sampling))):
                 parts.append(row | {"part": part, "length": row[column] * share, "order": number})
         axis = f"training time, {table.baseline} = 1" if ratios else "training time, seconds"
-        y = alt.Y("run:N", sort=[row["run"] for row in shown], title=None, axis=_names())
+        y = alt.Y("run:N", sort=[row["run"] for row in shown], title=None, axis=_names(runs))
         x = alt.X("length:Q", title=axis, scale=alt.Scale(domainMin=0), axis=alt.Axis(gridColor=LINE))
         color = alt.Color("part:N", scale=alt.Scale(domain=["training", "sampling"], range=[BLUE, SKY]))
         tips = [alt.Tooltip("run:N"), *_tips("training_seconds", ".1f"), *_tips("rollout_seconds", ".1f")]
@@ -238,7 +240,7 @@ def _intervals(
     shown = [run for run in runs if run.run in rows and pd.notna(rows[run.run][column])]
     data = alt.Chart(values(_described(run) | rows[run.run] for run in shown))
     scale = alt.Scale(domain=limits, zero=False, nice=False) if limits else alt.Scale(zero=False, padding=24)
-    y = alt.Y("run:N", sort=[run.run for run in shown], title=None, axis=_names())
+    y = alt.Y("run:N", sort=[run.run for run in shown], title=None, axis=_names(shown))
     x = alt.X(f"{column}:Q", title=f"{axis} (95% interval)", scale=scale)
     color, shape = method_color(runs, legend=False), method_shape(runs, legend=False)
     tips = [alt.Tooltip("run:N"), *_interval_tips(column, form)]
@@ -253,9 +255,11 @@ def _intervals(
     return alt.layer(*layers).properties(height=ROW * max(1, len(shown)))
 
 
-def _names() -> alt.Axis:
+def _names(runs: list[Run]) -> alt.Axis:
     """The y axis of a list of runs."""
-    return alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False)
+    short = short_names(runs)
+    other = {"labelExpr": f"{json.dumps(short)}[datum.value] || datum.value"} if short else {}
+    return alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False, **other)
 
 
 def _tips(column: str, form: str = ".2f") -> list[alt.Tooltip]:
@@ -270,13 +274,9 @@ def _described(run: Run) -> dict:
     return {"run": run.run, "method": run.method}
 
 
-def _shown(table: RunTable, group: tuple[str, str]) -> list[Run]:
-    return table.runs_of(group)[:MAX_RUNS]
-
-
 def _title(table: RunTable, group: tuple[str, str], text: str) -> str:
     total = len(table.runs_of(group))
-    cut = f"first {MAX_RUNS} of {total} runs" if total > MAX_RUNS else ""
+    cut = f"the {MAX_RUNS} of {total} runs with the highest win rates and the baseline" if total > MAX_RUNS else ""
     names = f"{group[0]}, {group[1]}" if len(table.groups) > 1 else ""
     return "; ".join(part for part in (names, text, cut) if part)
 

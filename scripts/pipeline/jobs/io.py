@@ -1,5 +1,7 @@
 """The files between stages: atomic writes, errors that name the file, key or row at fault, hashes of their content."""
 
+from __future__ import annotations
+
 import argparse
 import contextlib
 import errno
@@ -12,14 +14,16 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
-import pyarrow as pa
-import pyarrow.parquet as pq
 import yaml
 
 from pipeline.jobs.console import prepared_console, redact
 from pipeline.jobs.ownership import follow_owner, try_lock
+
+if TYPE_CHECKING:  # they take Snakemake, which reads no tables, longer to import than all else here
+    import pandas as pd
+    import pyarrow as pa
 
 
 class InputError(ValueError):
@@ -136,6 +140,10 @@ def read_parquet(path: str | Path, columns: list[str] | None = None, allow_empty
     Raises:
         InputError: the file is missing, is not parquet, lacks a column, or (unless `allow_empty`) has no rows.
     """
+    import pandas as pd
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
     if not Path(path).is_file():
         raise InputError(f"{path}: there is no such file")
     try:
@@ -168,11 +176,15 @@ def check_distinct_prompts(frame: pd.DataFrame, subject: str) -> None:
 
 def write_parquet(frame: pd.DataFrame, path: str | Path) -> None:
     """Write a frame as parquet, without its index. The same frame gives the same bytes."""
+    import pyarrow as pa
+
     write_table(pa.Table.from_pandas(frame, preserve_index=False), path)
 
 
 def write_table(table: pa.Table, path: str | Path) -> None:
     """Write an arrow table as parquet. The same table gives the same bytes."""
+    import pyarrow.parquet as pq
+
     with atomic_path(path) as temporary:
         pq.write_table(table, temporary, compression="zstd")
 

@@ -6,6 +6,8 @@ part of it, nor are comments, docstrings, and the texts of errors and of printed
 
 import ast
 import hashlib
+import re
+from collections.abc import Iterator
 from functools import cache
 from itertools import accumulate
 from pathlib import Path
@@ -18,6 +20,8 @@ SILENT = (
     *("config/errors", "config/secrets", "tracking", "training/progress", "training/tracking"),
     *(f"jobs/{name}" for name in ("console", "forecast", "ownership", "progress", "provenance", "records")),
 )
+
+HELD = {"names", "body", "orelse"}  # what imports, ifs and modules are for
 
 
 def code_fingerprint(script: str, *specs: dict) -> str:
@@ -57,8 +61,8 @@ def _imported_files(script: Path, named: tuple[tuple[str, str], ...] = ()) -> se
         for room, module, every in _loaded_parts(path):
             names = [name for other, name in named if other == room and not every] or ["*"]
             folder = SCRIPTS / "pipeline" / room
-            parts = [part for name in names for part in folder.glob(f"{name}/{module}.py")]
-            waiting += [folder / "__init__.py", *parts, *(part.with_name("__init__.py") for part in parts)]
+            waiting.append(folder / "__init__.py")
+            waiting += [part for name in names for part in folder.glob(f"{name}/{module}.py")]
     return found
 
 
@@ -70,7 +74,7 @@ def _tree(path: Path) -> ast.Module:
 @cache
 def _imports(path: Path) -> tuple[Path, ...]:
     names = set()
-    for node in ast.walk(_tree(path)):
+    for node in _statements(_tree(path)):
         if isinstance(node, ast.Import):
             for alias in node.names:
                 names |= {alias.name, *_exports(alias.name).values()}
@@ -85,9 +89,19 @@ def _imports(path: Path) -> tuple[Path, ...]:
     return tuple(file for file in files if file.is_file())
 
 
+def _statements(node: ast.AST) -> Iterator[ast.AST]:
+    """What a syntax tree consists of, but for expressions: they hold no statements, and are most of it."""
+    for child in ast.iter_child_nodes(node):
+        if not isinstance(child, ast.expr):
+            yield child
+            yield from _statements(child)
+
+
 @cache
 def _loaded_parts(path: Path) -> list[tuple[str, str, bool]]:
     """(room, module, whether of every part) of each call of load_part and all_parts."""
+    if not re.search("load_part|all_parts", path.read_text(encoding="utf-8")):
+        return []
     calls = [node for node in ast.walk(_tree(path)) if isinstance(node, ast.Call)]
     found = []
     for call in calls:
@@ -114,54 +128,51 @@ def _exports(package: str) -> dict[str, str]:
 @cache
 def _meaning(path: Path) -> str:
     """What a module computes, as text; empty for a package that is just a folder."""
-    tree = _Computation().visit(ast.parse(path.read_text(encoding="utf-8")))
-    return _text(tree) if tree.body else ""
+    return _text(_tree(path))
 
 
-class _Computation(ast.NodeTransformer):
-    """Takes out of a syntax tree what changes no value: docstrings, own imports, texts of errors and printed lines."""
+def _text(node, wordless: bool = False) -> str:
+    """A syntax tree as text, the same by every version of Python: the fields that newer ones add are empty.
 
-    def visit(self, node):
-        documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
-        if documented and ast.get_docstring(node, clean=False) is not None:
-            node.body = node.body[1:]
-        return super().visit(node)
+    What changes no value is left out: docstrings, own imports, texts of errors and of printed lines.
 
-    def visit_Import(self, node):
-        node.names = [alias for alias in node.names if alias.name.split(".")[0] not in OWN]
-        return node if node.names else None
+    Args:
+        wordless: whether texts are empty; those between the values of f-strings are left out.
 
-    def visit_ImportFrom(self, node):
-        return None if node.level or node.module.split(".")[0] in OWN else node
-
-    def visit_If(self, node):
-        self.generic_visit(node)  # what held imports alone, for type checkers, is empty now
-        return node if node.body or node.orelse else None
-
-    def visit_Raise(self, node):
-        return _Wordless().visit(node)
-
-    def visit_Expr(self, node):
-        printed = isinstance(node.value, ast.Call) and ast.unparse(node.value.func) == "print"
-        return _Wordless().visit(node) if printed else self.generic_visit(node)
-
-
-class _Wordless(ast.NodeTransformer):
-    """Empties texts, those between the values of f-strings too."""
-
-    def visit_Constant(self, node):
-        return ast.Constant("") if isinstance(node.value, str) else node
-
-    def visit_JoinedStr(self, node):
-        node.values = [self.visit(value) for value in node.values if not isinstance(value, ast.Constant)]
-        return node
-
-
-def _text(node) -> str:
-    """A syntax tree as text, the same by every version of Python: the fields that newer ones add are empty."""
-    if isinstance(node, ast.AST):
-        fields = ((name, value) for name, value in ast.iter_fields(node) if value is not None and value != [])
-        return f"{type(node).__name__}({', '.join(f'{name}={_text(value)}' for name, value in fields)})"
+    Returns:
+        Empty where all of it is left out.
+    """
     if isinstance(node, list):
-        return f"[{', '.join(map(_text, node))}]"
-    return repr(node)
+        text = ", ".join([text for part in node if (text := _text(part, wordless))])
+        return f"[{text}]" if text else ""
+    if not isinstance(node, ast.AST):
+        return repr(node)
+    fields = {name: value for name in node._fields if (value := getattr(node, name, None)) is not None}
+    if isinstance(node, ast.stmt | ast.Module):
+        fields = _computed(node, fields)
+        wordless = isinstance(node, ast.Raise) or _prints(node)
+    elif wordless and isinstance(node, ast.Constant) and isinstance(node.value, str):
+        fields = {"value": ""}
+    elif wordless and isinstance(node, ast.JoinedStr):
+        fields = {"values": [value for value in node.values if not isinstance(value, ast.Constant)]}
+    texts = {name: text for name, value in fields.items() if (text := _text(value, wordless))}
+    if isinstance(node, ast.Module | ast.If | ast.Import | ast.ImportFrom) and not HELD & texts.keys():
+        return ""  # such as an if that held imports alone, for type checkers
+    return f"{type(node).__name__}({', '.join([f'{name}={text}' for name, text in texts.items()])})"
+
+
+def _computed(node: ast.stmt | ast.Module, fields: dict) -> dict:
+    """The fields of a statement or module, without its docstring and own imports."""
+    if isinstance(node, ast.ImportFrom) and (node.level or node.module.split(".")[0] in OWN):
+        return {}
+    if isinstance(node, ast.Import):
+        return {"names": [alias for alias in node.names if alias.name.split(".")[0] not in OWN]}
+    documented = isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef)
+    if documented and ast.get_docstring(node, clean=False) is not None:
+        return fields | {"body": node.body[1:]}
+    return fields
+
+
+def _prints(node: ast.AST) -> bool:
+    call = node.value if isinstance(node, ast.Expr) else None
+    return isinstance(call, ast.Call) and isinstance(call.func, ast.Name) and call.func.id == "print"

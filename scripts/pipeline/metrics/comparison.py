@@ -1,16 +1,21 @@
 """Statistics of any table of pairwise verdicts: win rates, length control, differences with tests, a leaderboard."""
 
+import math
+
 import numpy as np
 import pandas as pd
 
 from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
+from pipeline.metrics.crossed import crossed_interval
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
 # Refitting a regression costs a thousand times what resampling a mean does.
 REFITS = 200
+# Fewer draws beyond zero than this say too little of how rare that is; the normal distribution says more.
+FEW_DRAWS = 10
 
 
 def compare(
@@ -24,12 +29,13 @@ def compare(
     """One row per (run, baseline), sorted by name.
 
     A cell is a seed's and prompt's mean over its parsed orders; rates are percentages over cells, intervals 95%
-    two-level bootstraps (seeds, then prompts, of all that were judged). `se` is AlpacaEval's, over prompts. `ties` and
-    `flipped` count prompts of a seed whose mean is one half, and whose two orders contradict each other. `p_value`
+    two-level bootstraps (seeds, then prompts, of all that were judged); `_t_low` and `_t_high` are those of a crossed
+    analysis of variance, from five seeds on. `se` is AlpacaEval's, over prompts. `ties` and `flipped` count prompts of
+    a seed whose mean is one half, and whose two orders contradict each other. `p_value`
     tests the win rate against one half, `difference_p_value` the paired difference to the reference run against zero,
-    both two-sided from the same bootstrap; `_holm` is corrected over the table's rows. `lc_win_rate` is
-    length-controlled, `rating` the Bradley-Terry rating in logits over all runs and baselines, the reference run (else
-    the first baseline) being 0.
+    both two-sided from the same bootstrap; `_holm` is corrected over the rows against the same baseline.
+    `lc_win_rate` is length-controlled, `rating` the Bradley-Terry rating in logits over all runs and baselines, the
+    reference run (else the first baseline) being 0.
 
     Args:
         verdicts: COMPARED_COLUMNS, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
@@ -64,7 +70,8 @@ def compare(
         rows.append(row)
     table = pd.DataFrame(rows)
     for name in ("p_value", "difference_p_value"):
-        table.insert(table.columns.get_loc(name) + 1, f"{name}_holm", holm(table[name]))
+        corrected = table.groupby("baseline")[name].transform(holm)
+        table.insert(table.columns.get_loc(name) + 1, f"{name}_holm", corrected)
     return table
 
 
@@ -130,25 +137,46 @@ def _rates(own: np.ndarray, other: np.ndarray, resamples: int, seed: int) -> dic
     measured = np.stack([own, own - other])
     drawn, known = bootstrap.bootstrap_means(measured, resamples, seed), bootstrap.several_prompts(measured)
     intervals = bootstrap.percentile_intervals(drawn, known)
+    crossed = [crossed_interval(cells) for cells in measured]
+    prompts = np.isfinite(measured).any(axis=1).sum(axis=1)
     return {
         "win_rate": bootstrap.cell_mean(own),
         "win_rate_low": intervals[0, 0],
         "win_rate_high": intervals[0, 1],
+        "win_rate_t_low": crossed[0][0],
+        "win_rate_t_high": crossed[0][1],
         "se": bootstrap.win_rate_se(bootstrap.prompt_means(own) / 100),
         "seed_sd": bootstrap.seed_spread(own),
-        "p_value": two_sided_p_value(drawn[:, 0] - 50) if known[0] else np.nan,
+        "p_value": two_sided_p_value(drawn[:, 0] - 50, prompts[0]) if known[0] else np.nan,
         "difference": bootstrap.cell_mean(measured[1]),
         "difference_low": intervals[1, 0],
         "difference_high": intervals[1, 1],
-        "difference_p_value": two_sided_p_value(drawn[:, 1]) if known[1] else np.nan,
+        "difference_t_low": crossed[1][0],
+        "difference_t_high": crossed[1][1],
+        "difference_p_value": two_sided_p_value(drawn[:, 1], prompts[1]) if known[1] else np.nan,
     }
 
 
-def two_sided_p_value(drawn: np.ndarray) -> float:
-    """Twice the smaller share of bootstrap draws on either side of zero, draws at zero on both; at least 1/(R + 1)."""
+def two_sided_p_value(drawn: np.ndarray, prompts: int) -> float:
+    """How often a bootstrap's draws are as far beyond zero as zero is from them, both sides taken together.
+
+    Twice (b + 1) / (R + 1), b of R draws being on the rarer side of zero (Davison and Hinkley 1997, 4.2), draws at zero
+    on both. Where b is below FEW_DRAWS the tail of the normal distribution with the draws' mean and standard deviation
+    stands in, so that a correction over many runs has something to correct; it is never below what a sign test gives
+    for prompts that all say the same.
+
+    Args:
+        drawn: shape (R,), NaN left out.
+        prompts: how many were drawn from.
+    """
     drawn = drawn[np.isfinite(drawn)]
     beyond = min((drawn <= 0).sum(), (drawn >= 0).sum())
-    return float(min(1.0, max(2 * beyond, 1) / (len(drawn) + 1)))
+    counted = min(1.0, 2 * (beyond + 1) / (len(drawn) + 1))
+    if beyond >= FEW_DRAWS or len(drawn) < 2:
+        return float(counted)
+    spread = drawn.std(ddof=1)
+    tail = math.erfc(abs(drawn.mean()) / spread / math.sqrt(2)) if spread else 0.0
+    return float(min(counted, max(tail, 2.0 ** (1 - prompts))))
 
 
 def _matrix(cells: pd.DataFrame, seeds: list, prompts: pd.Index) -> np.ndarray:

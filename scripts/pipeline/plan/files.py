@@ -1,7 +1,9 @@
 """Where the results of a config are, below results/, as the rules and the tables of runs name them."""
 
+import os
 from dataclasses import dataclass
 
+from pipeline.config.reward_training import reward_dataset, starts_from_sft
 from pipeline.config.settings import Run, Settings
 
 SPLITS = ("train", "selection", "eval")
@@ -51,17 +53,34 @@ class Plan:
 
     def start_path(self, dataset: str, model: str) -> str:
         """The checkpoint that policies start from, which is their reference: the SFT model, or the entry's path."""
-        folder = self.start_folder(dataset, model)
-        return f"{folder}/model" if folder else self.settings.entries["models"][model]["path"]
+        return self._path_of(self.start_folder(dataset, model), model)
 
-    def reward_base(self, reward_model: str) -> str:
-        """The model entry whose SFT model a trained reward model starts from."""
-        return self.settings.entries["reward_models"][reward_model]["train"]["model"]
+    def reward_start(self, dataset: str, reward_model: str) -> str | None:
+        """Folder of the SFT model that a trained reward model starts from; None where it starts from the model itself.
+
+        Args:
+            dataset: that it is trained on.
+        """
+        if not starts_from_sft(self.settings, reward_model):
+            return None
+        return f"results/sft/{dataset}/{self.settings.entries['reward_models'][reward_model]['train']['model']}"
+
+    def reward_start_path(self, dataset: str, reward_model: str) -> str:
+        """The checkpoint that a trained reward model starts from."""
+        model = self.settings.entries["reward_models"][reward_model]["train"]["model"]
+        return self._path_of(self.reward_start(dataset, reward_model), model)
+
+    def _path_of(self, sft_folder: str | None, model: str) -> str:
+        """The checkpoint in an SFT model's folder, that of the model's entry where there is none."""
+        return (
+            f"{sft_folder}/model" if sft_folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
+        )
 
     def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
         """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""
         trained = "train" in self.settings.entries["reward_models"][reward_model]
-        return f"results/reward_models/{dataset}/{reward_model}" if trained else None
+        place = f"{reward_dataset(self.settings, dataset, reward_model)}/{reward_model}"
+        return f"results/reward_models/{place}" if trained else None
 
     def reward_model_path(self, dataset: str, reward_model: str) -> str:
         """The checkpoint of a trained reward model, or the path of its entry."""

@@ -1,5 +1,6 @@
 """What each published repository is made from: its files, and the records that its card tells of."""
 
+from pipeline.config.reward_training import reward_dataset
 from pipeline.plan.files import SPLITS, Plan
 from pipeline.publishing.plan import Repository
 
@@ -40,8 +41,10 @@ def _parts(plan: Plan, repository: Repository) -> dict:
         return {"files": files, "records": records, "reward_model": plan.settings.reward_model_name(dataset)}
     if kind == "reward_model":
         spec = f"results/specs/reward/{of['reward_model']}.yaml"
+        trained_on = reward_dataset(plan.settings, dataset, of["reward_model"])
+        records = {"data": f"results/specs/data/{trained_on}.yaml"}
         records |= {"spec": spec, "calibration": plan.calibrations(dataset)}
-        return {"folder": f"results/reward_models/{dataset}/{of['reward_model']}/model", "records": records}
+        return {"folder": plan.reward_model_path(dataset, of["reward_model"]), "records": records}
     place = f"{dataset}/{of['model']}"
     if kind == "sft":
         spec, folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"

@@ -10,6 +10,7 @@ from itertools import product
 
 import yaml
 
+from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.files import Plan
 from pipeline.plan.publications import publication_spec
 from pipeline.publishing.plan import Repository
@@ -26,11 +27,13 @@ def specs(plan: Plan, publications: dict[str, Repository]) -> dict[str, Callable
     """
     settings = plan.settings
     datasets = [(name,) for name in settings.datasets]
+    prepared = [(name,) for name in prepared_datasets(settings)]
     places = list(product(settings.datasets, settings.entries["models"]))
+    tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
     trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
     kinds = {
-        "data": (settings.data_spec, datasets),
-        "sft": (settings.sft_spec, places),
+        "data": (settings.data_spec, prepared),
+        "sft": (settings.sft_spec, tuned),
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
         "generation": (settings.generation_spec, [(name,) for name in settings.models]),

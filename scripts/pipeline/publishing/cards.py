@@ -47,7 +47,7 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     method = {"sft": "sft", "reward_model": None}.get(kind, spec.get("method"))
     given = spec.get("hyperparameters") or spec.get("sft") or spec.get("train") or {}
     adapter = (Path(publication["folder"]) / "adapter_config.json").is_file()
-    base = hub_id(spec["model"].get("path", "")) if "model" in spec else None
+    base = hub_id((spec.get("model") or spec.get("base") or {}).get("path", ""))
     if adapter:  # what it needs may be another than what training started from, which may be an adapter itself
         named = read_json(Path(publication["folder"]) / "adapter_config.json").get("base_model_name_or_path")
         base = hub_id(named or "") or base
@@ -56,7 +56,8 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     values = {
         "kind": kind,
         "library": "peft" if adapter else "transformers",
-        "summary": f"{what} trained on {publication['of']['dataset']}" + (f", from {base}." if base else "."),
+        "form": _form(Path(publication["folder"]), adapter) if kind == "reward_model" else None,
+        "summary": f"{what} trained on {data['name']}" + (f", from {base}." if base else "."),
         "method": METHODS[method].CARD if method else REWARD_MODEL,
         "hyperparameters": {name: value for name, value in given.items() if name != "model"},
         "data": describe_source(data),
@@ -76,6 +77,14 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         eval_results=[_eval_result(row, data) for row in winrates] or None,
     )
     return metadata.to_yaml().strip(), "model.md.jinja", values
+
+
+def _form(folder: Path, adapter: bool) -> str:
+    """What the files of a trained reward model are."""
+    if adapter:
+        return "an adapter with the head of a sequence classifier, which needs its base model"
+    score_model = read_json(folder / "config.json")["architectures"] == ["LlamaForScore"]
+    return "a score model in safe-rlhf's format" if score_model else "a sequence classifier with one label"
 
 
 def _dataset(publication: dict, repo_id: str) -> tuple[str, str, dict]:

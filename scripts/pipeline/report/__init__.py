@@ -15,6 +15,8 @@ from markupsafe import Markup
 from pipeline.figures.winrates import figures
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
+from pipeline.metrics.comparison import FEW_DRAWS
+from pipeline.metrics.crossed import FEWEST_SEEDS
 from pipeline.report.calibration import ScoredSplit, calibration_figures_of
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -110,6 +112,8 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
     splits = [calibration_figures_of(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
+    numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
+    method = numbers | {"splits": inputs.splits}
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
         answer_section(table, winrate, drawn["winrate"], selection),
@@ -122,9 +126,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         *inputs.more,
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
-        Section(
-            "method", "How it was computed", "method.jinja", {"resamples": RESAMPLES, "splits": inputs.splits}, "Method"
-        ),
+        Section("method", "How it was computed", "method.jinja", method, "Method"),
     ]
     return sections, {"results-table": rows, "responses-index": index}
 

@@ -11,8 +11,9 @@ from pipeline.report.selection import Selection
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
-# Of a test over the sweep; beyond it a difference counts as clear.
+# Of a corrected test; beyond it a difference counts as clear.
 ALPHA = 0.05
+MOST_FINDINGS = 40  # of a dataset and model; beyond them those with the highest win rates against the baseline
 BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
 
 
@@ -34,6 +35,7 @@ class GroupFindings:
     lead: str
     headline: str
     runs: list[Finding]
+    left_out: int
 
 
 def answer_section(table: RunTable, winrate: pd.DataFrame, figure: dict, selection: Selection) -> Section:
@@ -53,7 +55,7 @@ def group_findings(
 
     A run is called better (worse) only where the 95% interval of its win rate against the baseline run excludes 50%
     or, without direct comparisons, where that of the difference against the chosen responses excludes 0; and where the
-    p-value of that comparison, corrected over the sweep, is below `ALPHA`.
+    p-value of that comparison, corrected over the runs compared, is below `ALPHA`.
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
@@ -71,7 +73,12 @@ def group_findings(
         if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
     lead = _lead(table, trained, selection.best if selection else None)
-    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings)
+    left_out = max(len(findings) - MOST_FINDINGS, 0)
+    if left_out:
+        against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
+        rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
+        findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)
+    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings[:MOST_FINDINGS], left_out)
 
 
 def caveats(table: RunTable, winrate: pd.DataFrame) -> list[str]:
@@ -201,7 +208,9 @@ def _verdict(row: dict, column: str, even: float, test: str) -> str:
 
 def _test(row: dict, column: str) -> str:
     """The corrected p-value in words, "" where there is none."""
-    return "" if math.isnan(row.get(column, math.nan)) else f", p = {p_value(row[column])} after Holm's correction"
+    if math.isnan(row.get(column, math.nan)):
+        return ""
+    return f", p = {p_value(row[column])} after Holm's correction".replace("= <", "<")
 
 
 def _rate(opponents: dict[str, dict], baseline: str) -> float:

@@ -1,5 +1,7 @@
 """Numbers for readers."""
 
+SMALLEST_P = 0.0001  # what is below it rests on the tails of a distribution that nobody has seen
+
 
 def number(value: object, digits: int = 1, sign: bool = False) -> str:
     """Fixed digits, a true minus sign, a dash where there is none."""
@@ -27,7 +29,9 @@ def interval(row: dict, column: str, digits: int = 1) -> str:
 
 
 def p_value(value: object) -> str:
-    """A p-value with two digits that count; a dash where there is none."""
+    """A p-value with two digits that count, of the smallest only a bound; a dash where there is none."""
     if not isinstance(value, int | float) or value != value:
         return "–"
+    if value < SMALLEST_P:
+        return f"< {SMALLEST_P}"
     return f"{value:.2f}" if value >= 0.095 else f"{value:.2g}"

@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from pipeline.report.section import Section
+from pipeline.results.measurements import unfinished_share
 from pipeline.results.run_table import RunTable
 
 # (column, heading, digits, whether it has an interval)
@@ -18,6 +19,7 @@ MEASURED = [
     ("mean_reward", "reward", 2, True),
     ("mean_response_length", "characters", 1, False),
     ("kl", "KL, nats", 2, False),
+    ("unfinished_share", "unfinished, %", 1, False),
     ("win_rate_seed_sd", "sd of seeds", 1, False),
     ("n", "verdicts", 0, False),
     ("unparsed", "unparsed", 0, False),
@@ -53,6 +55,7 @@ def results_section(
     """
     swept = swept_hyperparameters(table)
     costs = {(row["dataset"], row["model"], row["run"]): row for row in cost.to_dict("records")}
+    unfinished = {(*run.group, run.run): unfinished_share(run, run.seeds) for run in table.runs}
     hyper = {(*run.group, run.run): run.hyperparameters for run in table.runs}
     rows = []
     for seeded, frame in ((False, winrate), (True, seeds)):
@@ -62,10 +65,12 @@ def results_section(
             names |= {name: str(row[name]) for name in ("dataset", "model", "method", "run")}
             names["seed"] = str(row["seed"] if seeded else row["seeds"])
             names["hyper"] = {name: _shown(hyper[key][name]) for name in swept if hyper[key].get(name) is not None}
-            measured = row if seeded else costs.get(key, {}) | row
+            measured = row if seeded else costs.get(key, {}) | row | {"unfinished_share": unfinished.get(key)}
             rows.append(names | _numbers(measured))
+    # Shown from the start where there are any.
+    shown = SHOWN | {"unfinished_share"} if any(row.get("unfinished_share") for row in rows) else SHOWN
     columns = [
-        {"name": name, "title": title, "digits": digits, "interval": interval, "shown": name in SHOWN}
+        {"name": name, "title": title, "digits": digits, "interval": interval, "shown": name in shown}
         for name, title, digits, interval in MEASURED
         if any(name in row for row in rows)
     ]

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.metrics import bootstrap
-from pipeline.results.run_table import Run, read_evaluation, read_responses
+from pipeline.results.run_table import Run, read_evaluation, read_finished, read_responses
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
@@ -21,6 +21,11 @@ def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
         **{status: int(statuses.get(status, 0)) for status in ("refused", "failed")},
         "ties": int((verdicts["preference"] == 0.5).sum()),
     }
+
+
+def unfinished_share(run: Run, seeds: list[int]) -> float:
+    """Per cent of the responses that were cut at the most tokens, before their end; NaN where the files do not say."""
+    return 100 * (1 - bootstrap.cell_mean(np.concatenate([read_finished(run, seed) for seed in seeds])))
 
 
 def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:

@@ -26,7 +26,7 @@ import pyarrow.parquet as pq
 from pipeline.columns.evaluation import PAIR_LOGPS, RESPONSE_LOGPS
 from pipeline.columns.learning_curve import CURVE_COLUMNS
 from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
-from pipeline.columns.responses import RESPONSE_TEXTS
+from pipeline.columns.responses import FINISHED, RESPONSE_TEXTS
 from pipeline.columns.verdicts import DETAIL_COLUMNS, REQUIRED_COLUMNS, STATUSES
 from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml
 from pipeline.results.csv_tables import require
@@ -177,6 +177,20 @@ def read_responses(run: Run, seed: int) -> pd.DataFrame:
     """Prompts and responses (text), indexed by prompt_id."""
     path = run.files[seed]["responses"]
     return _by_prompt(read_parquet(path, RESPONSE_TEXTS), path)
+
+
+def read_finished(run: Run, seed: int) -> pd.Series:
+    """Whether each response ended by itself, 1 or 0, in the order of the file; NaN where it does not say.
+
+    Raises:
+        InputError: a value is neither true nor false.
+    """
+    path = run.files[seed]["responses"]
+    if FINISHED not in pq.read_schema(path).names:
+        return read_parquet(path, ["prompt_id"])["prompt_id"].map(lambda _: np.nan).astype(float)
+    frame = read_parquet(path, ["prompt_id", FINISHED])
+    _check_rows(frame[FINISHED].isin([True, False]), frame, FINISHED, path, "it must be true or false")
+    return frame[FINISHED].astype(float)
 
 
 def read_cost(run: Run, seed: int) -> dict:

@@ -9,11 +9,12 @@ from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.measurements import unfinished_share
 from pipeline.results.run_table import Run, RunTable, read_scores
 
 ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
 COLUMNS = [
-    *("dataset", "model", "run", "seeds", "prompts"),
+    *("dataset", "model", "run", "seeds", "prompts", "unfinished_share"),
     *(f"{name}{end}" for name in ESTIMATES for end in ("", "_low", "_high")),
 ]
 
@@ -25,8 +26,8 @@ def comparison_table(
 
     response_score, chosen_score and rejected_score are means over (seed, prompt) cells; minus_chosen and minus_rejected
     the mean of the response's score minus that of the pair's response, prompt by prompt; above_chosen the share of
-    responses that score higher than the chosen one, equal scores counting one half. Intervals are two-level bootstraps
-    (see `pipeline.metrics.bootstrap`).
+    responses that score higher than the chosen one, equal scores counting one half; unfinished_share the per cent of
+    responses that were cut before their end. Intervals are two-level bootstraps (see `pipeline.metrics.bootstrap`).
 
     Args:
         pairs: per dataset the scored split of the runs' prompts: prompt_id, chosen_score, rejected_score; one pair per
@@ -71,6 +72,7 @@ def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -
     cells = (response, chosen, rejected, response - chosen, response - rejected, above)
     row = {"dataset": run.dataset, "model": run.model, "run": run.run}
     row |= {"seeds": " ".join(map(str, seeds)), "prompts": len(prompts)}
+    row["unfinished_share"] = bootstrap.rounded(unfinished_share(run, seeds))
     return row | bootstrap.estimates(dict(zip(ESTIMATES, cells, strict=True)), resamples, seed)
 
 

@@ -1,14 +1,13 @@
-"""What the verdicts say of the runs of a run table: rates, length control, tests over the sweep, ratings."""
+"""What the verdicts say of the runs of a run table: rates, length control, tests, ratings."""
 
 import pandas as pd
 
 from pipeline.metrics import bootstrap
-from pipeline.metrics.comparison import REFITS, compare, holm
+from pipeline.metrics.comparison import REFITS, compare
 from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable, read_verdicts
 
 KEYS = ["dataset", "model", "run", "baseline"]
-TESTS = ("p_value", "difference_p_value")
 # Columns of `compare` that have longer names where other things are measured beside them.
 NAMES = {"se": "win_rate_se", "seed_sd": "win_rate_seed_sd"}
 
@@ -19,8 +18,8 @@ def sweep_comparison(
     """A row per (dataset, model, run, baseline): `pipeline.metrics.comparison.compare` and `verdict_counts`.
 
     Each (dataset, model) is compared on its own, with the table's baseline run as reference and rated 0. Holm's
-    correction is over the sweep: over all rows against the same opponent, of all datasets and models. What a run has no
-    verdicts for is NaN. Numbers are rounded.
+    correction is over the rows of one dataset, model and opponent. What a run has no verdicts for is NaN. Numbers are
+    rounded.
 
     Args:
         resamples: of the bootstrap.
@@ -35,8 +34,6 @@ def sweep_comparison(
         counted = [verdict_counts(own) for _, own in verdicts.groupby(["run", "baseline"], sort=True)]
         frames.append(compared.assign(dataset=group[0], model=group[1], **pd.DataFrame(counted)))
     frame = pd.concat(frames, ignore_index=True)
-    for name in TESTS:
-        frame[f"{name}_holm"] = frame.groupby("baseline")[name].transform(holm)
     measured = frame.select_dtypes("float").columns
     frame[measured] = frame[measured].map(bootstrap.rounded)
     return frame.set_index(KEYS)

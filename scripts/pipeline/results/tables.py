@@ -23,6 +23,7 @@ WINRATE_RIGHT = [
     *("mean_response_length", "reward_accuracy", "reward_margin", "kl"),
     *("p_value", "p_value_holm", "difference_p_value", "difference_p_value_holm", "flipped"),
     *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
+    *("win_rate_t_low", "win_rate_t_high", "difference_t_low", "difference_t_high"),
 ]
 COST_COLUMNS = [
     *("dataset", "model", "run", "method", "seeds", "training_seconds", "rollout_seconds", "steps", "seconds_per_step"),

@@ -1,4 +1,4 @@
-"""Reward models on disk: loading of the checkpoint formats by their config's architecture, writing of trained ones.
+"""Reward models on disk: loading of the checkpoint formats by their config's architecture.
 
 A safe-rlhf score model (the format of the Beaver checkpoints) is a trunk under `model.`, a `score_head` and a
 `normalizer`; Eurus and UltraRM have a `regression_head` instead; anything else is a sequence classifier with one label.
@@ -11,22 +11,26 @@ import re
 from pathlib import Path
 
 import torch
-from safetensors.torch import save_file
+import transformers
 from torch import nn
-from transformers import AutoConfig, AutoModel, AutoModelForSequenceClassification, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelForSequenceClassification
 
-from pipeline.jobs.io import InputError, atomic_folder
+from pipeline.jobs.io import InputError, read_json
 from pipeline.models.quantization import four_bit
 from pipeline.rewards.files import base_entry, base_of_adapter, checkpoint_folder, read_weights, weight_files
 from pipeline.rewards.networks import (
     HEADED,
     CausalClassifier,
+    CustomClassifier,
     EncoderClassifier,
+    FirstLogit,
     SafeRlhfScorer,
     ScoreModel,
+    brings_code,
     is_causal_classifier,
 )
 
+OWN_CODE = "; it brings code of its own, which is run where its entry has trust_remote_code: true"
 # Computed, or statistics that scoring does not use.
 UNUSED = r"normalizer\.count$|.*rotary_emb\.inv_freq$"
 
@@ -57,15 +61,19 @@ def load_reward_network(
     if (folder / "adapter_config.json").is_file():
         adapter, folder = folder, Path(checkpoint_folder(base_of_adapter(folder), base_entry(folder, entry)))
     from_adapter = set(_adapter_modules(adapter, entry)) if adapter else set()
-    config = AutoConfig.from_pretrained(folder, trust_remote_code=entry.get("trust_remote_code", False))
+    source = adapter if adapter and _brings_config(adapter) else folder
+    config = _read_config(source, entry)
     if (config.architectures or [""])[0] in HEADED:
         network = _load_headed(folder, config, entry, dtype, device, attention, quantization, from_adapter)
         network = _with_adapter(network, adapter, quantization) if adapter else network
         getattr(network, network.head_name).float()  # the adapter may have brought another one
+    elif entry.get("head") == "first_logit":
+        network = FirstLogit(_load(AutoModelForCausalLM, folder, config, entry, dtype, device, attention, quantization))
     else:
-        classifier = _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter)
+        classifier = _load_classifier(folder, config, entry, dtype, device, attention, quantization, from_adapter)
         classifier = _with_adapter(classifier, adapter, quantization) if adapter else classifier
-        network = CausalClassifier(classifier) if is_causal_classifier(classifier) else EncoderClassifier(classifier)
+        causal = CausalClassifier if is_causal_classifier(classifier) else EncoderClassifier
+        network = CustomClassifier(classifier) if brings_code(classifier) else causal(classifier)
     return (network if quantization else network.to(device)).eval()
 
 
@@ -108,34 +116,71 @@ def _load_headed(folder, config, entry, dtype, device, attention, quantization, 
     return model
 
 
-def _load_classifier(folder, entry, dtype, device, attention, quantization, from_adapter: set[str]) -> nn.Module:
+def _read_config(folder: Path, entry: dict):
+    """The config of a checkpoint; a pad token that its embeddings have no row for is none."""
+    trusted = entry.get("trust_remote_code", False)
+    try:
+        config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
+    except ValueError as error:  # transformers knows no such type of model
+        raise InputError(f"{folder}: {_reason(error)}{'' if trusted else OWN_CODE}") from error
+    text = config.get_text_config()
+    if text.pad_token_id is not None and text.pad_token_id >= getattr(text, "vocab_size", text.pad_token_id + 1):
+        text.pad_token_id = None
+    return config
+
+
+def _load_classifier(
+    folder, config, entry, dtype, device, attention, quantization, from_adapter: set[str]
+) -> nn.Module:
     """A one-label sequence classifier; a checkpoint without its head is refused rather than given a random one."""
-    weight_files(folder, "model", entry)
-    kwargs = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
-    kwargs |= {"attn_implementation": attention} if attention else {}
-    # A base model that an adapter made a classifier of does not say how many labels there are.
-    kwargs |= {"num_labels": 1} if from_adapter else {}
-    model, info = AutoModelForSequenceClassification.from_pretrained(
-        folder,
-        dtype=dtype,
-        trust_remote_code=entry.get("trust_remote_code", False),
-        use_safetensors=None if entry.get("allow_pickle") else True,
-        ignore_mismatched_sizes=True,
-        output_loading_info=True,
-        **kwargs,
-    )
-    for name, there, wanted in sorted(info["mismatched_keys"]):
-        if name not in from_adapter:
-            raise InputError(f"{folder}: weight {name} is of shape {tuple(there)}, needed with shape {tuple(wanted)}")
-    _refuse_missing(folder, set(info["missing_keys"]) - from_adapter)
-    if model.config.num_labels != 1:
+    if from_adapter:  # a base model that an adapter made a classifier of does not say how many labels there are
+        config.num_labels = 1
+    loaded = (folder, config, entry, dtype, device, attention, quantization, from_adapter)
+    model = _load(AutoModelForSequenceClassification, *loaded)
+    if model.config.num_labels != 1 and not brings_code(model):
         _refuse_missing(folder, {f"one label (it has {model.config.num_labels})"})
     return model
 
 
-def _refuse_missing(folder: Path, names: set[str]) -> None:
+def _load(
+    kind, folder, config, entry, dtype, device, attention, quantization, from_adapter: set[str] = frozenset()
+) -> nn.Module:
+    """A model by one of transformers' automatic classes, all its weights from the checkpoint."""
+    weight_files(folder, "model", entry)
+    kwargs = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
+    kwargs |= {"attn_implementation": attention} if attention else {}
+    trusted = entry.get("trust_remote_code", False)
+    try:
+        model, info = kind.from_pretrained(
+            folder,
+            config=config,
+            dtype=dtype,
+            trust_remote_code=trusted,
+            use_safetensors=None if entry.get("allow_pickle") else True,
+            ignore_mismatched_sizes=True,
+            output_loading_info=True,
+            **kwargs,
+        )
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
+        code = f"its own code cannot be run with transformers {transformers.__version__}: " if trusted else ""
+        raise InputError(f"{folder}: {code}{_reason(error)}") from error
+    for name, there, wanted in sorted(info["mismatched_keys"]):
+        if name not in from_adapter:
+            raise InputError(f"{folder}: weight {name} is of shape {tuple(there)}, needed with shape {tuple(wanted)}")
+    hint = OWN_CODE if getattr(config, "auto_map", None) and not trusted else ""
+    _refuse_missing(folder, set(info["missing_keys"]) - from_adapter, hint)
+    return model
+
+
+def _reason(error: Exception) -> str:
+    return " ".join(str(error).split())
+
+
+def _refuse_missing(folder: Path, names: set[str], hint: str = "") -> None:
     if names:
-        raise InputError(f"{folder}: it lacks {', '.join(sorted(names))}; it is no reward model of a known format")
+        raise InputError(
+            f"{folder}: it lacks {', '.join(sorted(names))}; it is no reward model of a known format{hint}"
+        )
 
 
 def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
@@ -157,6 +202,11 @@ def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
 # adapters
 
 
+def _brings_config(adapter: Path) -> bool:
+    """Whether beside an adapter there is the config of the classifier that it was trained as, by this pipeline."""
+    return (adapter / "config.json").is_file() and "text_format" in read_json(adapter / "config.json")
+
+
 def _adapter_modules(folder: Path, entry: dict) -> list[str]:
     """Names, in the base model, of whole weights that an adapter brings, such as a head's."""
     names = [name.removeprefix("base_model.model.") for name in read_weights(folder, entry, "adapter_model")]
@@ -176,56 +226,3 @@ def _with_adapter(model: nn.Module, folder: Path, quantization) -> nn.Module:
             f"{folder}: the adapter does not fit its base model ({' '.join(str(error).split())})"
         ) from error
     return adapted.get_base_model() if quantization else adapted.merge_and_unload()
-
-
-# writing
-
-
-def check_score_trunk(model_type: str) -> None:
-    """Raise an InputError where `save_score_model` cannot write a classifier on such a trunk."""
-    if model_type not in ("llama", "qwen2"):
-        raise InputError(f"a {model_type} reward model cannot be written as a Llama score model: llama or qwen2")
-
-
-def save_score_model(
-    classifier: nn.Module,
-    tokenizer: PreTrainedTokenizerBase,
-    folder: str | Path,
-    text_format: str | None = None,
-    state_dict: dict[str, torch.Tensor] | None = None,
-) -> None:
-    """Write a one-label sequence classifier as a safe-rlhf score model.
-
-    Llama trunks are written as they are. A Qwen2 trunk is a Llama with biases on query, key and value: it is written
-    as one, the bias that Llama has on the attention's output being zero.
-
-    Args:
-        classifier: LlamaForSequenceClassification or Qwen2ForSequenceClassification with num_labels=1.
-        text_format: that it was trained on; recorded in the config, where scoring finds it.
-        state_dict: the weights, where the classifier has a part of them only.
-
-    Raises:
-        InputError: another architecture.
-    """
-    from transformers import LlamaConfig
-
-    config = classifier.config
-    check_score_trunk(config.model_type)
-    whole = classifier.state_dict() if state_dict is None else state_dict
-    weights = {name: tensor.detach().cpu().contiguous() for name, tensor in whole.items()}
-    weights["score_head.weight"] = weights.pop("score.weight")
-    weights |= {"normalizer.mean": torch.zeros(1), "normalizer.var": torch.ones(1), "normalizer.count": torch.ones(1)}
-    known = LlamaConfig().to_dict().keys() - {"id2label", "label2id", "model_type"}
-    fields = {key: value for key, value in config.to_dict().items() if key in known}
-    if config.model_type == "qwen2":
-        fields |= {"attention_bias": True, "mlp_bias": False}
-        for layer in range(config.num_hidden_layers):
-            weights[f"model.layers.{layer}.self_attn.o_proj.bias"] = torch.zeros(config.hidden_size)
-    fields["architectures"] = ["LlamaForScore"]
-    score = {"score_dim": 1, "bias": False, "score_type": "reward", "do_normalize": False}
-    score |= {"normalizer_type": None, "mean": None, "var": None}
-    score |= {"text_format": text_format} if text_format else {}
-    with atomic_folder(folder) as temporary:
-        LlamaConfig(**fields, **score).save_pretrained(temporary)
-        save_file(weights, temporary / "model.safetensors", metadata={"format": "pt"})
-        tokenizer.save_pretrained(temporary)

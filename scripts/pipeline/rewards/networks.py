@@ -1,4 +1,4 @@
-"""Networks that give one score per text: a causal trunk with a linear head, an encoder with its own, safe-rlhf's own.
+"""Networks that give one score per text: a causal trunk with a linear head, an encoder with its own, others' own code.
 
 All take padded token ids and give float32 scores; whatever the trunk's precision is, the head's is float32. Padding may
 be on either side of a causal trunk and is never taken for the text's end.
@@ -9,6 +9,8 @@ import inspect
 import torch
 from torch import Tensor, nn
 from transformers import AutoModel
+
+from pipeline.jobs.io import InputError
 
 # Architecture of a trunk with a head of its own: the head's name in the checkpoint.
 HEADED = {
@@ -138,6 +140,47 @@ class CausalClassifier(CausalScorer):
         return self.config.get_text_config().pad_token_id
 
 
+class FirstLogit(CausalScorer):
+    """A language model whose logit of its vocabulary's first token, behind the text, is the score.
+
+    Args:
+        model: a causal language model.
+    """
+
+    def __init__(self, model: nn.Module):
+        super().__init__()
+        self.config = model.config
+        self.trunk = getattr(model, model.base_model_prefix)
+        weight = model.get_output_embeddings().weight[:1].detach().float()
+        self.head = nn.Linear(weight.size(1), 1, bias=False)
+        self.head.weight = nn.Parameter(weight)
+
+
+class CustomClassifier(nn.Module):
+    """A reward model that runs its own code: the number that it gives for each text is the score."""
+
+    def __init__(self, classifier: nn.Module):
+        super().__init__()
+        self.classifier = classifier
+        self.config = classifier.config
+
+    def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
+        """Scores, shape (B,), float32; inputs have shape (B, T), padded on the right.
+
+        Raises:
+            InputError: it gives no number, or several, for each text.
+        """
+        output = self.classifier(input_ids=input_ids, attention_mask=attention_mask)
+        scores = getattr(output, "score", None)
+        scores = getattr(output, "logits", output) if scores is None else scores
+        if not isinstance(scores, Tensor) or scores.numel() != len(input_ids):
+            found = f"of shape {tuple(scores.shape)}" if isinstance(scores, Tensor) else type(scores).__name__
+            raise InputError(
+                f"the reward model's own code gives {found} for {len(input_ids)} texts, not a score for each"
+            )
+        return scores.reshape(len(input_ids)).float()
+
+
 class EncoderClassifier(nn.Module):
     """A sequence classifier with one label and a head of any shape, such as DeBERTa's."""
 
@@ -172,6 +215,11 @@ class SafeRlhfScorer(nn.Module):
     def forward(self, input_ids: Tensor, attention_mask: Tensor) -> Tensor:
         """Scores, shape (B,), float32; inputs have shape (B, T), padded on the right."""
         return self.model(input_ids, attention_mask=attention_mask).end_scores[:, 0].float()
+
+
+def brings_code(model: nn.Module) -> bool:
+    """Whether a model's class is from its checkpoint's own code."""
+    return type(model).__module__.startswith("transformers_modules")
 
 
 def is_causal_classifier(model: nn.Module) -> bool:

@@ -30,6 +30,7 @@ from pipeline.data.loading import (
 )
 from pipeline.jobs.io import InputError
 
+DEFAULT = "default"
 NAMED_SPLITS = SPLIT_NAMES | {"selection"}
 
 
@@ -70,6 +71,37 @@ def read_split(dataset: str, split: str, config_name: str | None = None, revisio
     if split not in splits:
         raise InputError(f"{dataset}: there is no split {split!r}; there are {', '.join(splits)}")
     return splits[split].with_format("arrow")[:]
+
+
+def read_splits(
+    dataset: str | dict[str, pa.Table], split: str | None, config_name: str | None = None, revision: str | None = None
+) -> dict[str, pa.Table]:
+    """The splits that are asked for, by name.
+
+    Args:
+        dataset: as of `split_names`; or the tables of its splits.
+        split: its name; `default` for the only one of a dataset that has none of that name; None for all.
+        config_name, revision: on the hub.
+
+    Raises:
+        InputError: as `read_split`; or there are several splits where the only one is asked for.
+    """
+    source = {"config_name": config_name, "revision": revision}
+    names = list(dataset) if isinstance(dataset, dict) else None
+    if names is None and split in (None, DEFAULT):
+        names = split_names(dataset, **source)
+    if split == DEFAULT and DEFAULT not in names:
+        if len(names) > 1:
+            raise InputError(
+                f"{dataset}: it has several splits, {', '.join(names)}; name one with --split, or all with "
+                "--process_all_splits"
+            )
+        [split] = names
+    if isinstance(dataset, dict):
+        if split not in (None, *dataset):
+            raise InputError(f"there is no split {split!r}; there are {', '.join(dataset)}")
+        return dataset if split is None else {split: dataset[split]}
+    return {name: read_split(dataset, name, **source) for name in (names if split is None else [split])}
 
 
 def check_pairs(table: pa.Table, location: str, new_columns: list[str]) -> None:

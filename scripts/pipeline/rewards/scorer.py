@@ -12,18 +12,17 @@ import torch
 from scipy.special import expit
 
 from pipeline.jobs.gathering import own_torch_device
+from pipeline.jobs.io import InputError
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.templates import Text, as_text, response_text
 from pipeline.rewards.batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
-from pipeline.rewards.checkpoints import check_score_trunk, load_reward_network, save_score_model
+from pipeline.rewards.checkpoints import load_reward_network
 from pipeline.rewards.files import base_of_adapter, checkpoint_folder, content_hash
-from pipeline.rewards.networks import CausalScorer, ScoreModel
+from pipeline.rewards.networks import CausalScorer
 from pipeline.rewards.scoring import run_batches
 from pipeline.rewards.texts import default_format, reward_text
-
-__all__ = ["RewardModel", "ScoreModel", "check_score_trunk", "save_score_model", "score_pairs"]
 
 # Trunks that take an attention mask of any shape and positions of any order.
 SHARING_TRUNKS = ("llama", "mistral", "qwen2", "qwen3")
@@ -46,7 +45,14 @@ class RewardModel:
     def __init__(self, path: str, entry: dict, device: Device, batch_size: int | None = None):
         self.path, self.entry, self.device = path, entry, device
         self.torch_device = own_torch_device(device.type)
-        self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
+        try:
+            self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
+        except (ImportError, ValueError) as error:
+            if isinstance(error, InputError):
+                raise
+            reason = " ".join(str(error).split())
+            hint = "where it names a package, pip install that"
+            raise InputError(f"{path}: its tokenizer cannot be loaded ({reason}); {hint}") from error
         # transformers' own choice, sdpa where the architecture has it, is not to be named: not all have it.
         attention = None if device.attention == "sdpa" else device.attention
         self.network = load_reward_network(path, entry, device.dtype, self.torch_device, attention)
@@ -97,6 +103,11 @@ class RewardModel:
             for prompt, response in zip(prompts, responses, strict=True)
         ]
         self.truncated += sum(text.truncated for text in texts)
+        rows = getattr(self.network.config.get_text_config(), "vocab_size", None)
+        highest = max((max(text.inputs["input_ids"], default=0) for text in texts), default=0)
+        if rows and highest >= rows:
+            token = self.tokenizer.convert_ids_to_tokens(highest)
+            raise InputError(f"{self.path}: its tokenizer has a token {highest} ({token!r}), its model only {rows}")
         return [text.inputs for text in texts]
 
     def score(self, prompts: Sequence[Text], responses: Sequence[Text]) -> list[float]:
@@ -160,8 +171,9 @@ class RewardModel:
 
     def _padding(self) -> int:
         """Any token will do, as the attention mask tells padding; the model's own where it has one."""
-        pad = self.network.config.get_text_config().pad_token_id
-        return next((token for token in (pad, self.tokenizer.pad_token_id) if token is not None), 0)
+        config = self.network.config.get_text_config()
+        known = [token for token in (config.pad_token_id, self.tokenizer.pad_token_id) if token is not None]
+        return next((token for token in known if token < getattr(config, "vocab_size", token + 1)), 0)
 
     def __call__(self, prompts: list[Text], completions: list[Text], **columns) -> list[float]:
         """TRL's convention of reward functions; `source_prompt` has the prompts before the policy's template."""

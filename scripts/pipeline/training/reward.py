@@ -1,48 +1,48 @@
-"""Training of a Bradley-Terry reward model from an SFT model."""
+"""Training of a Bradley-Terry reward model from an SFT model, or from a pretrained model as it is."""
 
-from pathlib import Path
+import hashlib
 
 import pandas as pd
 from datasets import Dataset
-from transformers import AutoConfig, AutoModelForSequenceClassification, PreTrainedTokenizerBase, set_seed
+from transformers import PreTrainedTokenizerBase, set_seed
 from trl import RewardConfig, RewardTrainer
 
 from pipeline.jobs.io import InputError
-from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.templates import as_text
-from pipeline.rewards.checkpoints import check_score_trunk
 from pipeline.rewards.texts import reward_text
+from pipeline.training.classifier import starting_classifier, starting_tokenizer
 from pipeline.training.running import add_lengths, trainer_arguments
 from pipeline.training.state import continued
 
 
 def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Device, scratch: str) -> RewardTrainer:
-    """TRL's RewardTrainer on a sequence classifier that starts from an SFT model's weights and a new head.
+    """TRL's RewardTrainer on a sequence classifier that starts from a model's weights and a new head.
 
     Args:
-        spec: a reward model's entry with `train`, its hyperparameters.
-        frame: prompt, chosen, rejected of the train split.
-        model_path: the SFT model's folder.
+        spec: a reward model's entry with `train`, its hyperparameters; and `base`, of a pretrained model.
+        frame: prompt, chosen, rejected of the train split; prompt_id where `train` has a share.
+        model_path: the SFT model's folder, or the path of a pretrained model.
         scratch: folder that the trainer may write to.
 
     Raises:
-        InputError: the SFT model is an adapter, is neither Llama nor Qwen2, or lacks the chat template that it needs.
+        InputError: the model has no sequence classifier, or lacks the chat template that is asked for; its share has no
+            pairs.
     """
     hyperparameters = spec["train"]
     set_seed(hyperparameters["seed"])
-    tokenizer = load_tokenizer(model_path)
-    if (Path(model_path) / "adapter_config.json").is_file():
-        raise InputError(f"{model_path}: an adapter; a reward model starts from a model with adapter: none")
-    check_score_trunk(AutoConfig.from_pretrained(model_path).model_type)
-    text_format = spec.get("text_format", "chat_template")
+    tokenizer = starting_tokenizer(spec, model_path)
+    text_format = spec.get("text_format")
+    if text_format is None:
+        text_format = "plain" if tokenizer.chat_template is None else "chat_template"
+        print(f"text_format {text_format}: the tokenizer has {'no' if text_format == 'plain' else 'a'} chat template")
     if text_format == "chat_template" and tokenizer.chat_template is None:
         raise InputError(
             f"{model_path}: its tokenizer has no chat template; set text_format, such as plain, for the reward model"
         )
-    model = AutoModelForSequenceClassification.from_pretrained(
-        model_path, num_labels=1, dtype="float32", attn_implementation=device.attention
-    )
+    model = starting_classifier(spec, model_path, device)
+    model.config.text_format = text_format  # which the checkpoint then records
+    frame = own_share(frame, hyperparameters.get("share"))
     trainer = continued(RewardTrainer)(
         model,
         args=RewardConfig(**trainer_arguments(hyperparameters, device, "reward", scratch, hyperparameters["seed"])),
@@ -51,6 +51,30 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
     )
     trainer.train_dataset = add_lengths(trainer.train_dataset)
     return trainer
+
+
+def own_share(frame: pd.DataFrame, share: dict | None) -> pd.DataFrame:
+    """The pairs of a part of the prompts.
+
+    A prompt's part is drawn from its id and the seed alone, so that all its pairs are in one part, and the parts of one
+    seed are disjoint whichever reward models they are for.
+
+    Args:
+        frame: with prompt_id.
+        share: {part: counted from 1, of: number of parts, seed}; None for all pairs.
+
+    Raises:
+        InputError: no pair is in that part.
+    """
+    if share is None:
+        return frame
+    part, of, seed = share["part"], share["of"], share["seed"]
+    draws = [hashlib.sha256(f"{seed}:{prompt}".encode()).digest()[:8] for prompt in frame["prompt_id"]]
+    chosen = [int.from_bytes(draw) * of >> 64 == part - 1 for draw in draws]
+    if not any(chosen):
+        raise InputError(f"share: of {len(frame)} pairs none is in part {part} of {of}; take fewer parts")
+    print(f"trained on {sum(chosen)} of {len(frame)} pairs, part {part} of {of} of the prompts", flush=True)
+    return frame[chosen].reset_index(drop=True)
 
 
 def reward_dataset(

@@ -94,7 +94,7 @@ def test_a_misspelt_key_that_is_needed_is_one_problem_and_keeps_its_value():
         (
             "reward_models.yaml",
             lambda c: c["world"]["train"].update(architecture={"hidden_size": 64}),
-            "world.train.architecture: unknown key; keys are: model, learning_rate",
+            "world.train.architecture: unknown key; keys are: model, sft, adapter",
         ),
         ("reward_models.yaml", lambda c: c["world"]["train"].pop("model"), "world.train.model: missing; model entry"),
         (

@@ -7,6 +7,7 @@ import yaml
 from fixtures_config import CONFIG, settings
 
 from pipeline.config.settings import Settings
+from pipeline.judges.requests import body
 
 RUNS = [path for path in sorted(CONFIG.glob("*.yaml")) if "tasks:" in path.read_text()]
 
@@ -75,3 +76,12 @@ def test_shipped_judges_are_valid_and_openai_ones_have_their_prompt(folder):
     spec = settings().judge_spec(folder.name)
     assert spec["name"] == folder.name
     assert ("prompt" in spec) == (spec["kind"] == "openai")
+
+
+def test_a_judge_that_thinks_is_sent_no_temperature_and_its_limit_under_its_own_name():
+    sent = body("Compare.", settings().judge_spec("gpt-5"), structured=True)
+    assert not sent.keys() & {"temperature", "max_tokens"}
+    assert sent["max_completion_tokens"] >= 2048 and sent["reasoning_effort"] == "low"
+    assert settings().judge_service("qwen3")["base_url"] == "http://localhost:8000/v1"
+    assert "response_format" not in body("Compare.", settings().judge_spec("qwen3"), structured=False)
+    assert settings().judge_spec("qwen3")["structured"] == "none"  # thoughts come before what a schema allows

@@ -52,7 +52,15 @@ def changed(before, after):
         ({"decodings": {"sample": {"top_p": 0.5}}}, {("generation", m) for m in BASE["models"]}),
         ({"sft": {"epochs": 1}}, {("sft", d, m) for d in BASE["datasets"] for m in BASE["models"]}),
         ({"policy": {"rollout_prompts": 8}}, {key for key in POLICIES if key[3].startswith("dpr")}),
-        ({"policy": {"revkl": 0.1}}, {key for key in POLICIES if key[3].startswith("dpr")}),
+        (
+            {"policy": {"revkl": 0.1}},  # the objective is in a run's name
+            {
+                ("policy", d, m, f"dpr{revkl}-g0.3-gamma0.3")
+                for d in BASE["datasets"]
+                for m in BASE["models"]
+                for revkl in ("", "-revkl0.1")
+            },
+        ),
         ({"policy": {"epochs": 8}}, {key for key in POLICIES if key[3] != "sft"}),
         (
             {"policy": {"max_length": 256}},  # the data too: Q0.5B's tokenizer decides what is too long

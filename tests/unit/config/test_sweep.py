@@ -85,27 +85,34 @@ def test_each_method_takes_only_what_concerns_it():
     assert keys["sft"] == set()
     assert keys["ddp"] - keys["dpo"] == {"estimator", "r", "rho"}
     online = {"estimator", "variance_baseline", "upstream_scale", "revkl", "max_age"}
+    online |= {"mask_truncated_completions"}
     online |= {f"rollout_{key}" for key in ("temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
     assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
-    assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "g", "gamma"}
+    assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "missing_eos_penalty", "g", "gamma"}
     assert keys["mix"] == keys["ddp"] | keys["dpp"] | keys["dpr"]
 
 
 def test_numbers_of_defaults_have_the_type_that_given_ones_have():
     for method in METHODS:
         for key, value in method_defaults(method).items():
+            if key == "missing_eos_penalty":
+                assert value is None
+                continue
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
             whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
 
 
-def test_equal_runs_collapse_by_name_and_are_refused_under_two_names():
+def test_equal_runs_are_one_under_the_first_name():
     assert names({"method": "dpo", "beta": [0.1, 0.2]}, {"method": "dpo", "beta": 0.1}) == [
         "dpo-beta0.1",
         "dpo-beta0.2",
     ]
-    with pytest.raises(ConfigError, match=r"tasks\[2\]: its run dpo-beta0.1 is the same as dpo of tasks\[0\]"):
-        names({"method": "dpo"}, {"method": "sft"}, {"method": "dpo", "beta": 0.1})
+    assert names({"method": "dpo"}, {"method": "sft"}, {"method": "dpo", "beta": [0.1, 0.2]}) == [
+        *("dpo", "sft", "dpo-beta0.2")
+    ]
+    sweep = {"method": "dpo", "learning_rate": [1e-4, 1e-5]}
+    assert names({"method": "dpo"}, sweep, policy={"learning_rate": 1e-4}) == ["dpo", "dpo-learning_rate1e-5"]
     # the same values under two methods are two runs
     assert len(names({"method": "dpp", "p": 0.3}, {"method": "mix", "p": 0.3})) == 2
 
@@ -145,7 +152,7 @@ def test_a_reverse_kl_needs_responses_of_the_policy():
     assert "{method: mix, revkl: 0.0}" in text
     with pytest.raises(ConfigError, match=r"tasks\[0\]\.revkl: 0.1 in run dpp-revkl0.1-p0;"):
         names({"method": "dpp", "p": 0, "revkl": 0.1})
-    with pytest.raises(ConfigError, match=r"policy\.revkl: 0.1 in run dpr-g0;"):
+    with pytest.raises(ConfigError, match=r"policy\.revkl: 0.1 in run dpr-revkl0.1-g0;"):
         names({"method": "dpr", "g": 0}, policy={"revkl": 0.1})
     for task in ({"method": "dpp"}, {"method": "dpr"}, {"method": "mix", "p": 0.1}, {"method": "mix", "g": 0.1}):
         assert values({**task, "revkl": 0.1})["revkl"] == 0.1

@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import socket
 import subprocess
 import sys
@@ -91,6 +92,15 @@ def test_greedy_responses_are_those_of_this_process(policy, server):
     assert served["prompt_id"].tolist() == own["prompt_id"].tolist() and served.columns.equals(own.columns)
     assert served.dtypes.equals(own.dtypes)
     assert served["finished"].tolist() == own["finished"].tolist()
+
+
+@pytest.mark.slow
+def test_a_checkpoint_s_own_decoding_does_not_reach_a_server_s_responses(policy, server, tmp_path):
+    asking = shutil.copytree(policy, tmp_path / "asking")
+    file = asking / "generation_config.json"
+    asked = {"repetition_penalty": 3.0, "no_repeat_ngram_size": 1, "min_length": 400, "num_beams": 3}
+    file.write_text(json.dumps(json.loads(file.read_text()) | asked))
+    assert respond(asking, GREEDY, server)["response"].tolist() == respond(policy, GREEDY)["response"].tolist()
 
 
 @pytest.mark.slow

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from scipy.special import expit, logit
+from scipy.stats import norm
 
 import compute_winrate
 from pipeline.jobs.io import InputError
@@ -161,9 +162,40 @@ def test_holm_by_hand():
 
 
 def test_p_values_are_two_sided_and_never_zero():
-    assert two_sided_p_value(np.array([1.0] * 99)) == 1 / 100
-    assert two_sided_p_value(np.array([-1.0, 1.0] * 10)) == pytest.approx(20 / 21)
-    assert two_sided_p_value(np.zeros(10)) == 1.0
+    assert two_sided_p_value(np.array([-1.0, 1.0] * 10), 50) == 1.0
+    assert two_sided_p_value(np.array([-1.0] * 10 + [1.0] * 389), 50) == 22 / 400
+    assert two_sided_p_value(np.zeros(10), 50) == 1.0
+    assert two_sided_p_value(np.array([1.0] * 99), 4) == 2 / 100  # four equal prompts alone would say 1 / 8
+    assert two_sided_p_value(np.array([1.0] * 99), 11) == 2**-10
+
+
+def test_beyond_what_draws_show_the_normal_distribution_stands_in():
+    drawn = np.random.default_rng(0).normal(5, 1, 2000)
+    assert two_sided_p_value(drawn, 500) == pytest.approx(2 * norm.sf(drawn.mean() / drawn.std(ddof=1)))
+    assert two_sided_p_value(-drawn, 500) == two_sided_p_value(drawn, 500)
+    # and agrees with the count where both can say something
+    drawn = np.random.default_rng(0).normal(3, 1, 200_000)
+    tail = 2 * norm.sf(drawn.mean() / drawn.std(ddof=1))
+    assert two_sided_p_value(drawn, 500) == pytest.approx(tail, rel=0.1) and two_sided_p_value(drawn, 500) != tail
+
+
+@pytest.mark.parametrize("runs", [1, 100, 300])
+def test_a_run_that_wins_nearly_always_is_better_however_many_are_compared(runs):
+    wins = [0.0] + [1.0] * 99
+    table = compare(verdicts({f"r{number}": wins for number in range(runs)}), resamples=2000, refits=0)
+    assert len(table) == runs and (table["p_value_holm"] < 1e-4).all() and (table["p_value"] > 0).all()
+    assert table["p_value_holm"].tolist() == pytest.approx((runs * table["p_value"]).tolist())
+
+
+def test_the_correction_is_over_the_rows_against_one_baseline():
+    rng = np.random.default_rng(0)
+    runs = {f"r{number}": (rng.random(60) < 0.65).astype(float) for number in range(4)}
+    tables = [verdicts(runs), verdicts({"r0": runs["r0"]}, baseline="other")]
+    found = compare(pd.concat(tables), resamples=500, refits=0).set_index(["baseline", "run"])
+    own = found.loc["base"]
+    assert own["p_value_holm"].tolist() == pytest.approx(holm(own["p_value"]).tolist())
+    alone = found.loc[("other", "r0")]
+    assert alone["p_value_holm"] == alone["p_value"] < own["p_value_holm"].max()
 
 
 def test_differences_are_paired_by_prompt_and_not_by_position():
@@ -185,7 +217,7 @@ def test_a_prompt_that_was_not_parsed_is_drawn_and_counts_nothing():
     row = one_row(verdicts({"a": [1.0, np.nan, 0.0, 1.0, 1.0, 1.0]}))
     cells = np.array([[[100.0, np.nan, 0.0, 100.0, 100.0, 100.0]]])
     drawn = bootstrap_means(cells, 200)
-    assert row["win_rate"] == 80 and row["p_value"] == two_sided_p_value(drawn[:, 0] - 50)
+    assert row["win_rate"] == 80 and row["p_value"] == two_sided_p_value(drawn[:, 0] - 50, 5)
     assert [row[["win_rate_low", "win_rate_high"]].tolist()] == bootstrap_intervals(cells, 200).tolist()
     assert row["p_value"] != one_row(verdicts({"a": [1.0, 0.0, 1.0, 1.0, 1.0]}))["p_value"]
 

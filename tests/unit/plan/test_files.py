@@ -1,14 +1,18 @@
 """Where the results of a config are, and what of a run, a reward model and a judge the rules must know."""
 
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+import yaml
 
 from pipeline.jobs.io import write_yaml
+from pipeline.plan.specs import specs
 from pipeline.results.run_table import read_run_table
 
 DPO, DPR = "dpo-beta0.1", "dpr-beta0.1-g0.3-gamma0.3"
 RUNS = ["sft", DPO, "ddp-beta0.1-r0.4-rho0.2", "dpp-beta0.1-p0.3-pi0.2", DPR, "mix-r0.2-p0.2-g0.2"]
+SMALL = Path(__file__).resolve().parents[2] / "data" / "small.yaml"
 SPEC = SimpleNamespace(reward_spec="given.yaml")
 
 
@@ -68,9 +72,31 @@ def test_a_reward_model_is_trained_or_from_elsewhere(small):
     plan = small()
     assert plan.reward_model_folder("small", "tiny") == "results/reward_models/small/tiny"
     assert plan.reward_model_path("small", "tiny") == "results/reward_models/small/tiny/model"
-    assert plan.reward_base("tiny") == "tiny" and plan.reward_base("world") == "W1M"
+    assert plan.reward_start("small", "tiny") == "results/sft/small/tiny"
+    assert plan.reward_start_path("small", "world") == "results/sft/small/W1M/model"
     assert plan.reward_model_folder("small", "eurus") is None
     assert plan.reward_model_path("small", "eurus") == "openbmb/Eurus-RM-7b"
+
+
+def test_a_reward_model_of_another_dataset_is_trained_there_once(small):
+    trained = {"train": {"model": "tiny", "dataset": "world", "share": {"part": 1, "of": 2}}}
+    defined = yaml.safe_load(SMALL.read_text(encoding="utf-8"))["definitions"]
+    plan = small(reward_model="other", definitions=defined | {"reward_models": {"other": trained}})
+    assert plan.reward_model_folder("small", "other") == "results/reward_models/world/other"
+    assert plan.reward_model_path("small", "other") == "results/reward_models/world/other/model"
+    assert plan.bt_split("small", "eval") == "results/bt/small/other/eval.parquet"
+    found = specs(plan, {})
+    assert {"data/small", "data/world", "sft/small/tiny", "sft/world/tiny", "reward/other"} <= set(found)
+    assert "reference/world/tiny" not in found and found["data/world"]()["source"] == "world"
+    assert found["reward/other"]()["train"]["share"] == {"part": 1, "of": 2, "seed": 0}
+
+
+def test_a_reward_model_may_start_from_the_model_itself(small):
+    defined = yaml.safe_load(SMALL.read_text(encoding="utf-8"))["definitions"]
+    defined["models"]["chat"] = {"path": "owner/chat"}
+    defined["reward_models"] = {"own": {"train": {"model": "chat", "sft": False}}}
+    plan = small(reward_model="own", definitions=defined)
+    assert plan.reward_start("small", "own") is None and plan.reward_start_path("small", "own") == "owner/chat"
 
 
 def test_rewards_label_rows_of_some_runs(small):

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 from fixtures_results import DPO, DPR, build_results
 
+from pipeline.jobs.io import write_parquet
 from pipeline.report.findings import caveats, group_findings
 from pipeline.report.leaderboard import leaderboard
 from pipeline.report.numbers import interval, number, p_value
@@ -39,7 +40,9 @@ def rows(tmp_path_factory):
 
 
 def rate(middle, width, column="win_rate"):
-    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width}
+    """A number with its interval, and a test that leaves it to the interval what is clear."""
+    test = "difference_p_value_holm" if column == "difference" else "p_value_holm"
+    return {column: middle, f"{column}_low": middle - width, f"{column}_high": middle + width, test: 0.01}
 
 
 @pytest.mark.parametrize(
@@ -108,6 +111,30 @@ def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(rows):
     assert DPR not in best and {"sft", DPO} <= best and content["selected"]
 
 
+def test_the_table_of_results_shows_how_many_responses_are_unfinished_where_any_are(rows):
+    table, frame = rows({})
+
+    def shown():
+        _, content = results_section(table, frame, cost_table(table), seed_table(table), None, "")
+        column = next(column for column in content["columns"] if column["name"] == "unfinished_share")
+        return column["shown"], [(line["run"], line["seed"], line["unfinished_share"]) for line in content["rows"]]
+
+    visible, lines = shown()
+    assert not visible and {share for _, _, share in lines} == {0}
+    path = table.runs[-1].files[2]["responses"]
+    responses = pd.read_parquet(path)
+    write_parquet(responses.assign(finished=responses.index % 4 > 0), path)
+    try:
+        visible, lines = shown()
+    finally:
+        write_parquet(responses, path)
+    seeds = len(table.runs[-1].seeds)
+    expected = 100 * (responses.index % 4 == 0).mean()
+    assert visible and (DPR, "2", pytest.approx(expected)) in lines
+    assert (DPR, " ".join(map(str, table.runs[-1].seeds)), pytest.approx(expected / seeds)) in lines
+    assert all(share == 0 for run, _, share in lines if run != DPR)
+
+
 def test_the_leaderboard_is_sorted_by_rating(rows):
     table, frame = rows({}, prompts=30)
     board = leaderboard(table, frame, ("world", "W1M"))
@@ -133,5 +160,6 @@ def test_numbers_for_readers():
     assert number(-0.01, 1) == "0.0" and number(np.nan) == "–" and number("") == "–"
     assert interval({"x_low": -1.0, "x_high": 2.0}, "x") == "−1.0 to 2.0"
     assert (p_value(0.0005), p_value(0.034), p_value(0.2), p_value(np.nan)) == ("0.0005", "0.034", "0.20", "–")
+    assert p_value(1e-9) == "< 0.0001"
     assert number(float("inf")) == "∞" and number(float("-inf"), sign=True) == "−∞"
     assert interval({"x_low": np.nan, "x_high": np.nan}, "x") == ""

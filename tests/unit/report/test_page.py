@@ -13,7 +13,7 @@ from fixtures_results import DPO, DPR
 from pipeline.jobs.io import read_yaml, write_parquet
 
 READY = "document.getElementById('responses').dataset.state === 'ready'"
-LONG = "long " * 20_000 + "end"
+LONG = "long " * 200_000 + "end"
 RTL = "مرحبا بالعالم"
 TEXTS = {0: EVIL, 1: LONG, 2: RTL, 3: "</script><script>document.title='taken'</script>", 4: "# **bold** 😀\n\n- a"}
 
@@ -214,6 +214,24 @@ def test_search_looks_into_all_runs_where_asked(page):
     assert status(page) == "1 of 40 prompts"
 
 
+def test_search_finds_a_prompt_by_the_id_that_is_printed(page):
+    printed = page.execute_script("return document.querySelector('.detail .id').textContent")
+    assert printed.startswith("prompt ")
+    for query in (printed, printed.removeprefix("prompt ")):
+        set_value(page, "[data-part=query]", query, "input")
+        settle(page)
+        assert status(page) == "1 of 40 prompts" and printed in detail(page)
+
+
+def test_charts_are_named_for_those_who_hear_them(page):
+    names = page.execute_script(
+        "return [...document.querySelectorAll('.chart')].map((c) => [c.getAttribute('aria-label'), "
+        "...[...c.querySelectorAll('[aria-label]')].slice(0, 1).map((inner) => inner.getAttribute('aria-label'))])"
+    )
+    spoken = [name for each in names for name in each]
+    assert spoken and "Vega visualization" not in spoken and "Win rates: against the chosen responses" in spoken
+
+
 def test_hostile_text_is_inert(page):
     choose(page, "left", f"{DPR}, seed 1")
     for i, text in TEXTS.items():
@@ -237,7 +255,13 @@ def test_right_to_left_text_and_long_answers_are_shown_as_such(page):
     settle(page)
     assert len(page.execute_script(f"return {side}.textContent")) < 4_000
     page.execute_script("document.querySelector('.sides button').click()")
-    assert len(page.execute_script(f"return {side}.textContent")) > 100_000
+    assert len(page.execute_script(f"return {side}.textContent")) > 1_000_000
+    # a search with very many matches in a text of a megabyte marks the first ones
+    set_value(page, "[data-part=query]", "ong", "input")
+    settle(page)
+    page.execute_script("document.querySelector('.sides button')?.click()")
+    marks = page.execute_script(f"return {side}.querySelectorAll('mark').length")
+    assert 100 < marks <= 1_000
     # what is searched for is shown, however far behind it stands
     set_value(page, "[data-part=query]", "long end", "input")
     settle(page)
@@ -252,6 +276,34 @@ def test_a_link_leads_back_to_a_view(page, report):
     before, link = detail(page), page.execute_script("return document.querySelector('[data-part=link]').hash")
     open_page(page, report, link)
     assert detail(page) == before and status(page).startswith("1")
+
+
+def place_of(page, name):
+    """Where a section begins in the window, in pixels."""
+    return page.execute_script("return document.getElementById(arguments[0]).getBoundingClientRect().top", name)
+
+
+@pytest.mark.parametrize("name", ["results", "cost", "responses", "data"])
+def test_a_link_to_a_section_leads_there_though_charts_above_are_drawn_later(page, report, name):
+    open_page(page, report, f"#{name}")
+    time.sleep(0.2)
+    assert 0 <= place_of(page, name) < 40
+    # what changes afterwards moves a reader who has gone elsewhere no more
+    page.execute_script("scrollTo({top: 0, behavior: 'instant'}); document.body.prepend(document.createElement('hr'))")
+    time.sleep(0.2)
+    assert page.execute_script("return scrollY") == 0 and complaints(page) == []
+
+
+def test_a_link_to_a_view_leads_to_the_responses(page, report):
+    link = page.execute_script("return document.querySelector('[data-part=link]').hash")
+    assert page.execute_script("return scrollY") == 0
+    open_page(page, report, link)
+    time.sleep(0.2)
+    assert 0 <= place_of(page, "responses") < 40
+    other = link.replace("row=0", "row=3")
+    assert other != link
+    page.execute_script("scrollTo({top: 0, behavior: 'instant'}); location.hash = arguments[0]", other)
+    wait(page, "Math.abs(document.getElementById('responses').getBoundingClientRect().top - 20) < 20", 5)
 
 
 def test_a_run_of_the_table_opens_its_responses(page):

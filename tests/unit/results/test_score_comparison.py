@@ -9,6 +9,7 @@ import compare_scores
 from pipeline.jobs.io import InputError, read_yaml, write_parquet, write_yaml
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import COLUMNS, comparison_table, read_comparison
+from pipeline.results.seed_table import seed_table
 
 
 @pytest.fixture
@@ -41,6 +42,24 @@ def test_numbers_by_hand(table, tmp_path):
     assert row["minus_chosen"] == 0 and row["minus_rejected"] == 0.25 and row["above_chosen"] == 0.5
     for name in ("response_score", "chosen_score", "rejected_score", "minus_chosen", "above_chosen"):
         assert row[f"{name}_low"] <= row[name] <= row[f"{name}_high"]
+
+
+def test_responses_that_were_cut_are_counted(table, tmp_path):
+    run = next(run for run in table.runs if run.run == DPR)
+    path = run.files[2]["responses"]
+    frame = pd.read_parquet(path)
+    write_parquet(frame.assign(finished=[True, False, True, True]), path)
+    compared = comparison_table(table, pairs(tmp_path), resamples=10).set_index("run")["unfinished_share"]
+    assert compared[DPR] == 12.5 and compared["sft"] == 0
+    seeded = seed_table(table).set_index(["run", "baseline", "seed"])["unfinished_share"]
+    assert (seeded[DPR, "chosen", 1], seeded[DPR, "chosen", 2], seeded["sft", "chosen", 2]) == (0, 25, 0)
+    write_parquet(frame.drop(columns="finished"), path)  # responses from elsewhere
+    assert comparison_table(table, pairs(tmp_path), resamples=10).set_index("run")["unfinished_share"][DPR] == 0
+    write_parquet(frame.drop(columns="finished"), run.files[1]["responses"])
+    assert np.isnan(comparison_table(table, pairs(tmp_path), resamples=10).set_index("run")["unfinished_share"][DPR])
+    write_parquet(frame.assign(finished=[1.0, 0.5, 1.0, 1.0]), path)
+    with pytest.raises(InputError, match=r"row 1 \(prompt p001\): finished is 0.5; it must be true or false"):
+        comparison_table(table, pairs(tmp_path), resamples=10)
 
 
 def test_a_difference_is_paired_by_prompt(table, tmp_path):

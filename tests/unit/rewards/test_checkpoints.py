@@ -14,8 +14,9 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 from pipeline.config.schema import fill, load_schema, validate
 from pipeline.jobs.io import InputError, read_json
 from pipeline.rewards import checkpoints
-from pipeline.rewards.checkpoints import load_reward_network, save_score_model
+from pipeline.rewards.checkpoints import load_reward_network
 from pipeline.rewards.files import content_hash
+from pipeline.rewards.saving import save_score_model
 from pipeline.rewards.scorer import RewardModel
 
 PROMPTS = ["Why?", "Which colour has a lemon, please? " * 4, "And a cat?"]

@@ -24,7 +24,8 @@ from transformers import (
 
 from pipeline.jobs.io import InputError
 from pipeline.rewards.checkpoints import load_reward_network
-from pipeline.rewards.scorer import RewardModel, save_score_model, score_pairs
+from pipeline.rewards.saving import save_score_model
+from pipeline.rewards.scorer import RewardModel, score_pairs
 from pipeline.rewards.texts import reward_text
 
 PROMPTS = ["Why?", "Which colour has a lemon, please? " * 4, "And a cat?", "What is red?\n\nAnd old?", "[INST]"]

@@ -1,7 +1,6 @@
 """What the trainings share: datasets in a model's format, the learning curve, adapters, what is refused."""
 
 import math
-from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -12,23 +11,19 @@ from fixtures_models import (
     PLAIN_ENTRY,
     chat_tokenizer,
     cpu_device,
-    formatted_pairs,
     llama_tokenizer,
     neox_tokenizer,
     trunk_config,
 )
 from peft import get_peft_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM, AutoModelForSequenceClassification
-from trl import RewardConfig, RewardTrainer
+from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, peft_config, save_checkpoint, training_dtype
 from pipeline.models.devices import Device
-from pipeline.rewards.scorer import RewardModel, save_score_model
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
-from pipeline.training.reward import reward_dataset, reward_trainer
 from pipeline.training.running import learning_curve, preference_dataset, train_and_save, trainer_arguments
 from pipeline.training.sft import sft_trainer
 
@@ -271,80 +266,3 @@ def test_the_robust_loss_takes_the_share_of_swapped_labels(adapted, loss_type, s
     kept, swapped = math.log1p(math.exp(-0.5)), math.log1p(math.exp(0.5))
     expected = ((1 - smoothing) * kept - smoothing * swapped) / (1 - 2 * smoothing)
     assert trainer.state.log_history[-1]["train_loss"] == pytest.approx(expected, abs=1e-4)
-
-
-# reward models
-
-
-def train_reward(model, folder, **given):
-    trainer = reward_trainer({"train": TRAINING | given}, FRAME, str(model), cpu_device(), str(folder / "scratch"))
-    train_and_save(trainer, trainer.processing_class, folder, cpu_device(), save_score_model)
-    return trainer
-
-
-def test_a_reward_model_learns_the_preferences(base, tmp_path):
-    train_reward(base, tmp_path, max_steps=30, epochs=15)
-    model = RewardModel(str(tmp_path / "model"), {"text_format": "chat_template"}, cpu_device(3))
-    chosen, rejected = (model.score(FRAME["prompt"].tolist(), FRAME[name].tolist()) for name in ("chosen", "rejected"))
-    assert np.mean(np.array(chosen) > np.array(rejected)) == 1
-
-
-def test_the_head_follows_its_seed(base, tmp_path):
-    heads = [
-        reward_trainer({"train": TRAINING | {"seed": seed}}, FRAME, str(base), cpu_device(), str(tmp_path)).model.score
-        for seed in (0, 0, 1)
-    ]
-    assert torch.equal(heads[0].weight, heads[1].weight) and not torch.equal(heads[0].weight, heads[2].weight)
-
-
-@pytest.mark.parametrize(
-    ("kind", "make", "message"),
-    [
-        ("mistral", chat_tokenizer, "a mistral reward model cannot be written"),
-        ("llama", llama_tokenizer, "has no chat template"),
-    ],
-)
-def test_what_cannot_become_a_reward_model_is_refused_before_training(kind, make, message, tmp_path):
-    folder = save_base(tmp_path / "model", kind, make())
-    with pytest.raises(InputError, match=message):
-        reward_trainer({"train": TRAINING}, FRAME, str(folder), cpu_device(), str(tmp_path / "scratch"))
-
-
-def test_a_reward_model_is_trained_on_the_texts_that_it_scores(base, tmp_path):
-    """With a chat template these are what RewardTrainer itself makes of the pairs."""
-    tokenizer = load_tokenizer(str(base))
-    own = reward_dataset(FRAME, tokenizer, "chat_template", 128)
-    trainer = RewardTrainer(
-        AutoModelForSequenceClassification.from_pretrained(base, num_labels=1),
-        args=RewardConfig(output_dir=str(tmp_path), max_length=128, report_to=[], use_cpu=True, bf16=False),
-        train_dataset=formatted_pairs(FRAME, tokenizer, {}),
-        processing_class=tokenizer,
-    )
-    for name in ("chosen_ids", "rejected_ids"):
-        assert own[name][:] == trainer.train_dataset[name][:]
-
-
-@pytest.mark.parametrize("text_format", ["plain", "beaver"])
-def test_a_reward_model_may_be_trained_on_another_format(text_format, tmp_path):
-    folder = save_base(tmp_path / "base", "llama", llama_tokenizer("<pad>"))
-    spec = {"train": TRAINING | {"max_steps": 2}, "text_format": text_format}
-    trainer = reward_trainer(spec, FRAME, str(folder), cpu_device(), str(tmp_path / "scratch"))
-    save = partial(save_score_model, text_format=text_format)
-    train_and_save(trainer, trainer.processing_class, tmp_path, cpu_device(), save)
-    model = RewardModel(str(tmp_path / "model"), {}, cpu_device())
-    assert model.text_format == text_format
-    scored = model.inputs(FRAME["prompt"], FRAME["chosen"])
-    assert [text["input_ids"] for text in scored] == trainer.train_dataset["chosen_ids"][:]
-
-
-def test_long_pairs_lose_their_beginning_and_are_kept(base, capsys):
-    tokenizer = load_tokenizer(str(base))
-    frame = pd.DataFrame({"prompt": ["Why? " * 60, "Why?"], "chosen": ["So."] * 2, "rejected": ["No.", "Yes."]})
-    dataset = reward_dataset(frame, tokenizer, "chat_template", 40)
-    assert len(dataset) == 2 and max(map(len, dataset["chosen_ids"])) <= 40
-    assert "2 of 4 texts lose their beginning to fit 40 tokens" in capsys.readouterr().out
-
-
-def test_an_adapter_cannot_become_a_reward_model(adapted, tmp_path):
-    with pytest.raises(InputError, match="an adapter"):
-        reward_trainer({"train": TRAINING}, FRAME, str(adapted[0] / "model"), cpu_device(), str(tmp_path / "scratch"))

@@ -19,13 +19,14 @@ from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
-from pipeline.rewards.scorer import save_score_model
+from pipeline.rewards.saving import save_reward_model
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
 from pipeline.training.running import train_and_save
 from pipeline.training.sft import sft_trainer
 
+pytestmark = pytest.mark.usefixtures("without_cards")
 disable_progress_bars()
 STEPS = 13  # more than one line of the log, of more than one epoch
 TRAINING = {
@@ -42,6 +43,7 @@ FRAME = pd.DataFrame(
     columns=["prompt", "chosen", "rejected"],
 ).assign(prompt_id=[f"id{i}" for i in range(len(WORDS))])
 DEVICE = replace(cpu_device(2), checkpoint_seconds=0)  # a checkpoint after every step
+NO_CHECKPOINT = replace(DEVICE, checkpoint_seconds=1e6)
 
 
 class StoppedError(Exception):
@@ -88,32 +90,44 @@ def trainer_of(kind, base, ref_logps, scratch):
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
     if method == "reward":
-        return reward_trainer({"train": TRAINING | more}, FRAME, str(base), DEVICE, scratch)
+        spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
+        return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
     spec = {"model": {}, "method": method, "hyperparameters": POLICY | more | (SAIL if method == "dpr" else {})}
     reward = length_reward if method == "dpr" else None
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
 
 
-def train(kind, base, ref_logps, folder, stop=None) -> list[int]:
+def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
     """Train into a folder, from where an earlier attempt got to; the steps that were begun."""
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
-    save = {"save": save_score_model} if kind.startswith("reward") else {}
+    save = {"save": save_reward_model} if kind.startswith("reward") else {}
     try:
-        train_and_save(trainer, trainer.processing_class, folder / "out", DEVICE, **save)
+        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, **save)
         assert stop is None
     except StoppedError:
         pass
     return begun
 
 
-KINDS = ("sft", "sft lora", "sft grouped", "reward", "reward grouped", "dpo", "dpo grouped", "dpr", "dpr grouped")
+KINDS = (
+    "sft",
+    "sft lora",
+    "sft grouped",
+    "reward",
+    "reward lora",
+    "reward grouped",
+    "dpo",
+    "dpo grouped",
+    "dpr",
+    "dpr grouped",
+)
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_stopped_training_goes_on_to_the_same_bytes(kind, base, ref_logps, tmp_path, capsys):
-    assert train(kind, base, ref_logps, tmp_path / "whole") == list(range(STEPS))
+    assert train(kind, base, ref_logps, tmp_path / "whole", device=NO_CHECKPOINT) == list(range(STEPS))
     capsys.readouterr()
     begun = [train(kind, base, ref_logps, tmp_path / "cut", stop) for stop in (1, 6, 12, None)]
     assert begun == [[0], [1, 2, 3, 4, 5], list(range(6, 12)), [12]], "steps were lost or done again"

@@ -26,6 +26,12 @@ ATTEMPTS = 6  # at most, of a request; the client waits longer before each
 SECONDS = 600.0  # of an attempt
 TOKENS = "return_token_ids"  # a server that knows this field of vLLM's takes prompts as token ids too
 REFUSED = (400, 422)  # status of a request with a field that the server does not know
+# Decoding that changes nothing: `transformers serve` fills what is not named from the checkpoint's generation config.
+NEUTRAL = {
+    **dict.fromkeys(("repetition_penalty", "encoder_repetition_penalty", "typical_p"), 1.0),
+    **dict.fromkeys(("no_repeat_ngram_size", "encoder_no_repeat_ngram_size", "min_length", "min_p"), 0),
+    **{"num_beams": 1, "num_return_sequences": 1, "use_cache": True, "token_healing": False},
+}
 
 
 def generate(sampling: Sampling) -> dict[int, list[int]]:
@@ -104,7 +110,7 @@ class ServedPolicy:
     def _dialects(self, decoding: dict, eos_token_ids: list[int]) -> list[dict]:
         """Fields beyond OpenAI's that make a server sample from the whole distribution, for each kind of server."""
         transformers = {key: decoding[key] for key in ("do_sample", "max_new_tokens")}
-        transformers |= {"eos_token_id": eos_token_ids, "pad_token_id": self.tokenizer.pad_token_id}
+        transformers |= {"eos_token_id": eos_token_ids, "pad_token_id": self.tokenizer.pad_token_id, **NEUTRAL}
         if decoding["do_sample"]:
             transformers |= {key: decoding[key] for key in ("temperature", "top_p")} | {"top_k": 0}
         vllm = {"top_k": -1, "min_p": 0.0, "repetition_penalty": 1.0, TOKENS: True}

@@ -2,7 +2,7 @@
 
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, text, whole
 from pipeline.config.hyperparameters import TRAINING
-from pipeline.config.schemas.models import TRUST_REMOTE_CODE
+from pipeline.config.schemas.models import LORA, TRUST_REMOTE_CODE
 from pipeline.jobs.parts import part_names
 
 FORMATS = part_names("reward_formats")
@@ -29,6 +29,11 @@ CHECKPOINT = mapping(
         "allow_pickle": flag(
             "Read weights from pickles (.bin) where there are no safetensors; as tensors alone, no code in them is run."
         ),
+        "head": choice(
+            "Where the score is, in a checkpoint without a head of its own. first_logit: a language model's logit of "
+            "the first token of its vocabulary, behind the text. Its own head when absent.",
+            ("first_logit",),
+        ),
         "load_in_4bit": flag(
             "Hold the trunk's weights in 4 bits (nf4, double quantisation); needs CUDA and bitsandbytes."
         ),
@@ -41,10 +46,30 @@ CHECKPOINT = mapping(
     required=("path",),
 )
 TRAIN = {
-    "model": text(
-        "Model entry whose SFT model on the same dataset it starts from; Qwen2 or Llama, with a chat template unless "
-        "text_format is another.",
-        examples=["W1M"],
+    "model": text("Model entry that it starts from: its SFT model, or the model itself.", examples=["W1M"]),
+    "sft": {
+        "description": "Start from the SFT model on the dataset that it is trained on, or from the model as it is "
+        "(false); as policies of that model do when absent.",
+        "type": "boolean",
+    },
+    "adapter": choice(
+        "Train LoRA adapters and the head (lora), the same on weights in 4 bits (qlora), or all weights (none); as the "
+        "model entry says when absent.",
+        ("none", "lora", "qlora"),
+    ),
+    "lora": mapping("The LoRA adapters; the model entry's when absent.", LORA),
+    "dataset": text(
+        "Dataset entry on whose train pairs it is trained, whatever dataset it then scores; that one when absent."
+    ),
+    "share": mapping(
+        "The part of the train prompts whose pairs it is trained on; all when absent.",
+        {
+            "part": whole("Which of the parts, counted from 1."),
+            "of": whole("How many parts there are, of about equal size.", minimum=2, maximum=1000),
+            "seed": whole("Of the draw of each prompt's part; reward models with one seed have the same parts.", 0)
+            | {"default": 0},
+        },
+        required=("part", "of"),
     ),
     "learning_rate": TRAINING["learning_rate"] | {"default": 5e-4},
     "epochs": number("Passes over the train pairs.", exclusiveMinimum=0, default=2),
@@ -68,7 +93,11 @@ TRAINED = mapping(
     {
         "train": mapping("How it is trained.", TRAIN, required=("model",)),
         "reverse": flag("Lower is better: the sign of its scores is turned."),
-        "text_format": choice("Text that the model is trained on and scores.", TRAINABLE, default="chat_template"),
+        "text_format": choice(
+            "Text that the model is trained on and scores; the chat template of its tokenizer, or plain where that has "
+            "none, when absent.",
+            TRAINABLE,
+        ),
         "max_length": whole(f"Most tokens of a text that is scored; {SCORED}", minimum=8),
     },
     required=("train",),

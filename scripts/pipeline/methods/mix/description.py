@@ -12,5 +12,5 @@ ROWS = (*ddp.ROWS, *dpp.ROWS, *dpr.ROWS)
 OWN = {**ddp.OWN, **dpp.OWN, **dpr.OWN}
 # a mixture starts from none of them
 SHARES = {rows.share: {**OWN[rows.share], "default": 0, "examples": [OWN[rows.share]["default"]]} for rows in ROWS}
-HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **dpr.LABEL_DRAW, **OWN, **SHARES}
+HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **dpr.LABELS, **OWN, **SHARES}
 COLOR, MARKER = "pink", "cross"

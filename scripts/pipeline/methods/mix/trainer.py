@@ -1,10 +1,5 @@
 """Any mixture of DDP, DPP and DPR rows."""
 
-from pipeline.training.policy import Start
-from pipeline.training.sail import sail_trainer
-from sail import SAILTrainer
+from pipeline.training.sail import sail_trainer as trainer
 
-
-def trainer(start: Start) -> SAILTrainer:
-    """The trainer of a run of this method."""
-    return sail_trainer(start)
+__all__ = ["trainer"]

@@ -2,7 +2,7 @@
 import { element, json, number, readJson, texts } from "./codec.js";
 import { columnName, detail } from "./detail.js";
 import { contradicts, directVerdicts, outcome, preferences, scores } from "./outcomes.js";
-import { marked, matchingRows, pattern } from "./search.js";
+import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
 
 const FILTERS = { all: "all prompts", left: "left preferred", right: "right preferred", tie: "ties", none: "no verdict",
@@ -19,7 +19,7 @@ export class Browser {
     this.part = (name) => place.querySelector(`[data-part="${name}"]`);
     this.list = new VirtualList(this.part("list"), (at, row) => this.fillRow(at, row), (at) => this.show(this.rows[at]));
     this.build();
-    this.read(new URLSearchParams(location.hash.startsWith("#responses?") ? location.hash.slice(11) : ""));
+    this.first = this.read(new URLSearchParams(location.hash.startsWith("#responses?") ? location.hash.slice(11) : ""));
     window.addEventListener("hashchange", () => {
       if (location.hash.startsWith("#responses?") && location.hash !== this.written) this.read(new URLSearchParams(location.hash.slice(11)));
     });
@@ -89,7 +89,9 @@ export class Browser {
     if (rows && this.expression) {
       const columns = this.part("scope").value === "all" ? this.group.columns : [this.left, this.right];
       const sources = [this.group.text, ...columns.map((column) => column.text)];
-      rows = await matchingRows(rows, sources, this.expression, this.index.block, isStale);
+      const named = rowsOfId(this.part("query").value, await json(this.group.ids));
+      rows = named ? rows.filter((row) => named.includes(row))
+        : await matchingRows(rows, sources, this.expression, this.index.block, isStale);
     }
     if (rows) rows = await this.sorted(rows);
     if (!rows || isStale()) return;

@@ -7,7 +7,9 @@ const OPTIONS = { mode: "vega-lite", renderer: "svg", actions: false, ast: true,
 export async function drawCharts() {
   for (const [place, specification] of Object.entries(readJson("chart-specifications"))) {
     const target = document.getElementById(place);
-    if (target) await window.vegaEmbed(target, specification, OPTIONS);
+    // Vega names the place by the description, or else calls every chart the same
+    const description = target?.getAttribute("aria-label");
+    if (target) await window.vegaEmbed(target, { ...specification, description }, OPTIONS);
     await new Promise((resume) => setTimeout(resume));
   }
   document.documentElement.dataset.charts = "drawn";

@@ -2,6 +2,8 @@
 import { texts } from "./codec.js";
 
 const TURN = 24; // milliseconds of work before the page gets its turn
+const MARKS = 1000; // of a text; more of them nobody looks at, and a page cannot take any number
+const ENOUGH = 8; // characters of the beginning of an id that tell it from others
 
 export function pattern(query) {
   return query ? new RegExp(query.replace(/[.*+?^${}()|[\]\\]/g, "\\$&"), "iu") : null;
@@ -27,7 +29,14 @@ export async function matchingRows(rows, sources, expression, block, isStale) {
   return found;
 }
 
-// Text with its matches marked, as nodes.
+// Rows whose prompt has the id that was asked for, as the page prints it or its beginning; null where none has.
+export function rowsOfId(query, ids) {
+  const wanted = query.trim().replace(/^prompt /, "");
+  const found = [...ids.keys()].filter((row) => ids[row] === wanted || (wanted.length >= ENOUGH && ids[row].startsWith(wanted)));
+  return found.length ? found : null;
+}
+
+// Text with its matches marked, as nodes: the first ones of very many.
 export function marked(text, expression) {
   if (!expression) return [document.createTextNode(text)];
   const nodes = [];
@@ -38,6 +47,7 @@ export function marked(text, expression) {
     mark.textContent = match[0];
     nodes.push(mark);
     last = match.index + match[0].length;
+    if (nodes.length >= 2 * MARKS) break;
   }
   nodes.push(document.createTextNode(text.slice(last)));
   return nodes;

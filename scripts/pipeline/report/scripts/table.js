@@ -127,7 +127,9 @@ export class ResultsTable {
   cell(row, column) {
     const value = row[column.name];
     const signed = column.name === "difference";
-    const cell = element("td", { class: "n" }, number(value, column.digits, signed));
+    const small = column.name.includes("p_value") && value < 10 ** -column.digits;
+    const text = small ? `< ${number(10 ** -column.digits, column.digits)}` : number(value, column.digits, signed);
+    const cell = element("td", { class: "n" }, text);
     const [low, high] = [row[`${column.name}_low`], row[`${column.name}_high`]];
     if (low !== undefined) cell.append(element("small", {}, `${number(low, column.digits)} to ${number(high, column.digits)}`));
     return cell;

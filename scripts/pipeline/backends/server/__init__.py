@@ -1,1 +1,0 @@
-"""Generation by an OpenAI-compatible server."""

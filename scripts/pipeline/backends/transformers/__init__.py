@@ -1,1 +1,0 @@
-"""Generation by transformers in this process."""

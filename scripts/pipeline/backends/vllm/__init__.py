@@ -1,1 +1,0 @@
-"""Generation by vLLM in this process."""

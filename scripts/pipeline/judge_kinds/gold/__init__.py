@@ -1,1 +1,0 @@
-"""The embedded world's own scores as a judge."""

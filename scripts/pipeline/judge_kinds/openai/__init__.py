@@ -1,1 +1,0 @@
-"""A language model behind an OpenAI-compatible endpoint as a judge."""

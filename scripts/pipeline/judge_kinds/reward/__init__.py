@@ -1,1 +1,0 @@
-"""A reward model as a judge."""

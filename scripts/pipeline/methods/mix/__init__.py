@@ -1,1 +1,0 @@
-"""Any mixture of SAIL's variants."""

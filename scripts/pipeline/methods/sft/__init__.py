@@ -1,1 +1,0 @@
-"""The SFT model itself."""

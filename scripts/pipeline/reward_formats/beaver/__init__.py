@@ -1,1 +1,0 @@
-"""The text of safe-rlhf's reward and cost models."""

@@ -1,1 +1,0 @@
-"""Prompt, blank line, response."""

@@ -1,1 +1,0 @@
-"""Two texts, told apart by the tokenizer."""

@@ -1,1 +1,0 @@
-"""Pairs in columns of their own."""

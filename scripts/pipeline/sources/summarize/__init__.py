@@ -1,1 +1,0 @@
-"""summarize_from_feedback."""

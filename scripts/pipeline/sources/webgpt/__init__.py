@@ -1,1 +1,0 @@
-"""webgpt_comparisons."""

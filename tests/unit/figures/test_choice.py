@@ -1,0 +1,65 @@
+"""Which of many runs are drawn, and by what names."""
+
+import pandas as pd
+import pytest
+
+from pipeline.figures.choice import LONGEST, MAX_RUNS, short_names, shown_runs
+from pipeline.figures.drawing import panel_specification
+from pipeline.figures.winrates import winrate_figure
+from pipeline.report.findings import MOST_FINDINGS, group_findings
+from pipeline.results.run_table import Run, RunTable
+
+GROUP = ("world", "W1M")
+DPO = "dpo-beta0.1"
+
+
+def run(name, method, **hyperparameters):
+    return Run(*GROUP, name, method, hyperparameters, ["chosen", DPO], {1: {}}, {1: {}})
+
+
+def sweep(count):
+    """A table of the baseline and so many runs of DPR, and win rates that grow with g but for the baseline's."""
+    runs = [run(f"dpr-beta0.1-learning_rate1e-05-g{i / 1000}", "dpr", beta=0.1, g=i / 1000) for i in range(count)]
+    runs.append(run(DPO, "dpo", beta=0.1))
+    rows = []
+    for i, one in enumerate(runs):
+        for baseline in [name for name in one.baselines if name != one.run]:
+            rate = 40.0 if one.run == DPO else 50 + 40 * i / count
+            row = {"dataset": GROUP[0], "model": GROUP[1], "run": one.run, "method": one.method, "baseline": baseline}
+            row |= {"win_rate": rate, "win_rate_low": rate - 1, "win_rate_high": rate + 1, "p_value_holm": 1e-5}
+            rows.append(row | {"difference": rate - 50, "difference_low": rate - 51, "difference_high": rate - 49})
+    frame = pd.DataFrame(rows).assign(difference_p_value_holm=1e-5)
+    return RunTable("runs.yaml", "tag", "eval", DPO, [1], runs), frame
+
+
+def test_of_too_many_runs_the_best_are_shown_and_the_baseline():
+    table, winrate = sweep(100)
+    shown = shown_runs(table, winrate, GROUP)
+    assert len(shown) == MAX_RUNS and shown[-1].run == DPO
+    assert [one.run for one in shown[:-1]] == [f"dpr-beta0.1-learning_rate1e-05-g{i / 1000}" for i in range(99, 40, -1)]
+    panel = winrate_figure(table, winrate).panels[0]
+    assert "the 60 of 101 runs with the highest win rates and the baseline" in panel.title
+    few, winrate = sweep(MAX_RUNS - 1)
+    assert shown_runs(few, winrate, GROUP) == few.runs
+
+
+def test_long_names_are_told_by_what_varies():
+    table, winrate = sweep(20)
+    short = short_names(table.runs)
+    assert short["dpr-beta0.1-learning_rate1e-05-g0.003"] == "dpr g 0.003"
+    assert DPO not in short and len(set(short.values())) == 20
+    axes = str(panel_specification(winrate_figure(table, winrate).panels[0]))
+    assert "dpr g 0.003" in axes and "labelExpr" in axes
+    names = [f"{'x' * LONGEST}{i}" for i in range(2)]
+    assert short_names([run(name, "dpr", g=0.1) for name in names]) == {}, "they would be the same"
+    assert "labelExpr" not in str(panel_specification(winrate_figure(*sweep(0)).panels[0]))
+
+
+@pytest.mark.parametrize("direct", [True, False])
+def test_the_findings_are_the_baselines_and_the_best_ones(direct):
+    table, winrate = sweep(100)
+    winrate = winrate if direct else winrate[winrate["baseline"] == "chosen"]
+    found = group_findings(table, winrate, GROUP)
+    assert found.left_out == 101 - MOST_FINDINGS == len(table.runs) - len(found.runs)
+    assert found.runs[0].run == DPO and found.runs[1].run.endswith("g0.099") and found.runs[-1].run.endswith("g0.061")
+    assert "100 of 100 runs" in found.headline or "100" in found.lead
