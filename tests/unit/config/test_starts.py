@@ -9,6 +9,7 @@ CONFIG = {
     "datasets": ["world"],
     "models": ["SmolLM2-135M"],
     "seeds": [1],
+    "reward_model": "deberta",  # that needs no SFT model
     "tasks": [{"method": "sft"}, {"method": "dpo"}],
 }
 
