@@ -136,6 +136,18 @@ def in_report(path, category, what, form="figure", caption=None):
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
 
 
+def start_files(dataset, model):
+    """Inputs of what begins at a model's start: the SFT model's files; none where that is the model as it is."""
+    folder = plan.start_folder(dataset, model)
+    return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
+def policy_files(wildcards):
+    """Inputs of what asks a run's policy: its files; none of the run that is the model as it is."""
+    folder = plan.policy_folder(wildcards)
+    return {"policy": ancient(f"{folder}/model"), "policy_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
 def reward_model_files(dataset, name):
     """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
     folder = plan.reward_model_folder(dataset, name)

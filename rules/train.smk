@@ -62,10 +62,9 @@ rule train_reward:
 
 rule compute_reference:
     input:
+        unpack(lambda w: start_files(w.dataset, w.model)),
         spec="results/specs/reference/{dataset}/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         "results/reference/{dataset}/{model}/{split}.parquet",
     log:
@@ -81,19 +80,18 @@ rule compute_reference:
         **sizes(),
     params:
         code=code("compute_reference.py"),
+        start=lambda w: plan.start_path(w.dataset, w.model),
     shell:
-        "{resources.launch} scripts/compute_reference.py --spec {input.spec:q} --data {input.data:q} --model {input.sft:q}"
+        "{resources.launch} scripts/compute_reference.py --spec {input.spec:q} --data {input.data:q} --model {params.start:q}"
         " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule train_policy:
     input:
-        unpack(lambda w: reward_inputs(w.dataset, plan.policy_reward(w))),
+        unpack(lambda w: start_files(w.dataset, w.model) | reward_inputs(w.dataset, plan.policy_reward(w))),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
@@ -114,8 +112,9 @@ rule train_policy:
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
+        start=lambda w: plan.start_path(w.dataset, w.model),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {input.sft:q} {params.reward}"
+        " --reference {input.reference:q} --model {params.start:q} {params.reward}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

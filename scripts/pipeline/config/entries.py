@@ -1,12 +1,23 @@
 """The named entries that a config refers to: datasets, models, reward models and devices."""
 
+from datetime import date
 from pathlib import Path
 
 from pipeline.config.errors import Problem, unknown_name
 from pipeline.config.schema import fill, load_schema, validate
+from pipeline.config.schemas.models import DATE
 from pipeline.jobs.io import read_yaml
 
-TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template")
+NO_VARIABLES = (
+    "conversation",
+    "messages",
+    "add_generation_prompt",
+    "continue_final_message",
+    "tokenize",
+    "return_dict",
+)
+NO_VARIABLES += ("chat_template", "tools", "documents", "return_tensors", "padding", "truncation", "max_length")
+TOKENIZER_KEYS = ("path", "revision", "trust_remote_code", "plain_template", "chat_template_kwargs", "date")
 
 
 def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: str) -> dict[str, dict]:
@@ -84,6 +95,13 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
             raise Problem((*path, "path"), text, "data/mine").error(source, content) from error
     if kind == "models" and entry["adapter"] == "none":
         entry.pop("lora", None)
+    for key in entry.get("chat_template_kwargs", {}):
+        if key in NO_VARIABLES:
+            text = f"{key} says to what the template is applied, which is the pipeline's to say"
+            right = {"enable_thinking": False}
+            raise Problem((*path, "chat_template_kwargs"), text, right).error(source, content)
+    if "date" in entry:
+        _check_date(path, entry["date"], source, content)
     shape = entry.get("architecture")
     if shape and shape["hidden_size"] % shape["num_attention_heads"]:
         text = f"{shape['num_attention_heads']} does not divide hidden_size {shape['hidden_size']}"
@@ -133,6 +151,15 @@ def _check_heads(path: tuple, shape: dict, source: str, content: dict) -> None:
             f"{shape['hidden_size']}, which gives {heads} heads a width of {width}; rotary positions need an even one"
         )
         raise Problem((*path, "hidden_size"), text, heads * (width + 1)).error(source, content)
+
+
+def _check_date(path: tuple, text: str, source: str, content: dict) -> None:
+    """Raise on a day that there is not."""
+    try:
+        date.fromisoformat(text)
+    except ValueError as error:
+        problem = Problem((*path, "date"), f"{text}, which is no day: year-month-day", DATE)
+        raise problem.error(source, content) from error
 
 
 def _check_label_noise(path: tuple, entry: dict, source: str, content: dict) -> None:

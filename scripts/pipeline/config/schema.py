@@ -5,6 +5,7 @@ string) and writes entries out that are given as a text, then validates; `fill` 
 """
 
 import copy
+import datetime
 import math
 import re
 import sys
@@ -134,6 +135,8 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
             key: _with_numbers(value, subschema(schema, content, key), source, (*path, key))
             for key, value in content.items()
         }
+    if isinstance(content, datetime.date):  # YAML makes one of a day without quotes
+        content = content.isoformat()
     for branch in _branches(schema, content):
         if isinstance(content, (list, tuple)):
             if "items" in branch:

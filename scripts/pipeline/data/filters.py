@@ -18,7 +18,7 @@ from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
 from pipeline.data.shapes import RowError
 from pipeline.data.splitting import prompt_place
-from pipeline.data.tally import MALFORMED, Tally, note
+from pipeline.data.tally import Tally
 from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
@@ -70,9 +70,11 @@ class RowFilter:
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
-            pairs = _without_long(pairs, self.length_rule, dropped)
+            pairs = _without_unfit(pairs, self.length_rule, batch.location, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = pair_records(self.spec, pairs, ids)
+        if self.length_rule and self.length_rule.moves_system:
+            records["system_moved"] = np.array([_has_system(prompt) for prompt in pairs["prompt"].to_pylist()], bool)
         kept = pairs.select(PAIR_COLUMNS)
         kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept.schema) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
@@ -116,6 +118,10 @@ def prompt_id(prompt: Value) -> str:
     if not isinstance(prompt, str):
         prompt = json.dumps([[message["role"], _normalised(message["content"])] for message in prompt])
     return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
+
+
+def _has_system(prompt: Value) -> bool:
+    return not isinstance(prompt, str) and any(message["role"] == "system" for message in prompt)
 
 
 def is_dialogue(pairs: pa.Schema) -> bool:
@@ -170,18 +176,17 @@ def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -
     return pairs.filter(pa.array(~mask)).combine_chunks() if mask.any() else pairs
 
 
-def _without_long(pairs: pa.Table, rule: LengthRule, dropped: Tally) -> pa.Table:
-    """Without rows that are too long, and without those that a chat template refuses, unless it refuses all."""
-    try:
-        return _without(pairs, rule.too_long(pairs), "too_long", dropped)
-    except InputError:
-        refusals = rule.refused(pairs)
-        if all(refusals) or not any(refusals):
-            raise
-    for refusal in filter(None, refusals):
-        note(dropped, MALFORMED, refusal)
-    pairs = _without(pairs, np.array([refusal is not None for refusal in refusals]), MALFORMED, dropped)
-    return _without(pairs, rule.too_long(pairs), "too_long", dropped)
+def _without_unfit(pairs: pa.Table, rule: LengthRule, location: str, dropped: Tally) -> pa.Table:
+    """Without rows that a chat template refuses, of which the first is told, and without those that are too long."""
+    long, refused = rule.unfit(pairs)
+    if refused:
+        row, words = next(iter(refused.items()))
+        told = str(pairs["prompt"][row])[:80]
+        what = f"a chat template refuses {len(refused)} rows, the first with the prompt {told!r} ({words})"
+        print(f"{location}: {what}", flush=True)
+    mask = np.isin(np.arange(len(pairs)), list(refused))
+    pairs = _without(pairs, mask, "refused_by_template", dropped)
+    return _without(pairs, long[~mask], "too_long", dropped)
 
 
 def _blank(pairs: pa.Table) -> np.ndarray:

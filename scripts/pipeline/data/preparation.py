@@ -22,6 +22,7 @@ import numpy as np
 from pipeline.data.adapters import adapter_for
 from pipeline.data.duplicates import near_duplicates, repeated
 from pipeline.data.filters import Filtered, RowFilter
+from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
@@ -57,6 +58,9 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     Raises:
         InputError: the source cannot be read, or a split is left empty.
     """
+    if spec.get("tokenizers"):
+        for note in LengthRule(spec["tokenizers"], spec["max_length"]).notes():
+            print(note, flush=True)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
     with scratch_for(folder) as scratch:

@@ -35,8 +35,8 @@ REASONS = (
     "not_sampled",
 )
 
-# Of some sources alone, so that other cards do not have it.
-FURTHER_REASONS = ("several_turns",)
+# Of some sources and models alone, so that other cards do not have them.
+FURTHER_REASONS = ("several_turns", "refused_by_template")
 
 Records = dict[str, np.ndarray]
 

@@ -61,11 +61,24 @@ class Plan:
             return "python"
         return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {processes}"
 
-    def policy_folder(self, names) -> str:
-        """Folder of a run's policy; the run `sft` is the SFT model itself."""
-        if self.settings.task_runs[names.run].method == "sft":
-            return f"results/sft/{names.dataset}/{names.model}"
+    def policy_folder(self, names) -> str | None:
+        """Folder of a run's policy: the SFT model's of the run `sft`, none of the run `start`."""
+        if not self.settings.task_runs[names.run].trained:
+            return self.start_folder(names.dataset, names.model)
         return f"results/policies/{names.dataset}/{names.model}/{names.run}/seed{names.seed}"
+
+    def policy_path(self, names) -> str:
+        """The checkpoint of a run's policy."""
+        folder = self.policy_folder(names)
+        return f"{folder}/model" if folder else self.start_path(names.dataset, names.model)
+
+    def start_folder(self, dataset: str, model: str) -> str | None:
+        """Folder of the SFT model that policies start from; None where they start from the model as it is."""
+        return f"results/sft/{dataset}/{model}" if self.settings.has_sft(model) else None
+
+    def start_path(self, dataset: str, model: str) -> str:
+        """The checkpoint that policies start from, which is their reference: the SFT model, or the entry's path."""
+        return self._path_of(self.start_folder(dataset, model), model)
 
     def reward_start(self, dataset: str, reward_model: str) -> str | None:
         """Folder of the SFT model that a trained reward model starts from; None where it starts from the model itself.
@@ -79,9 +92,14 @@ class Plan:
 
     def reward_start_path(self, dataset: str, reward_model: str) -> str:
         """The checkpoint that a trained reward model starts from."""
-        folder = self.reward_start(dataset, reward_model)
         model = self.settings.entries["reward_models"][reward_model]["train"]["model"]
-        return f"{folder}/model" if folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
+        return self._path_of(self.reward_start(dataset, reward_model), model)
+
+    def _path_of(self, sft_folder: str | None, model: str) -> str:
+        """The checkpoint in an SFT model's folder, that of the model's entry where there is none."""
+        return (
+            f"{sft_folder}/model" if sft_folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
+        )
 
     def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
         """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""
@@ -124,7 +142,7 @@ class Plan:
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if run.method != "sft":
+        if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
 

@@ -48,6 +48,9 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     given = spec.get("hyperparameters") or spec.get("sft") or spec.get("train") or {}
     adapter = (Path(publication["folder"]) / "adapter_config.json").is_file()
     base = hub_id((spec.get("model") or spec.get("base") or {}).get("path", ""))
+    if adapter:  # what it needs may be another than what training started from, which may be an adapter itself
+        named = read_json(Path(publication["folder"]) / "adapter_config.json").get("base_model_name_or_path")
+        base = hub_id(named or "") or base
     winrates = _winrates(records, publication["of"])
     what = "A reward model" if kind == "reward_model" else "A policy"
     values = {
@@ -150,7 +153,7 @@ def _winrates(records: dict, of: dict) -> list[dict]:
         return []
     table = read_table(records["winrate"])
     run = of.get("run")
-    about = (table["run"] == run) if run else (table["method"] == "sft")
+    about = (table["run"] == run) if run else (table["run"] == "sft")
     return table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about].to_dict("records")
 
 
