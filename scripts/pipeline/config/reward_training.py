@@ -16,8 +16,7 @@ BASE_KEYS = ("path", "revision", "trust_remote_code")
 def starts_from_sft(settings, reward_model: str) -> bool:
     """Whether a trained reward model starts from an SFT model, as it says or as the policies of that model do."""
     train = settings.entries["reward_models"][reward_model]["train"]
-    of_policies = settings.entries["models"][train["model"]].get("sft", True) and settings.config["sft"] is not False
-    return train.get("sft", of_policies)
+    return train.get("sft", settings.has_sft(train["model"]))
 
 
 def reward_dataset(settings, dataset: str, reward_model: str) -> str:
