@@ -39,8 +39,7 @@ def command_line(text: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call an entry script's main; an `InputError`, a full disk and a path that may not be used become one line on
-    stderr and exit code 1.
+    """Call an entry script's main; an `InputError`, a full disk or a forbidden path is one line on stderr, with code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
@@ -66,7 +65,7 @@ def refused_path(error: BaseException) -> str | None:
     if not isinstance(error, OSError) or error.errno not in refusals:
         return None
     name = str(error.filename or error)
-    return f"{name if len(name) <= 300 else name[:300] + '…'}: {error.strerror or 'it may not be used'}"
+    return f"{name[:300]}{'…' * (len(name) > 300)}: {error.strerror or 'it may not be used'}"
 
 
 def full_disk(error: BaseException | None) -> str | None:
