@@ -96,7 +96,7 @@ def test_lists_of_columns_in_place_of_messages_are_refused(tmp_path):
         prepare_rows(tmp_path, [{"prompt": prompt, "chosen": "So.", "rejected": "No."}])
 
 
-def test_a_row_that_a_chat_template_refuses_is_counted(tmp_path):
+def test_a_row_that_a_chat_template_refuses_is_counted_and_named(tmp_path, capsys):
     tokenizer = chat_tokenizer()
     strict = "{% if messages[0].content == 'prompt 7' %}{{ raise_exception('no sevens') }}{% endif %}"
     tokenizer.chat_template = strict + tokenizer.chat_template
@@ -104,5 +104,27 @@ def test_a_row_that_a_chat_template_refuses_is_counted(tmp_path):
     (tmp_path / "strict" / "config.json").write_text('{"model_type": "llama"}')
     entry = {"path": str(tmp_path / "strict"), "trust_remote_code": False, **PLAIN_ENTRY}
     _, card = prepare_rows(tmp_path, [row(i) for i in range(20)], tokenizers=[entry], max_length=200)
-    assert (card["rows_out"], card["dropped"]["malformed"]) == (19, 1)
-    assert card["malformed"] == {f"the chat template of {tmp_path}/strict refuses the dialogue (no sevens)": 1}
+    assert (card["rows_out"], card["dropped"]["refused_by_template"], "malformed" in card) == (19, 1, False)
+    told = f"a chat template refuses 1 rows, the first with the prompt 'prompt 7' ({tmp_path}/strict: no sevens)"
+    assert told in capsys.readouterr().out
+
+
+def test_system_texts_that_are_moved_are_counted(tmp_path):
+    strict = "{% if messages[0].role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    for name, before in (("strict", strict), ("open", "")):
+        tokenizer = chat_tokenizer()
+        tokenizer.chat_template = before + tokenizer.chat_template
+        tokenizer.save_pretrained(tmp_path / name)
+        (tmp_path / name / "config.json").write_text('{"model_type": "llama"}')
+    system = {"role": "system", "content": "Be brief."}
+    rows = [row(i) | {"prompt": [system] * (i < 4) + [{"role": "user", "content": f"prompt {i}"}]} for i in range(20)]
+    for each in rows:
+        each |= {name: [{"role": "assistant", "content": each[name]}] for name in ("chosen", "rejected")}
+    cards = {
+        name: prepare_rows(tmp_path, rows, tokenizers=[{"path": str(tmp_path / name), **PLAIN_ENTRY}], max_length=200)[
+            1
+        ]
+        for name in ("strict", "open")
+    }
+    assert cards["strict"]["system_texts_moved"] == 4 and cards["strict"]["rows_out"] == 20
+    assert "system_texts_moved" not in cards["open"]
