@@ -10,7 +10,7 @@ from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
@@ -19,6 +19,8 @@ from pipeline.plan.specs import as_yaml, specs
 from pipeline.publishing.plan import repositories
 
 try:
+    for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
+        read_yaml(path)
     settings = Settings.from_config(config, ROOT)
     check_device(settings)
     PUBLICATIONS = repositories(settings)
@@ -132,6 +134,18 @@ def in_report(path, category, what, form="figure", caption=None):
     of = ", ".join(re.findall(r"{\w+}", path))
     labels = {"what": f"{what}: {of}" if of else what, "form": form}
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
+
+
+def start_files(dataset, model):
+    """Inputs of what begins at a model's start: the SFT model's files; none where that is the model as it is."""
+    folder = plan.start_folder(dataset, model)
+    return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
+def policy_files(wildcards):
+    """Inputs of what asks a run's policy: its files; none of the run that is the model as it is."""
+    folder = plan.policy_folder(wildcards)
+    return {"policy": ancient(f"{folder}/model"), "policy_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
 def reward_model_files(dataset, name):

@@ -1,8 +1,9 @@
-# Source -> train, selection and eval pairs.
+# Source -> train, selection and eval pairs; of a mix, from those of its datasets.
 
 
 rule prepare_data:
     input:
+        lambda w: plan.mixed_splits(w.dataset),
         spec="results/specs/data/{dataset}.yaml",
     output:
         train="results/data/{dataset}/train.parquet",
@@ -19,6 +20,7 @@ rule prepare_data:
     params:
         code=lambda w: code("prepare_data.py", f"data/{w.dataset}"),
         folder=subpath(output.card, parent=True),
+        parts=lambda w: plan.part_arguments(w.dataset),
     shell:
-        "python scripts/prepare_data.py --spec {input.spec} --output-dir {params.folder}"
-        " --processes {threads} > {log} 2>&1"
+        "python scripts/prepare_data.py --spec {input.spec:q} --output-dir {params.folder:q}"
+        " --processes {threads} {params.parts:q} > {log:q} 2>&1"

@@ -3,13 +3,10 @@
 
 rule generate_responses:
     input:
+        unpack(lambda w: policy_files(w) | start_files(w.dataset, w.model)),
         spec="results/specs/generation/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
         reference="results/reference/{dataset}/{model}/{split}.parquet",
-        policy=lambda w: ancient(f"{plan.policy_folder(w)}/model"),
-        policy_manifest=lambda w: f"{plan.policy_folder(w)}/manifest.json",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
         evaluation="results/evaluations/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
@@ -25,8 +22,10 @@ rule generate_responses:
         **sizes(),
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
+        policy=plan.policy_path,
+        start=lambda w: plan.start_path(w.dataset, w.model),
     shell:
-        "{resources.launch} scripts/generate_responses.py --spec {input.spec} --data {input.data} --reference {input.reference}"
-        " --model {input.policy} --reference-model {input.sft} --seed {wildcards.seed}"
-        " --responses {output.responses} --evaluation {output.evaluation}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/generate_responses.py --spec {input.spec:q} --data {input.data:q} --reference {input.reference:q}"
+        " --model {params.policy:q} --reference-model {params.start:q} --seed {wildcards.seed:q}"
+        " --responses {output.responses:q} --evaluation {output.evaluation:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"

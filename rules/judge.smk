@@ -34,9 +34,9 @@ rule judge_responses:
         code=lambda w: code("judge_responses.py", f"judge/{plan.judge_of(w)}", plan.judge_reward(w)),
         judge=plan.judge_arguments,
     shell:
-        "python scripts/judge_responses.py --spec {input.spec} --responses {input.responses} --run {wildcards.run}"
-        " --seed {wildcards.seed} --baseline {wildcards.baseline} --baseline-responses {input.baseline}"
-        " {params.judge} --output {output} --device {resources.device} > {log} 2>&1"
+        "python scripts/judge_responses.py --spec {input.spec:q} --responses {input.responses:q} --run {wildcards.run:q}"
+        " --seed {wildcards.seed:q} --baseline {wildcards.baseline:q} --baseline-responses {input.baseline:q}"
+        " {params.judge} --output {output:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
 rule measure_judge:
@@ -63,9 +63,9 @@ rule measure_judge:
         pairs=QUALITY["pairs"],
         seed=QUALITY["seed"],
     shell:
-        "python scripts/measure_judge.py --spec {input.spec} --pairs {input.pairs} --dataset {wildcards.dataset}"
-        " --split {wildcards.split} --sample {params.pairs} --sample-seed {params.seed} {params.judge}"
-        " --verdicts {output.verdicts} --output {output.measured} --table {output.table} --device {resources.device} > {log} 2>&1"
+        "python scripts/measure_judge.py --spec {input.spec:q} --pairs {input.pairs:q} --dataset {wildcards.dataset:q}"
+        " --split {wildcards.split:q} --sample {params.pairs:q} --sample-seed {params.seed:q} {params.judge}"
+        " --verdicts {output.verdicts:q} --output {output.measured:q} --table {output.table:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
 rule judge_cost:
@@ -80,19 +80,23 @@ rule judge_cost:
     params:
         store=JUDGEMENTS,
         longest=settings.generation_spec(settings.models[0])["decoding"]["max_new_tokens"],
-        datasets=" ".join(f"--{name} {value}" for paid in plan.paid_splits() for name, value in paid.items()),
-        quality=f"--quality-pairs {QUALITY['pairs'] * QUALITY['paid']} --quality-seed {QUALITY['seed']}",
+        datasets=[text for paid in plan.paid_splits() for name, value in paid.items() for text in (f"--{name}", value)],
+        pairs=QUALITY["pairs"] * QUALITY["paid"],
+        seed=QUALITY["seed"],
     shell:
-        "python scripts/judge_cost.py {params.datasets} --store {params.store}"
-        " --max-new-tokens {params.longest} {params.quality} 2>&1 | tee {log}"
+        "python scripts/judge_cost.py {params.datasets:q} --store {params.store:q}"
+        " --max-new-tokens {params.longest:q} --quality-pairs {params.pairs:q} --quality-seed {params.seed:q}"
+        " 2>&1 | tee {log:q}"
 
 
 rule compute_winrate:
     input:
         plan.files("verdicts", "scores", "evaluation", "responses"),
+        *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
+        **{"by_source": in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()},
+        winrate=in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
     benchmark:
@@ -101,8 +105,9 @@ rule compute_winrate:
         "../envs/pipeline.yaml"
     params:
         code=code("compute_winrate.py"),
+        by_source=plan.source_arguments(),
     shell:
-        "python scripts/compute_winrate.py --runs {input.runs} --output {output} > {log} 2>&1"
+        "python scripts/compute_winrate.py --runs {input.runs:q} --output {output.winrate:q} {params.by_source:q} > {log:q} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -111,8 +116,11 @@ use rule compute_winrate as compute_selection with:
         plan.files("verdicts", "scores", "evaluation", "responses", split="selection"),
         runs="results/specs/selection.yaml",
     output:
-        "results/selection.csv",
+        winrate="results/selection.csv",
     log:
         "results/logs/compute_selection.log",
     benchmark:
         "results/benchmarks/compute_selection.tsv"
+    params:
+        code=code("compute_winrate.py"),
+        by_source=[],

@@ -26,4 +26,4 @@ rule publish_results:
     params:
         code=code("publish_results.py"),
     shell:
-        "python scripts/publish_results.py --spec {input.spec} --output {output} > {log} 2>&1"
+        "python scripts/publish_results.py --spec {input.spec:q} --output {output:q} > {log:q} 2>&1"

@@ -16,7 +16,7 @@ rule compute_cost:
     params:
         code=code("compute_cost.py"),
     shell:
-        "python scripts/compute_cost.py --runs {input.runs} --output {output} > {log} 2>&1"
+        "python scripts/compute_cost.py --runs {input.runs:q} --output {output:q} > {log:q} 2>&1"
 
 
 rule plot_figures:
@@ -44,8 +44,8 @@ rule plot_figures:
         code=code("plot_figures.py"),
         folder=subpath(output[0], parent=True),
     shell:
-        "python scripts/plot_figures.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
-        " --output-dir {params.folder} > {log} 2>&1"
+        "python scripts/plot_figures.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
+        " --output-dir {params.folder:q} > {log:q} 2>&1"
 
 
 rule render_report:
@@ -58,8 +58,9 @@ rule render_report:
         scores="results/score_comparison.csv",
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
-        cards=expand("results/data/{dataset}/card.json", dataset=DATASETS),
+        cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
+        by_source=plan.source_table(),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -72,12 +73,14 @@ rule render_report:
     params:
         code=code("render_report.py"),
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
-        selection=lambda w, input: f"--selection {input.selection}" if input.selection else "",
+        selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
+        by_source=plan.source_arguments(),
         judgements=JUDGEMENTS,
     shell:
-        "python scripts/render_report.py --runs {input.runs} --winrate {input.winrate} --cost {input.cost}"
-        " --cards {input.cards} --scores {input.scores} --calibration {input.calibration} --pairs {params.pairs}"
-        " --judgements {params.judgements} {params.selection} --judges {input.judges} --output {output} > {log} 2>&1"
+        "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
+        " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
+        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} --judges {input.judges:q}"
+        " --output {output:q} > {log:q} 2>&1"
 
 
 rule track_winrates:
@@ -97,5 +100,5 @@ rule track_winrates:
         code=code("track_winrates.py"),
         tag=settings.tag,
     shell:
-        "python scripts/track_winrates.py --winrate {input.winrate} --tag {params.tag} --wandb {resources.wandb}"
-        " --output {output} > {log} 2>&1"
+        "python scripts/track_winrates.py --winrate {input.winrate:q} --tag {params.tag:q} --wandb {resources.wandb:q}"
+        " --output {output:q} > {log:q} 2>&1"

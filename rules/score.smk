@@ -23,9 +23,9 @@ rule score_responses:
         code=lambda w: code("score_responses.py", reward_model=settings.reward_model_name(w.dataset)),
         reward_model=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
     shell:
-        "{resources.launch} scripts/score_responses.py --spec {input.spec} --responses {input.responses}"
-        " --reward-model {params.reward_model} --output {output}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/score_responses.py --spec {input.spec:q} --responses {input.responses:q}"
+        " --reward-model {params.reward_model:q} --output {output:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule score_bt:
@@ -51,9 +51,9 @@ rule score_bt:
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),
     shell:
-        "{resources.launch} scripts/score_bt.py --dataset {params.dataset} --split {wildcards.split}"
-        " --score_model_id {params.reward_model} --spec {input.spec} --output {params.folder}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/score_bt.py --dataset {params.dataset:q} --split {wildcards.split:q}"
+        " --score_model_id {params.reward_model:q} --spec {input.spec:q} --output {params.folder:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule measure_calibration:
@@ -78,9 +78,9 @@ rule measure_calibration:
         code=code("measure_calibration.py"),
         folder=subpath(output[0], parent=True),
     shell:
-        "python scripts/measure_calibration.py --scored {input} --dataset {wildcards.dataset}"
-        " --reward-model {wildcards.reward_model} --split {wildcards.split} --output {output.measured}"
-        " --figures {params.folder} > {log} 2>&1"
+        "python scripts/measure_calibration.py --scored {input:q} --dataset {wildcards.dataset:q}"
+        " --reward-model {wildcards.reward_model:q} --split {wildcards.split:q} --output {output.measured:q}"
+        " --figures {params.folder:q} > {log:q} 2>&1"
 
 
 rule compare_scores:
@@ -100,4 +100,4 @@ rule compare_scores:
         code=code("compare_scores.py"),
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
     shell:
-        "python scripts/compare_scores.py --runs {input.runs} --pairs {params.pairs} --output {output} > {log} 2>&1"
+        "python scripts/compare_scores.py --runs {input.runs:q} --pairs {params.pairs:q} --output {output:q} > {log:q} 2>&1"

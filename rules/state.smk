@@ -31,4 +31,4 @@ rule clean_state:
     conda:
         "../envs/pipeline.yaml"
     shell:
-        "python scripts/clean_state.py --results results > {log} 2>&1"
+        "python scripts/clean_state.py --results results > {log:q} 2>&1"

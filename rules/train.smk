@@ -26,8 +26,8 @@ rule train_sft:
         folder=subpath(output.manifest, parent=True),
     shell:
         "OMP_WAIT_POLICY=passive {resources.launch} scripts/train_sft.py"
-        " --spec {input.spec} --data {input.data} --output-dir {params.folder}"
-        " --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        " --spec {input.spec:q} --data {input.data:q} --output-dir {params.folder:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
 
 
 rule train_reward:
@@ -56,16 +56,15 @@ rule train_reward:
         folder=subpath(output.manifest, parent=True),
         model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
     shell:
-        "{resources.launch} scripts/train_reward.py --spec {input.spec} --data {input.data} --model {params.model:q}"
-        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        "{resources.launch} scripts/train_reward.py --spec {input.spec:q} --data {input.data:q} --model {params.model:q}"
+        " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
 
 
 rule compute_reference:
     input:
+        unpack(lambda w: start_files(w.dataset, w.model)),
         spec="results/specs/reference/{dataset}/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         "results/reference/{dataset}/{model}/{split}.parquet",
     log:
@@ -81,19 +80,18 @@ rule compute_reference:
         **sizes(),
     params:
         code=code("compute_reference.py"),
+        start=lambda w: plan.start_path(w.dataset, w.model),
     shell:
-        "{resources.launch} scripts/compute_reference.py --spec {input.spec} --data {input.data} --model {input.sft}"
-        " --output {output} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} > {log} 2>&1"
+        "{resources.launch} scripts/compute_reference.py --spec {input.spec:q} --data {input.data:q} --model {params.start:q}"
+        " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule train_policy:
     input:
-        unpack(lambda w: reward_inputs(w.dataset, plan.policy_reward(w))),
+        unpack(lambda w: start_files(w.dataset, w.model) | reward_inputs(w.dataset, plan.policy_reward(w))),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
-        sft=ancient("results/sft/{dataset}/{model}/model"),
-        sft_manifest="results/sft/{dataset}/{model}/manifest.json",
     output:
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
@@ -114,8 +112,9 @@ rule train_policy:
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
+        start=lambda w: plan.start_path(w.dataset, w.model),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
-        "{resources.launch} scripts/train_policy.py --spec {input.spec} --seed {wildcards.seed} --data {input.data}"
-        " --reference {input.reference} --model {input.sft} {params.reward}"
-        " --output-dir {params.folder} --device {resources.device} --threads {resources.own_threads} --side-by-side {resources.side_by_side} --wandb {resources.wandb} > {log} 2>&1"
+        "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
+        " --reference {input.reference:q} --model {params.start:q} {params.reward}"
+        " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

@@ -35,7 +35,9 @@ def main(argv: list[str] | None = None) -> None:
     verdicts = judge_pairs(table, arguments, arguments.run, arguments.seed, arguments.baseline)
     write_parquet(verdicts, arguments.output)
     record.write()
-    print(f"{arguments.run} against {arguments.baseline}: win rate {100 * verdicts['preference'].mean():.1f}%")
+    rate = verdicts["preference"].mean()
+    told = f"win rate {100 * rate:.1f}%" if verdicts["preference"].notna().any() else "no verdict"
+    print(f"{arguments.run} against {arguments.baseline}: {told}")
 
 
 if __name__ == "__main__":

@@ -17,6 +17,7 @@ launch` each process scores a share and the first one writes; the result is the 
 import argparse
 from pathlib import Path
 
+from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.shapes import SYSTEM
 from pipeline.data.splitting import dropped_rows
@@ -27,7 +28,14 @@ from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.publishing.lookup import find_pairs
-from pipeline.rewards.pair_tables import pairs_of, read_splits, refuse_columns, score_columns, with_scores
+from pipeline.rewards.pair_tables import (
+    check_finite,
+    pairs_of,
+    read_splits,
+    refuse_columns,
+    score_columns,
+    with_scores,
+)
 
 ROLES = (*PAIR_COLUMNS, SYSTEM)
 
@@ -106,6 +114,8 @@ def main(argv: list[str] | None = None) -> None:
             scored = score_pairs(pairs[split], model, state.folder, split)
             if scored is None:  # another process writes
                 continue
+            for column in SCORING_COLUMNS[:2]:
+                check_finite(scored[column], f"{name}, split {split}: {column}")
             write_table(with_scores(table, scored, arguments.suffix), folder / f"{split}.parquet")
             record.write(record_path(folder / f"{split}.parquet"))
             higher = (scored.bt_prob > 0.5).mean()

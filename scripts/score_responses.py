@@ -33,6 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     frames = [read_parquet(path, RESPONSE_TEXTS) for path in arguments.responses]
 
     from pipeline.models.templates import as_text
+    from pipeline.rewards.pair_tables import check_finite
     from pipeline.rewards.scorer import RewardModel
 
     device = device_from_arguments(arguments)
@@ -44,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
             prompts = [as_text(prompt) for prompt in frame["prompt"]]
             scores = model.score_once(prompts, frame["response"].tolist(), state.folder, str(path))
             if scores is not None:
+                check_finite(scores, str(path))
                 write_parquet(frame[["prompt_id"]].assign(response_score=scores)[RESPONSE_SCORE_COLUMNS], output)
         for output in arguments.output:
             record.write(record_path(output))

@@ -4,6 +4,7 @@ import re
 from pathlib import Path
 
 import torch
+from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
@@ -11,6 +12,7 @@ from transformers import AutoModel, LlamaConfig, MistralConfig, PreTrainedTokeni
 
 from pipeline.models.checkpoints import train_tokenizer
 from pipeline.models.devices import Device
+from pipeline.models.templates import format_prompt, format_response
 
 TEXTS = [
     "Human: what is red?\n\nAssistant: it is blue and old",
@@ -126,3 +128,13 @@ def change_weights(folder: Path, drop: str | None = None, **changes: torch.Tenso
     weights = {name: value for name, value in load_file(file).items() if not (drop and re.search(drop, name))}
     weights |= {name.replace("__", "."): value for name, value in changes.items()}
     save_file(weights, file, metadata={"format": "pt"})
+
+
+def formatted_pairs(frame, tokenizer, entry: dict) -> Dataset:
+    """Pairs as TRL's own trainers take them: in the model's format, not in tokens."""
+    rows = [
+        {"prompt": format_prompt(row["prompt"], tokenizer, entry)}
+        | {name: format_response(row[name], tokenizer, entry) for name in ("chosen", "rejected")}
+        for row in frame.to_dict("records")
+    ]
+    return Dataset.from_list(rows)

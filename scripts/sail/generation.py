@@ -149,6 +149,15 @@ def _shared_cache(model, input_ids: torch.Tensor, attention_mask: torch.Tensor, 
     return output.past_key_values
 
 
+def cut_behind_end(ids: list[int], eos_token_ids: list[int]) -> list[int]:
+    """The ids up to and with the last end-of-sequence token; all of them where there is none.
+
+    A chat template may write something behind the end of a response, which no sampled response has.
+    """
+    last = next((i for i in reversed(range(len(ids))) if ids[i] in eos_token_ids), len(ids))
+    return ids[: last + 1]
+
+
 def cut_at_end(ids: list[int], eos_token_ids: list[int]) -> list[int]:
     """The ids up to and with the first end-of-sequence token; all of them where there is none."""
     end = next((i for i, token in enumerate(ids) if token in eos_token_ids), len(ids))

@@ -3,6 +3,7 @@
 from trl import DPOTrainer
 
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
+TOKEN_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
 
 def brings_reference(dataset) -> bool:
@@ -13,9 +14,17 @@ def brings_reference(dataset) -> bool:
 class ReferenceColumnsDPOTrainer(DPOTrainer):
     """DPO on a dataset that brings the reference's log-probabilities.
 
-    The only change from DPOTrainer is that with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
-    `ref_rejected_logps` of a dataset that has them are used as they are; no reference model is loaded.
+    The only changes from DPOTrainer: with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
+    `ref_rejected_logps` of a dataset that has them are used as they are, and no reference model is loaded; a dataset
+    with the columns `prompt_ids`, `chosen_ids` and `rejected_ids` is in tokens already, and no text of it is read.
     """
+
+    def _prepare_dataset(self, dataset, processing_class, args, dataset_name):
+        if not set(TOKEN_COLUMNS) <= set(getattr(dataset, "column_names", None) or []):
+            return super()._prepare_dataset(dataset, processing_class, args, dataset_name)
+        if args.max_length is None or args.truncation_mode != "keep_start":
+            return dataset
+        return dataset.filter(lambda row: len(row["prompt_ids"]) < args.max_length)
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
         if brings_reference(dataset):

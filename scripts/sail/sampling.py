@@ -12,7 +12,7 @@ from typing import Any
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
-from sail.generation import sample_responses
+from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
 from sail.objective import DPR
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
@@ -37,6 +37,15 @@ class SamplesPairs:
     _rollout_rng: random.Random
     _reference_logps: Callable
     _log: Callable[[str, float], None]
+
+    def _cut_responses(self):
+        """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
+        ends = self._end_tokens()
+        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
+        if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
+            self.train_dataset = self.train_dataset.map(
+                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
+            )
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""

@@ -35,7 +35,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
     offline pair), DPP (the policy answers and labels) or DPR (the policy answers, a reward labels), see `SAILConfig`.
     Routed rows get the extra gradient of `sail.objective`; the loss of TRL stays as it is and a delta is added. With
-    r = p = g = 0 nothing is added, drawn or replaced.
+    r = p = g = 0 nothing is added, drawn or replaced. With p or g above 0 the dataset's responses end with the end of
+    sequence, as sampled ones do, without what a chat template writes behind it (ChatML's line break).
 
     Args:
         reward_funcs: for DPR, in TRL's convention: a callable, of which `reward(prompts=…, completions=…,
@@ -88,6 +89,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
                 reward_funcs, reward_processing_classes, self.accelerator.device, args.reward_weights
             )
         if self._samples:
+            self._cut_responses()
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
             self._walk_prompts(0)
             self._sharded = is_sharded(self.accelerator)

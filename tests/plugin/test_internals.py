@@ -16,7 +16,7 @@ INTERNALS = "sail/internals.py"
 MODULES = sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.py"))
 OVERRIDDEN = {
     "sail/checkpoint.py": {"_get_train_sampler", "_save_checkpoint", "_load_rng_state"},
-    "sail/reference.py": {"_precompute_ref_logps"},
+    "sail/reference.py": {"_prepare_dataset", "_precompute_ref_logps"},
     "sail/trainer.py": {"_tag_names", "_name"},
     "pipeline/training/reference.py": {"_precompute_ref_logps"},
 }

@@ -3,5 +3,8 @@
 PAIR_RESPONSES = ["chosen", "rejected"]
 PAIR_COLUMNS = ["prompt", *PAIR_RESPONSES]
 SPLIT_COLUMNS = ["prompt_id", *PAIR_COLUMNS]
-# What the train split has beside them with label noise; bt_prob only where labels are drawn from it.
-LABEL_COLUMNS = {"flipped": "bool", "label_prob": "float64", "bt_prob": "float64"}
+# What the train split has beside them with label noise; bt_prob only where labels are drawn from it. In a mix of noisy
+# and other datasets the rows of the others have these values.
+LABEL_COLUMNS = {"flipped": False, "label_prob": 1.0, "bt_prob": float("nan")}
+# The dataset that a row of a mix is from, in all its splits.
+SOURCE_COLUMN = "source"

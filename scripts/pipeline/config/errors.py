@@ -2,6 +2,7 @@
 
 import math
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from difflib import get_close_matches
 from typing import Any
@@ -40,8 +41,19 @@ def _is_number(checker: Any, value: Any) -> bool:
     return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value)
 
 
+def _matches(validator: Any, pattern: str, value: Any, schema: dict) -> Iterator[ValidationError]:
+    """As in JSON Schema: Python's own $ also matches before a line break at the end."""
+    whole = f"{pattern[:-1]}\\Z" if pattern.endswith("$") else pattern
+    if validator.is_type(value, "string") and not re.search(whole, value):
+        yield ValidationError(f"{value!r} does not match {pattern!r}")
+
+
 # JSON Schema, except that YAML's .nan and .inf are no numbers: every comparison with .nan would let it pass.
-Validator = extend(Draft202012Validator, type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number))
+Validator = extend(
+    Draft202012Validator,
+    {"pattern": _matches},
+    type_checker=Draft202012Validator.TYPE_CHECKER.redefine("number", _is_number),
+)
 
 
 class ConfigError(InputError):

@@ -118,3 +118,14 @@ def branches(schema: Schema) -> dict[str, Schema]:
         [chosen] = condition.get("properties", {"": {"enum": condition["required"]}}).values()
         found[chosen["enum"][0]] = branch["then"]
     return found
+
+
+FAILED_SHARE = 0.05
+# A key of every kind of judge.
+MAX_FAILED_SHARE = number(
+    "Largest share of verdicts that may be unparsed, refused or failed (as a score that is no finite number is) before "
+    "the job fails.",
+    minimum=0,
+    maximum=1,
+    default=FAILED_SHARE,
+)

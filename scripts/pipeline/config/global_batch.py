@@ -96,9 +96,11 @@ def check_global_batches(settings) -> None:
     entry = settings.device_entry()
     models = [settings.entries["models"][name] for name in settings.models]
     loaded = all("path" in model for model in models)
-    trainings = [("sft", "sft", settings.config["sft"]["global_batch_size"], loaded)]
+    trainings = []
+    if any(map(settings.has_sft, settings.models)):
+        trainings.append(("sft", "sft", settings.config["sft"]["global_batch_size"], loaded))
     for run in settings.task_runs.values():
-        if run.method != "sft":
+        if run.trained:
             trainings.append(("policy", f"run {run.name}", run.hyperparameters["global_batch_size"], loaded))
     for name in sorted({name for _, name in settings.used_reward_models}):
         if "train" in settings.entries["reward_models"][name]:

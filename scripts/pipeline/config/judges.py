@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from pipeline.config.errors import ConfigError, Problem, unknown_name
+from pipeline.config.fields import FAILED_SHARE
 from pipeline.config.schema import fill, load_schema, validate
 from pipeline.jobs.io import InputError, read_yaml
 
@@ -47,6 +48,8 @@ def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, d
     if entry.get("reward_model") not in (None, *reward_models):
         raise unknown_name(("reward_model",), "reward model", entry["reward_model"], reward_models).error(file, entry)
     if entry["kind"] != "openai":
+        if entry["max_failed_share"] == FAILED_SHARE:  # an entry without it is what it was before there was such a key
+            del entry["max_failed_share"]
         return entry, {}
     entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
     return entry, {key: entry.pop(key) for key in SERVICE_KEYS}

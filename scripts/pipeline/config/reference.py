@@ -19,6 +19,8 @@ FILES = {
     **{"config": config, "datasets": datasets, "models": models, "reward_models": reward_models},
     **{"devices": devices, "judges": judges},
 }
+# What an entry of a dataset may be: read from one of the sources, or a mix.
+DATASETS = {**branches(datasets.SOURCED), "mixes": datasets.MIXED}
 # What stands under $defs, and is referred to from there, by document.
 DEFINITIONS = {
     "config": {
@@ -26,7 +28,7 @@ DEFINITIONS = {
         **{f"sweep/{key}": schema for key, schema in config.SWEEPS.items()},
         **{f"methods/{name}": schema for name, schema in branches(config.TASK).items()},
     },
-    "datasets": branches(datasets.DATASET),
+    "datasets": DATASETS,
     "models": branches(models.MODEL),
     "reward_models": branches(reward_models.REWARD_MODEL),
     "judges": branches(judges.SCHEMA),
@@ -85,7 +87,7 @@ def _tables() -> dict[str, str]:
         "judge_quality": _keys({"": properties["judge_quality"]}),
         "publish": _keys({"": properties["publish"]}),
         "hyperparameters": _keys(branches(config.TASK), "methods", ("method",)),
-        "datasets": _keys(branches(datasets.DATASET), "sources"),
+        "datasets": _keys(DATASETS, "sources"),
         "models": _keys(branches(models.MODEL), "with"),
         "reward_models": _keys(branches(reward_models.REWARD_MODEL), "with", ("train",)),
         "train": _keys({"": reward_models.TRAINED["properties"]["train"]}),

@@ -3,6 +3,7 @@
 import copy
 
 from pipeline.config.classifiers import checkpoint_files, has_classifier
+from pipeline.config.entries import parts_of
 from pipeline.config.errors import Problem, unknown_name
 from pipeline.config.schema import default_of
 from pipeline.config.schemas.models import LORA
@@ -33,9 +34,10 @@ def used_reward_models(settings) -> list[tuple[str, str]]:
 
 
 def prepared_datasets(settings) -> list[str]:
-    """The config's datasets, and those that only a reward model is trained on."""
+    """The config's datasets and those that only a reward model is trained on, each after what it is drawn from."""
     further = [reward_dataset(settings, *used) for used in settings.used_reward_models]
-    return list(dict.fromkeys([*settings.datasets, *further]))
+    entries = settings.entries["datasets"]
+    return list(dict.fromkeys(name for of in (*settings.datasets, *further) for name in (*parts_of(of, entries), of)))
 
 
 def reward_model_spec(settings, reward_model: str) -> dict:

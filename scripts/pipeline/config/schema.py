@@ -5,6 +5,7 @@ string) and writes entries out that are given as a text, then validates; `fill` 
 """
 
 import copy
+import datetime
 import math
 import re
 import sys
@@ -14,13 +15,14 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
-from pipeline.config.errors import PathParts, Problem, Validator, alternative, explain
+from pipeline.config.errors import ConfigError, PathParts, Problem, Validator, alternative, explain
 from pipeline.config.secrets import refuse_secrets
 
 # The same schemas as files, for editors; scripts/write_reference.py makes them.
 SCHEMAS = Path(__file__).resolve().parents[3] / "config" / "schemas"
 
 NUMERAL = re.compile(r"[+-]?(\d+\.?\d*|\.\d+)([eE][+-]?\d+)?")
+DEEPEST, MOST_PARTS = 30, 200_000  # more than anybody writes
 MOST_DIGITS = sys.float_info.max_10_exp  # of a whole number; Python makes none of thousands
 
 
@@ -46,6 +48,7 @@ def validate(content: Any, name: str, source: str) -> Any:
         ConfigError: for the first problem by path; the message says how many more there are. For a key or a password
             first of all, without its value.
     """
+    _refuse_endless(content, source)
     refuse_secrets(content, source)
     content = _with_numbers(content, load_schema(name), source, ())
     problems = {}
@@ -59,6 +62,19 @@ def validate(content: Any, name: str, source: str) -> Any:
         first = min(found, key=lambda problem: [f"{p:06}" if isinstance(p, int) else p for p in problem.path])
         raise first.error(source, content, more=len(found) - 1)
     return content
+
+
+def _refuse_endless(content: Any, source: str) -> None:
+    """Raise for content that refers to itself, or grows without end as parts of it are repeated by reference."""
+    waiting, parts = [(content, 0)], 0
+    while waiting:
+        part, depth = waiting.pop()
+        inside = part.values() if isinstance(part, dict) else part if isinstance(part, list | tuple) else ()
+        parts += len(inside)
+        if depth > DEEPEST or parts > MOST_PARTS:
+            what = f"deeper than {DEEPEST} levels" if depth > DEEPEST else f"of more than {MOST_PARTS} parts"
+            raise ConfigError(f"{source}: it is {what}; does a YAML anchor in it refer to itself?")
+        waiting += [(value, depth + 1) for value in inside]
 
 
 def fill(content: Any, schema: dict) -> Any:
@@ -111,10 +127,16 @@ def _with_numbers(content: Any, schema: dict, source: str, path: PathParts) -> A
             if not isinstance(key, str):
                 text = f"the key {key!r} is not a text; write it in quotes"
                 raise Problem((*path, str(key)), text, content[key]).error(source, content)
+            if not key.isprintable():
+                raise Problem(path, f"the key {key!r} has a line break or another sign that is not printed").error(
+                    source, content
+                )
         return {
             key: _with_numbers(value, subschema(schema, content, key), source, (*path, key))
             for key, value in content.items()
         }
+    if isinstance(content, datetime.date):  # YAML makes one of a day without quotes
+        content = content.isoformat()
     for branch in _branches(schema, content):
         if isinstance(content, (list, tuple)):
             if "items" in branch:

@@ -9,13 +9,14 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
-from pipeline.config.entries import data_entry, read_entries
+from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
 from pipeline.config.schema import fill, load_schema, validate
-from pipeline.config.sweep import METHODS, Run, TaskRun, expand, rows_of
+from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
+from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
@@ -58,12 +59,15 @@ class Settings:
         root = ROOT if root is None else Path(root)
         written = validate(dict(config), "config", source)
         schema = load_schema("config")
+        if written.get("sft") is True:
+            del written["sft"]
         filled = fill({key: value for key, value in written.items() if key != "tasks"}, schema)
         filled = {"tasks": written["tasks"], **filled}
         filled["decodings"] = {**fill({"decodings": DECODINGS}, schema)["decodings"], **filled["decodings"]}
         runs = expand(written["tasks"], written.get("policy", {}), source)
         entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
-        settings = cls(filled, entries, {run.name: run for run in runs}, root, source)
+        kinds = {has_sft(filled, entries["models"].get(name, {})) for name in filled["models"]}
+        settings = cls(filled, entries, named_starts(runs, kinds), root, source)
         settings._check()
         return settings
 
@@ -82,19 +86,7 @@ class Settings:
         Raises:
             ConfigError: two runs have different ones.
         """
-        lengths: dict[int, TaskRun] = {}
-        for run in (run for run in self.task_runs.values() if run.method != "sft"):
-            lengths.setdefault(run.hyperparameters["max_length"], run)
-        if len(lengths) > 1:
-            (own, run), (other, second) = list(lengths.items())[1::-1]
-            if "max_length" not in self.config["tasks"][run.task]:  # then the task of the other run sets it
-                own, run, other, second = other, second, own, run
-            text = (
-                f"{own} in run {run.name}, but {other} in run {second.name}; the runs share their reference "
-                "log-probabilities, so all have one max_length: set it once, in policy"
-            )
-            raise self.error(Problem(("tasks", run.task, "max_length"), text, other))
-        return next(iter(lengths), self.config["sft"]["max_length"])
+        return shared_length(self)
 
     @cached_property
     def runs(self) -> list[Run]:
@@ -104,7 +96,12 @@ class Settings:
             for dataset in self.datasets
             for model in self.models
             for run in self.task_runs.values()
+            if run.trained or run.name == start_name(self.has_sft(model))
         ]
+
+    def has_sft(self, model: str) -> bool:
+        """Whether a model is fine-tuned before its policies; else they start from it as it is."""
+        return has_sft(self.config, self.entries["models"][model])
 
     def device_entry(self) -> dict:
         """The device: accelerator, processes, precision, attention, per_device_batch_size."""
@@ -113,6 +110,8 @@ class Settings:
     def baseline_run(self, dataset: str, model: str) -> str:
         """Name of the run that the others of a dataset and model are compared with."""
         baseline = self.config["baseline"]
+        if baseline in UNTRAINED:
+            baseline = start_name(self.has_sft(model))
         if baseline in self.task_runs:
             return baseline
         named = [run.name for run in self.task_runs.values() if run.method == baseline]
@@ -199,7 +198,9 @@ class Settings:
         return copy.deepcopy({"name": name, **entry})
 
     def _model(self, model: str) -> dict:
-        return self._named(model, self.entries["models"][model])
+        """A model's name and entry; with `sft: false` where policies start from it as it is."""
+        entry = {key: value for key, value in self.entries["models"][model].items() if key != "sft"}
+        return self._named(model, entry if self.has_sft(model) else entry | {"sft": False})
 
     def error(self, problem: Problem) -> ConfigError:
         """The error to raise for a problem of the config."""
@@ -216,17 +217,14 @@ class Settings:
         for dataset in self.datasets:
             self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))
             self._check_use(dataset, "judge", "judge", judges)
-            entry = self.entries["datasets"][dataset]
-            share = "selection_size" if entry["source"] == "world" else "selection_share"
             key = "split" if self.split == "selection" else "best_of_sweep"
-            if self.config[key] in ("selection", True) and not entry[share]:
-                text = f"{self.config[key]}, but the dataset {dataset} has {share} 0, so no prompts in that split"
+            parts = parts_of(dataset, self.entries["datasets"])
+            if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
+                text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, entry["source"])
+            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
             self._check_reward_model(self.reward_model_name(dataset))
-        properties = load_schema("config")["properties"]["sft"]["properties"]
-        check_training(self.config["sft"], properties, ("sft",), self.source, self.config)
-        self.baseline_run(self.datasets[0], self.models[0])
+        check_starts(self)
         self.max_length  # noqa: B018
 
     def _check_judge(self, dataset: str, source: str) -> None:

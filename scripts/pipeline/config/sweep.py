@@ -14,6 +14,7 @@ from pipeline.jobs.parts import all_parts
 
 DESCRIPTIONS = all_parts("methods", "description")
 METHODS = tuple(DESCRIPTIONS)
+UNTRAINED = ("sft", "start")  # the methods whose run is what policies start from
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 
 Value = str | float | int | bool | None
@@ -35,6 +36,11 @@ class TaskRun:
     hyperparameters: dict[str, Value]
     task: int
 
+    @property
+    def trained(self) -> bool:
+        """Whether it trains a policy, rather than being what policies start from."""
+        return self.method not in UNTRAINED
+
 
 @dataclass(frozen=True)
 class Run:
@@ -44,7 +50,7 @@ class Run:
         dataset, model: names of their entries.
         name: of the run, unique within (dataset, model).
         method: one of METHODS.
-        hyperparameters: every one that the method takes, none for sft.
+        hyperparameters: every one that the method takes, none for sft and start.
     """
 
     dataset: str
@@ -52,6 +58,11 @@ class Run:
     name: str
     method: str
     hyperparameters: dict[str, Value]
+
+    @property
+    def trained(self) -> bool:
+        """Whether it trains a policy, rather than being what policies start from."""
+        return self.method not in UNTRAINED
 
 
 @cache

@@ -24,7 +24,7 @@ def data_card(
 
     Args:
         spec: the data spec.
-        records: of all rows, see `filters.RowFilter.records`.
+        records: of all rows, see `filters.pair_records`.
         splits: numbers of the rows of each split.
         rows_in: rows of the source.
         dropped: counts by reason, and what was found and changed.
@@ -56,6 +56,8 @@ def data_card(
     if spec.get("tokenizers"):
         paths = [entry["path"] for entry in spec["tokenizers"]]
         card["too_long_for"] = {"max_length": spec["max_length"], "tokenizers": paths}
+    if "system_moved" in records:
+        card["system_texts_moved"] = int(records["system_moved"][rows].sum())
     if labels:
         flipped = labels["flipped"]
         noise = {key: spec[key] for key in NOISE if key in spec}

@@ -18,7 +18,7 @@ from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
 from pipeline.data.shapes import RowError
 from pipeline.data.splitting import prompt_place
-from pipeline.data.tally import MALFORMED, Tally, note
+from pipeline.data.tally import Tally
 from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
@@ -30,7 +30,7 @@ class Filtered:
 
     Attributes:
         pairs: prompt_id, prompt, chosen, rejected.
-        records: small arrays of one element or row per pair, see `RowFilter.records`.
+        records: small arrays of one element or row per pair, see `pair_records`.
         dropped: rows that were dropped, by reason.
         notes: what was found and changed, see `pipeline.data.tally`.
         location: where the batch is from, for messages.
@@ -70,40 +70,43 @@ class RowFilter:
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
-            pairs = _without_long(pairs, self.length_rule, dropped)
+            pairs = _without_unfit(pairs, self.length_rule, batch.location, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
-        records = self.records(pairs, ids)
+        records = pair_records(self.spec, pairs, ids)
+        if self.length_rule and self.length_rule.moves_system:
+            records["system_moved"] = np.array([_has_system(prompt) for prompt in pairs["prompt"].to_pylist()], bool)
         kept = pairs.select(PAIR_COLUMNS)
         kept = kept.cast(pair_schema(MESSAGES if is_dialogue(kept.schema) else TEXT))
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
         rows_in = len(batch.table)
         return Filtered(kept, records, Counter(dropped), dropped.notes, batch.location, rows_in)
 
-    def records(self, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
-        """What later steps need to know of each pair without its text.
 
-        Returns:
-            prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
-            shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
-            chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
-            prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
-            duplicates are looked for.
-        """
-        texts = {name: joined_texts(pairs, name) for name in PAIR_COLUMNS}
-        records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
-        places = b"".join(prompt_place(number, self.spec.get("seed", 42)) for number in ids)
-        records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
-        for name in ("chosen", "rejected"):
-            characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
-            records[f"{name}_characters"] = characters
-        for name in ("score_margin", "bt_prob"):
-            if name in pairs.column_names:
-                records[name] = pairs[name].to_numpy().astype(np.float64)
-        if threshold := self.spec.get("near_duplicates"):
-            records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
-            responses = sketches([texts["chosen"], texts["rejected"]], threshold)
-            records["response_bands"], records["response_sketch"] = responses
-        return records
+def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:
+    """What later steps need to know of each pair without its text, by a data spec (seed, near_duplicates).
+
+    Returns:
+        prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
+        shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
+        chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
+        prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
+        duplicates are looked for.
+    """
+    texts = {name: joined_texts(pairs, name) for name in PAIR_COLUMNS}
+    records = {"prompt": np.array([int(number, 16) for number in ids], np.uint64), "digest": _digests(pairs)}
+    places = b"".join(prompt_place(number, spec.get("seed", 42)) for number in ids)
+    records["place"] = np.frombuffer(places, ">u8").astype(np.uint64)
+    for name in ("chosen", "rejected"):
+        characters = pc.utf8_length(texts[name]).to_numpy(zero_copy_only=False).astype(np.int32)
+        records[f"{name}_characters"] = characters
+    for name in ("score_margin", "bt_prob"):
+        if name in pairs.column_names:
+            records[name] = pairs[name].to_numpy().astype(np.float64)
+    if threshold := spec.get("near_duplicates"):
+        records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
+        responses = sketches([texts["chosen"], texts["rejected"]], threshold)
+        records["response_bands"], records["response_sketch"] = responses
+    return records
 
 
 def prompt_id(prompt: Value) -> str:
@@ -115,6 +118,10 @@ def prompt_id(prompt: Value) -> str:
     if not isinstance(prompt, str):
         prompt = json.dumps([[message["role"], _normalised(message["content"])] for message in prompt])
     return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
+
+
+def _has_system(prompt: Value) -> bool:
+    return not isinstance(prompt, str) and any(message["role"] == "system" for message in prompt)
 
 
 def is_dialogue(pairs: pa.Schema) -> bool:
@@ -169,18 +176,17 @@ def _without(pairs: pa.Table, mask: np.ndarray, reason: str, dropped: Counter) -
     return pairs.filter(pa.array(~mask)).combine_chunks() if mask.any() else pairs
 
 
-def _without_long(pairs: pa.Table, rule: LengthRule, dropped: Tally) -> pa.Table:
-    """Without rows that are too long, and without those that a chat template refuses, unless it refuses all."""
-    try:
-        return _without(pairs, rule.too_long(pairs), "too_long", dropped)
-    except InputError:
-        refusals = rule.refused(pairs)
-        if all(refusals) or not any(refusals):
-            raise
-    for refusal in filter(None, refusals):
-        note(dropped, MALFORMED, refusal)
-    pairs = _without(pairs, np.array([refusal is not None for refusal in refusals]), MALFORMED, dropped)
-    return _without(pairs, rule.too_long(pairs), "too_long", dropped)
+def _without_unfit(pairs: pa.Table, rule: LengthRule, location: str, dropped: Tally) -> pa.Table:
+    """Without rows that a chat template refuses, of which the first is told, and without those that are too long."""
+    long, refused = rule.unfit(pairs)
+    if refused:
+        row, words = next(iter(refused.items()))
+        told = str(pairs["prompt"][row])[:80]
+        what = f"a chat template refuses {len(refused)} rows, the first with the prompt {told!r} ({words})"
+        print(f"{location}: {what}", flush=True)
+    mask = np.isin(np.arange(len(pairs)), list(refused))
+    pairs = _without(pairs, mask, "refused_by_template", dropped)
+    return _without(pairs, long[~mask], "too_long", dropped)
 
 
 def _blank(pairs: pa.Table) -> np.ndarray:

@@ -11,7 +11,8 @@ from pipeline.columns.pairs import PAIR_COLUMNS, PAIR_RESPONSES
 from pipeline.data.detection import adapter_of
 from pipeline.data.dialogues import is_dialogue_text
 from pipeline.data.filters import RowFilter
-from pipeline.data.loading import is_hub_id, is_saved, load_hub, load_saved, read_batches, split_files
+from pipeline.data.loading import is_hub_id, is_saved, load_hub, load_saved, read_batches
+from pipeline.data.split_files import split_files
 from pipeline.data.splitting import dropped_rows
 from pipeline.data.tally import CHANGED, MALFORMED, SHAPE, Tally, in_words
 from pipeline.jobs.io import InputError

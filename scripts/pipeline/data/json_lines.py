@@ -45,6 +45,8 @@ def json_rows(file: Path) -> Iterator[dict]:
                 yield row
     except json.JSONDecodeError as error:
         raise InputError(f"{file}: line {number} is not JSON ({error})") from error
+    except RecursionError as error:
+        raise InputError(f"{file}: line {number} is nested too deeply to be read") from error
     except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
         raise InputError(f"{file}: cannot be read after line {number} ({error})") from error
 

@@ -6,9 +6,9 @@ import numpy as np
 import pyarrow as pa
 from jinja2 import TemplateError
 
-from pipeline.columns.pairs import PAIR_COLUMNS, PAIR_RESPONSES
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import as_text, format_prompt, format_response
+from pipeline.models.manners import manner_of, template_notes
+from pipeline.models.templates import as_text, text_token_ids, whole_text
 
 # UltraFeedback as published: each completion of a row has fewer tokens than this with the instruction.
 COMPLETION_TOKENS = 1_792
@@ -16,11 +16,11 @@ PIECE = 256
 
 
 class LengthRule:
-    """Finds rows whose prompt with a response is over a number of tokens for any of several models.
+    """Finds rows that a model cannot be trained on: too long, or refused by its chat template.
 
     Args:
-        tokenizers: {path, revision, trust_remote_code, plain_template} of each model; the first is needed, and the
-            last where the model has no chat template.
+        tokenizers: {path, revision, trust_remote_code, plain_template, …} of each model, what of an entry its prompts
+            depend on; plain_template is needed where the model has no chat template.
         max_length: most tokens of prompt and response together, as the trainers count them: the end of sequence
             included.
     """
@@ -33,7 +33,7 @@ class LengthRule:
         """The loaded tokenizers; transformers is imported only here, where there are any.
 
         Raises:
-            InputError: one cannot be had.
+            InputError: one cannot be had, or its chat template refuses a plain question with its answer.
         """
         from pipeline.models.tokenization import load_tokenizer
 
@@ -47,68 +47,69 @@ class LengthRule:
                     f"{entry['path']}: its tokenizer, by which rows are too long, cannot be loaded ({reason}). Give a "
                     "hub id that this machine can reach or has in its cache, or a local path"
                 ) from error
+            _check_template(loaded[-1], entry)
         return loaded
 
-    def too_long(self, pairs: pa.Table) -> np.ndarray:
-        """Which rows are too long.
+    def notes(self) -> list[str]:
+        """What is to be known of how the models' prompts and responses are put, a sentence each."""
+        return [
+            note
+            for tokenizer, entry in zip(self.tokenizers, self.entries, strict=True)
+            for note in template_notes(tokenizer, entry)
+        ]
+
+    def unfit(self, pairs: pa.Table) -> tuple[np.ndarray, dict[int, str]]:
+        """Which rows are too long, and which a chat template refuses.
 
         Args:
             pairs: prompt, chosen, rejected; and completions, where the source has more responses to each prompt, which
                 may have COMPLETION_TOKENS - 1 tokens each.
 
         Returns:
-            bool of shape (rows,).
+            Too long: bool of shape (rows,). Refused: {row: the template's words}.
 
         Raises:
-            InputError: a tokenizer cannot be had, or its chat template refuses a dialogue.
+            InputError: a tokenizer cannot be had.
         """
-        result = np.zeros(len(pairs), bool)
+        long, refused = np.zeros(len(pairs), bool), {}
         for entry, tokenizer in zip(self.entries, self.tokenizers, strict=True):
             for start in range(0, len(pairs), PIECE):
                 piece = pairs.slice(start, PIECE)
-                try:
-                    longest = _longest(piece, ("chosen", "rejected"), tokenizer, entry) > self.max_length
-                    if "completions" in piece.column_names:
-                        longest |= _longest(piece, ("completions",), tokenizer, entry) >= COMPLETION_TOKENS
-                except TemplateError as error:
-                    text = f"{entry['path']}: its chat template refuses a dialogue of the dataset ({error})"
-                    raise InputError(text) from error
-                result[start : start + PIECE] |= longest
-        return result
+                longest, words = _longest(piece, ("chosen", "rejected"), tokenizer, entry)
+                over = longest > self.max_length
+                if "completions" in piece.column_names:
+                    over |= _longest(piece, ("completions",), tokenizer, entry)[0] >= COMPLETION_TOKENS
+                long[start : start + PIECE] |= over
+                refused |= {start + row: f"{entry['path']}: {text}" for row, text in words.items()}
+        return long, refused
 
-    def refused(self, pairs: pa.Table) -> list[str | None]:
-        """For each row which chat template refuses it, and why; None where none does."""
-        return [self._refusal(row) for row in pairs.select(PAIR_COLUMNS).to_pylist()]
-
-    def _refusal(self, row: dict) -> str | None:
-        for entry, tokenizer in zip(self.entries, self.tokenizers, strict=True):
-            try:
-                for name in PAIR_RESPONSES:
-                    _formatted(as_text(row["prompt"]), row[name], tokenizer, entry)
-            except TemplateError as error:
-                return f"the chat template of {entry['path']} refuses the dialogue ({error})"
-        return None
+    @cached_property
+    def moves_system(self) -> bool:
+        """Whether a model's template has no system role, so that system texts are moved."""
+        pairs = zip(self.tokenizers, self.entries, strict=True)
+        return any(t.chat_template is not None and not manner_of(t, entry).takes_system for t, entry in pairs)
 
 
-def _longest(pairs: pa.Table, columns: tuple[str, ...], tokenizer, entry: dict) -> np.ndarray:
-    """Tokens of each row's prompt with the longest of its responses: int64 of shape (rows,)."""
-    texts, rows = [], []
+def _check_template(tokenizer, entry: dict) -> None:
+    try:
+        whole_text("What is it?", "An answer.", tokenizer, entry)
+    except TemplateError as error:
+        raise InputError(f"{entry['path']}: its chat template refuses a question with its answer ({error})") from error
+
+
+def _longest(pairs: pa.Table, columns: tuple[str, ...], tokenizer, entry: dict) -> tuple[np.ndarray, dict[int, str]]:
+    """Tokens of each row's prompt with the longest of its responses, int64 of shape (rows,); and refused rows."""
+    texts, rows, refused = [], [], {}
     prompts = [as_text(prompt) for prompt in pairs["prompt"].to_pylist()]
     for column in columns:
         for row, (prompt, value) in enumerate(zip(prompts, pairs[column].to_pylist(), strict=True)):
             for response in value if column == "completions" else [value]:
-                texts.append(_formatted(prompt, response, tokenizer, entry))
-                rows.append(row)
-    encoded = tokenizer(texts, add_special_tokens=tokenizer.chat_template is None)["input_ids"]
+                try:
+                    texts.append(whole_text(prompt, response, tokenizer, entry))
+                    rows.append(row)
+                except (TemplateError, InputError) as error:
+                    refused[row] = str(error)
     longest = np.zeros(len(pairs), np.int64)
-    np.maximum.at(longest, rows, [len(ids) for ids in encoded])
-    return longest
-
-
-def _formatted(prompt, response, tokenizer, entry: dict) -> str:
-    """Prompt and response as one text, as DPOTrainer puts them before the model."""
-    question, answer = format_prompt(prompt, tokenizer, entry), format_response(response, tokenizer, entry)
-    if tokenizer.chat_template is not None:
-        return tokenizer.apply_chat_template(question + answer, tokenize=False)
-    text = question + answer
-    return text if text.endswith(tokenizer.eos_token) else text + tokenizer.eos_token
+    if texts:
+        np.maximum.at(longest, rows, [len(ids) for ids in text_token_ids(texts, tokenizer)])
+    return longest, refused

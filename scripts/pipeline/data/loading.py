@@ -1,8 +1,9 @@
 """Reading a dataset's source in batches: the embedded world, a local file or folder, or the Hugging Face Hub.
 
-A local folder has the files of its splits named as the hub names them: `train.jsonl.gz`, `data/train-00000-of-00002.
-parquet`, `harmless-base/train.jsonl.gz` or `train/part.parquet`; all files of a split are read, in the order of their
-paths. A folder whose files name no split is one split, `train`. A folder saved by `datasets.save_to_disk` works too.
+A local folder has the files of its splits named as the hub names them (see `pipeline.data.split_files`):
+`train.jsonl.gz`, `data/train_prefs-00000-of-00002.parquet`, `harmless-base/train.jsonl.gz` or `train/part.parquet`; all
+files of a split are read, in the order of their paths. A folder whose files name no split is one split, `train`. A
+folder saved by `datasets.save_to_disk` works too.
 """
 
 import re
@@ -17,12 +18,11 @@ import pyarrow.parquet as pq
 from pipeline.data.columns import Columns
 from pipeline.data.hub_errors import why_not_loaded
 from pipeline.data.json_lines import first_odd, json_column, json_rows
+from pipeline.data.split_files import SUFFIXES, local_kind, split_files
 from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
 BATCH_ROWS = 5_000
-SUFFIXES = (".parquet", ".jsonl", ".jsonl.gz")
-SPLIT_NAMES = {"train", "validation", "valid", "val", "dev", "test", "eval"}
 ONE_SPLIT = "it holds one split: set splits.eval to null and give eval_share or eval_size"
 
 
@@ -50,16 +50,23 @@ def read_batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
         columns: the columns that are wanted, or what chooses them among all of a file.
 
     Raises:
-        InputError: the source is not there, cannot be read, or lacks the split or a column.
+        InputError: the source is not there, cannot be read, lacks the split or a column, or has text that is no UTF-8.
     """
+    for batch in _batches(spec, split, columns):
+        require_utf8(batch.table, batch.location, batch.first_row)
+        yield batch
+
+
+def _batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
     if spec["source"] == "world":
         yield from _read_world(spec)
         return
     path = Path(spec["path"]).expanduser()
-    if path.is_file():
+    kind = local_kind(path)
+    if kind == "file":
         _refuse_second_split(spec)
         yield from _read_file(path, columns)
-    elif path.is_dir():
+    elif kind == "folder":
         configured = path / str(spec.get("config_name"))
         folder = configured if configured.is_dir() else path
         if is_saved(folder):
@@ -119,31 +126,19 @@ def require_columns(location: str, columns: list[str], present: list[str]) -> No
         raise InputError(f"{location}: no column {missing[0]!r}; it must have {wanted}; it has {has}")
 
 
-def split_files(folder: Path, split: str) -> list[Path]:
-    """The data files of a split below a folder, sorted.
-
-    Raises:
-        InputError: there are none; the message lists the splits that there are.
-    """
-    files = [path.relative_to(folder) for path in sorted(folder.rglob("*")) if path.name.endswith(SUFFIXES)]
-    files = [file for file in files if not any(part.startswith(".") for part in file.parts)]
-    if not files:
-        raise InputError(f"{folder}: there is no data file in this folder; it must hold {', '.join(SUFFIXES)} files")
-    names = {file: split_name(file) for file in files}
-    chosen = [file for file in files if names[file] == split or split in file.parent.parts]
-    if not chosen and split == "train" and not SPLIT_NAMES & set(names.values()):
-        chosen = files
-    if not chosen:
-        present = ", ".join(sorted(set(names.values())))
-        raise InputError(f"{folder}: there is no split {split!r}; the files in it name {present}")
-    return [folder / file for file in chosen]
-
-
-def split_name(file: Path) -> str:
-    """The split that a relative path names: a folder called like a split, else the file without suffix and shard."""
-    folders = [part for part in file.parent.parts if part in SPLIT_NAMES]
-    suffix = next(suffix for suffix in sorted(SUFFIXES, key=len, reverse=True) if file.name.endswith(suffix))
-    return folders[-1] if folders else re.sub(r"-\d+-of-\d+$", "", file.name.removesuffix(suffix))
+def require_utf8(table: pa.Table, location: str, first_row: int = 0) -> None:
+    """Raise an InputError where a column has text that is no UTF-8, as parquet files can have it unnoticed."""
+    try:
+        table.validate(full=True)
+    except pa.ArrowInvalid as error:
+        for name, column in zip(table.column_names, table.columns, strict=True):
+            for row in range(len(column)):
+                try:
+                    column.take(pa.array([row])).validate(full=True)
+                except pa.ArrowInvalid:
+                    text = f"row {first_row + row} (the first is 0) is no valid UTF-8"
+                    raise InputError(f"{location}: column {name!r}: {text} ({error})") from error
+        raise InputError(f"{location}: not readable ({error})") from error
 
 
 def _read_file(file: Path, columns: Columns) -> Iterator[Batch]:

@@ -13,34 +13,26 @@ import multiprocessing
 import os
 from collections import Counter, deque
 from collections.abc import Iterator
-from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
+from concurrent.futures import ProcessPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 
 import numpy as np
-import pandas as pd
-import pyarrow as pa
-import pyarrow.compute as pc
-import pyarrow.parquet as pq
 
-from pipeline.columns.pairs import LABEL_COLUMNS, PAIR_COLUMNS
 from pipeline.data.adapters import adapter_for
-from pipeline.data.card import data_card, sample_rows
-from pipeline.data.columns import joined_texts
-from pipeline.data.contamination import Contamination
 from pipeline.data.duplicates import near_duplicates, repeated
-from pipeline.data.filters import Filtered, RowFilter, is_dialogue
+from pipeline.data.filters import Filtered, RowFilter
+from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
-from pipeline.data.splitting import SPLITS, prompt_groups, sampled, shuffled, split, split_with_own_eval
-from pipeline.data.tally import FURTHER, Tally
-from pipeline.jobs.io import InputError, scratch_folder, write_json
+from pipeline.data.splitting import prompt_groups, sampled, shuffled, split, split_with_own_eval
+from pipeline.data.tally import Tally
+from pipeline.data.writing import described, scratch_for, write_splits
+from pipeline.jobs.io import InputError
 from pipeline.jobs.ownership import end_with
-from pipeline.jobs.state import PREPARATION
 
 PROGRESS_ROWS = 100_000
-PIECE_ROWS = 25_000
 BATCHES_HERE = 3  # so many are filtered in this process, as others take a second to start
 
 
@@ -66,12 +58,12 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     Raises:
         InputError: the source cannot be read, or a split is left empty.
     """
-    folder = Path(folder)
+    if spec.get("tokenizers"):
+        for note in LengthRule(spec["tokenizers"], spec["max_length"]).notes():
+            print(note, flush=True)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
-    # The nearest folder above that is there: where its files can be made before they are moved into it.
-    existing = next(parent for parent in folder.absolute().parents if parent.is_dir())
-    with scratch_folder(existing, f"{PREPARATION}{folder.name}-") as scratch:
+    with scratch_for(folder) as scratch:
         store, kept = PairStore(scratch), []
         train, rows_in = collect(spec, sources["train"], store, kept, dropped, processes)
         own_eval = None
@@ -89,18 +81,10 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             splits = split(spec, records, sampled(train, spec.get("limit"), dropped), dropped)
         else:
             splits = split_with_own_eval(spec, records, train, shuffled(own_eval, seed), dropped)
-        groups = [pd.unique(records["group"][rows]) for rows in splits.values()]
-        assert sum(map(len, groups)) == len(pd.unique(np.concatenate(groups))), "a prompt is in two splits"
-        pairs = rows_in + sum(dropped.of(FURTHER).values())
-        assert pairs == sum(map(len, splits.values())) + dropped.total(), "a row is neither in a split nor counted"
         labels = _labels(spec, records, splits["train"])
-        card = data_card(spec, records, splits, rows_in, dropped, is_dialogue(store.schema), labels)
-        card |= _write(spec, store, splits, labels, scratch)
-        folder.mkdir(parents=True, exist_ok=True)
-        for name in SPLITS:
-            os.replace(scratch / f"{name}.parquet", folder / f"{name}.parquet")
-    write_json(card, folder / "card.json")
-    return card
+        card = described(spec, store, records, splits, rows_in, dropped, labels)
+        added = {"train": labels} if labels else {}
+        return write_splits(card, spec, store, splits, added, folder, labels.get("flipped"))
 
 
 def cpu_count() -> int:
@@ -203,62 +187,3 @@ def _labels(spec: dict, records: dict[str, np.ndarray], train: np.ndarray) -> di
     if not is_noisy(spec):
         return {}
     return noisy_labels(spec, records["digest"][train], records["bt_prob"][train] if spec.get("relabel") else None)
-
-
-def _write(
-    spec: dict, store: PairStore, splits: dict[str, np.ndarray], labels: dict[str, np.ndarray], folder: Path
-) -> dict:
-    """Write {split}.parquet for each split; what of the card needs the texts: contamination, samples."""
-    contamination = Contamination()
-    seen = {"eval": contamination.add_eval, "train": contamination.see_train}
-    for name in reversed(SPLITS):  # eval comes before train
-        write_split(store, splits[name], labels if name == "train" else {}, folder / f"{name}.parquet", seen.get(name))
-    positions = sample_rows(spec, splits["train"])
-    samples = _swapped(store.gather(splits["train"][positions]), {key: labels[key][positions] for key in labels})
-    return {"contamination": contamination.summary(), "samples": samples.to_pylist()}
-
-
-def write_split(store: PairStore, rows: np.ndarray, labels: dict[str, np.ndarray], path: Path, see=None) -> None:
-    """Write rows of the store in their order as parquet, piece by piece.
-
-    Args:
-        labels: of `noisy_labels`, columns to add and whether to swap; empty where there is no noise.
-        see: called with the prompts of each piece, as text.
-    """
-    parts = [slice(start, start + PIECE_ROWS) for start in range(0, max(len(rows), 1), PIECE_ROWS)]
-    with (
-        pq.ParquetWriter(path, _schema(store.schema, labels), compression="zstd") as writer,
-        ThreadPoolExecutor(2) as aside,
-    ):
-        ahead = aside.submit(store.gather, rows[parts[0]])
-        for part, following in zip(parts, [*parts[1:], None], strict=True):
-            piece = ahead.result()
-            # While this one is written, it is looked at and the following one is read.
-            seen = aside.submit(see, joined_texts(piece, "prompt")) if see else None
-            if following:
-                ahead = aside.submit(store.gather, rows[following])
-            piece = _swapped(piece, {name: values[part] for name, values in labels.items()})
-            writer.write_table(piece.cast(_schema(store.schema, labels)))
-            if seen:
-                seen.result()
-
-
-def _swapped(pairs: pa.Table, labels: dict[str, np.ndarray]) -> pa.Table:
-    """The pairs with chosen and rejected swapped where `flipped`, and with the labels as columns."""
-    if not labels:
-        return pairs
-    swap, chosen, rejected = pa.array(labels["flipped"]), pairs["chosen"], pairs["rejected"]
-    pairs = pairs.set_column(2, "chosen", pc.if_else(swap, rejected, chosen))
-    pairs = pairs.set_column(3, "rejected", pc.if_else(swap, chosen, rejected))
-    for name, values in labels.items():
-        pairs = pairs.append_column(name, pa.array(values))
-    return pairs
-
-
-def _schema(pairs: pa.Schema, labels: dict[str, np.ndarray]) -> pa.Schema:
-    """That of a split's file: with the common string type, of which a piece holds at most 2 GiB."""
-    text = pa.string()
-    content = pa.list_(pa.struct([("role", text), ("content", text)])) if is_dialogue(pairs) else text
-    types = {"prompt_id": text} | dict.fromkeys(PAIR_COLUMNS, content)
-    types |= {name: pa.from_numpy_dtype(LABEL_COLUMNS[name]) for name in labels}
-    return pa.schema(types)

@@ -35,8 +35,8 @@ REASONS = (
     "not_sampled",
 )
 
-# Of some sources alone, so that other cards do not have it.
-FURTHER_REASONS = ("several_turns",)
+# Of some sources and models alone, so that other cards do not have them.
+FURTHER_REASONS = ("several_turns", "refused_by_template")
 
 Records = dict[str, np.ndarray]
 
@@ -100,7 +100,7 @@ def split(spec: dict, records: Records, rows: np.ndarray, dropped: Counter) -> d
     for name, count in (("eval", eval_count), ("selection", selection_count)):
         taken = np.flatnonzero(left)[_whole_groups(groups[left], count)]
         left[taken] = False
-        splits[name] = _first_rows(records, rows, prompts[taken], dropped)
+        splits[name] = first_rows(records, rows, prompts[taken], dropped)
         if count and not len(taken):
             refuse_empty(spec, name, dropped, f"all {len(prompts)} prompts are near duplicates of each other")
     splits["train"] = rows[np.isin(records["prompt"][rows], prompts[left])]
@@ -117,7 +117,7 @@ def split_with_own_eval(
     prompts = prompts[: spec.get("eval_size")]
     drawn = np.isin(records["prompt"][own_eval], prompts)
     dropped["not_sampled"] += int((~drawn).sum())
-    eval_rows = _first_rows(records, own_eval, prompts, dropped)
+    eval_rows = first_rows(records, own_eval, prompts, dropped)
     same = np.isin(records["prompt"][train], prompts)
     near = np.isin(records["group"][train], records["group"][eval_rows]) & ~same
     dropped["prompt_in_eval"] += int(same.sum())
@@ -166,7 +166,7 @@ def _whole_groups(groups: np.ndarray, count: int) -> np.ndarray:
     return np.flatnonzero(taken[inverse])
 
 
-def _first_rows(records: Records, rows: np.ndarray, prompts: np.ndarray, dropped: Counter) -> np.ndarray:
+def first_rows(records: Records, rows: np.ndarray, prompts: np.ndarray, dropped: Counter) -> np.ndarray:
     """The first row of each of the prompts."""
     rows = rows[np.isin(records["prompt"][rows], prompts)]
     repeats = pd.Series(records["prompt"][rows]).duplicated().to_numpy()

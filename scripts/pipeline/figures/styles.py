@@ -8,6 +8,7 @@ from pipeline.results.run_table import Run
 
 METHODS = all_parts("methods", "description")
 STYLES = {name: (getattr(drawing, method.COLOR.upper()), method.MARKER) for name, method in METHODS.items()}
+SAME = {"start": "sft"}  # what has that style where there is no SFT
 OTHER_STYLE = (drawing.SKY, "triangle-right")
 
 
@@ -24,4 +25,6 @@ def method_shape(runs: list[Run], legend: bool = True) -> alt.Shape:
 
 def _scale(runs: list[Run], part: int) -> alt.Scale:
     domain = list(dict.fromkeys(run.method for run in runs))
-    return alt.Scale(domain=domain, range=[STYLES.get(method, OTHER_STYLE)[part] for method in domain])
+    return alt.Scale(
+        domain=domain, range=[STYLES.get(SAME.get(method, method), OTHER_STYLE)[part] for method in domain]
+    )

@@ -1,7 +1,5 @@
 """Log-probabilities of eval pairs and of generated responses under a policy and its reference."""
 
-from itertools import takewhile
-
 import pandas as pd
 
 from pipeline.columns.evaluation import EVALUATION_COLUMNS, POLICY_LOGPS
@@ -9,7 +7,7 @@ from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.devices import Device
 from pipeline.models.logps import response_logps
-from pipeline.models.templates import Text, as_text, conversation, format_prompt, format_response, prompt_token_ids
+from pipeline.models.templates import as_text, pair_token_ids, prompt_token_ids
 
 
 def evaluate_policy(
@@ -52,20 +50,21 @@ def evaluate_policy(
     def logps(model, starts: list[list[int]], completions: list[list[int]]) -> list[float]:
         return response_logps(model, starts, completions, tokenizer.pad_token_id, device.batch_sizes["reference"])
 
+    def room(start: list[int]) -> int | None:
+        return None if max_length is None else max(max_length - len(start), 0)
+
     generated = [list(map(int, ids)) for ids in table["response_ids"]]
     result = table[["prompt_id"]].copy()
-    written = {
-        name: [
-            whole_token_ids(prompt, as_text(response), tokenizer, entry)
-            for prompt, response in zip(texts, table[name], strict=True)
-        ]
-        for name in ("chosen", "rejected")
-    }
-    # As in DPOTrainer, completions begin where the prompt's tokens end or, if tokens merge across it, differ.
-    starts = [common_start(sequences) for sequences in zip(prompts, *written.values(), strict=True)]
-    for name, wholes in written.items():
-        completions = [ids[len(start) : max_length] for ids, start in zip(wholes, starts, strict=True)]
-        result[f"{name}_logps"] = logps(policy, starts, completions)
+    sides = ("chosen", "rejected")
+    pairs = [
+        pair_token_ids(prompt, [as_text(response) for response in responses], tokenizer, entry)
+        for prompt, *responses in zip(texts, *(table[name] for name in sides), strict=True)
+    ]
+    starts = [start for start, _ in pairs]
+    for side, name in enumerate(sides):
+        result[f"{name}_logps"] = logps(
+            policy, starts, [completions[side][: room(start)] for start, completions in pairs]
+        )
     result["response_logps"] = logps(policy, prompts, generated)
     result["ref_response_logps"] = logps(base, prompts, generated)
     result["response_tokens"] = [len(ids) for ids in generated]
@@ -73,17 +72,3 @@ def evaluate_policy(
     result = result.merge(known, on="prompt_id", how="left", validate="one_to_one")
     result.loc[result["ref_chosen_logps"].isna(), POLICY_LOGPS] = float("nan")
     return result[EVALUATION_COLUMNS]
-
-
-def whole_token_ids(prompt: Text, response: Text, tokenizer, entry: dict) -> list[int]:
-    """Token ids of a prompt and a written response with its end of sequence, as DPOTrainer makes them."""
-    formatted = format_response(response, tokenizer, entry)
-    if isinstance(formatted, str):
-        end = "" if formatted.endswith(tokenizer.eos_token) else tokenizer.eos_token
-        return tokenizer(format_prompt(prompt, tokenizer, entry) + formatted + end)["input_ids"]
-    return tokenizer.apply_chat_template([*conversation(prompt), *formatted], return_dict=True)["input_ids"]
-
-
-def common_start(sequences: tuple[list[int], ...]) -> list[int]:
-    """The longest list that all of the sequences begin with."""
-    return [tokens[0] for tokens in takewhile(lambda tokens: len(set(tokens)) == 1, zip(*sequences, strict=False))]

@@ -10,7 +10,8 @@ from pipeline.generation.sampling import Sampling
 from pipeline.jobs.gathering import gathered
 from pipeline.jobs.parts import load_part
 from pipeline.models.devices import Device
-from pipeline.models.templates import as_text
+from pipeline.models.manners import end_token_ids
+from pipeline.models.templates import answer_of, as_text
 
 # The decoding whose responses follow the policy's own distribution.
 PLAIN_SAMPLING = {"do_sample": True, "temperature": 1.0, "top_p": 1.0}
@@ -41,20 +42,21 @@ def generate_responses(
         kept: folder for finished responses, from which a killed job continues; vLLM in this process begins again.
 
     Returns:
-        prompt_id, prompt (as in the frame), response (text), response_ids (list of int32, the end of sequence
-        included), response_tokens (int64, its length), finished (bool, whether it ended before max_new_tokens).
+        prompt_id, prompt (as in the frame), response (text, without thoughts before the answer), response_ids (list of
+        int32, thoughts and the end of sequence included), response_tokens (int64, its length), finished (bool, whether
+        it ended before max_new_tokens).
     """
-    ends = model.generation_config.eos_token_id
-    eos_token_ids = sorted({tokenizer.eos_token_id, *(ends if isinstance(ends, list) else [ends])} - {None})
+    eos_token_ids = end_token_ids(model, tokenizer, entry)
     texts = [as_text(prompt) for prompt in frame["prompt"]]
     sampling = Sampling(spec, entry, texts, model, tokenizer, path, seed, device, eos_token_ids, kept)
     own = load_part("backends", spec.get("backend", "transformers"), "generate").generate(sampling)
     own = gathered(own, device.type)
     responses = [own[row] for row in range(len(texts))]
+    written = [tokenizer.decode(ids, skip_special_tokens=True) for ids in responses]
     table = {
         "prompt_id": frame["prompt_id"],
         "prompt": frame["prompt"],
-        "response": [tokenizer.decode(ids, skip_special_tokens=True).strip() for ids in responses],
+        "response": [answer_of(text.strip(), tokenizer, entry) for text in written],
         "response_ids": [np.array(ids, dtype="int32") for ids in responses],
         "response_tokens": [len(ids) for ids in responses],
         "finished": [ids[-1] in eos_token_ids for ids in responses],

@@ -15,6 +15,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterable, Iterator, Mapping
+from functools import cache
 from pathlib import Path
 from typing import AnyStr, TextIO
 
@@ -46,12 +47,30 @@ def known_secrets(folder: str | Path = ".") -> list[str]:
 
 
 def redact(text: AnyStr, secrets: Iterable[str] | None = None) -> AnyStr:
-    """A text, or the bytes of one, with every secret replaced: of the environment, or those that are given."""
+    """A text, or the bytes of one, with every secret replaced: of the environment, or those that are given.
+
+    A secret is found in the spellings of JSON and of addresses too: "\\u002d", "\\/", "%2D".
+    """
     for value in secret_values() if secrets is None else secrets:
         if len(value) >= SHORTEST:
             found, hidden = (value, HIDDEN) if isinstance(text, str) else (value.encode(), HIDDEN.encode())
             text = text.replace(found, hidden)
+            if any(mark in text for mark in (("\\", "%") if isinstance(text, str) else (b"\\", b"%"))):
+                text = _spellings(value, isinstance(text, bytes)).sub(hidden, text)
     return text
+
+
+@cache
+def _spellings(value: str, as_bytes: bool) -> re.Pattern:
+    """A pattern of all spellings of a secret."""
+    pattern = ""
+    for char in value:
+        unit = char.encode("utf-16-be").hex()
+        escaped = "".join(rf"\\{{1,9}}u(?i:{unit[at : at + 4]})" for at in range(0, len(unit), 4))
+        percent = "".join(f"%(?i:{byte:02x})" for byte in char.encode())
+        slashes = r"\\{0,9}" if char == "/" else ""
+        pattern += f"(?:{slashes}{re.escape(char)}|{escaped}|{percent})"
+    return re.compile(pattern.encode() if as_bytes else pattern)
 
 
 @contextlib.contextmanager

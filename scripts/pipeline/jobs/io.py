@@ -25,6 +25,8 @@ if TYPE_CHECKING:  # they take Snakemake, which reads no tables, longer to impor
     import pandas as pd
     import pyarrow as pa
 
+FULL = ("No space left on device", "database or disk is full")  # words of the system, and of SQLite
+
 
 class InputError(ValueError):
     """Something that the user gave is wrong. The message names the file, key or row and says what would be right."""
@@ -37,7 +39,8 @@ def command_line(text: str) -> argparse.ArgumentParser:
 
 
 def run(main: Callable[[], None]) -> None:
-    """Call an entry script's main; an `InputError` and a full disk become one line on stderr and exit code 1.
+    """Call an entry script's main; an `InputError`, a full disk and a path that may not be used become one line on
+    stderr and exit code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
@@ -49,10 +52,21 @@ def run(main: Callable[[], None]) -> None:
         except InputError as error:
             sys.exit(redact(f"error: {error}"))
         except Exception as error:
+            if refused := refused_path(error):
+                sys.exit(redact(f"error: {refused}"))
             if not (unwritten := full_disk(error)):
                 raise
             remedy = "make room and start again: what is finished is kept, and a job that was under way continues"
             sys.exit(redact(f"error: no space left on the disk, {unwritten}; {remedy}"))
+
+
+def refused_path(error: BaseException) -> str | None:
+    """The file or folder that the system does not let be used, and why, if that is what an error says; else None."""
+    refusals = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
+    if not isinstance(error, OSError) or error.errno not in refusals:
+        return None
+    name = str(error.filename or error)
+    return f"{name if len(name) <= 300 else name[:300] + '…'}: {error.strerror or 'it may not be used'}"
 
 
 def full_disk(error: BaseException | None) -> str | None:
@@ -62,7 +76,7 @@ def full_disk(error: BaseException | None) -> str | None:
     """
     while error is not None:
         text = str(error)
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or "No space left on device" in text:
+        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in FULL):
             return f"while writing {getattr(error, 'filename', None) or 'a file'} ({text})"
         if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in text or "inline_container" in text):
             return "or not to be written to, while torch was saving a file"
@@ -84,7 +98,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     temporary = Path(name)
     try:
         yield temporary
-        temporary.chmod(0o644)
+        temporary.chmod(0o666 & ~_umask())
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -97,7 +111,7 @@ def atomic_folder(path: str | Path) -> Iterator[Path]:
     path = Path(path)
     with scratch_folder(path.parent, f".{path.name}.") as temporary:
         yield temporary
-        temporary.chmod(0o755)
+        temporary.chmod(0o777 & ~_umask())
         shutil.rmtree(path, ignore_errors=True)
         os.replace(temporary, path)
 
@@ -116,6 +130,13 @@ def scratch_folder(parent: str | Path, prefix: str) -> Iterator[Path]:
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
         os.close(handle)
+
+
+def _umask() -> int:
+    """Permissions that this process gives to no new file; temporary ones begin with fewer than the others have."""
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
 
 
 def remove_abandoned(parent: Path, prefix: str) -> int:
@@ -201,6 +222,21 @@ def write_text(text: str, path: str | Path) -> None:
         temporary.write_text(text, encoding="utf-8")
 
 
+class _Loader(yaml.SafeLoader):
+    """Safe YAML in which no key of a mapping is written twice."""
+
+    def compose_mapping_node(self, anchor):
+        node, seen = super().compose_mapping_node(anchor), set()
+        for key, _ in node.value:
+            if isinstance(key, yaml.ScalarNode) and key.value != "<<":
+                if (key.tag, key.value) in seen:
+                    raise yaml.MarkedYAMLError(
+                        problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
+                    )
+                seen.add((key.tag, key.value))
+        return node
+
+
 def read_yaml(path: str | Path) -> dict:
     """A YAML mapping.
 
@@ -208,11 +244,16 @@ def read_yaml(path: str | Path) -> dict:
         InputError: the file is missing, is not YAML, or is no mapping.
     """
     try:
-        content = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+        content = yaml.load(Path(path).read_text(encoding="utf-8"), _Loader)
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except yaml.YAMLError as error:
         raise InputError(f"{path}: not valid YAML ({' '.join(str(error).split())})") from error
+    except (RecursionError, UnicodeDecodeError) as error:
+        what = "it is not text in UTF-8" if isinstance(error, UnicodeDecodeError) else "it is too deep"
+        raise InputError(f"{path}: not valid YAML ({what})") from error
+    except ValueError as error:  # a number of thousands of digits, a date that there is not
+        raise InputError(f"{path}: not valid YAML ({error})") from error
     if not isinstance(content, dict):
         raise InputError(f"{path}: must be a mapping of keys to values, not {type(content).__name__}")
     return content

@@ -15,9 +15,10 @@ from collections import Counter
 
 from pipeline.jobs.io import InputError
 from pipeline.judges.budget import price
-from pipeline.judges.client import is_open, paid_for, settled
+from pipeline.judges.client import FEW, paid_for
 from pipeline.judges.endpoints import Endpoint
-from pipeline.judges.replies import Outcome, Reply, read_reply
+from pipeline.judges.failures import ENDS, FAILED, PLAIN, REFUSED, failure
+from pipeline.judges.replies import Outcome, Reply, is_open, least_tokens, read_reply, settled
 from pipeline.judges.requests import Request, body, first_form
 from pipeline.judges.store import Store
 
@@ -39,24 +40,32 @@ class BatchAsker:
         self.client = endpoint.client.with_options(max_retries=FREE_RETRIES)
         self.path = "/v1/chat/completions" if service["api_version"] is None else "/chat/completions"
         self.reasons: dict[str, str] = {}
+        self.rejected: dict[str, Outcome] = {}
+        self._stop: InputError | None = None
 
     async def ask_all(self, requests: dict[str, Request]) -> dict[str, Outcome]:
         """What becomes of requests; each is in max_retries + 1 batches at most, replies of earlier jobs included.
 
         Raises:
-            InputError: the budget is reached, or the endpoint refuses a batch.
+            InputError: the budget is reached, the endpoint refuses a batch or all requests, or no reply of the first
+                batch has a verdict.
         """
         submitted: Counter[str] = Counter()
+        least = {key: least_tokens(request.text) for key, request in requests.items()}
         while True:
             under_way = await self._collect_ended(requests)
             replies = self.store.replies(requests)
+            outcomes = {key: settled(found, self.spec, least[key]) for key, found in replies.items()} | self.rejected
             waiting = [
                 request
                 for key, request in requests.items()
-                if key not in under_way
+                if key not in under_way | self.rejected.keys()
                 and submitted[key] <= self.spec["max_retries"]
-                and is_open(replies.get(key, []), self.spec)
+                and is_open(replies.get(key, []), self.spec, least_tokens=least[key])
+                and not (submitted[key] and key in outcomes and outcomes[key].setting)
             ]
+            if waiting and submitted and not under_way:
+                self._check_use(outcomes)
             for part in self._parts(self._affordable(waiting, wait=bool(under_way))):
                 submitted.update(request.key for request in part)
                 await self._submit(part, replies)
@@ -65,12 +74,22 @@ class BatchAsker:
                 break
             await self._pause()
         none = {key: Outcome("failed", reason=self.reasons.get(key, "no reply in the batch")) for key in requests}
-        return {key: settled(replies.get(key, []), self.spec) or none[key] for key in requests}
+        return none | outcomes
 
     async def wait_for(self, requests: dict[str, Request]) -> None:
         """Wait until none of the requests is in a batch that is still open."""
         while await self._collect_ended(requests) & requests.keys():
             await self._pause()
+
+    def _check_use(self, outcomes: dict[str, Outcome]) -> None:
+        """See that another batch of the same requests may be of use: one of those that were answered has a verdict."""
+        useless = self.service["max_failed_share"] < 1 and len(outcomes) >= FEW
+        if useless and not any(outcome.status == "parsed" for outcome in outcomes.values()):
+            reason = next(iter(outcomes.values())).reason
+            raise InputError(
+                f"{len(outcomes)} requests were answered, and none with a verdict: {reason}. All replies are kept in "
+                f"{self.store.path}; run again to go on"
+            )
 
     async def _pause(self) -> None:
         """Let time pass, in which other jobs of the judge may submit their batches."""
@@ -191,17 +210,26 @@ class BatchAsker:
             errors = (batch.errors.data if batch.errors else None) or []
             reasons = "; ".join(str(error.message) for error in errors[:3]) or "it gives no reason"
             raise InputError(f"the endpoint refuses the batch {batch.id}: {self.endpoint.clean(reasons)}")
+        if self._stop:
+            raise self._stop
 
     def _keep(self, line: dict, source: str, request: Request | None) -> None:
         """Keep a reply; of an error, which costs nothing, its message."""
-        response = line.get("response") or {}
-        if response.get("status_code") != 200:
-            error = line.get("error") or response.get("body") or "no reply"
-            self.reasons[line["custom_id"]] = self.endpoint.clean(json.dumps(error))[:500]
+        response = line["response"] if isinstance(line.get("response"), dict) else {}
+        status, key = response.get("status_code"), line["custom_id"]
+        reply = read_reply(json.dumps(response.get("body")).encode()) if status == 200 else None
+        if reply is None:
+            said = json.dumps(line.get("error") or response.get("body") or "no reply", ensure_ascii=False)
+            error = failure(status if isinstance(status, int) else 0, self.endpoint.clean(said), structured=True)
+            self.reasons[key] = str(error)
+            if error.follows in (FAILED, REFUSED):
+                self.rejected[key] = Outcome("failed" if error.follows == FAILED else "refused", reason=str(error))
+            elif error.follows in (ENDS, PLAIN) and request:
+                reason = f"the endpoint {self.endpoint.address} refuses all requests: {error}; {error.advice}"
+                self._stop = InputError(reason)
             return
-        reply = read_reply(json.dumps(response.get("body")).encode())
         paid = paid_for(reply, request.tokens if request else 0, self.spec, self.service, 0.0, source, batched=True)
-        self.store.add(line["custom_id"], self.spec["model"], reply, paid)
+        self.store.add(key, self.spec["model"], reply, paid)
 
     def _note(self, name: str, column: str, value: str) -> None:
         self.store.connection.execute(f"update batches set {column} = ? where hash = ?", (value, name))

@@ -15,8 +15,8 @@ import pandas as pd
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
-from pipeline.judges.client import is_open
 from pipeline.judges.prompts import dialogue, estimate_tokens
+from pipeline.judges.replies import is_open
 from pipeline.judges.requests import make_request, orders, plan_requests
 from pipeline.judges.store import read_store
 from pipeline.judges.tables import pair_responses

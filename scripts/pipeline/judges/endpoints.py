@@ -1,8 +1,6 @@
-"""The endpoints of a judge: how they are reached, which of them are used, and what their errors mean."""
+"""The endpoints of a judge: how they are reached, and which of them are used."""
 
 import asyncio
-import contextlib
-import email.utils
 import itertools
 import os
 import time
@@ -11,36 +9,13 @@ from typing import AnyStr
 
 from pipeline.jobs.console import redact
 from pipeline.jobs.io import InputError
-from pipeline.judges.replies import MOST_BYTES
+from pipeline.judges.failures import AGAIN, Failure, failure, no_reply
+from pipeline.judges.replies import MOST_BYTES, Reply, read_reply
 
 DEFAULT_KEY = "OPENAI_API_KEY"
 LONGEST_WAIT = 600.0  # seconds; an endpoint that asks for a longer pause is as good as gone
 FAILURES = 10  # in a row, after which an endpoint is left out where there is another
-
-
-class AskAgain(Exception):  # noqa: N818
-    """A request failed in a way that may pass.
-
-    Attributes:
-        wait: seconds that the endpoint asks for, None where it does not say.
-        broken: whether it counts against the endpoint.
-    """
-
-    def __init__(self, reason: str, wait: float | None = None, broken: bool = True):
-        super().__init__(reason)
-        self.wait, self.broken = wait, broken
-
-
-class Rejected(Exception):  # noqa: N818
-    """The endpoint will not answer this request, whenever it is asked.
-
-    Attributes:
-        filtered: whether its content filter says so.
-    """
-
-    def __init__(self, reason: str, filtered: bool = False):
-        super().__init__(reason)
-        self.filtered = filtered
+SHORTEST_PAUSE = 0.5  # seconds, of those that are told
 
 
 @dataclass(eq=False)
@@ -52,7 +27,8 @@ class Endpoint:
         client: an openai.AsyncOpenAI.
         key: the API key, which is in nothing that is written.
         paused_until: on the clock time.monotonic.
-        failures: in a row.
+        failures: in a row, of those that count against it.
+        unanswered: requests without a reply in a row, whatever the reason.
         structured: whether it takes a JSON schema, None where that is not known yet.
     """
 
@@ -61,18 +37,19 @@ class Endpoint:
     key: str
     paused_until: float = 0.0
     failures: int = 0
+    unanswered: int = 0
     structured: bool | None = None
 
-    async def ask(self, sent: dict, seconds: float, idempotency_key: str) -> bytes:
-        """The body of a reply with status 200, at most a little more than MOST_BYTES of it.
+    async def ask(self, sent: dict, seconds: float, idempotency_key: str) -> Reply:
+        """The reply to a request; of a long one, a little more than MOST_BYTES are read.
 
         Raises:
-            AskAgain, Rejected: see there.
-            InputError: the endpoint will answer no request: wrong key, no such model, no money left.
+            Failure: there is none.
         """
         import httpx2
         import openai
 
+        structured = "response_format" in sent
         headers = {"Idempotency-Key": idempotency_key}
         received = b""
         try:
@@ -83,26 +60,21 @@ class Endpoint:
                         received += chunk
                         if len(received) > MOST_BYTES:
                             break
-            return self.clean(received)
         except openai.APIStatusError as error:
-            raise self._status_error(error) from None
+            text = self.clean(error.response.content[:MOST_BYTES].decode("utf-8", "replace"))
+            raise failure(error.status_code, text, error.response.headers, structured) from None
         except (TimeoutError, openai.APITimeoutError, httpx2.TimeoutException):
-            raise AskAgain(f"no reply within {seconds:g} seconds") from None
-        except (openai.APIConnectionError, httpx2.HTTPError) as error:
-            raise AskAgain(self.clean(f"{type(error).__name__}: {error.__cause__ or error}")) from None
-
-    def _status_error(self, error) -> Exception:
-        status, reason = error.status_code, self.clean(str(error))[:500]
-        wait = _retry_after(error.response.headers.get("retry-after"))
-        if error.code == "content_filter":
-            return Rejected(reason, filtered=True)
-        if status == 429 and error.code != "insufficient_quota":
-            return AskAgain(reason, wait, broken=False)
-        if status in (408, 409, 425) or status >= 500:
-            return AskAgain(reason, wait)
-        if status in (401, 403, 404, 429):
-            return InputError(f"the endpoint {self.address} refuses all requests: {reason}")
-        return Rejected(reason)
+            raise no_reply(f"no reply within {seconds:g} seconds") from None
+        except (openai.APIConnectionError, httpx2.HTTPError, httpx2.InvalidURL, UnicodeError) as error:
+            cause = error.__cause__ or error
+            raise failure(0, self.clean(f"{type(error).__name__}: {type(cause).__name__}: {cause}")) from None
+        reply = read_reply(self.clean(received))
+        if reply is None:
+            text = self.clean(received[:MOST_BYTES].decode("utf-8", "replace"))
+            if text.lstrip()[:1] in ("{", "["):
+                raise failure(response.status_code, text, response.headers, structured)
+            raise no_reply(f"status {response.status_code}, and no chat completion: {' '.join(text[:200].split())!r}")
+        return reply
 
     def clean(self, text: AnyStr) -> AnyStr:
         """A message, or what an endpoint sent, without the API key."""
@@ -132,22 +104,33 @@ class Pool:
         now = time.monotonic()
         return [endpoint for endpoint in self.endpoints if endpoint.paused_until <= now]
 
-    def failed(self, endpoint: Endpoint, error: AskAgain) -> None:
+    def failed(self, endpoint: Endpoint, error: Failure) -> None:
         """An endpoint has failed: heed the pause that it asks for, leave it out when it fails too often.
 
         Raises:
             InputError: the only endpoint asks for a pause of more than LONGEST_WAIT.
         """
-        endpoint.failures += error.broken
-        too_long = (error.wait or 0) > LONGEST_WAIT
+        endpoint.failures += error.follows == AGAIN
+        endpoint.unanswered += 1
+        now, too_long = time.monotonic(), (error.wait or 0) > LONGEST_WAIT
         if error.wait is not None and not too_long:
-            endpoint.paused_until = max(endpoint.paused_until, time.monotonic() + error.wait)
-        if (too_long or endpoint.failures >= FAILURES) and endpoint in self.endpoints:
-            if len(self.endpoints) > 1:
-                self.endpoints.remove(endpoint)
-                print(f"the endpoint {endpoint.address} is left out from now on: {error}", flush=True)
-            elif too_long:
-                raise InputError(f"the endpoint {endpoint.address} asks to wait {error.wait:.0f} seconds: {error}")
+            if error.wait >= SHORTEST_PAUSE and endpoint.paused_until <= now:
+                print(
+                    f"{endpoint.address} asks for a pause of {error.wait:.1f} seconds (Retry-After): {error}",
+                    flush=True,
+                )
+            endpoint.paused_until = max(endpoint.paused_until, now + error.wait)
+        if (too_long or endpoint.failures >= FAILURES) and not self.left_out(endpoint, error) and too_long:
+            raise InputError(f"the endpoint {endpoint.address} asks to wait {error.wait:.0f} seconds: {error}")
+
+    def left_out(self, endpoint: Endpoint, error: Failure) -> bool:
+        """Whether an endpoint is left out from now on, as there are others."""
+        if endpoint in self.endpoints:
+            if len(self.endpoints) == 1:
+                return False
+            self.endpoints.remove(endpoint)
+            print(f"the endpoint {endpoint.address} is left out from now on: {error}", flush=True)
+        return True
 
 
 def open_endpoints(service: dict) -> list[Endpoint]:
@@ -159,7 +142,7 @@ def open_endpoints(service: dict) -> list[Endpoint]:
     import openai
 
     name, urls = service["api_key_env"], service["base_url"]
-    key = os.environ.get(name, "")
+    key = os.environ.get(name, "").strip()
     if not key and (urls is None or name != DEFAULT_KEY):
         raise InputError(f"the environment variable {name}, which is to hold the judge's API key, is not set")
     common = {"api_key": key or "none", "max_retries": 0, "timeout": service["timeout_seconds"]}
@@ -171,12 +154,3 @@ def open_endpoints(service: dict) -> list[Endpoint]:
             client = openai.AsyncAzureOpenAI(azure_endpoint=url, api_version=service["api_version"], **common)
         endpoints.append(Endpoint(url or str(client.base_url), client, key))
     return endpoints
-
-
-def _retry_after(text: str | None) -> float | None:
-    """Seconds of a Retry-After header, which has seconds or a date; None where it cannot be read."""
-    with contextlib.suppress(ValueError):
-        return max(0.0, float(text or ""))
-    with contextlib.suppress(ValueError, TypeError):
-        return max(0.0, email.utils.parsedate_to_datetime(text or "").timestamp() - time.time())
-    return None

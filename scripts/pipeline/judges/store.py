@@ -21,13 +21,13 @@ import contextlib
 import fcntl
 import sqlite3
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pipeline.jobs.io import InputError
-from pipeline.judges.replies import Reply
+from pipeline.jobs.io import InputError, full_disk
+from pipeline.judges.replies import Reply, read_reply
 
 TABLES = """
 create table if not exists replies (
@@ -39,7 +39,10 @@ create table if not exists batches (
     hash text primary key, keys text not null, most_usd real not null, file_id text, batch_id text,
     state text not null) without rowid;
 """
-REPLY = "substr(body, 1, 200), content, refusal, finish_reason, returned_model, prompt_tokens, completion_tokens"
+REPLY = (
+    "case when content is null then body else substr(body, 1, 200) end, content, refusal, finish_reason,"
+    " returned_model, prompt_tokens, completion_tokens, endpoint"
+)
 AT_ONCE = 500  # keys in a query
 
 
@@ -81,25 +84,32 @@ class Store:
             self.connection = _connect(self.path)
 
     def replies(self, keys: Iterable[str]) -> dict[str, list[Reply]]:
-        """The replies to those requests that have one, first attempt first; of bodies just the beginning."""
+        """The replies to those requests that have one, first attempt first; of bodies just the beginning.
+
+        What is there without a text is read again: earlier versions kept errors as replies, and did not find all texts.
+        """
         found, keys = {}, list(keys)
         for start in range(0, len(keys), AT_ONCE):
             part = keys[start : start + AT_ONCE]
             places = ", ".join("?" * len(part))
             query = f"select key, {REPLY} from replies where key in ({places}) order by key, attempt"
             for key, *row in self.connection.execute(query, part):
-                found.setdefault(key, []).append(Reply(*row))
+                reply = Reply(*row)
+                read = reply if reply.content is not None else read_reply(reply.body.encode("utf-8", "replace"))
+                if read is not None:
+                    text = {"content": read.content, "refusal": read.refusal, "place": read.place}
+                    found.setdefault(key, []).append(replace(reply, body=reply.body[:200], **text))
         return found
 
     def add(self, key: str, model: str, reply: Reply, paid: Paid) -> None:
         """Keep a reply; it is on disk when this returns."""
-        content = (reply.content, reply.body, reply.refusal, reply.finish_reason)
+        content = (reply.model, reply.content, reply.body, reply.refusal, reply.finish_reason)
         taken = (paid.prompt_tokens, paid.completion_tokens, paid.price_usd, paid.seconds)
         received = datetime.now(UTC).isoformat(timespec="milliseconds")
         self.connection.execute(
             "insert into replies values (?, (select count(*) + 1 from replies where key = ?),"
             " ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-            (key, key, self.judge, model, reply.model, *map(_storable, content), *taken, received, paid.endpoint),
+            (key, key, self.judge, model, *map(_storable, content), *taken, received, paid.endpoint),
         )
 
     def spent(self, prices: dict | None) -> float:
@@ -120,15 +130,26 @@ class Store:
 def open_store(folder: str | Path, judge: str) -> Iterator[Store]:
     """A judge's replies, to read and to add to; waits while another job of the judge has them."""
     folder = Path(folder)
-    folder.mkdir(parents=True, exist_ok=True)
-    with open(folder / f"{judge}.lock", "a", encoding="utf-8") as lock:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        locked = open(folder / f"{judge}.lock", "a", encoding="utf-8")  # noqa: SIM115
+    except OSError as error:
+        if full_disk(error):
+            raise
+        raise InputError(f"{folder}: replies cannot be kept there ({error.strerror})") from error
+    with locked as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
             print(f"another job asks the judge {judge}; this one waits for its turn", flush=True)
             fcntl.flock(lock, fcntl.LOCK_EX)
         with contextlib.closing(Store(folder / f"{judge}.sqlite", judge, lock)) as store:
-            store.connection.executescript(TABLES)
+            try:
+                store.connection.executescript(TABLES)
+            except sqlite3.OperationalError as error:
+                if full_disk(error):
+                    raise
+                raise InputError(f"{store.path}: replies cannot be kept there ({error})") from error
             yield store
 
 
@@ -152,6 +173,8 @@ def _connect(path: Path) -> sqlite3.Connection:
         connection.execute("pragma synchronous = full")
     except sqlite3.DatabaseError as error:
         connection.close()
+        if full_disk(error):
+            raise
         raise InputError(f"{path}: not a readable SQLite file ({error}); move it away to start a new one") from error
     return connection
 

@@ -4,6 +4,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.columns.verdicts import VERDICT_COLUMNS
+from pipeline.config.fields import FAILED_SHARE
 from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.templates import as_text, response_text
 
@@ -30,6 +31,24 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
     verdicts["preference"] = ((difference > 0) + 0.5 * (difference == 0)).where(judged)
     verdicts["status"] = np.where(judged, "parsed", "failed")
     return verdicts.assign(order="none", judge=judge, judge_model=judge_model, request_key="")[VERDICT_COLUMNS]
+
+
+def check_scores(verdicts: pd.DataFrame, spec: dict) -> pd.DataFrame:
+    """The verdicts of a judge that gives scores, as they are.
+
+    Raises:
+        InputError: more than max_failed_share of them rest on a score that is no finite number.
+    """
+    failed, share = verdicts["status"] == "failed", spec.get("max_failed_share", FAILED_SHARE)
+    if failed.mean() <= share:
+        return verdicts
+    first = verdicts[failed].iloc[0]
+    raise InputError(
+        f"{failed.sum()} of {len(verdicts)} verdicts have a score that is no finite number, more than max_failed_share "
+        f"{share:g} of judge.yaml: {first['judge_model']} gives prompt {first['prompt_id']} the scores "
+        f"{first['score_run']} and {first['score_baseline']}. A reward model does so where its weights are broken or "
+        "its precision is too low"
+    )
 
 
 def pair_responses(responses: pd.DataFrame, baseline: pd.DataFrame) -> pd.DataFrame:

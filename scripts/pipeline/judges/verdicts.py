@@ -8,9 +8,9 @@ import pandas as pd
 from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
-from pipeline.judges.client import Asker, is_open, settled
+from pipeline.judges.client import Asker
 from pipeline.judges.endpoints import open_endpoints
-from pipeline.judges.replies import Outcome
+from pipeline.judges.replies import Outcome, is_open, least_tokens, settled
 from pipeline.judges.requests import Question, Request, plan_requests
 from pipeline.judges.store import Store, open_store
 from pipeline.models.templates import as_text, response_text
@@ -53,8 +53,15 @@ def judge_by_model(
 def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -> dict[str, Outcome]:
     """The outcomes of requests, from the store where it has them; the others are asked."""
     replies = store.replies(requests)
-    outcomes = {key: settled(found, spec) for key, found in replies.items()}
-    wanted = {key: request for key, request in requests.items() if is_open(replies.get(key, []), spec)}
+    urls = service["base_url"]
+    addresses = urls if isinstance(urls, list) else [url for url in [urls] if url]
+    least = {key: least_tokens(requests[key].text) for key in replies}
+    outcomes = {key: settled(found, spec, least[key]) for key, found in replies.items()}
+    wanted = {
+        key: request
+        for key, request in requests.items()
+        if key not in replies or is_open(replies[key], spec, addresses, least[key])
+    }
     print(f"{len(requests)} requests, {len(requests) - len(wanted)} of them answered before", flush=True)
     if not wanted:
         return outcomes
@@ -68,7 +75,8 @@ def ask(requests: dict[str, Request], spec: dict, service: dict, store: Store) -
             await batches.wait_for(wanted)  # submitted before the judge was set to be asked one by one
             replies.update(store.replies(wanted))
             largest = max(request.tokens for request in wanted.values()) + spec["max_tokens"]
-            asker = Asker(spec, service, store, endpoints, largest)
+            works = any(outcome.status == "parsed" for outcome in outcomes.values())
+            asker = Asker(spec, service, store, endpoints, largest, works)
             return await asker.ask_all(wanted.values(), replies)
         finally:
             for endpoint in endpoints:

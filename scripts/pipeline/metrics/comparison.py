@@ -45,8 +45,8 @@ def compare(
         refits: bootstrap resamples of what needs a fit (length control, ratings); with 0 it is left out.
 
     Raises:
-        InputError: a column is missing, a preference is out of range, an order stands twice, the reference has no
-            verdicts, or a prompt has no difficulty.
+        InputError: a column is missing, a row names no run or prompt, a preference or length is no number or out of
+            range, an order stands twice, the reference has no verdicts, or a prompt has no difficulty.
     """
     verdicts = _checked(verdicts)
     if reference is not None and reference not in set(verdicts["run"]):
@@ -91,9 +91,22 @@ def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
         if column not in verdicts:
             raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(COMPARED_COLUMNS)}")
     verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
-    known = (verdicts["preference"].isna() | verdicts["preference"].between(0, 1)).to_numpy()
-    for row in np.flatnonzero(~known):
-        raise InputError(f"verdicts: row {row}: preference is {verdicts['preference'].iloc[row]}; it must be 0 to 1")
+    for column in ("run", "baseline", "seed", "prompt_id"):
+        for row in np.flatnonzero(verdicts[column].isna()):
+            raise InputError(f"verdicts: row {row}: there is no {column}; a row is of one run, baseline and prompt")
+    for column, highest, right in (
+        ("preference", 1, "0 to 1, or null where not parsed"),
+        *((name, np.finfo(float).max, "a number of characters") for name in ("len_run", "len_baseline")),
+    ):
+        given = verdicts[column]
+        numbers = pd.to_numeric(given.where(~given.map(lambda value: isinstance(value, str))), errors="coerce")
+        numbers = numbers.to_numpy(float, na_value=np.nan)
+        known = (numbers >= 0) & (numbers <= highest) | (given.isna().to_numpy() if column == "preference" else False)
+        for row in np.flatnonzero(~known):
+            value = given.iloc[row]
+            told = repr(value) if isinstance(value, str) else value
+            raise InputError(f"verdicts: row {row}: {column} is {told}; it must be {right}")
+        verdicts[column] = numbers
     for row in np.flatnonzero(verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order"])):
         raise InputError(f"verdicts: row {row}: this run, baseline, seed, prompt and order stand there before")
     return verdicts

@@ -20,8 +20,8 @@ from transformers import (
 from pipeline.jobs.io import atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
+from pipeline.models.tokenization import is_adapter, local_folder
 from pipeline.models.tokenization import load_tokenizer as load_tokenizer
-from pipeline.models.tokenization import local_folder
 
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
 
@@ -82,7 +82,8 @@ def load_policy(
     """A causal language model from a hub id, a save_pretrained folder, or a folder with a PEFT adapter.
 
     Args:
-        path: hub id or folder. A folder with adapter_config.json is loaded on top of the base model that it names.
+        path: hub id or folder. One with adapter_config.json is loaded on top of the base model that it names, and
+            merged into it where the entry says `adapter: none`, so that all weights can be trained.
         entry: the model entry, for `revision`, `trust_remote_code` and `adapter`; with qlora the base model's weights
             are held in 4 bits, on the device.
         trainable: whether an adapter's weights are to be trained.
@@ -97,11 +98,14 @@ def load_policy(
         quantized = four_bit("adapter qlora", device.dtype, device.torch_device)
         kwargs |= {"quantization_config": quantized, "device_map": {"": device.torch_device}, "dtype": device.dtype}
     kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
-    folder = local_folder(path)
-    if folder and (folder / "adapter_config.json").is_file():
+    local_folder(path)
+    if is_adapter(path, entry):
         from peft import AutoPeftModelForCausalLM
 
-        return AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **kwargs)
+        # In a local folder the revision is that of the base model, which the adapter's own config names.
+        revision = {} if Path(path).is_dir() else {"revision": entry.get("revision")}
+        adapted = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **revision, **kwargs)
+        return adapted.merge_and_unload().requires_grad_(trainable) if entry.get("adapter") == "none" else adapted
     return AutoModelForCausalLM.from_pretrained(path, revision=entry.get("revision"), **kwargs)
 
 

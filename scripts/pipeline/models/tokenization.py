@@ -2,10 +2,11 @@
 
 from pathlib import Path
 
-from transformers import AutoTokenizer, PreTrainedTokenizerBase, PreTrainedTokenizerFast
+from transformers import AutoTokenizer, PreTrainedConfig, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils.peft_utils import find_adapter_config_file
 
-from pipeline.jobs.io import InputError
+from pipeline.jobs.io import InputError, read_json
 
 
 def local_folder(path: str) -> Path | None:
@@ -26,14 +27,43 @@ def local_folder(path: str) -> Path | None:
     return None
 
 
-def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerBase:
-    """The tokenizer of a checkpoint; one without a pad token pads with its end of sequence.
+def is_adapter(path: str, entry: dict | None = None) -> bool:
+    """Whether a checkpoint is a PEFT adapter."""
+    return find_adapter_config_file(path, revision=(entry or {}).get("revision")) is not None
+
+
+def adapter_config(path: str, entry: dict | None = None) -> dict:
+    """What a PEFT adapter's config says, `revision` (of the base model) included.
 
     Raises:
-        InputError: a local path that is no checkpoint.
+        InputError: it names no base model.
+    """
+    file = find_adapter_config_file(path, revision=(entry or {}).get("revision"))
+    found = {"revision": None, **read_json(file)}
+    if not found.get("base_model_name_or_path"):
+        raise InputError(f"{file}: no base_model_name_or_path; the base model must be named there")
+    return found
+
+
+def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerBase:
+    """The tokenizer of a checkpoint, that of its base model where an adapter has none of its own.
+
+    One without an end of sequence takes the one of the model's config. One without a pad token, or with one that the
+    model has no row for, pads with its end of sequence, as padding is masked. What is changed is printed.
+
+    Raises:
+        InputError: a local path that is no checkpoint, or an end of sequence that the model has no row for.
     """
     entry = entry or {}
     local_folder(path)
+    config = {}
+    if is_adapter(path, entry):
+        found = adapter_config(path, entry)
+        base, of_base = found["base_model_name_or_path"], entry | {"revision": found["revision"]}
+        if not get_tokenizer_config(path, revision=entry.get("revision")):
+            return load_tokenizer(base, of_base)
+        config = _config(base, of_base)
+    config = config or _config(path, entry)
     saved_class = get_tokenizer_config(path, revision=entry.get("revision")).get("tokenizer_class")
     # A plain tokenizer.json is to be read as it is: for some architectures AutoTokenizer would take their own class
     # instead, with another normalisation and tokens that the model does not have.
@@ -41,7 +71,40 @@ def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerB
     tokenizer = loader.from_pretrained(
         path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
     )
-    if tokenizer.pad_token is None:
-        tokenizer.pad_token = tokenizer.eos_token
+    _set_end_and_pad(tokenizer, path, config)
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def _config(path: str, entry: dict) -> dict:
+    """What config.json says of the vocabulary: vocab_size and eos_token_id, as far as it does."""
+    config, _ = PreTrainedConfig.get_config_dict(path, revision=entry.get("revision"))
+    return {**config, **config.get("text_config", {})}
+
+
+def _set_end_and_pad(tokenizer: PreTrainedTokenizerBase, path: str, config: dict) -> None:
+    """Give a tokenizer the end of sequence and the pad token that it lacks."""
+    rows = config.get("vocab_size") or len(tokenizer)
+    if tokenizer.eos_token is None:
+        ends = config.get("eos_token_id")
+        end = ends[0] if isinstance(ends, list) and ends else ends
+        if end is None or end >= len(tokenizer):
+            return  # an encoder's
+        tokenizer.eos_token = tokenizer.convert_ids_to_tokens(end)
+        print(
+            f"{path}: the tokenizer has no end of sequence; it is {tokenizer.eos_token!r}, by config.json", flush=True
+        )
+    if tokenizer.eos_token_id >= rows:
+        raise InputError(
+            f"{path}: the end of sequence {tokenizer.eos_token!r} is token {tokenizer.eos_token_id}, but the model has "
+            f"{rows} rows: this tokenizer is not the model's"
+        )
+    if tokenizer.pad_token is not None and tokenizer.pad_token_id >= rows:
+        print(
+            f"{path}: the pad token {tokenizer.pad_token!r} is token {tokenizer.pad_token_id}, but the model has "
+            f"{rows} rows; padded is with {tokenizer.eos_token!r}, which the mask tells apart",
+            flush=True,
+        )
+        tokenizer.pad_token = tokenizer.eos_token
+    if tokenizer.pad_token is None:
+        tokenizer.pad_token = tokenizer.eos_token

@@ -1,9 +1,11 @@
 """Where the results of a config are, below results/, as the rules and the tables of runs name them."""
 
 import os
+import shlex
 from dataclasses import dataclass
 
-from pipeline.config.reward_training import reward_dataset, starts_from_sft
+from pipeline.config.entries import parts_of
+from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
 from pipeline.config.settings import Run, Settings
 
 SPLITS = ("train", "selection", "eval")
@@ -25,6 +27,29 @@ class Plan:
     settings: Settings
 
     @property
+    def prepared(self) -> list[str]:
+        """All datasets that are prepared, each after those that it is drawn from."""
+        return prepared_datasets(self.settings)
+
+    def mixed(self, dataset: str) -> list[str]:
+        """The datasets that a mix is drawn from; none of another dataset."""
+        parts = list(parts_of(dataset, self.settings.entries["datasets"]))
+        return parts if parts != [dataset] else []
+
+    def mixed_splits(self, dataset: str) -> list[str]:
+        """The prepared splits that a mix is drawn from; none of another dataset."""
+        return [f"results/data/{part}/{split}.parquet" for part in self.mixed(dataset) for split in SPLITS]
+
+    def part_arguments(self, dataset: str) -> list[str]:
+        """Arguments of the preparation of a mix; none of another dataset."""
+        parts = [f"results/data/{part}" for part in self.mixed(dataset)]
+        return ["--parts", *parts] if parts else []
+
+    def mixes(self, split: str) -> dict[str, str]:
+        """{dataset: its split, whose rows know their source} of the mixes."""
+        return {of: f"results/data/{of}/{split}.parquet" for of in self.settings.datasets if self.mixed(of)}
+
+    @property
     def scored_splits(self) -> tuple[str, str]:
         """The splits of every dataset that have Bradley-Terry scores."""
         return "train", self.settings.split
@@ -36,11 +61,24 @@ class Plan:
             return "python"
         return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {processes}"
 
-    def policy_folder(self, names) -> str:
-        """Folder of a run's policy; the run `sft` is the SFT model itself."""
-        if self.settings.task_runs[names.run].method == "sft":
-            return f"results/sft/{names.dataset}/{names.model}"
+    def policy_folder(self, names) -> str | None:
+        """Folder of a run's policy: the SFT model's of the run `sft`, none of the run `start`."""
+        if not self.settings.task_runs[names.run].trained:
+            return self.start_folder(names.dataset, names.model)
         return f"results/policies/{names.dataset}/{names.model}/{names.run}/seed{names.seed}"
+
+    def policy_path(self, names) -> str:
+        """The checkpoint of a run's policy."""
+        folder = self.policy_folder(names)
+        return f"{folder}/model" if folder else self.start_path(names.dataset, names.model)
+
+    def start_folder(self, dataset: str, model: str) -> str | None:
+        """Folder of the SFT model that policies start from; None where they start from the model as it is."""
+        return f"results/sft/{dataset}/{model}" if self.settings.has_sft(model) else None
+
+    def start_path(self, dataset: str, model: str) -> str:
+        """The checkpoint that policies start from, which is their reference: the SFT model, or the entry's path."""
+        return self._path_of(self.start_folder(dataset, model), model)
 
     def reward_start(self, dataset: str, reward_model: str) -> str | None:
         """Folder of the SFT model that a trained reward model starts from; None where it starts from the model itself.
@@ -54,9 +92,14 @@ class Plan:
 
     def reward_start_path(self, dataset: str, reward_model: str) -> str:
         """The checkpoint that a trained reward model starts from."""
-        folder = self.reward_start(dataset, reward_model)
         model = self.settings.entries["reward_models"][reward_model]["train"]["model"]
-        return f"{folder}/model" if folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
+        return self._path_of(self.reward_start(dataset, reward_model), model)
+
+    def _path_of(self, sft_folder: str | None, model: str) -> str:
+        """The checkpoint in an SFT model's folder, that of the model's entry where there is none."""
+        return (
+            f"{sft_folder}/model" if sft_folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
+        )
 
     def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
         """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""
@@ -67,13 +110,18 @@ class Plan:
     def reward_model_path(self, dataset: str, reward_model: str) -> str:
         """The checkpoint of a trained reward model, or the path of its entry."""
         folder = self.reward_model_folder(dataset, reward_model)
-        return f"{folder}/model" if folder else self.settings.entries["reward_models"][reward_model]["path"]
+        return (
+            f"{folder}/model"
+            if folder
+            else os.path.expanduser(self.settings.entries["reward_models"][reward_model]["path"])
+        )
 
     def reward_arguments(self, dataset: str, reward_model: str | None, input) -> str:
-        """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`."""
+        """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`, quoted."""
         if reward_model is None:
             return ""
-        return f"--reward-spec {input.reward_spec} --reward-model {self.reward_model_path(dataset, reward_model)}"
+        path = self.reward_model_path(dataset, reward_model)
+        return shlex.join(["--reward-spec", str(input.reward_spec), "--reward-model", path])
 
     def policy_reward(self, names) -> str | None:
         """The reward model that labels rows of a run (g > 0), the dataset's; None where none does."""
@@ -94,7 +142,7 @@ class Plan:
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if run.method != "sft":
+        if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
 
@@ -107,7 +155,7 @@ class Plan:
 
     def run_table(self, split: str) -> dict:
         """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
-        settings = self.settings
+        settings, mixes = self.settings, self.mixes(split)
         rows = [
             {
                 "dataset": run.dataset,
@@ -117,6 +165,7 @@ class Plan:
                 "hyperparameters": run.hyperparameters,
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+                **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
             }
             for run in settings.runs
         ]
@@ -144,6 +193,14 @@ class Plan:
         """The win rates by which the report chooses the best run of each method, where the config wants that."""
         return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
 
+    def source_table(self) -> list[str]:
+        """The win rates by source, where the config has a mix."""
+        return ["results/winrate_by_source.csv"] if self.mixes(self.settings.split) else []
+
+    def source_arguments(self) -> list[str]:
+        """The argument that names the win rates by source, where the config has a mix."""
+        return [part for path in self.source_table() for part in ("--by-source", path)]
+
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""
         found = (self.settings.root / "scripts" / "pipeline" / "report").rglob("*")
@@ -165,12 +222,12 @@ class Plan:
         return spec.get("reward_model") or self.settings.reward_model_name(names.dataset)
 
     def judge_arguments(self, names, input) -> str:
-        """Arguments of judging that depend on the judge's kind.
+        """Arguments of judging that depend on the judge's kind, quoted for a shell.
 
         How a judge is reached and what it may take, its service, is no input, as that makes no verdict stale.
         """
         if self.judge_kind(names) == "openai":
-            return f"--service {self.judge_service(self.judge_of(names))} --store {JUDGEMENTS}"
+            return shlex.join(["--service", self.judge_service(self.judge_of(names)), "--store", JUDGEMENTS])
         return self.reward_arguments(names.dataset, self.judge_reward(names), input)
 
     def judge_service(self, judge: str) -> str:

@@ -29,7 +29,7 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
     prepared = [(name,) for name in prepared_datasets(settings)]
     places = list(product(settings.datasets, settings.entries["models"]))
     tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
-    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.method != "sft"]
+    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
     kinds = {
         "data": (settings.data_spec, prepared),
         "sft": (settings.sft_spec, tuned),

@@ -48,6 +48,9 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     given = spec.get("hyperparameters") or spec.get("sft") or spec.get("train") or {}
     adapter = (Path(publication["folder"]) / "adapter_config.json").is_file()
     base = hub_id((spec.get("model") or spec.get("base") or {}).get("path", ""))
+    if adapter:  # what it needs may be another than what training started from, which may be an adapter itself
+        named = read_json(Path(publication["folder"]) / "adapter_config.json").get("base_model_name_or_path")
+        base = hub_id(named or "") or base
     winrates = _winrates(records, publication["of"])
     what = "A reward model" if kind == "reward_model" else "A policy"
     values = {
@@ -104,7 +107,7 @@ def _dataset(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         configs=configs,
     )
     values = {
-        "card": {"label_noise": None, **card},
+        "card": {"label_noise": None, "mix": None, **card},
         "data": describe_source(data),
         "dropped": {reason: count for reason, count in card["dropped"].items() if count},
         "scored": splits["scored"],
@@ -136,6 +139,9 @@ def describe_source(data: dict) -> str:
     """
     if data["source"] == "world":
         return "The pairs are from the workflow's embedded world, a small English world of questions about objects."
+    if data["source"] == "mix":
+        parts = ", ".join(f"{part['dataset']} (weight {part['weight']:g})" for part in data["mix"])
+        return f"The pairs are a mix of the datasets {parts}; the column source names the one that a row is from."
     revision = f", revision {data['revision']}" if "revision" in data else ""
     place = f"{found}{revision}" if (found := hub_id(data["path"])) else "local files"
     return f"The pairs are from {place}, read as the source {data['source']}."
@@ -147,7 +153,7 @@ def _winrates(records: dict, of: dict) -> list[dict]:
         return []
     table = read_table(records["winrate"])
     run = of.get("run")
-    about = (table["run"] == run) if run else (table["method"] == "sft")
+    about = (table["run"] == run) if run else (table["run"] == "sft")
     return table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about].to_dict("records")
 
 

@@ -36,6 +36,9 @@ def publish(publication: dict, token: str) -> dict:
         cause = error.__cause__ if type(error) is RuntimeError else None  # of an upload in a thread of the client's
         reason = " ".join(str(cause or error).split())
         raise InputError(f"{publication['repo_type']} {name} at {api.endpoint}: {reason}") from error
+    except (KeyError, TypeError, AttributeError) as error:  # from inside the client, of an answer that lacks a part
+        reason = f"its answer is not that of a hub ({type(error).__name__}: {error}); see the variable HF_ENDPOINT"
+        raise InputError(f"{publication['repo_type']} {name} at {api.endpoint}: {reason}") from error
 
 
 def _publish(api: HfApi, name: str, publication: dict) -> dict:

@@ -50,7 +50,7 @@ def _results(settings: Settings, kind: str) -> list[dict]:
     if kind == "dataset":
         return [{"dataset": dataset} for dataset in settings.datasets]
     if kind == "sft":
-        return pairs
+        return [pair for pair in pairs if settings.has_sft(pair["model"])]
     if kind == "reward_model":
         names = {dataset: settings.reward_model_name(dataset) for dataset in settings.datasets}
         trained = settings.entries["reward_models"]
@@ -58,13 +58,13 @@ def _results(settings: Settings, kind: str) -> list[dict]:
             {"dataset": dataset, "reward_model": name} for dataset, name in names.items() if "train" in trained[name]
         ]
     chosen, seeds = given.get("runs", settings.task_runs), given.get("seeds", settings.seeds)
-    runs = [name for name, run in settings.task_runs.items() if run.method != "sft" and name in chosen]
+    runs = [name for name, run in settings.task_runs.items() if run.trained and name in chosen]
     return [{**pair, "run": name, "seed": seed} for pair in pairs for name in runs for seed in seeds]
 
 
 def _check_chosen(settings: Settings) -> None:
     """The runs and seeds that are to be published are among the config's."""
-    given, known = settings.config["publish"], [name for name, run in settings.task_runs.items() if run.method != "sft"]
+    given, known = settings.config["publish"], [name for name, run in settings.task_runs.items() if run.trained]
     for index, name in enumerate(given.get("runs", ())):
         if name not in known:
             raise settings.error(unknown_name(("publish", "runs", index), "run", name, known))

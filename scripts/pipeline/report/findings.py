@@ -72,7 +72,7 @@ def group_findings(
             continue
         finding = _finding(run.run, table.baseline, opponents)
         findings.append(finding)
-        if run.method != "sft":
+        if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
     lead = _lead(table, trained, selection.best if selection else None)
     left_out = max(len(findings) - MOST_FINDINGS, 0)

@@ -25,10 +25,10 @@ def checkpoint_folder(path: str, entry: dict) -> str:
     patterns += ["*.py"] if entry.get("trust_remote_code") else []
     try:
         return snapshot_download(path, revision=entry.get("revision"), allow_patterns=patterns)
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:  # the last three: no hub's answers
         if full_disk(error):
             raise
-        reason = " ".join(str(error).split())
+        reason = f"{type(error).__name__}: {' '.join(str(error).split())}"
         raise InputError(
             f"{path}: the reward model cannot be had from the Hugging Face Hub ({reason}). Give a hub id that this "
             "machine can reach or has in its cache, or a local folder"

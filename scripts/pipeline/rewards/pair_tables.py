@@ -6,9 +6,11 @@ A dataset is a local file or folder as `pipeline.data.loading` describes them, o
 file is one split: the one that it is named after, else `train`.
 """
 
+from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -18,25 +20,15 @@ from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.data.adapters import Adapter
 from pipeline.data.detection import adapter_of
 from pipeline.data.json_lines import json_column, json_rows
-from pipeline.data.loading import (
-    SPLIT_NAMES,
-    SUFFIXES,
-    is_hub_id,
-    is_saved,
-    load_hub,
-    load_saved,
-    require_columns,
-    split_files,
-    split_name,
-)
+from pipeline.data.loading import is_hub_id, is_saved, load_hub, load_saved, require_columns, require_utf8
 from pipeline.data.shapes import read_pairs, roles_of
+from pipeline.data.split_files import SUFFIXES, fits, folder_splits, local_kind, names_split, split_files, split_name
 from pipeline.data.splitting import dropped_rows
 from pipeline.data.tally import MALFORMED, Tally, in_words
 from pipeline.jobs.io import InputError
 
 DEFAULT = "default"
 MESSAGE_KEYS = (("role", "content"), ("from", "value"))
-NAMED_SPLITS = SPLIT_NAMES | {"selection"}
 
 
 def split_names(dataset: str, config_name: str | None = None, revision: str | None = None) -> list[str]:
@@ -50,13 +42,12 @@ def split_names(dataset: str, config_name: str | None = None, revision: str | No
         InputError: the dataset is not there, or there is no data in it.
     """
     path = Path(dataset).expanduser()
-    if path.is_file():
+    kind = local_kind(path)
+    if kind == "file":
         return [_file_split(path)]
-    if not path.is_dir() or is_saved(path):
+    if kind != "folder" or is_saved(path):
         return list(_library_splits(dataset, config_name, revision))
-    files = [file.relative_to(path) for file in sorted(path.rglob("*")) if file.name.endswith(SUFFIXES)]
-    names = {split_name(file) for file in files if not any(part.startswith(".") for part in file.parts)}
-    return sorted(names) if names & NAMED_SPLITS else ["train"]
+    return folder_splits(path)
 
 
 def read_split(dataset: str, split: str, config_name: str | None = None, revision: str | None = None) -> pa.Table:
@@ -66,10 +57,11 @@ def read_split(dataset: str, split: str, config_name: str | None = None, revisio
         InputError: the dataset is not there or cannot be read, or lacks the split; the message lists those it has.
     """
     path = Path(dataset).expanduser()
-    if path.is_dir() and not is_saved(path):
+    kind = local_kind(path)
+    if kind == "folder" and not is_saved(path):
         return _concatenated(split_files(path, split))
-    if path.is_file():
-        if split not in (_file_split(path), split_name(Path(path.name))):
+    if kind == "file":
+        if not fits(_file_split(path), split) and split != split_name(Path(path.name)):
             raise InputError(f"{dataset}: there is no split {split!r}; there is {_file_split(path)}")
         return _read_file(path)
     splits = _library_splits(dataset, config_name, revision)
@@ -178,6 +170,24 @@ def score_columns(suffix: str | None = None) -> list[str]:
     return [f"{name}_{suffix}" if suffix else name for name in SCORING_COLUMNS]
 
 
+def check_finite(scores: Sequence[float] | np.ndarray, what: str) -> None:
+    """See that all scores are finite numbers.
+
+    Args:
+        what: the table and column that they are of, for messages.
+
+    Raises:
+        InputError: one is not.
+    """
+    values = np.asarray(scores, dtype="float64")
+    wrong = np.flatnonzero(~np.isfinite(values))
+    if wrong.size:
+        raise InputError(
+            f"{what}: {wrong.size} of {values.size} scores are no finite numbers, row {wrong[0]} (the first is 0) has "
+            f"{values[wrong[0]]}. A reward model does so where its weights are broken or its precision is too low"
+        )
+
+
 def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None) -> pa.Table:
     """The table with chosen_score, rejected_score and bt_prob (float64) as its last columns.
 
@@ -196,7 +206,7 @@ def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None
 
 def _file_split(file: Path) -> str:
     name = split_name(Path(file.name)) if file.name.endswith(SUFFIXES) else "train"
-    return name if name in NAMED_SPLITS else "train"
+    return name if names_split(name) else "train"
 
 
 def _is_text(value) -> bool:
@@ -223,9 +233,11 @@ def _read_file(file: Path) -> pa.Table:
     if file.name.endswith(".parquet"):
         try:
             with pq.ParquetFile(file) as parquet:
-                return parquet.read()
+                table = parquet.read()
         except (pa.ArrowException, OSError) as error:
             raise InputError(f"{file}: not a readable parquet file ({error})") from error
+        require_utf8(table, str(file))
+        return table
     if not file.name.endswith(SUFFIXES):
         raise InputError(f"{file}: not a data file by its name; it must end in one of {', '.join(SUFFIXES)}")
     rows = list(json_rows(file))

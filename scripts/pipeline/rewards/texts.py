@@ -79,7 +79,12 @@ def tokens_of(
     Args:
         ends: whether the end of sequence follows the text.
     """
-    ids = tokenizer(template.format(prompt=joined_turns(prompt), response=answer))["input_ids"]
+    return text_tokens(template.format(prompt=joined_turns(prompt), response=answer), ends, tokenizer)
+
+
+def text_tokens(text: str, ends: bool, tokenizer: PreTrainedTokenizerBase) -> dict[str, list[int]]:
+    """Token ids of a text, with the end of sequence behind it where it ends."""
+    ids = tokenizer(text)["input_ids"]
     if tokenizer.bos_token_id is not None and ids[:2] == [tokenizer.bos_token_id] * 2:
         ids = ids[1:]  # the text brings one along itself
     if ends and ids[-1:] != [tokenizer.eos_token_id]:

@@ -1,15 +1,19 @@
 """Training of a policy: what every method starts from. The trainer is the method's own, `pipeline.methods`."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import pandas as pd
 from datasets import Dataset
-from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments
+from peft import PeftModel, get_peft_model
+from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
 from pipeline.jobs.parts import load_part
-from pipeline.models.checkpoints import load_policy, load_tokenizer, training_dtype
+from pipeline.models.checkpoints import load_policy, load_tokenizer, peft_config, training_dtype
 from pipeline.models.devices import Device
+from pipeline.models.manners import end_token_ids
+from pipeline.models.templates import Text, answer_of
 from pipeline.training.running import add_lengths, preference_dataset, trainer_arguments
 
 
@@ -62,16 +66,45 @@ def policy_trainer(
     Args:
         spec: {dataset, model: entry, run, method, hyperparameters}.
         frame: prompt, chosen, rejected of the train split.
-        reference: row, ref_chosen_logps, ref_rejected_logps of the SFT model on that split.
-        model_path: the SFT model's folder, where the policy starts and which stays its reference.
+        reference: row, ref_chosen_logps, ref_rejected_logps of that model on that split.
+        model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which
+            stays its reference.
         seed, device, scratch, reward_function: see `Start`.
     """
     entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
     kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
-    model = load_policy(model_path, entry, trainable=True, device=device, **kwargs)
+    model = with_adapter(load_policy(model_path, entry, trainable=True, device=device, **kwargs), entry, seed)
+    ends, known = end_token_ids(model, tokenizer, entry), model.generation_config.eos_token_id
+    if not set(ends) <= {tokenizer.eos_token_id, *(known if isinstance(known, list) else [known])}:
+        model.generation_config.eos_token_id = ends  # the trainer samples up to these
+    if reward_function is not None:
+        reward_function = without_thoughts(reward_function, tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
     start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
     trainer.train_dataset = add_lengths(trainer.train_dataset)
     return trainer
+
+
+def with_adapter(model, entry: dict, seed: int):
+    """The model with a new adapter, where the entry wants one and the model has none: a model that had no SFT."""
+    config = peft_config(entry)
+    if config is None or isinstance(model, PeftModel):
+        return model
+    set_seed(seed)
+    return get_peft_model(model, config)
+
+
+def without_thoughts(reward_function: Callable, tokenizer: PreTrainedTokenizerBase, entry: dict) -> Callable:
+    """A reward function that sees the policy's answers alone, see `answer_of`."""
+
+    def answered(completion: Text) -> Text:
+        if isinstance(completion, str):
+            return answer_of(completion, tokenizer, entry)
+        return [turn | {"content": answer_of(turn["content"], tokenizer, entry)} for turn in completion]
+
+    def reward(prompts: list, completions: list, **columns) -> list[float]:
+        return reward_function(prompts=prompts, completions=[answered(each) for each in completions], **columns)
+
+    return reward

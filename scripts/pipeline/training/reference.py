@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 from torch.utils.data import DataLoader
-from trl import DPOConfig, DPOTrainer
+from trl import DPOConfig
 
 from pipeline.columns.reference import REFERENCE_COLUMNS, REFERENCE_LOGPS
 from pipeline.jobs.gathering import PATIENCE, gathered
@@ -15,16 +15,17 @@ from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.fitting import fitted, forward_bytes
 from pipeline.training.fitting import tile_tokens
-from pipeline.training.running import preference_dataset
+from pipeline.training.running import preference_dataset, say_template
+from sail import ReferenceColumnsDPOTrainer
 from sail.internals import logits_of
 
 
-class ReferenceTrainer(DPOTrainer):
+class ReferenceTrainer(ReferenceColumnsDPOTrainer):
     """DPOTrainer whose precomputation of the reference's log-probabilities is shared by processes and can go on.
 
-    The only change is that each process does every n-th batch of those that one process alone has, and keeps what it
-    has in the output folder, where it is found again. accelerate would fill the last batch with other rows, which
-    changes the last digits of its values.
+    The only change, beside pairs in tokens, is that each process does every n-th batch of those that one process alone
+    has, and keeps what it has in the output folder, where it is found again. accelerate would fill the last batch with
+    other rows, which changes the last digits of its values.
     """
 
     def _precompute_ref_logps(self, dataset, name, batch_size):
@@ -70,6 +71,7 @@ def reference_logps(spec: dict, frame: pd.DataFrame, model_path: str, device: De
             | {"activation_checkpointing": False}
         ),
     )
+    say_template(tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry)
     with logits_of(tile):
         trainer = ReferenceTrainer(model, args=arguments, train_dataset=dataset, processing_class=tokenizer)

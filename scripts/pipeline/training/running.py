@@ -22,7 +22,8 @@ from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
-from pipeline.models.templates import as_text, format_prompt, format_response
+from pipeline.models.manners import template_notes
+from pipeline.models.templates import as_text, format_prompt, pair_token_ids
 from pipeline.training.fitting import fit, free, halve, tile_tokens
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
@@ -44,7 +45,7 @@ class LogsLastStep(TrainerCallback):
 def preference_dataset(
     frame: pd.DataFrame, tokenizer: PreTrainedTokenizerBase, entry: dict, reference: pd.DataFrame | None = None
 ) -> Dataset:
-    """Preference pairs as DPOTrainer and RewardTrainer take them.
+    """Preference pairs as `sail.ReferenceColumnsDPOTrainer` takes them, in tokens.
 
     Args:
         frame: prompt, chosen, rejected: text or messages.
@@ -53,12 +54,19 @@ def preference_dataset(
             in it (too long for the model) are left out.
 
     Returns:
-        prompt, chosen, rejected, source_prompt (as in the frame), row; with a reference also its two columns.
+        prompt (in the model's format), prompt_ids, chosen_ids, rejected_ids, source_prompt (as in the frame), row; with
+        a reference also its two columns.
     """
     prompts = [as_text(prompt) for prompt in frame["prompt"]]
-    columns = {"prompt": [format_prompt(prompt, tokenizer, entry) for prompt in prompts]}
-    for name in PAIR_RESPONSES:
-        columns[name] = [format_response(as_text(response), tokenizer, entry) for response in frame[name]]
+    responses = zip(*(map(as_text, frame[name]) for name in PAIR_RESPONSES), strict=True)
+    pairs = [
+        pair_token_ids(prompt, list(both), tokenizer, entry) for prompt, both in zip(prompts, responses, strict=True)
+    ]
+    columns = {
+        "prompt": [format_prompt(prompt, tokenizer, entry) for prompt in prompts],
+        "prompt_ids": [start for start, _ in pairs],
+        **{f"{name}_ids": [both[side] for _, both in pairs] for side, name in enumerate(PAIR_RESPONSES)},
+    }
     dataset = Dataset.from_dict(columns | {"source_prompt": prompts, "row": list(range(len(frame)))})
     if reference is None:
         return dataset
@@ -71,6 +79,13 @@ def preference_dataset(
     for name in REFERENCE_LOGPS:
         dataset = dataset.add_column(name, reference[name].tolist())
     return dataset
+
+
+def say_template(tokenizer: PreTrainedTokenizerBase, entry: dict) -> None:
+    """Print what is to be known of how a model's prompts and responses are put, once."""
+    if is_first_process():
+        for line in template_notes(tokenizer, entry):
+            print(line, flush=True)
 
 
 def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder: str | Path, seed: int) -> dict:

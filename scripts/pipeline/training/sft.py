@@ -2,13 +2,14 @@
 
 import pandas as pd
 from datasets import Dataset
+from peft import PeftModel
 from trl import SFTConfig, SFTTrainer
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.models.checkpoints import load_policy, load_tokenizer, new_policy, peft_config, training_dtype
 from pipeline.models.devices import Device
-from pipeline.models.templates import as_text, format_prompt, format_response, response_text
-from pipeline.training.running import trainer_arguments
+from pipeline.models.templates import as_text, pair_token_ids, response_text
+from pipeline.training.running import say_template, trainer_arguments
 from pipeline.training.state import continued
 
 
@@ -28,17 +29,19 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
     else:
         tokenizer = load_tokenizer(entry["path"], entry)
         kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
-        model = load_policy(entry["path"], entry, device=device, **kwargs)
+        model = load_policy(entry["path"], entry, trainable=True, device=device, **kwargs)
+        say_template(tokenizer, entry)
     names = ["chosen"] if hyperparameters["responses"] == "chosen" else ["chosen", "rejected"]
-    rows = [
-        {"prompt": format_prompt(prompt, tokenizer, entry), "completion": format_response(response, tokenizer, entry)}
-        for name in names
-        for prompt, response in zip(columns["prompt"], columns[name], strict=True)
-    ]
+    rows = []
+    for name in names:
+        for prompt, response in zip(columns["prompt"], columns[name], strict=True):
+            start, [ids] = pair_token_ids(prompt, [response], tokenizer, entry)
+            rows.append({"input_ids": start + ids, "completion_mask": [0] * len(start) + [1] * len(ids)})
+    arguments = trainer_arguments(hyperparameters, device, "sft", scratch, hyperparameters["seed"])
     return continued(SFTTrainer)(
         model,
-        args=SFTConfig(**trainer_arguments(hyperparameters, device, "sft", scratch, hyperparameters["seed"])),
+        args=SFTConfig(**arguments, completion_only_loss=True),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
-        peft_config=peft_config(entry),
+        peft_config=None if isinstance(model, PeftModel) else peft_config(entry),
     )

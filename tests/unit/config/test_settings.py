@@ -183,3 +183,20 @@ def test_a_thousand_runs_have_a_thousand_names():
     tasks = [{"method": "dpr", "beta": round(0.001 * i, 3), "g": 0.3} for i in range(1, 1001)]
     made = settings(tasks=[{"method": "dpo"}, *tasks])
     assert len({run.name for run in made.runs}) == 1001
+
+
+def test_the_home_folder_stands_for_itself_in_every_path(monkeypatch):
+    monkeypatch.setenv("HOME", "/home/me")
+    definitions = {
+        "datasets": {"mine": {**PLAIN, "path": "~/data/mine.jsonl"}},
+        "models": {"own": "~/models/own"},
+        "reward_models": {"judge": "~/models/judge"},
+    }
+    config = settings(datasets=["mine"], models=["own"], reward_model="judge", judge="reward", definitions=definitions)
+    assert config.data_spec("mine")["path"] == "/home/me/data/mine.jsonl"
+    assert config.data_spec("mine")["tokenizers"][0]["path"] == "/home/me/models/own"
+    assert config.sft_spec("mine", "own")["model"]["path"] == "/home/me/models/own"
+    assert config.reward_spec("mine", "judge")["path"] == "/home/me/models/judge"
+    definitions["models"]["own"] = "~nobody-of-that-name/own"
+    text = refusal(models=["own"], definitions=definitions)
+    assert text.startswith("config: definitions.models.own.path: '~nobody-of-that-name/own' is in the home of nobody")

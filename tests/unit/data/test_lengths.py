@@ -62,7 +62,7 @@ def test_tokens_are_counted_as_the_trainer_counts_them(checkpoint, rows, tmp_pat
     for number, length in enumerate(trained_lengths(checkpoint, rows, tmp_path)):
         assert length > 10
         for most, expected in ((length - 1, True), (length, False)):
-            assert LengthRule([entry(checkpoint)], most).too_long(pairs)[number] == expected, (number, length)
+            assert LengthRule([entry(checkpoint)], most).unfit(pairs)[0][number] == expected, (number, length)
 
 
 def test_rows_too_long_for_any_model_are_counted_and_gone(tmp_path):
@@ -123,7 +123,7 @@ def test_a_tokenizer_that_cannot_be_had_and_a_template_that_refuses_are_named(tm
     tokenizer.chat_template = "{{ raise_exception('no dialogues here') }}"
     tokenizer.save_pretrained(tmp_path / "strict")
     (tmp_path / "strict" / "config.json").write_text('{"model_type": "llama"}')
-    with pytest.raises(InputError, match=r"strict: its chat template refuses a dialogue .*no dialogues here"):
+    with pytest.raises(InputError, match=r"strict: its chat template refuses a question .*no dialogues here"):
         prepare_rows(tmp_path, rows, tokenizers=[entry(tmp_path / "strict")], max_length=9)
 
 

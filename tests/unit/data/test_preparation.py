@@ -4,9 +4,10 @@ import pyarrow.parquet as pq
 import pytest
 from fixtures_data import ids, plain, prepare, prepare_rows, row, write_jsonl
 
-from pipeline.data import preparation
+from pipeline.data import preparation, writing
 from pipeline.data.filters import prompt_id
-from pipeline.data.loading import read_batches, split_files
+from pipeline.data.loading import read_batches
+from pipeline.data.split_files import split_files
 from pipeline.data.splitting import REASONS
 from pipeline.jobs.io import InputError
 
@@ -116,7 +117,7 @@ def test_the_number_of_processes_changes_no_byte(tmp_path):
 def test_texts_are_written_piece_by_piece_in_the_same_order(tmp_path, monkeypatch):
     rows = [row(number) for number in range(500)]
     whole, card = prepare_rows(tmp_path, rows, label_switching=0.3)
-    monkeypatch.setattr(preparation, "PIECE_ROWS", 64)
+    monkeypatch.setattr(writing, "PIECE_ROWS", 64)
     pieces, again = prepare_rows(tmp_path, rows, label_switching=0.3)
     assert all(whole[name].equals(pieces[name]) for name in whole) and card == again
 

@@ -54,13 +54,13 @@ def test_two_runs_give_the_same_bytes(tmp_path):
 KILLED = """
 import time
 import prepare_data
-from pipeline.data import preparation
+from pipeline.data import writing
 
 def wait(*arguments):
     print("ready", flush=True)
     time.sleep(600)
 
-preparation.data_card = wait  # when all rows are on disk
+writing.data_card = wait  # when all rows are on disk
 prepare_data.main(["--spec", "spec.yaml", "--output-dir", "results/data/one"])
 """
 

@@ -23,7 +23,7 @@ from pipeline.jobs.io import read_yaml
 
 ROOT = Path(__file__).resolve().parents[3]
 HH_SAMPLE = ROOT.parent / "shared" / "hh-rlhf"
-PUBLISHED = {name: entry for name, entry in read_yaml(ROOT / "config/datasets.yaml").items() if name != "world"}
+ENTRIES = read_yaml(ROOT / "config/datasets.yaml")
 ROWS = {
     "pku": lambda i: pku_row(i % 2, 1 - i % 2, prompt=f"How do I pick lock {i}?"),
     "ultrafeedback": lambda i: (
@@ -32,6 +32,48 @@ ROWS = {
     "hh_rlhf": lambda i: hh_row("Hi.", "Hello!", f"Who are you, {i}?", chosen="A model.", rejected="Nobody."),
     "summarize": lambda i: summarize_row(i % 2, {"post": f"I lost key {i}."}),
     "webgpt": lambda i: webgpt_row((-1) ** i, -((-1) ** i), f"Why is sky {i} blue?"),
+}
+PUBLISHED = {name: entry for name, entry in ENTRIES.items() if entry.get("source") in ROWS}
+
+
+def dialogue(question, answer, *before):
+    turns = [*before, ("user", question), ("assistant", answer)]
+    return [{"role": role, "content": text} for role, text in turns]
+
+
+def whole(i):
+    return {"chosen": dialogue(f"Ask {i}?", f"Good {i}."), "rejected": dialogue(f"Ask {i}?", f"Poor {i}.")}
+
+
+# Rows as the cards on the hub have them.
+TODAY = {
+    "ultrafeedback-binarized": lambda i: (
+        {"prompt": f"Ask {i}?", "prompt_id": f"{i:064}", **whole(i), "messages": whole(i)["chosen"]}
+        | {"score_chosen": 8.5, "score_rejected": 6.0}
+    ),
+    "tulu-3": lambda i: {"id": str(i), "source": "sft", **whole(i)},
+    "skywork-80k": lambda i: {**whole(i), "source": "magpie"},
+    "orca-pairs": lambda i: {
+        "system": "Be brief.",
+        "question": f"Ask {i}?",
+        "chosen": "Good.",
+        "rejected": f"Poor {i}.",
+    },
+    "orpo-mix-40k": lambda i: {"source": "toxic", **whole(i), "prompt": f"Ask {i}?", "question": f"Ask {i}?"},
+    "helpsteer3": lambda i: {
+        **{"domain": "general", "language": "english", "context": dialogue(f"Ask {i}?", "")[:1]},
+        **{"response1": "Good.", "response2": f"Poor {i}.", "overall_preference": -2, "individual_preference": []},
+    },
+    "nectar": lambda i: {
+        **{"prompt": f"\n\nHuman: Ask {i}?\n\nAssistant: ", "num_responses": 2, "turns": 1, "source": ["ultrachat"]},
+        "answers": [
+            {"answer": f"{word} {i}.", "model": "m", "rank": rank} for word, rank in (("Good", 1.0), ("Poor", 2.0))
+        ],
+    },
+    "arena-140k": lambda i: {
+        **{"id": str(i), "model_a": "one", "model_b": "two", "winner": "model_a", "language": "en"},
+        **{"conversation_a": whole(i)["chosen"], "conversation_b": whole(i)["rejected"]},
+    },
 }
 FORMATS = ("parquet", "shards", "jsonl", "jsonl.gz", "saved")
 
@@ -83,6 +125,28 @@ def test_published_entries_are_prepared_from_local_files(tmp_path, form):
         assert len(set.union(*names)) == sum(map(len, names)), name
         assert card["format"] == ("messages" if entry["source"] == "hh_rlhf" else "text"), name
         assert len(card["samples"]) == 5, name
+
+
+def test_every_entry_is_tried_here():
+    assert set(ENTRIES) == {*PUBLISHED, *TODAY, "world"}
+
+
+@pytest.mark.parametrize("name", TODAY)
+def test_entries_of_today_are_prepared_from_files_with_the_hubs_names(tmp_path, name):
+    entry = ENTRIES[name]
+    splits = entry.get("splits") or {"train": "train"}
+    files = {split: [TODAY[name](i + 100 * number) for i in range(60)] for number, split in enumerate(splits.values())}
+    write(tmp_path / "data", "parquet", files)
+    local = {name: entry | {"path": str(tmp_path / "data"), "near_duplicates": None}}
+    config = {"tag": "t", "datasets": [name], "models": ["W1M"], "seeds": [1], "tasks": [{"method": "dpo"}]}
+    prepared, card = prepare(Settings.from_config(config | {"definitions": {"datasets": local}}).data_spec(name))
+    assert (card["rows_in"], card["rows_out"]) == (60 * len(files), 60 * len(files)), card["dropped"]
+    if "eval" in splits:
+        assert card["splits"]["eval"] == 60
+    for table in prepared.values():
+        for pair in table.to_pylist():
+            assert pair["prompt"][-1]["role"] == "user" and pair["prompt"][-1]["content"].startswith("Ask ")
+            assert pair["chosen"][0]["content"].startswith("Good") and pair["rejected"][0]["content"].startswith("Poor")
 
 
 def test_real_dialogues_are_prepared_and_their_near_duplicates_found(tmp_path):

@@ -135,3 +135,25 @@ def test_run_turns_an_input_error_into_one_line(capsys):
     with pytest.raises(SystemExit) as caught:
         run(main)
     assert caught.value.code == "error: data.parquet: no column 'chosen'"
+
+
+@pytest.mark.parametrize(
+    ("number", "path", "message"),
+    [
+        (13, "/results/data", "error: /results/data: Permission denied"),
+        (30, "/results/data", "error: /results/data: Read-only file system"),
+        (36, "x" * 5000, f"error: {'x' * 300}…: File name too long"),
+    ],
+)
+def test_a_path_that_may_not_be_used_is_one_line(number, path, message):
+    def fail():
+        raise OSError(number, os.strerror(number), path)
+
+    with pytest.raises(SystemExit) as ended:
+        run(fail)
+    assert ended.value.code == message
+
+
+def test_an_error_of_the_system_that_is_no_refusal_stays_itself():
+    with pytest.raises(BrokenPipeError):
+        run(lambda: (_ for _ in ()).throw(BrokenPipeError(32, "Broken pipe")))

@@ -8,7 +8,7 @@ from fixtures_judges import make_judge, pairs
 
 from pipeline.judges.parsing import parse_scores
 from pipeline.judges.prompts import dialogue, estimate_tokens, fill_prompt
-from pipeline.judges.replies import assess, read_reply
+from pipeline.judges.replies import assess, least_tokens, read_reply
 from pipeline.judges.requests import body, make_request, orders, plan_requests
 
 SCALE = [0.0, 10.0]
@@ -73,6 +73,8 @@ def test_a_verdict_in_the_form_that_was_asked_for_is_read(content, scores):
         '{"score_a": 11, "score_b": 1}',
         "[10, 1]",
         "{" * 100_000,
+        '{"score_a": 1' + "0" * 400 + ', "score_b": 1}',
+        '{"score_a": 1' + "0" * 5000 + ', "score_b": 1}',
     ],
 )
 def test_anything_else_is_no_verdict(content):
@@ -94,7 +96,7 @@ def test_a_single_grade(content, scores):
     assert parse_scores(content, "single", [1.0, 10.0]) == scores
 
 
-def reply(content, **more):
+def reply(content=None, **more):
     return read_reply(completion(content, **more).body)
 
 
@@ -123,35 +125,90 @@ def test_what_becomes_of_a_reply():
 @pytest.mark.parametrize(
     "data",
     [
-        b"",
-        b"null",
-        b"[]",
-        b"<html>502</html>",
-        b'{"choices": []}',
-        b'{"choices": [{}]}',
-        b'{"choices": [{"message": null}]}',
-        b'{"choices": {"0": 1}}',
-        b'{"choices": [{"message": {"content": "SCORES: A=10 B=1"}}], "usage": 7}',
-        b"\xff\xfe",
-        b"[" * 100_000,
+        b'{"id": "c", "choices": [{"mess',
         completion("SCORES: A=10 B=1" + " " * (1 << 20)).body,
     ],
 )
-def test_a_body_that_cannot_be_read_is_kept_and_says_nothing(data):
+def test_a_reply_that_is_cut_off_is_kept_and_says_nothing(data):
     spec, _ = make_judge("PP")
     read = read_reply(data)
     assert assess(read, spec).status == "unparsed"
     assert read.body == data.decode("utf-8", "replace")[:20_000] and read.prompt_tokens is None
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        *(b"", b"null", b"[]", b"<html>502</html>", b'{"choices": []}', b'{"choices": [{}]}', b"\xff\xfe"),
+        *(b'{"choices": [{"message": null}]}', b'{"choices": {"0": 1}}', b"[" * 100_000, b'{"error": {"code": 503}}'),
+        b'{"error": "no", "choices": [{"message": {"content": null}}]}',
+    ],
+)
+def test_what_is_no_chat_completion_is_no_reply(data):
+    assert read_reply(data) is None
+
+
 def test_odd_parts_of_a_reply_are_taken_for_missing():
-    content = {
-        "choices": [{"message": {"content": ["x"]}, "finish_reason": 3}],
-        "model": 4,
-        "usage": {"prompt_tokens": -1},
-    }
+    usage = {"prompt_tokens": -1, "completion_tokens": 10**30}
+    content = {"choices": [{"message": {"content": {"x": 1}}, "finish_reason": 3}], "model": 4, "usage": usage}
     read = read_reply(json.dumps(content).encode())
-    assert (read.content, read.finish_reason, read.model, read.prompt_tokens) == (None,) * 4
+    assert (read.content, read.finish_reason, read.model, read.prompt_tokens, read.completion_tokens) == (None,) * 5
+    assert read_reply(json.dumps(content | {"usage": 7}).encode()).prompt_tokens is None
+    assert read_reply(completion("\ud800", model="\ud800").body).model == "?"
+
+
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "A."}]},
+    {"type": "text", "text": "SCORES: A=3 B=4"},
+]
+
+
+@pytest.mark.parametrize(
+    ("message", "place"),
+    [
+        ({"content": PARTS}, ""),
+        ({"content": [{"type": "output_text", "text": "SCORES: A=3"}, " B=4"]}, ""),
+        ({"content": None, "reasoning_content": "Hm.\nSCORES: A=3 B=4"}, "reasoning_content"),
+        ({"content": "", "reasoning": "SCORES: A=3 B=4"}, "reasoning"),
+    ],
+)
+def test_the_text_is_read_where_it_is(message, place):
+    spec, _ = make_judge("PP")
+    read = reply(**message)
+    assert assess(read, spec).scores == (3, 4) and read.place == place
+    other = assess(reply(**{name: "I see." if isinstance(text, str) else text for name, text in message.items()}), spec)
+    assert not place or (place in other.reason) == (message["content"] is None)
+    assert assess(reply([{"type": "refusal", "refusal": "No."}]), spec).status == "refused"
+
+
+THINKING = ["<think>\nB.\nSCORES: A=1 B=10\n</think>\n\n", "Hm, </think>?</think>", "[THINK]B.[/THINK]"]
+
+
+@pytest.mark.parametrize("thoughts", THINKING)
+def test_thoughts_before_a_verdict_are_no_part_of_it(thoughts):
+    for verdict in ("SCORES: A=3 B=4", '{"reasons": "</think>", "score_a": 3, "score_b": 4}'):
+        assert parse_scores(thoughts + verdict, "pairwise", SCALE) == (3, 4)
+    assert parse_scores(thoughts + "Well.", "pairwise", SCALE) is None
+    quoted = '<think>It says </think>{"score_a": 10, "score_b": 1} and more.</think>{"score_a": 3, "score_b": 4}'
+    assert parse_scores(quoted, "pairwise", SCALE) == (3, 4)
+    assert parse_scores('{"reasons": "</think>{"score_a": 10, "score_b": 1}', "pairwise", SCALE) is None
+
+
+def test_max_tokens_that_went_into_thinking_are_named():
+    spec, _ = make_judge("PP", max_tokens=7)
+    for message in ({"content": ""}, {"content": None, "reasoning": "SCORES: A=3 B=4"}, {"content": "<think>Well, B"}):
+        outcome = assess(reply(**message, finish="length"), spec)
+        assert outcome.status == "unparsed" and outcome.setting and "max_tokens 7 went into thinking" in outcome.reason
+
+
+def test_a_prompt_that_was_cut_is_noticed():
+    spec, _ = make_judge("PP")
+    read = read_reply(completion("SCORES: A=3 B=4").body.replace(b'"prompt_tokens": 100', b'"prompt_tokens": 2048'))
+    for text in ("a word or two " * 7200, "x" * 100_000):
+        outcome = assess(read, spec, least_tokens(text))
+        assert outcome.status == "unparsed" and "2048 tokens of a prompt of at least" in outcome.reason
+    for text in ("a word or two " * 1000, "x" * 50_000, "  \n" * 100_000, "---" * 50_000):
+        assert assess(read, spec, least_tokens(text)).status == "parsed"
 
 
 # questions

@@ -13,7 +13,7 @@ from pipeline.data.world import POLITE_OPENINGS, all_prompts, gold_score
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
 from pipeline.judge_kinds.gold.judge import gold_scores
 from pipeline.judge_kinds.reward.judge import reward_scorer
-from pipeline.judges.tables import judge_by_score, pair_responses
+from pipeline.judges.tables import check_scores, judge_by_score, pair_responses
 
 PROMPTS = all_prompts()[:6]
 POLITE = POLITE_OPENINGS[0]
@@ -153,6 +153,23 @@ def test_a_reward_model_as_a_judge(judge, tmp_path):
     assert table["score_run"].tolist() == pytest.approx(scorer(PROMPTS[:2], own["response"].tolist()), abs=1e-5)
     assert table["preference"][0] == float(table["score_run"][0] > table["score_baseline"][0])
     assert table["preference"][1] == 0.5 and set(table["judge_model"]) == {str(folder)}
+
+
+def test_scores_that_are_no_numbers_end_the_job(judge, tmp_path, monkeypatch):
+    texts = ["a"] * 20
+    own, other = responses_of(texts, PROMPTS * 4), responses_of(["b"] * 20, PROMPTS * 4)
+    scores = {"a": math.nan}
+    monkeypatch.setattr("pipeline.judge_kinds.gold.judge.gold_score", lambda prompt, text: scores.get(text, 1.0))
+    with pytest.raises(InputError, match=r"20 of 20 verdicts have a score that is no finite .* prompt id0 .* nan and"):
+        judge("gold", own, other)
+    assert not (tmp_path / "v.parquet").exists()
+    own.loc[1:, "response"] = "c"
+    assert judge("gold", own, other)["status"].tolist() == ["failed", *["parsed"] * 19]  # within max_failed_share
+    own.loc[:1, "response"] = "a"
+    with pytest.raises(InputError, match=r"2 of 20 .* max_failed_share 0\.05"):
+        judge("gold", own, other)
+    table = verdicts(own.iloc[:2], baseline_of(["b", "b"]), lambda prompts, texts: [math.nan] * len(texts))
+    assert len(check_scores(table, {"max_failed_share": 1.0})) == 2
 
 
 def test_what_the_script_cannot_do_is_an_error(judge):

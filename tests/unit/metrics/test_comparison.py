@@ -30,6 +30,15 @@ def verdicts(preferences: dict, baseline="base", order="none", lengths=(100, 100
     )
 
 
+def test_preferences_of_any_type_of_number_are_numbers():
+    plain = verdicts({"a": [1, 0, 0, 1]})
+    right = one_row(plain)
+    for values in ([True, False, False, True], pd.array([1, 0, 0, 1], "Int64"), np.array([1, 0, 0, 1], object)):
+        pd.testing.assert_series_equal(one_row(plain.assign(preference=values)), right)
+    some = one_row(plain.assign(preference=pd.array([1, None, 0, 1], "Float64"), prompt_id=range(2**60, 2**60 + 4)))
+    assert (some["n"], some["unparsed"], some["prompts"]) == (3, 1, 3) and some["win_rate"] == pytest.approx(200 / 3)
+
+
 def one_row(table: pd.DataFrame, **kwargs) -> pd.Series:
     [(_, row)] = compare(table, resamples=200, refits=20, **kwargs).iterrows()
     return row
@@ -302,6 +311,12 @@ def test_runs_without_a_parsed_verdict_stand_in_the_table():
     [
         (lambda t: t.drop(columns="len_run"), "no column 'len_run'"),
         (lambda t: t.assign(preference=1.5), "row 0: preference is 1.5; it must be 0 to 1"),
+        (lambda t: t.assign(preference=np.inf), "row 0: preference is inf; it must be 0 to 1"),
+        (lambda t: t.assign(preference="A"), "row 0: preference is 'A'; it must be 0 to 1"),
+        (lambda t: t.assign(prompt_id=pd.array([None] * len(t), "Int64")), "row 0: there is no prompt_id; a row"),
+        (lambda t: t.assign(run=[None, *t["run"][1:]]), "row 0: there is no run; a row"),
+        (lambda t: t.assign(len_run="ten"), "row 0: len_run is 'ten'; it must be a number of characters"),
+        (lambda t: t.assign(len_baseline=np.nan), "row 0: len_baseline is nan; it must be a number of characters"),
         (lambda t: pd.concat([t, t]), "row 2: this run, baseline, seed, prompt and order stand there before"),
     ],
 )

@@ -6,16 +6,24 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import PLAIN_ENTRY, chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
+from fixtures_models import (
+    PLAIN_ENTRY,
+    chat_tokenizer,
+    cpu_device,
+    formatted_pairs,
+    llama_tokenizer,
+    neox_tokenizer,
+    trunk_config,
+)
 from transformers import AutoModelForCausalLM
 from trl import DPOConfig, DPOTrainer
 
-from pipeline.generation.evaluation import evaluate_policy, whole_token_ids
+from pipeline.generation.evaluation import evaluate_policy
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs.io import InputError
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
 from pipeline.models.logps import response_logps
-from pipeline.models.templates import as_text, prompt_token_ids
+from pipeline.models.templates import as_text, pair_token_ids, prompt_token_ids
 from pipeline.training.reference import reference_logps
 from pipeline.training.running import preference_dataset
 
@@ -104,7 +112,7 @@ def test_tokens_and_logps_are_those_of_trl(case, policy, tmp_path, dialogues):
     model, tokenizer, _ = policy
     frame = frame_of(dialogues)
     arguments = DPOConfig(output_dir=str(tmp_path), max_length=None, use_cpu=True, bf16=False, report_to=[])
-    dataset = preference_dataset(frame, tokenizer, entry)
+    dataset = formatted_pairs(frame, tokenizer, entry)
     trainer = DPOTrainer(load_policy(folder), args=arguments, train_dataset=dataset, processing_class=tokenizer)
     spec = {"model": entry, "max_length": 250}
     reference = reference_logps(spec, frame, folder, cpu_device(2), str(tmp_path))
@@ -116,9 +124,10 @@ def test_tokens_and_logps_are_those_of_trl(case, policy, tmp_path, dialogues):
     assert prompts == trainer.train_dataset["prompt_ids"][:]
     for name in ("chosen", "rejected"):
         ids = [
-            whole_token_ids(as_text(row.prompt), getattr(row, name), tokenizer, entry)[len(prompt) :]
-            for row, prompt in zip(frame.itertuples(), prompts, strict=True)
+            pair_token_ids(as_text(row.prompt), [getattr(row, name)], tokenizer, entry)[1][0]
+            for row in frame.itertuples()
         ]
+        assert ids == preference_dataset(frame, tokenizer, entry)[f"{name}_ids"][:]
         assert ids == trainer.train_dataset[f"{name}_ids"][:]
         values = response_logps(model, prompts, ids, tokenizer.pad_token_id, 3)
         assert reference[f"ref_{name}_logps"].tolist() == pytest.approx(values, abs=1e-4)
@@ -205,7 +214,7 @@ def test_an_evaluation_is_by_prompt_and_by_hand(evaluated):
         prompt = prompt_token_ids(pair["prompt"], tokenizer, entry)
         assert row.response_logps == pytest.approx(logps_of_one(other, prompt, list(ids)), abs=1e-4)
         assert row.ref_response_logps == pytest.approx(logps_of_one(base, prompt, list(ids)), abs=1e-4)
-        chosen = whole_token_ids(pair["prompt"], pair["chosen"], tokenizer, entry)[len(prompt) :]
+        _, [chosen] = pair_token_ids(pair["prompt"], [pair["chosen"]], tokenizer, entry)
         assert row.chosen_logps == pytest.approx(logps_of_one(other, prompt, chosen), abs=1e-4)
         assert row.ref_chosen_logps == known.loc[row.prompt_id, "ref_chosen_logps"]
         assert row.response_tokens == len(ids)

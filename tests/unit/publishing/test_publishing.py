@@ -11,6 +11,7 @@ import pytest
 import yaml
 from fixtures_data import plain, write_jsonl
 from fixtures_data import row as pair
+from fixtures_endpoint import Answer, Endpoint
 from fixtures_hub import TOKEN, USER, stand_in_hub, telltale_hub
 from fixtures_results import DPO, DPR, build_results
 from huggingface_hub import constants
@@ -35,6 +36,7 @@ from pipeline.publishing.plan import repositories
 from pipeline.publishing.token import require_token
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import read_table, winrate_table
+from pipeline.rewards.files import checkpoint_folder
 
 SCRIPTS = Path(publish_results.__file__).parent
 CONFIG = {
@@ -359,3 +361,16 @@ def test_a_publication_can_be_looked_at_without_a_token(results, tmp_path):
     assert call_script(tmp_path, "--stage", "staged").returncode == 0
     assert sorted(path.name for path in (tmp_path / "staged").iterdir()) == ["README.md", "index.html", "winrate.csv"]
     assert yaml.safe_load((tmp_path / "staged/README.md").read_text().split("---\n")[1])["sdk"] == "static"
+
+
+@pytest.mark.parametrize("answer", [b"{}", b"null", b"[]", b"", b"<html>Sign in</html>"])
+def test_an_address_that_is_no_hub_is_one_line(results, tmp_path, monkeypatch, answer):
+    with Endpoint(lambda call: Answer(answer)) as server:
+        address = server.url.removesuffix("/v1")
+        monkeypatch.setattr(constants, "ENDPOINT", address)
+        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+        with pytest.raises(InputError, match=rf"space team/.* at {address}: "):
+            publish(report_publication(results, namespace="team"), TOKEN)
+        spec = {"revision": "main"}
+        with pytest.raises(InputError, match="owner/name: the reward model cannot be had"):
+            checkpoint_folder("owner/name", spec)

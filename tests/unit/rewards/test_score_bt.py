@@ -12,6 +12,7 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 from fixtures_models import cpu_device, llama_tokenizer, save_headed
+from safetensors.torch import load_file, save_file
 
 import score_bt
 from pipeline.jobs.io import InputError
@@ -323,3 +324,14 @@ def test_arguments_that_contradict_each_other_are_refused(arguments, message, ca
     with pytest.raises(SystemExit):
         score("no/model", tmp_path, tmp_path, *arguments)
     assert message in capsys.readouterr().err
+
+
+def test_scores_that_are_no_numbers_are_not_written(tmp_path):
+    save_headed(tmp_path / "model", "LlamaForScore", "llama", llama_tokenizer(), bias=True)
+    file = tmp_path / "model/model.safetensors"
+    weights = load_file(file)
+    weights["score_head.bias"] = weights["score_head.bias"] * float("nan")
+    save_file(weights, file, {"format": "pt"})
+    with pytest.raises(InputError, match=r"train: chosen_score: \d of \d scores are no finite .* has nan"):
+        score(tmp_path / "model", save(pairs(), tmp_path / "p.parquet"), tmp_path / "out")
+    assert not list(tmp_path.glob("out/*.parquet"))

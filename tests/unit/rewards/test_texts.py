@@ -7,9 +7,14 @@ from fixtures_models import llama_tokenizer
 from fixtures_texts import DIALOGUE, PROMPTS, RESPONSES, TOKENIZERS
 
 from pipeline.jobs.io import InputError
+from pipeline.jobs.parts import part_names
 from pipeline.models.templates import conversation
 from pipeline.rewards.texts import default_format, reward_text
 
+REFUSES_SYSTEM = (
+    "{% for m in messages %}{% if m.role == 'system' %}{{ raise_exception('no system role') }}{% endif %}"
+    "<|{{ m.role }}|>{{ m.content }}{{ eos_token }}{% endfor %}"
+)
 WRITTEN = {
     "beaver": ("BEGINNING OF CONVERSATION: USER: Why? ASSISTANT:So.", True),
     "eurus": ("[INST] Why? [/INST] So.", False),
@@ -31,7 +36,8 @@ def test_reward_texts_have_bos_once_and_eos_where_their_format_has_it(name, text
             text = reward_text(prompt, response, tokenizer, text_format)
             assert set(text.inputs) == {"input_ids"} and not text.truncated
             ids = text.inputs["input_ids"]
-            assert ids.count(tokenizer.eos_token_id) == WRITTEN[text_format][1]
+            turns = 2 if text_format == "beaver" and prompt is DIALOGUE else 1  # of the assistant, each with its end
+            assert ids.count(tokenizer.eos_token_id) == WRITTEN[text_format][1] * turns
             assert not WRITTEN[text_format][1] or ids[-1] == tokenizer.eos_token_id
             if name == "llama":
                 assert ids[0] == tokenizer.bos_token_id and ids.count(tokenizer.bos_token_id) == 1
@@ -57,6 +63,31 @@ def test_a_dialogue_in_a_format_without_turns_is_joined_by_blank_lines():
     text = "[INST] Which colour?\n\nYellow.\n\nSure? [/INST] Yes."
     expected = tokenizer(text)["input_ids"]
     assert reward_token_ids(DIALOGUE, "Yes.", tokenizer, "eurus") == expected
+
+
+SYSTEM_DIALOGUE = [{"role": "system", "content": "Be brief."}, *DIALOGUE]
+IN_TURNS = {
+    "beaver": "BEGINNING OF CONVERSATION: USER: Be brief.\n\nWhich colour? ASSISTANT:Yellow.</s>"
+    "USER: Sure? ASSISTANT:Yes.",
+    "eurus": "[INST] Be brief.\n\nWhich colour?\n\nYellow.\n\nSure? [/INST] Yes.",
+    "ultrarm": "Human: Be brief.\n\nWhich colour?\n\nYellow.\n\nSure?\n\nAssistant: Yes.",
+    "plain": "Be brief.\n\nWhich colour?\n\nYellow.\n\nSure?\n\nYes.",
+}
+
+
+@pytest.mark.parametrize("text_format", part_names("reward_formats"))
+def test_every_format_on_a_dialogue_of_three_turns_with_a_system_text(text_format):
+    tokenizer = llama_tokenizer()
+    if text_format == "chat_template":
+        tokenizer.chat_template = REFUSES_SYSTEM
+        text = "<|user|>Be brief.\n\nWhich colour?</s><|assistant|>Yellow.</s><|user|>Sure?</s><|assistant|>Yes.</s>"
+        expected = tokenizer(text, add_special_tokens=False)["input_ids"]
+    elif text_format == "text_pair":
+        expected = tokenizer("Be brief.\n\nWhich colour?\n\nYellow.\n\nSure?", "Yes.")["input_ids"]
+    else:
+        ends = [tokenizer.eos_token_id] if WRITTEN[text_format][1] else []
+        expected = tokenizer(IN_TURNS[text_format])["input_ids"] + ends
+    assert reward_token_ids(SYSTEM_DIALOGUE, "Yes.", tokenizer, text_format) == expected
 
 
 def test_a_text_that_ends_with_eos_is_not_given_a_second():

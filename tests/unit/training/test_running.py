@@ -7,7 +7,14 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import PLAIN_ENTRY, chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
+from fixtures_models import (
+    PLAIN_ENTRY,
+    chat_tokenizer,
+    cpu_device,
+    llama_tokenizer,
+    neox_tokenizer,
+    trunk_config,
+)
 from peft import get_peft_model
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
@@ -82,10 +89,11 @@ def weights(folder, name="model.safetensors"):
 def test_pairs_are_in_the_models_format():
     plain = preference_dataset(FRAME.iloc[:2], llama_tokenizer(), PLAIN_ENTRY)
     assert plain["prompt"][:] == ["Human: What is red?\n\nAssistant:", "Human: What is blue?\n\nAssistant:"]
-    assert plain["chosen"][:] == [" It is red.", " It is blue."] and plain["row"][:] == [0, 1]
+    written = [llama_tokenizer().decode(ids) for ids in plain["chosen_ids"]]
+    assert written == ["It is red.</s>", "It is blue.</s>"] and plain["row"][:] == [0, 1]
     chat = preference_dataset(FRAME.iloc[:2], chat_tokenizer(), {})
     assert chat["prompt"][1] == [{"role": "user", "content": "What is blue?"}]
-    assert chat["rejected"][0] == [{"role": "assistant", "content": "Thank you for 0!"}]
+    assert chat_tokenizer().decode(chat["rejected_ids"][0]) == "Thank you for 0!<|end|>"
     assert chat["source_prompt"][:] == FRAME["prompt"][:2].tolist()
 
 

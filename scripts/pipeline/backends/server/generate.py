@@ -19,7 +19,7 @@ from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
 from pipeline.jobs.progress import Progress
 from pipeline.models.devices import Device
-from pipeline.models.templates import Text, format_prompt, prompt_token_ids
+from pipeline.models.templates import Text, prompt_text, prompt_token_ids
 
 URL, KEY = "GENERATION_BASE_URL", "GENERATION_API_KEY"
 ATTEMPTS = 6  # at most, of a request; the client waits longer before each
@@ -144,11 +144,9 @@ class ServedPolicy:
 
     def _text(self, prompt: Text, ids: list[int]) -> str:
         """The text that the server's tokenizer, which is the policy's, makes the ids of."""
-        text = format_prompt(prompt, self.tokenizer, self.entry)
-        if not isinstance(text, str):
-            text = self.tokenizer.apply_chat_template(text, add_generation_prompt=True, tokenize=False)
-            if self.tokenizer(text)["input_ids"] != ids:  # a tokenizer that puts its BOS before any text
-                text = text.removeprefix(self.tokenizer.bos_token or "")
+        text = prompt_text(prompt, self.tokenizer, self.entry)
+        if self.tokenizer.chat_template is not None and self.tokenizer(text)["input_ids"] != ids:
+            text = text.removeprefix(self.tokenizer.bos_token or "")  # of a tokenizer that puts it before any text
         if self.tokenizer(text)["input_ids"] != ids:
             raise InputError(f"{self.name}: its prompts are not the tokens of any text; use the backend transformers")
         return text

@@ -8,8 +8,7 @@ from pipeline.jobs.io import InputError
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
 from pipeline.models.templates import prompt_token_ids
-from pipeline.models.tokenization import local_folder
-from pipeline.rewards.files import base_of_adapter
+from pipeline.models.tokenization import adapter_config, is_adapter, local_folder
 
 MEMORY = 0.5  # share of the GPU's; the policy and its reference are beside it, for the log-probabilities
 
@@ -48,13 +47,13 @@ def vllm_responses(
     from vllm import LLM, SamplingParams
     from vllm.lora.request import LoRARequest
 
-    folder = local_folder(path)
-    adapter = bool(folder) and (folder / "adapter_config.json").is_file()
-    options = {"enable_lora": True, "max_lora_rank": entry["lora"]["r"]} if adapter else {}
+    local_folder(path)
+    adapter = adapter_config(path, entry) if is_adapter(path, entry) else {}
+    options = {"enable_lora": True, "max_lora_rank": adapter["r"]} if adapter else {}
     model = LLM(
-        model=base_of_adapter(Path(path)) if adapter else path,
+        model=adapter.get("base_model_name_or_path", path),
         tokenizer=path,
-        revision=entry.get("revision"),
+        revision=adapter.get("revision", entry.get("revision")),
         trust_remote_code=entry.get("trust_remote_code", False),
         dtype=str(device.dtype).removeprefix("torch."),
         gpu_memory_utilization=MEMORY,
@@ -67,6 +66,8 @@ def vllm_responses(
     outputs = model.generate(
         [{"prompt_token_ids": ids} for ids in prompts],
         parameters,
-        lora_request=LoRARequest("policy", 1, str(Path(path).resolve())) if adapter else None,
+        lora_request=LoRARequest("policy", 1, str(Path(path).resolve()) if Path(path).is_dir() else path)
+        if adapter
+        else None,
     )
     return [list(output.outputs[0].token_ids) for output in outputs]

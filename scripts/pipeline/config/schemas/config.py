@@ -25,7 +25,8 @@ LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
 BACKENDS = all_parts("backends", "description")
 
 SFT = section(
-    "Hyperparameters of supervised fine-tuning, which every policy starts from.",
+    "Hyperparameters of supervised fine-tuning, which every policy starts from; or false: policies start from the "
+    "models as they are, which are the references too, and the run of sft is called start.",
     {
         "learning_rate": TRAINING["learning_rate"] | {"default": 2e-5},
         "epochs": number("Passes over the train responses.", exclusiveMinimum=0, default=2),
@@ -45,7 +46,7 @@ SFT = section(
             "Train on the chosen responses, or on chosen and rejected both.", ("chosen", "both"), default="chosen"
         ),
     },
-)
+) | {"type": ["object", "boolean"]}
 DECODING = mapping(
     "How responses are sampled from a policy.",
     {
@@ -104,7 +105,7 @@ SCHEMA = mapping(
     {
         "tag": text(
             "Name of this config's table of results.",
-            pattern="^[A-Za-z0-9_-]+$",
+            pattern="^[A-Za-z0-9_][A-Za-z0-9_-]*$",
             maxLength=LONGEST_TAG,
             examples=["embedded"],
         ),

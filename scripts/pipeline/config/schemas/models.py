@@ -2,10 +2,13 @@
 
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
 
+VARIABLE = "^[A-Za-z_]\\w*$"  # of a chat template
+DATE = "2024-07-26"  # pipeline.models.templates has the same
 TRUST_REMOTE_CODE = flag("Run the code that the model's repository brings along.")
 PLAIN_TEMPLATE = text(
-    "Plain text around a prompt, for a model whose tokenizer has no chat template; {prompt} stands for the prompt.",
-    pattern="\\{prompt\\}",
+    "Plain text around a prompt, for a model whose tokenizer has no chat template; {prompt}, the only braces, stands "
+    "for the prompt, in a dialogue for each turn of the user.",
+    pattern="^[^{}]*\\{prompt\\}[^{}]*$",
     default="Human: {prompt}\n\nAssistant: ",
 )
 LORA = {
@@ -33,7 +36,31 @@ PRETRAINED = mapping(
             default="lora",
         ),
         "lora": section("The LoRA adapters; not for adapter none.", LORA),
+        "sft": {
+            "description": "Whether policies start from an SFT model; false: from the model as it is, for one that "
+            "is tuned to instructions already. The config's `sft: false` is for all models.",
+            "type": "boolean",
+        },
         "plain_template": PLAIN_TEMPLATE,
+        "chat_template_kwargs": {
+            "description": "Variables of the chat template, the same wherever the model is trained, sampled or "
+            "measured, such as enable_thinking.",
+            "type": "object",
+            "additionalProperties": False,
+            "patternProperties": {VARIABLE: {"description": "Its value."}},
+            "examples": [{"enable_thinking": False}],
+        },
+        "date": text(
+            "Today, for a chat template that writes today's date: year-month-day, the same on every day. "
+            f"{DATE} when absent.",
+            minLength=10,
+            examples=[DATE],
+        ),
+        "strip_thoughts": {
+            "description": "Take the block <think>…</think> off the policy's answers before reward models and judges "
+            "see them; it stays part of what is generated. When absent, where the chat template knows such a block.",
+            "type": "boolean",
+        },
         "trust_remote_code": TRUST_REMOTE_CODE,
     },
     required=("path",),

@@ -7,7 +7,7 @@ KIND = choice("A kind.", KINDS)
 
 
 def _name(description: str, default: str) -> dict:
-    return text(description, pattern="^[A-Za-z0-9_.{}-]+$", default=default)
+    return text(description, pattern="^[A-Za-z0-9_.{}][A-Za-z0-9_.{}-]*$", default=default)
 
 
 NAMES = {
@@ -27,7 +27,7 @@ PUBLISH = section(
         ),
         "prefix": text(
             "Beginning of every repository's name; the config's tag and a hyphen where it is left out.",
-            pattern="^[A-Za-z0-9_.-]*$",
+            pattern="^([A-Za-z0-9_.][A-Za-z0-9_.-]*)?$",
             examples=["sail-"],
         ),
         "private": flag(

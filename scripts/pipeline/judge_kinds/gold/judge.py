@@ -6,13 +6,13 @@ import pandas as pd
 
 from pipeline.data.world import gold_score
 from pipeline.jobs.io import InputError
-from pipeline.judges.tables import judge_by_score
+from pipeline.judges.tables import check_scores, judge_by_score
 from pipeline.models.templates import Text
 
 
 def judge(table: pd.DataFrame, spec: dict, arguments: Namespace, **names) -> pd.DataFrame:
     """Verdicts by the higher gold score."""
-    return judge_by_score(table, gold_scores, spec["name"], "gold", **names)
+    return check_scores(judge_by_score(table, gold_scores, spec["name"], "gold", **names), spec)
 
 
 def gold_scores(prompts: list[Text], responses: list[str]) -> list[float]:

@@ -1,6 +1,6 @@
 """What judges of kind openai are called and which keys they take."""
 
-from pipeline.config.fields import choice, flag, mapping, number, or_null, several, text, whole
+from pipeline.config.fields import MAX_FAILED_SHARE, choice, flag, mapping, number, or_null, several, text, whole
 
 ORDER = 3
 SENTENCE = (
@@ -35,7 +35,7 @@ REPLIES = {
         several(
             "Model ids that the endpoint may return, also with a date after '-' or a tag after '@' or ':' "
             "(gpt-4o-2024-08-06 is a gpt-4o, gpt-4o-mini is not); just model when null. A reply of another model "
-            "counts as failed.",
+            "counts as failed, until its id is added here.",
             text("A model id.", minLength=1),
             uniqueItems=False,
             examples=[["gpt-4o"]],
@@ -83,12 +83,7 @@ REPLIES = {
     ),
 }
 LIMITS = {
-    "max_failed_share": number(
-        "Largest share of verdicts that may be unparsed, refused or failed before the job fails.",
-        minimum=0,
-        maximum=1,
-        default=0.05,
-    ),
+    "max_failed_share": MAX_FAILED_SHARE,
     "concurrency": whole("Most requests under way at a time.", default=16),
     "requests_per_minute": or_null(
         number("Most requests in any 60 seconds, all endpoints together; null for no limit.", exclusiveMinimum=0)

@@ -1,7 +1,12 @@
-"""The chat template of the tokenizer, with whatever end it has; it gets the turns of a dialogue as they are."""
+"""The chat template of the tokenizer, with whatever end it has; it gets the turns of a dialogue.
+
+A system text goes before the user's first where the template has no such role; a template that writes today's date
+writes a fixed one.
+"""
 
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import conversation
+from pipeline.models.manners import rendered
+from pipeline.models.templates import format_prompt, text_token_ids
 
 ARCHITECTURES = ()
 
@@ -14,5 +19,5 @@ def tokens(prompt, answer: str, tokenizer) -> dict[str, list[int]]:
     """
     if tokenizer.chat_template is None:
         raise InputError("text_format chat_template: the reward model's tokenizer has no chat template")
-    messages = [*conversation(prompt), {"role": "assistant", "content": answer}]
-    return {"input_ids": tokenizer.apply_chat_template(messages, return_dict=True)["input_ids"]}
+    messages = [*format_prompt(prompt, tokenizer, {}), {"role": "assistant", "content": answer}]
+    return {"input_ids": text_token_ids(rendered(messages, tokenizer, {}), tokenizer)}

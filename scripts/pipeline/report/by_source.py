@@ -1,0 +1,12 @@
+"""The win rates on mixes in the report, by the dataset that a prompt is from."""
+
+import pandas as pd
+
+from pipeline.report.section import Section
+
+
+def source_section(rates: pd.DataFrame) -> Section:
+    """The section, from the table that `pipeline.results.source_table.read_source_table` reads."""
+    groups = rates.groupby(["dataset", "model"], sort=False)
+    boards = [{"dataset": name[0], "model": name[1], "rows": rows.to_dict("records")} for name, rows in groups]
+    return Section("sources", "Win rates by source", "by_source.jinja", {"boards": boards}, "Sources")

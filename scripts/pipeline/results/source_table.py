@@ -1,0 +1,75 @@
+"""Win rates on mixes by source: the dataset that a judged prompt is from."""
+
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.columns.pairs import SOURCE_COLUMN
+from pipeline.jobs.io import InputError, read_parquet
+from pipeline.metrics import bootstrap
+from pipeline.metrics.comparison import REFITS, compare
+from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.measurements import verdict_counts
+from pipeline.results.run_table import RunTable
+from pipeline.results.sweep_comparison import group_verdicts
+
+NAMES = ["dataset", "model", "run", "method", "baseline", SOURCE_COLUMN, "seeds"]
+COUNTS = ["prompts", "n", "unparsed", "refused", "failed", "ties"]
+RATES = [name + end for name in ("win_rate", "difference", "lc_win_rate") for end in ("", "_low", "_high")]
+
+
+def source_table(
+    table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
+) -> pd.DataFrame:
+    """One row per (dataset, model, run, baseline, source) of the mixes, in the order of the run table.
+
+    Each source is compared by itself, as `pipeline.metrics.comparison.compare` does; counts are those of the win-rate
+    table.
+
+    Raises:
+        InputError: no dataset is a mix, or a judged prompt is not in the split of its mix.
+    """
+    rows = []
+    for group in table.groups:
+        runs = {run.run: run for run in table.runs_of(group) if run.sources}
+        if not runs:
+            continue
+        path = next(iter(runs.values())).sources
+        known = read_parquet(path, ["prompt_id", SOURCE_COLUMN]).set_index("prompt_id")[SOURCE_COLUMN]
+        verdicts = group_verdicts(table, group)
+        sources = verdicts["prompt_id"].map(known)
+        if sources.isna().any():
+            missing = verdicts["prompt_id"][sources.isna()].iloc[0]
+            raise InputError(f"{path}: prompt {missing} was judged, but is not in it")
+        frames = []
+        for source, own in verdicts.groupby(sources, sort=True):
+            reference = table.baseline if table.baseline in set(own["run"]) else None
+            compared = compare(own, None, reference, resamples, min(refits, resamples), seed)
+            counted = [verdict_counts(part) for _, part in own.groupby(["run", "baseline"], sort=True)]
+            frames.append(compared.assign(**{SOURCE_COLUMN: source}, **pd.DataFrame(counted)))
+        found = pd.concat(frames).groupby(["run", "baseline"], sort=False)
+        for name, run in runs.items():
+            names = {"dataset": run.dataset, "model": run.model, "method": run.method}
+            for baseline in run.baselines:
+                rows += [row | names for row in found.get_group((name, baseline)).to_dict("records")]
+    if not rows:
+        raise InputError(f"{table.path}: no dataset of these runs is a mix, so they have no win rates by source")
+    frame = pd.DataFrame(rows).reindex(columns=[*NAMES, *COUNTS, *RATES])
+    frame[RATES] = frame[RATES].astype(float).map(bootstrap.rounded)
+    return frame
+
+
+def read_source_table(path: str | Path) -> pd.DataFrame:
+    """The table as written: names are text, counts and rates numbers, NaN where there is none.
+
+    Raises:
+        InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
+    """
+    frame = read_csv(path, dtype=str)
+    require(frame, [*NAMES, *COUNTS, *RATES], path)
+    for column in COUNTS + RATES:
+        try:
+            frame[column] = pd.to_numeric(frame[column].replace("", None))
+        except ValueError as error:
+            raise InputError(f"{path}: column {column!r} must hold numbers ({error})") from error
+    return frame
