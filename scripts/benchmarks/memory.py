@@ -12,11 +12,14 @@ import tempfile
 import time
 from pathlib import Path
 
-from benchmarks.measuring import in_a_process, in_turn, markdown_table, median_of, parser_of
+from benchmarks.measuring import formatted_table, in_a_process, in_turn, median_of, options_of, parser_of
 from pipeline.jobs.io import write_json
 
 ENTRY = {"name": "model", "adapter": "lora", "plain_template": "Human: {prompt}\n\nAssistant: "}
 ENTRY |= {"lora": {"r": 64, "alpha": 16, "dropout": 0, "target_modules": "all-linear"}}
+# Of a table, with the format of each cell.
+COLUMNS = {"case": "{case}", "pairs side by side": "{rows}", "peak MiB": "{peak_mib:.0f}"}
+COLUMNS |= {"seconds per step": "{seconds_per_step:.1f}"}
 STEPS = 2  # the optimizer has all its memory in the second one
 
 
@@ -34,23 +37,15 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.case is not None:
         print(json.dumps(measure(arguments.case, arguments)))
         return
-    options: list = []
-    for option in ("model", "batch_size", "max_length", "threads", "side_by_side", "device"):
-        options += [f"--{option.replace('_', '-')}", getattr(arguments, option)]
+    options = options_of(arguments, "model", "batch_size", "max_length", "threads", "side_by_side", "device")
     cases = {f"rows {rows}": rows for rows in arguments.rows}
     measured = in_turn(cases, arguments.repeats, lambda rows: in_a_process("memory", str(rows), options))
     table = [
         {"case": case, **{name: median_of(values, name) for name in ("rows", "peak_mib", "seconds_per_step")}}
         for case, values in measured.items()
     ]
-    print(as_table(table))
+    print(formatted_table(table, COLUMNS))
     write_json(table, arguments.output)
-
-
-def as_table(table: list[dict]) -> str:
-    """The cases as a Markdown table."""
-    rows = ((row["case"], row["rows"], f"{row['peak_mib']:.0f}", f"{row['seconds_per_step']:.1f}") for row in table)
-    return markdown_table(["case", "pairs side by side", "peak MiB", "seconds per step"], rows)
 
 
 def measure(rows: str, arguments: argparse.Namespace) -> dict:

@@ -48,8 +48,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.case:
         print(json.dumps(measure(arguments)))
         return
-    with tempfile.TemporaryDirectory() as arguments.model:
-        save_model(arguments, arguments.model)
+    with tempfile.TemporaryDirectory() as folder:
+        save_model(arguments, folder)
+        arguments.model = folder
         results = measure_all(arguments)
     print(formatted_table(results["cases"], COLUMNS))
     write_json(results, arguments.output)
@@ -57,9 +58,9 @@ def main(argv: list[str] | None = None) -> None:
 
 def measure_all(arguments: argparse.Namespace) -> dict:
     """All cases, measured in turn: medians over the repeats, and how far apart the scores are."""
-    measure = partial(in_a_process, "scoring", options=options_of(arguments, "model", "device", "pairs", "threads"))
-    cases = {case: case for case in SCORERS}
-    rows = compare(cases, arguments.repeats, measure, lambda seconds, plain: plain / seconds)
+    options = options_of(arguments, "model", "device", "pairs", "threads")
+    timed, cases = partial(in_a_process, "scoring", options=options), {case: case for case in SCORERS}
+    rows = compare(cases, arguments.repeats, timed, lambda seconds, plain: plain / seconds)
     plain, *_ = measured = [row.pop("measurements")[0] for row in rows]
     for row, found in zip(rows, measured, strict=True):
         row["rows_per_second"] = 2 * arguments.pairs / row["seconds"]
