@@ -229,9 +229,8 @@ class _Loader(yaml.SafeLoader):
         for key, _ in node.value:
             if isinstance(key, yaml.ScalarNode) and key.value != "<<":
                 if (key.tag, key.value) in seen:
-                    raise yaml.MarkedYAMLError(
-                        problem=f"the key {key.value} is written twice", problem_mark=key.start_mark
-                    )
+                    text = f"the key {key.value} is written twice"
+                    raise yaml.MarkedYAMLError(problem=text, problem_mark=key.start_mark)
                 seen.add((key.tag, key.value))
         return node
 
