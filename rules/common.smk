@@ -109,14 +109,14 @@ wildcard_constraints:
     split=one_of(SPLITS),
 
 
-def code(script, spec=None, reward_model=None):
+def code(script, spec=None, reward_model=None, **named):
     """Fingerprint of what a script and the modules it imports compute: its jobs are stale when it changes.
 
-    Of methods, sources, judges' kinds and the like, those count that the spec and the reward model's name. Functions of
-    parameters call it with wildcards alone: Snakemake keeps no record of those that take a job's input.
+    Of methods, sources, judges' kinds and the like, those count that the spec and the reward model's name, and those that
+    are named here, as a spec would (source="plain"). Functions of parameters call it with wildcards alone: Snakemake keeps no record of those that take a job's input.
     """
     names = ([spec] if spec else []) + ([f"reward/{reward_model}"] if reward_model else [])
-    return code_fingerprint(script, *(SPECS[name]() for name in names))
+    return code_fingerprint(script, *(SPECS[name]() for name in names), named)
 
 
 def per_seed(pattern):

@@ -46,7 +46,7 @@ rule score_bt:
         **SHARING,
         **sizes(is_loaded_reward),
     params:
-        code=lambda w: code("score_bt.py", reward_model=w.reward_model),
+        code=lambda w: code("score_bt.py", reward_model=w.reward_model, source="plain"),
         reward_model=lambda w: plan.reward_model_path(w.dataset, w.reward_model),
         dataset=subpath(input.data, parent=True),
         folder=subpath(output[0], parent=True),

@@ -28,14 +28,8 @@ from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.devices import add_device_arguments, device_from_arguments
 from pipeline.publishing.lookup import find_pairs
-from pipeline.rewards.pair_tables import (
-    check_finite,
-    pairs_of,
-    read_splits,
-    refuse_columns,
-    score_columns,
-    with_scores,
-)
+from pipeline.rewards.finite import check_finite
+from pipeline.rewards.pair_tables import pairs_of, read_splits, refuse_columns, score_columns, with_scores
 
 ROLES = (*PAIR_COLUMNS, SYSTEM)
 

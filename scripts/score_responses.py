@@ -33,7 +33,7 @@ def main(argv: list[str] | None = None) -> None:
     frames = [read_parquet(path, RESPONSE_TEXTS) for path in arguments.responses]
 
     from pipeline.models.templates import as_text
-    from pipeline.rewards.pair_tables import check_finite
+    from pipeline.rewards.finite import check_finite
     from pipeline.rewards.scorer import RewardModel
 
     device = device_from_arguments(arguments)

@@ -81,5 +81,5 @@ def verdicts(runs: int, prompts: int) -> pd.DataFrame:
         for order in ("ab", "ba"):
             table = {"run": f"run{index:02}", "baseline": "base", "prompt_id": np.arange(prompts).astype(str)}
             table |= {"order": order, "preference": (rng.random(prompts) < likely).astype(float)}
-            tables.append(pd.DataFrame(table | {"len_run": 1000 + longer, "len_baseline": 1000.0}))
+            tables.append(pd.DataFrame(table | {"len_run": np.maximum(1000 + longer, 1), "len_baseline": 1000.0}))
     return pd.concat(tables, ignore_index=True)

@@ -180,8 +180,8 @@ def test_without_a_spec_a_trained_reward_model_is_scored_in_the_format_that_it_w
 
 
 def test_a_split_that_is_not_there_is_refused_with_those_that_are(at, tmp_path):
-    with pytest.raises(InputError, match=r"no split 'test'; the files in it name eval, selection, train$"):
-        score_bt.main([*at.score_bt, "--split", "test", "--output", str(tmp_path / "bt"), *DEVICE])
+    with pytest.raises(InputError, match=r"no split 'validation'; the files in it name eval, selection, train$"):
+        score_bt.main([*at.score_bt, "--split", "validation", "--output", str(tmp_path / "bt"), *DEVICE])
     assert not (tmp_path / "bt").exists()
 
 

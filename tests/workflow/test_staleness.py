@@ -107,7 +107,7 @@ def test_another_order_of_tasks_is_another_table(copied):
 
 def test_a_hyperparameter_that_one_method_takes(copied):
     """The run keeps its name; its spec tells the difference."""
-    copied.configure(lambda config: config["policy"].update(variance_baseline="leave-one-out"))
+    copied.configure(lambda config: config["policy"].update(rollout_top_p=0.9))
     runs = [DPP, DPR, MIX]
     assert copied.plan() == specs(runs) | trained(runs) | answered(runs) | NEW_TABLE
 

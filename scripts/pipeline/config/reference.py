@@ -81,8 +81,12 @@ def _document(name: str) -> str:
 def _tables() -> dict[str, str]:
     """The tables of the guide, by the name at their place."""
     properties = config.SCHEMA["properties"]
-    rooms = ("methods", "sources", "reward_formats", "judge_kinds", "backends")
-    return {room: _parts(all_parts(room, "description")) for room in rooms} | {
+    return {
+        "methods": _parts(all_parts("methods", "description")),
+        "sources": _parts(all_parts("sources", "description")),
+        "reward_formats": _parts(all_parts("reward_formats", "description")),
+        "judge_kinds": _parts(all_parts("judge_kinds", "description")),
+        "backends": _parts(all_parts("backends", "description")),
         "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish")),
         "judge_quality": _keys({"": properties["judge_quality"]}),
         "publish": _keys({"": properties["publish"]}),

@@ -9,6 +9,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow as pa
 
+from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import InputError, read_parquet, read_yaml
 
@@ -47,8 +48,8 @@ def find_pairs(
 def _run_pairs(rows: list[dict], split: str, results: Path) -> list[pa.Table]:
     tables = []
     for row in rows:
-        data = read_parquet(results / "data" / row["dataset"] / f"{split}.parquet", ["prompt_id", "chosen"])
-        labelled = data.rename(columns={"chosen": "rejected"})
+        data = read_parquet(results / "data" / row["dataset"] / f"{split}.parquet", SPLIT_COLUMNS)
+        labelled = data[["prompt_id", "chosen"]].rename(columns={"chosen": "rejected"})
         for seed, files in row["seeds"].items():
             # paths of a table of runs begin with results/
             path = results.joinpath(*Path(files["responses"]).parts[1:])

@@ -6,11 +6,9 @@ A dataset is a local file or folder as `pipeline.data.loading` describes them, o
 file is one split: the one that it is named after, else `train`.
 """
 
-from collections.abc import Sequence
 from functools import lru_cache
 from pathlib import Path
 
-import numpy as np
 import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
@@ -168,24 +166,6 @@ def _check_cells(table: pa.Table, column: str, of_texts: bool) -> None:
 def score_columns(suffix: str | None = None) -> list[str]:
     """Names of the three columns that scoring adds; a suffix tells reward models apart."""
     return [f"{name}_{suffix}" if suffix else name for name in SCORING_COLUMNS]
-
-
-def check_finite(scores: Sequence[float] | np.ndarray, what: str) -> None:
-    """See that all scores are finite numbers.
-
-    Args:
-        what: the table and column that they are of, for messages.
-
-    Raises:
-        InputError: one is not.
-    """
-    values = np.asarray(scores, dtype="float64")
-    wrong = np.flatnonzero(~np.isfinite(values))
-    if wrong.size:
-        raise InputError(
-            f"{what}: {wrong.size} of {values.size} scores are no finite numbers, row {wrong[0]} (the first is 0) has "
-            f"{values[wrong[0]]}. A reward model does so where its weights are broken or its precision is too low"
-        )
 
 
 def with_scores(table: pa.Table, scores: pd.DataFrame, suffix: str | None = None) -> pa.Table:

@@ -178,12 +178,12 @@ def test_a_module_that_moves_is_no_change(tree, real):
 @pytest.mark.parametrize(
     ("file", "old", "new", "some"),
     [
-        ("pipeline/jobs/io.py", "0o644", "0o600", set(ENTRIES)),
+        ("pipeline/jobs/io.py", "0o666", "0o600", set(ENTRIES)),
         ("sail/objective.py", "0.25 *", "0.5 *", {"train_policy"}),
         (
             "pipeline/models/templates.py",
-            '"Human: " if',
-            '"User: " if',
+            ".capitalize()",
+            ".upper()",
             {"train_sft", "judge_responses", "score_bt"},
         ),
         ("train_sft.py", "def main", "VALUE = 1\n\n\ndef main", {"train_sft"}),
