@@ -61,6 +61,7 @@ ON_DEMAND = {
     ("datasets", "pipeline.data.loading"),
     ("transformers", "pipeline.models.tokenization"),
     ("transformers", "pipeline.models.manners"),
+    ("transformers", "pipeline.models.template_check"),
     ("transformers", "pipeline.models.templates"),
 }
 # Who only measures the others: scripts/benchmark.py imports them by name, and nobody else does.

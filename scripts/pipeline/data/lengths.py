@@ -35,19 +35,13 @@ class LengthRule:
         Raises:
             InputError: one cannot be had, or its chat template refuses a plain question with its answer.
         """
+        from pipeline.models.template_check import check_template
         from pipeline.models.tokenization import load_tokenizer
 
         loaded = []
         for entry in self.entries:
-            try:
-                loaded.append(load_tokenizer(entry["path"], entry))
-            except OSError as error:  # of transformers, for hub ids
-                reason = " ".join(str(error).split())
-                raise InputError(
-                    f"{entry['path']}: its tokenizer, by which rows are too long, cannot be loaded ({reason}). Give a "
-                    "hub id that this machine can reach or has in its cache, or a local path"
-                ) from error
-            _check_template(loaded[-1], entry)
+            loaded.append(load_tokenizer(entry["path"], entry))
+            check_template(loaded[-1], entry)
         return loaded
 
     def notes(self) -> list[str]:
@@ -88,13 +82,6 @@ class LengthRule:
         """Whether a model's template has no system role, so that system texts are moved."""
         pairs = zip(self.tokenizers, self.entries, strict=True)
         return any(t.chat_template is not None and not manner_of(t, entry).takes_system for t, entry in pairs)
-
-
-def _check_template(tokenizer, entry: dict) -> None:
-    try:
-        whole_text("What is it?", "An answer.", tokenizer, entry)
-    except TemplateError as error:
-        raise InputError(f"{entry['path']}: its chat template refuses a question with its answer ({error})") from error
 
 
 def _longest(pairs: pa.Table, columns: tuple[str, ...], tokenizer, entry: dict) -> tuple[np.ndarray, dict[int, str]]:

@@ -12,15 +12,18 @@ from tokenizers.models import BPE
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
+    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
+from transformers.models.auto.tokenization_auto import get_tokenizer_config
 
-from pipeline.jobs.io import atomic_folder, file_hash, visible_files, write_json
+from pipeline.jobs.io import InputError, atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
-from pipeline.models.tokenization import is_adapter, local_folder
+from pipeline.models.reading import load_whole, readable, refuse_pickles, whole_adapter
+from pipeline.models.tokenization import adapter_config, is_adapter, local_folder
 from pipeline.models.tokenization import load_tokenizer as load_tokenizer
 
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
@@ -91,7 +94,8 @@ def load_policy(
         kwargs: for from_pretrained, such as dtype and attn_implementation.
 
     Raises:
-        InputError: a local path that is no checkpoint; qlora without CUDA or without bitsandbytes.
+        InputError: a local path that is no checkpoint; one that lacks weights, has them as pickles only or cannot be
+            read; qlora without CUDA or without bitsandbytes.
     """
     entry = entry or {}
     if entry.get("adapter") == "qlora":
@@ -99,14 +103,37 @@ def load_policy(
         kwargs |= {"quantization_config": quantized, "device_map": {"": device.torch_device}, "dtype": device.dtype}
     kwargs.setdefault("trust_remote_code", entry.get("trust_remote_code", False))
     local_folder(path)
-    if is_adapter(path, entry):
-        from peft import AutoPeftModelForCausalLM
+    with readable(path, "its adapter_config.json"):
+        adapter = adapter_config(path, entry) if is_adapter(path, entry) else None
+    if adapter is None:
+        return _load_model(path, entry.get("revision"), kwargs)
+    adapted = _load_adapted(path, entry, adapter, trainable, kwargs)
+    return adapted.merge_and_unload().requires_grad_(trainable) if entry.get("adapter") == "none" else adapted
 
-        # In a local folder the revision is that of the base model, which the adapter's own config names.
-        revision = {} if Path(path).is_dir() else {"revision": entry.get("revision")}
-        adapted = AutoPeftModelForCausalLM.from_pretrained(path, is_trainable=trainable, **revision, **kwargs)
-        return adapted.merge_and_unload().requires_grad_(trainable) if entry.get("adapter") == "none" else adapted
-    return AutoModelForCausalLM.from_pretrained(path, revision=entry.get("revision"), **kwargs)
+
+def _load_model(path: str, revision: str | None, kwargs: dict) -> PreTrainedModel:
+    local_folder(path)
+    refuse_pickles(path, "model")
+    return load_whole(AutoModelForCausalLM, path, revision=revision, **kwargs)
+
+
+def _load_adapted(path: str, entry: dict, adapter: dict, trainable: bool, kwargs: dict) -> PreTrainedModel:
+    """A PEFT adapter on its base model, which gets rows for the tokens that the adapter's own tokenizer adds."""
+    from peft import PeftModelForCausalLM
+
+    if adapter.get("task_type") not in (None, "CAUSAL_LM"):
+        raise InputError(f"{path}: an adapter for task_type {adapter['task_type']}; a policy's is for CAUSAL_LM")
+    refuse_pickles(path, "adapter_model")
+    base = _load_model(adapter["base_model_name_or_path"], adapter["revision"], kwargs)
+    revision = entry.get("revision")
+    with readable(path, "its tokenizer"):
+        if get_tokenizer_config(path, revision=revision):
+            trusted = kwargs["trust_remote_code"]
+            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=trusted)
+            if len(tokenizer) > base.get_input_embeddings().weight.shape[0]:
+                base.resize_token_embeddings(len(tokenizer))
+    with whole_adapter(path):
+        return PeftModelForCausalLM.from_pretrained(base, path, is_trainable=trainable, revision=revision)
 
 
 def training_dtype(entry: dict, device: Device) -> torch.dtype:

@@ -7,17 +7,24 @@ from transformers.models.auto.tokenization_auto import get_tokenizer_config
 from transformers.utils.peft_utils import find_adapter_config_file
 
 from pipeline.jobs.io import InputError, read_json
+from pipeline.models.reading import readable
+
+CONFIGS = ("config.json", "adapter_config.json", "tokenizer_config.json")
 
 
 def local_folder(path: str) -> Path | None:
     """The folder of a local checkpoint; None where the path can only be a hub id.
 
     Raises:
-        InputError: there is no such folder, or no checkpoint in it.
+        InputError: there is no such folder, or no checkpoint in it, or its configuration is no JSON.
     """
     folder = Path(path)
     if folder.is_dir():
-        if not any((folder / name).is_file() for name in ("config.json", "adapter_config.json")):
+        files = [file for name in CONFIGS if (file := folder / name).is_file()]
+        for file in files:
+            if not isinstance(read_json(file), dict):
+                raise InputError(f"{file}: it must be a JSON object, in braces")
+        if not {"config.json", "adapter_config.json"} & {file.name for file in files}:
             raise InputError(
                 f"{path}: neither config.json nor adapter_config.json is there; it must be a checkpoint folder"
             )
@@ -52,10 +59,15 @@ def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerB
     model has no row for, pads with its end of sequence, as padding is masked. What is changed is printed.
 
     Raises:
-        InputError: a local path that is no checkpoint, or an end of sequence that the model has no row for.
+        InputError: a local path that is no checkpoint, a tokenizer that cannot be read, or an end of sequence that the
+            model has no row for.
     """
-    entry = entry or {}
     local_folder(path)
+    with readable(path, "its tokenizer"):
+        return _load_tokenizer(path, entry or {})
+
+
+def _load_tokenizer(path: str, entry: dict) -> PreTrainedTokenizerBase:
     config = {}
     if is_adapter(path, entry):
         found = adapter_config(path, entry)
@@ -71,9 +83,17 @@ def load_tokenizer(path: str, entry: dict | None = None) -> PreTrainedTokenizerB
     tokenizer = loader.from_pretrained(
         path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
     )
+    if isinstance(tokenizer, PreTrainedTokenizerFast) and not _has_words(tokenizer):
+        raise InputError(f"{path}: there is no tokenizer, such as a tokenizer.json; it must be in the folder")
     _set_end_and_pad(tokenizer, path, config)
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def _has_words(tokenizer: PreTrainedTokenizerFast) -> bool:
+    """Whether there are tokens of text; of some architectures transformers makes a tokenizer without any files."""
+    added = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
+    return bool(tokenizer.get_vocab().keys() - added)
 
 
 def _config(path: str, entry: dict) -> dict:

@@ -17,6 +17,7 @@ from transformers import AutoConfig, AutoModel, AutoModelForCausalLM, AutoModelF
 
 from pipeline.jobs.io import InputError, read_json
 from pipeline.models.quantization import four_bit
+from pipeline.models.reading import OWN_CODE, load_whole, readable, reason, refuse_missing, whole_adapter
 from pipeline.rewards.files import base_entry, base_of_adapter, checkpoint_folder, read_weights, weight_files
 from pipeline.rewards.networks import (
     HEADED,
@@ -30,7 +31,7 @@ from pipeline.rewards.networks import (
     is_causal_classifier,
 )
 
-OWN_CODE = "; it brings code of its own, which is run where its entry has trust_remote_code: true"
+NO_REWARD_MODEL = "; it is no reward model of a known format"
 # Computed, or statistics that scoring does not use.
 UNUSED = r"normalizer\.count$|.*rotary_emb\.inv_freq$"
 
@@ -50,7 +51,11 @@ def load_reward_network(
         InputError: the checkpoint is incomplete, is in pickles that the entry does not allow, or wants what is not
             installed or not here.
     """
-    folder = Path(checkpoint_folder(path, entry))
+    with readable(path, "the reward model"):
+        return _load_network(Path(checkpoint_folder(path, entry)), path, entry, dtype, device, attention)
+
+
+def _load_network(folder: Path, path: str, entry: dict, dtype, device: str, attention: str | None) -> nn.Module:
     if entry.get("backend", "native") == "safe_rlhf":
         return _load_safe_rlhf(folder, entry, dtype).to(device).eval()
     quantization = None
@@ -90,7 +95,7 @@ def _load_headed(folder, config, entry, dtype, device, attention, quantization, 
             output_loading_info=True,
             use_safetensors=None if entry.get("allow_pickle") else True,
         )
-        _refuse_missing(folder, {f"model.{name}" for name in info["missing_keys"]} - from_adapter)
+        refuse_missing(folder, {f"model.{name}" for name in info["missing_keys"]} - from_adapter, NO_REWARD_MODEL)
     model = ScoreModel(config, dtype, trunk, attention)
     weights = read_weights(folder, entry)
     own = model.state_dict()
@@ -118,11 +123,7 @@ def _load_headed(folder, config, entry, dtype, device, attention, quantization, 
 
 def _read_config(folder: Path, entry: dict):
     """The config of a checkpoint; a pad token that its embeddings have no row for is none."""
-    trusted = entry.get("trust_remote_code", False)
-    try:
-        config = AutoConfig.from_pretrained(folder, trust_remote_code=trusted)
-    except ValueError as error:  # transformers knows no such type of model
-        raise InputError(f"{folder}: {_reason(error)}{'' if trusted else OWN_CODE}") from error
+    config = AutoConfig.from_pretrained(folder, trust_remote_code=entry.get("trust_remote_code", False))
     text = config.get_text_config()
     if text.pad_token_id is not None and text.pad_token_id >= getattr(text, "vocab_size", text.pad_token_id + 1):
         text.pad_token_id = None
@@ -138,7 +139,7 @@ def _load_classifier(
     loaded = (folder, config, entry, dtype, device, attention, quantization, from_adapter)
     model = _load(AutoModelForSequenceClassification, *loaded)
     if model.config.num_labels != 1 and not brings_code(model):
-        _refuse_missing(folder, {f"one label (it has {model.config.num_labels})"})
+        refuse_missing(folder, {f"one label (it has {model.config.num_labels})"}, NO_REWARD_MODEL)
     return model
 
 
@@ -150,37 +151,24 @@ def _load(
     kwargs = {"quantization_config": quantization, "device_map": {"": device}} if quantization else {}
     kwargs |= {"attn_implementation": attention} if attention else {}
     trusted = entry.get("trust_remote_code", False)
+    brought = getattr(config, "auto_map", None) and not trusted
     try:
-        model, info = kind.from_pretrained(
+        return load_whole(
+            kind,
             folder,
+            lambda model, name: name in from_adapter,
+            NO_REWARD_MODEL + (f"; {OWN_CODE}" if brought else ""),
             config=config,
             dtype=dtype,
             trust_remote_code=trusted,
             use_safetensors=None if entry.get("allow_pickle") else True,
-            ignore_mismatched_sizes=True,
-            output_loading_info=True,
             **kwargs,
         )
-    except (ImportError, AttributeError, TypeError, ValueError) as error:
-        code = f"its own code cannot be run with transformers {transformers.__version__}: " if trusted else ""
-        raise InputError(f"{folder}: {code}{_reason(error)}") from error
-    for name, there, wanted in sorted(info["mismatched_keys"]):
-        if name not in from_adapter:
-            raise InputError(f"{folder}: weight {name} is of shape {tuple(there)}, needed with shape {tuple(wanted)}")
-    hint = OWN_CODE if getattr(config, "auto_map", None) and not trusted else ""
-    _refuse_missing(folder, set(info["missing_keys"]) - from_adapter, hint)
-    return model
-
-
-def _reason(error: Exception) -> str:
-    return " ".join(str(error).split())
-
-
-def _refuse_missing(folder: Path, names: set[str], hint: str = "") -> None:
-    if names:
-        raise InputError(
-            f"{folder}: it lacks {', '.join(sorted(names))}; it is no reward model of a known format{hint}"
-        )
+    except InputError as error:
+        if trusted and error.__cause__:
+            code = f"its own code cannot be run with transformers {transformers.__version__}"
+            raise InputError(f"{folder}: {code}: {reason(error.__cause__)}") from error
+        raise
 
 
 def _load_safe_rlhf(folder: Path, entry: dict, dtype: torch.dtype) -> nn.Module:
@@ -219,10 +207,6 @@ def _with_adapter(model: nn.Module, folder: Path, quantization) -> nn.Module:
 
     config = PeftConfig.from_pretrained(folder)
     config.task_type = None  # a task's own wrapper would want a head of its own name
-    try:
+    with whole_adapter(folder):
         adapted = PeftModel.from_pretrained(model, folder, config=config)
-    except (RuntimeError, ValueError) as error:
-        raise InputError(
-            f"{folder}: the adapter does not fit its base model ({' '.join(str(error).split())})"
-        ) from error
     return adapted.get_base_model() if quantization else adapted.merge_and_unload()

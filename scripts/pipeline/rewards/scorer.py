@@ -16,6 +16,7 @@ from pipeline.jobs.io import InputError
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.models.devices import Device
+from pipeline.models.template_check import check_rendering
 from pipeline.models.templates import Text, as_text, response_text
 from pipeline.rewards.batches import MOST_PACKED, TOKENS, Row, packed, packed_rows, padded, plan_batches, single_rows
 from pipeline.rewards.checkpoints import load_reward_network
@@ -45,14 +46,7 @@ class RewardModel:
     def __init__(self, path: str, entry: dict, device: Device, batch_size: int | None = None):
         self.path, self.entry, self.device = path, entry, device
         self.torch_device = own_torch_device(device.type)
-        try:
-            self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
-        except (ImportError, ValueError) as error:
-            if isinstance(error, InputError):
-                raise
-            reason = " ".join(str(error).split())
-            hint = "where it names a package, pip install that"
-            raise InputError(f"{path}: its tokenizer cannot be loaded ({reason}); {hint}") from error
+        self.tokenizer = load_tokenizer(tokenizer_path(path, entry), entry)
         # transformers' own choice, sdpa where the architecture has it, is not to be named: not all have it.
         attention = None if device.attention == "sdpa" else device.attention
         self.network = load_reward_network(path, entry, device.dtype, self.torch_device, attention)
@@ -60,6 +54,8 @@ class RewardModel:
         recorded = getattr(config, "text_format", None)
         default = default_format((config.architectures or [""])[0], self.tokenizer.chat_template is not None)
         self.text_format = entry.get("text_format") or recorded or default
+        if self.text_format == "chat_template":
+            check_rendering(self.tokenizer, {}, path)
         if self.text_format == "text_pair" and not (entry.get("text_format") or recorded):
             told = "its tokenizer has no chat template, so texts are scored in the format text_pair"
             print(f"{path}: {told}; text_format of its entry in config/reward_models.yaml sets another", flush=True)

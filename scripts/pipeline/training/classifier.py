@@ -16,6 +16,7 @@ from pipeline.jobs.io import InputError
 from pipeline.models.checkpoints import load_tokenizer, training_dtype
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
+from pipeline.models.reading import load_whole, readable, refuse_pickles
 
 AUTO = "AutoModelForSequenceClassification"
 
@@ -29,15 +30,7 @@ def starting_tokenizer(spec: dict, model_path: str) -> PreTrainedTokenizerBase:
     Raises:
         InputError: there is none.
     """
-    entry = _entry(spec, model_path)
-    try:
-        return load_tokenizer(model_path, entry)
-    except (OSError, ValueError) as error:
-        started = None if isinstance(error, InputError) else _adapter(model_path, entry)
-        if started is None:
-            reason = " ".join(str(error).split())
-            raise InputError(f"{model_path}: its tokenizer cannot be had ({reason})") from error
-        return load_tokenizer(started.base_model_name_or_path, entry | {"revision": started.revision})
+    return load_tokenizer(model_path, _entry(spec, model_path))
 
 
 def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Module:
@@ -58,11 +51,8 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
     if started is not None:
         trunk, revision = started.base_model_name_or_path, started.revision
     kwargs = {"revision": revision, "trust_remote_code": entry.get("trust_remote_code", False)}
-    try:
+    with readable(trunk, "what the reward model starts from"):
         config = AutoConfig.from_pretrained(trunk, **kwargs)
-    except (OSError, ValueError) as error:
-        reason = " ".join(str(error).split())
-        raise InputError(f"{trunk}: what the reward model starts from cannot be had ({reason})") from error
     brought = getattr(config, "auto_map", None) or {}
     if type(config) not in MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING and AUTO not in brought:
         raise InputError(f"{model_path}: a {config.model_type}, of which transformers has no sequence classifier")
@@ -73,8 +63,11 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
             "adapter qlora", device.dtype, device.torch_device, llm_int8_skip_modules=["score", "classifier"]
         )
         kwargs["device_map"] = {"": device.torch_device}
-    classifier = AutoModelForSequenceClassification.from_pretrained(
+    refuse_pickles(trunk, "model")
+    classifier = load_whole(
+        AutoModelForSequenceClassification,
         trunk,
+        _is_of_head,
         num_labels=1,
         dtype=training_dtype({"adapter": adapter}, device),
         **kwargs,
@@ -110,6 +103,11 @@ def is_merged(spec: dict, model_path: str) -> bool:
     """Whether trained adapters are to be merged, as what they stand on is an SFT model, which is not kept for them."""
     entry = _entry(spec, model_path)
     return entry is not spec.get("base") and _adapter(model_path, entry) is None
+
+
+def _is_of_head(model: nn.Module, name: str) -> bool:
+    """Whether a weight is new in a classifier: its head's, or the pooler's that some have in their trunk."""
+    return not name.startswith(f"{model.base_model_prefix}.") or ".pooler." in name
 
 
 def _entry(spec: dict, model_path: str) -> dict:

@@ -13,6 +13,7 @@ from pipeline.jobs.parts import load_part
 from pipeline.models.checkpoints import load_policy, load_tokenizer, peft_config, training_dtype
 from pipeline.models.devices import Device
 from pipeline.models.manners import end_token_ids
+from pipeline.models.template_check import check_template
 from pipeline.models.templates import Text, answer_of
 from pipeline.training.running import add_lengths, preference_dataset, trainer_arguments
 
@@ -73,6 +74,7 @@ def policy_trainer(
     """
     entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
+    check_template(tokenizer, entry, model_path)
     kwargs = {"dtype": training_dtype(entry, device), "attn_implementation": device.attention}
     model = with_adapter(load_policy(model_path, entry, trainable=True, device=device, **kwargs), entry, seed)
     ends, known = end_token_ids(model, tokenizer, entry), model.generation_config.eos_token_id

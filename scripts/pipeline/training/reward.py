@@ -9,6 +9,7 @@ from trl import RewardConfig, RewardTrainer
 
 from pipeline.jobs.io import InputError
 from pipeline.models.devices import Device
+from pipeline.models.template_check import check_rendering
 from pipeline.models.templates import as_text
 from pipeline.rewards.texts import reward_text
 from pipeline.training.classifier import starting_classifier, starting_tokenizer
@@ -40,6 +41,8 @@ def reward_trainer(spec: dict, frame: pd.DataFrame, model_path: str, device: Dev
         raise InputError(
             f"{model_path}: its tokenizer has no chat template; set text_format, such as plain, for the reward model"
         )
+    if text_format == "chat_template":
+        check_rendering(tokenizer, {}, model_path)
     model = starting_classifier(spec, model_path, device)
     model.config.text_format = text_format  # which the checkpoint then records
     frame = own_share(frame, hyperparameters.get("share"))

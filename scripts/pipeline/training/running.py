@@ -23,6 +23,7 @@ from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
 from pipeline.models.manners import template_notes
+from pipeline.models.template_check import check_template
 from pipeline.models.templates import as_text, format_prompt, pair_token_ids
 from pipeline.training.fitting import fit, free, halve, tile_tokens
 from pipeline.training.processes import share_order, whole_weights
@@ -82,7 +83,8 @@ def preference_dataset(
 
 
 def say_template(tokenizer: PreTrainedTokenizerBase, entry: dict) -> None:
-    """Print what is to be known of how a model's prompts and responses are put, once."""
+    """Check a model's chat template, and print what is to be known of how prompts and responses are put, once."""
+    check_template(tokenizer, entry)
     if is_first_process():
         for line in template_notes(tokenizer, entry):
             print(line, flush=True)
