@@ -15,6 +15,7 @@ from pipeline.config.arguments import OWN_NAMES
 from pipeline.config.fields import MOST
 from pipeline.jobs.io import InputError
 
+LONGEST_SHOWN = 200  # characters of a name or a text in a message
 PathParts = tuple[str | int, ...]
 
 # Keys whose value decides which other keys their mapping takes; the YAML of an error repeats them.
@@ -84,11 +85,13 @@ class Problem:
             content: the whole content, from which the YAML repeats what surrounds the place.
             more: how many more problems there are.
         """
-        where = f"{source}: {format_path(self.path)}" if self.path else source
-        message = f"{where}: {self.text}"
+        place = format_path(tuple(_shown(list(self.path))))
+        where = f"{source}: {place}" if place else source
+        message = re.sub(rf"\S{{{LONGEST_SHOWN + 1},}}", lambda word: _cut(word[0]), self.text)
+        message = f"{where}: {message}"
         if self.right is not None:
             path = self.path if self.right_path is None else self.right_path
-            nested = _nested(content, path, self.right)
+            nested = _shown(_nested(content, path, self.right))
             # leaves in one line each, but not the whole of a short text
             style = None if any(isinstance(value, (dict, list)) for value in nested.values()) else False
             text = yaml.safe_dump(nested, sort_keys=False, allow_unicode=True, default_flow_style=style)
@@ -115,7 +118,9 @@ def unknown_name(path: PathParts, kind: str, name: str, names: list[str]) -> Pro
     near = nearest(name, names)
     hint = f" (did you mean {near!r}?)" if near else ""
     known = ", ".join(names) or "none"
-    return Problem(path, f"there is no {kind} {name!r}{hint}; there are: {known}", near or next(iter(names), None))
+    return Problem(
+        path, f"there is no {kind} {_short(name)}{hint}; there are: {known}", near or next(iter(names), None)
+    )
 
 
 def alternative(schema: dict, content: Any) -> int:
@@ -216,6 +221,19 @@ def _phrase(schema: dict) -> str:
 def _short(content: Any) -> str:
     text = repr(content)
     return text if len(text) <= 60 else f"{text[:57]}…"
+
+
+def _cut(text: str) -> str:
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:57]}…"
+
+
+def _shown(content: Any) -> Any:
+    """Content whose texts are short enough for a message, keys included."""
+    if isinstance(content, dict):
+        return {_shown(key): _shown(value) for key, value in content.items()}
+    if isinstance(content, list):
+        return [_shown(item) for item in content]
+    return _cut(content) if isinstance(content, str) else content
 
 
 def _unknown_keys(path: PathParts, content: dict, schema: dict) -> list[Problem]:

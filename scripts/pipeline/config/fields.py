@@ -10,6 +10,7 @@ from types import ModuleType
 
 # More than anybody means. Errors name these bounds only where they are exceeded.
 MOST = {"integer": 2**32 - 1, "number": 10**12}
+LONGEST = 1000  # characters of a text, likewise
 NAME = "^[A-Za-z0-9][A-Za-z0-9_.-]*$"
 
 Schema = dict
@@ -33,7 +34,7 @@ def flag(description: str, default: bool = False) -> Schema:
 
 def text(description: str, **keywords) -> Schema:
     """A text."""
-    return {"description": description, "type": "string", **keywords}
+    return {"description": description, "type": "string", "maxLength": LONGEST, **keywords}
 
 
 def choice(description: str, options: Iterable[str], **keywords) -> Schema:

@@ -194,3 +194,20 @@ def test_keys_that_yaml_does_not_read_as_text_are_refused():
     text = refusal(definitions={"models": {"my model/7": {"path": "x"}}})
     assert text.startswith("config: definitions.models.my model/7: 'my model/7' is no valid name")
     assert shown(text) == {"definitions": {"models": {"my-model-7": {"path": "x"}}}}
+
+
+def test_texts_that_are_too_long_are_refused_in_few_short_lines():
+    mine = {"models": {"mine": {"path": "x"}}}
+    for long in ("a" * 5000, "a b " * 1250):
+        for changes, place in [
+            ({"datasets": [long]}, "datasets[0]: it must be a text of at most 100 characters"),
+            ({"device": long}, "device: it must be a text of at most 1000 characters"),
+            ({"device": long[:900]}, "device: there is no device"),
+            ({"definitions": {"models": {"mine": {"path": long}}}}, "definitions.models.mine.path: it must be a text"),
+            ({"definitions": {"models": {"mine": {"path": "x", "adaptor": long}}}}, "definitions.models.mine.adaptor:"),
+            ({"tasks": [{"method": "dpo", long: 1}]}, f"tasks[0].{long[:57]}…: unknown key"),
+            ({"definitions": {"models": {**mine["models"], f"{long}!": {"path": long}}}}, "definitions.models."),
+        ]:
+            text = refusal(**changes)
+            assert text.startswith(f"config: {place}")
+            assert len(text.partition("\n")[0]) < 600 and len(text) < 1200, (len(text), place)

@@ -21,7 +21,7 @@ from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
 
 METHODS = all_parts("methods", "description")
-LONGEST_TAG = 100  # characters; it is part of file names, which may have 255
+LONGEST_TAG = LONGEST_NAME = 100  # characters; they are parts of file names, which may have 255
 BACKENDS = all_parts("backends", "description")
 
 SFT = section(
@@ -96,7 +96,7 @@ TASK = by_choice(
 
 
 def _names(what: str, file: str, example: str) -> dict:
-    entry = text(f"A {what}'s name.", pattern=NAME)
+    entry = text(f"A {what}'s name.", pattern=NAME, maxLength=LONGEST_NAME)
     return several(f"Names of {what}s, from {file} or definitions.", entry, examples=[[example]])
 
 

@@ -9,6 +9,7 @@ PLAIN_TEMPLATE = text(
     "Plain text around a prompt, for a model whose tokenizer has no chat template; {prompt}, the only braces, stands "
     "for the prompt, in a dialogue for each turn of the user.",
     pattern="^[^{}]*\\{prompt\\}[^{}]*$",
+    maxLength=10_000,
     default="Human: {prompt}\n\nAssistant: ",
 )
 LORA = {
