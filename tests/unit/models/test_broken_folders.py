@@ -1,15 +1,15 @@
 """Broken checkpoints of policies: each is one line that names the folder, none is trained from random numbers."""
 
-import json
 import re
 import shutil
 
 import pytest
 import torch
+from fixtures_broken import TOKENIZER_FILES, configure, cut, of_text, pickled, planted, refused, rename, without
 from fixtures_models import change_weights, chat_tokenizer, trunk_config
 from fixtures_templates import CHATML
 from peft import LoraConfig, get_peft_model
-from safetensors.torch import load_file, save_file
+from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError
@@ -46,40 +46,6 @@ def folder(whole, tmp_path):
     return shutil.copytree(whole, tmp_path / "model")
 
 
-def configure(folder, name: str = "config.json", **fields) -> None:
-    config = json.loads((folder / name).read_text())
-    (folder / name).write_text(json.dumps(config | fields))
-
-
-def rename(folder, name: str = "model.safetensors", prefix: str = "module.") -> None:
-    weights = {f"{prefix}{key}": value for key, value in load_file(folder / name).items()}
-    save_file(weights, folder / name, metadata={"format": "pt"})
-
-
-def pickled(folder) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
-
-
-def cut(folder, name: str = "model.safetensors", size: int = 3000) -> None:
-    (folder / name).write_bytes((folder / name).read_bytes()[:size])
-
-
-def planted(folder) -> None:
-    """Code in the folder, which writes a file where it is run."""
-    (folder / "own.py").write_text(f"open({str(folder / 'ran')!r}, 'w').close()\n")
-    configure(folder, model_type="own", auto_map={"AutoConfig": "own.C", "AutoModelForCausalLM": "own.M"})
-
-
-def without(*names: str):
-    return lambda folder: [(folder / name).unlink(missing_ok=True) for name in names]
-
-
-def of_text(name: str, text: str):
-    return lambda folder: (folder / name).write_text(text)
-
-
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "chat_template.jinja")
 MODELS = [
     (
         lambda folder: change_weights(folder, drop=r"layers\.0\.mlp\.up"),
@@ -121,15 +87,6 @@ TEMPLATES = [
     (CHATML.replace("m.content", "('' if m.role == 'user' else m.content)"), "leaves out the text of the user"),
     (NESTED + CHATML, "does not end within 0.5 seconds"),
 ]
-
-
-def refused(folder, load) -> str:
-    with pytest.raises(InputError) as caught:
-        load(str(folder))
-    text = str(caught.value)
-    assert text.startswith(str(folder)) and "\n" not in text and len(text) < 700
-    assert not (folder / "ran").exists()
-    return text.removeprefix(str(folder))
 
 
 @pytest.mark.parametrize(("spoil", "said"), MODELS)
