@@ -21,9 +21,9 @@ def rename(folder, name: str = "model.safetensors", prefix: str = "module.") -> 
     save_file(weights, folder / name, metadata={"format": "pt"})
 
 
-def pickled(folder) -> None:
-    torch.save(load_file(folder / "model.safetensors"), folder / "pytorch_model.bin")
-    (folder / "model.safetensors").unlink()
+def pickled(folder, stem: str = "model") -> None:
+    torch.save(load_file(folder / f"{stem}.safetensors"), folder / f"{'pytorch_' * (stem == 'model')}{stem}.bin")
+    (folder / f"{stem}.safetensors").unlink()
 
 
 def cut(folder, name: str = "model.safetensors", size: int = 3000) -> None:

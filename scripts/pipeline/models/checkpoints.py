@@ -12,18 +12,18 @@ from tokenizers.models import BPE
 from transformers import (
     AutoConfig,
     AutoModelForCausalLM,
-    AutoTokenizer,
     PreTrainedModel,
     PreTrainedTokenizerBase,
     PreTrainedTokenizerFast,
 )
 from transformers.models.auto.tokenization_auto import get_tokenizer_config
+from transformers.utils import cached_file
 
 from pipeline.jobs.io import InputError, atomic_folder, file_hash, visible_files, write_json
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
 from pipeline.models.reading import load_whole, readable, refuse_pickles, whole_adapter
-from pipeline.models.tokenization import adapter_config, is_adapter, local_folder
+from pipeline.models.tokenization import adapter_config, is_adapter, local_folder, saved_tokenizer
 from pipeline.models.tokenization import load_tokenizer as load_tokenizer
 
 USER, ASSISTANT, END, PAD = "<|user|>", "<|assistant|>", "<|end|>", "<|pad|>"
@@ -120,16 +120,18 @@ def _load_model(path: str, revision: str | None, kwargs: dict) -> PreTrainedMode
 def _load_adapted(path: str, entry: dict, adapter: dict, trainable: bool, kwargs: dict) -> PreTrainedModel:
     """A PEFT adapter on its base model, which gets rows for the tokens that the adapter's own tokenizer adds."""
     from peft import PeftModelForCausalLM
+    from peft.utils import SAFETENSORS_WEIGHTS_NAME
 
     if adapter.get("task_type") not in (None, "CAUSAL_LM"):
         raise InputError(f"{path}: an adapter for task_type {adapter['task_type']}; a policy's is for CAUSAL_LM")
     refuse_pickles(path, "adapter_model")
     base = _load_model(adapter["base_model_name_or_path"], adapter["revision"], kwargs)
     revision = entry.get("revision")
+    with readable(path, f"its {SAFETENSORS_WEIGHTS_NAME}"):  # of a hub id PEFT would take a pickle instead
+        cached_file(path, SAFETENSORS_WEIGHTS_NAME, revision=revision)
     with readable(path, "its tokenizer"):
         if get_tokenizer_config(path, revision=revision):
-            trusted = kwargs["trust_remote_code"]
-            tokenizer = AutoTokenizer.from_pretrained(path, revision=revision, trust_remote_code=trusted)
+            tokenizer = saved_tokenizer(path, entry)
             if len(tokenizer) > base.get_input_embeddings().weight.shape[0]:
                 base.resize_token_embeddings(len(tokenizer))
     with whole_adapter(path):

@@ -124,6 +124,8 @@ def _remedy(path: str | Path, error: Exception) -> str:
         return OWN_CODE
     if isinstance(error, ImportError):
         return "where it names a package, pip install that"
+    if "use_safetensors" in str(error):
+        return "of weights only safetensors are read, no pickles (.bin)"
     if "ecognize" in str(error):
         return "it must be of a kind that the installed transformers has"
     if not Path(path).is_dir():

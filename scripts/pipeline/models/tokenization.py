@@ -76,18 +76,23 @@ def _load_tokenizer(path: str, entry: dict) -> PreTrainedTokenizerBase:
             return load_tokenizer(base, of_base)
         config = _config(base, of_base)
     config = config or _config(path, entry)
-    saved_class = get_tokenizer_config(path, revision=entry.get("revision")).get("tokenizer_class")
-    # A plain tokenizer.json is to be read as it is: for some architectures AutoTokenizer would take their own class
-    # instead, with another normalisation and tokens that the model does not have.
-    loader = PreTrainedTokenizerFast if saved_class == PreTrainedTokenizerFast.__name__ else AutoTokenizer
-    tokenizer = loader.from_pretrained(
-        path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
-    )
+    tokenizer = saved_tokenizer(path, entry)
     if isinstance(tokenizer, PreTrainedTokenizerFast) and not _has_words(tokenizer):
         raise InputError(f"{path}: there is no tokenizer, such as a tokenizer.json; it must be in the folder")
     _set_end_and_pad(tokenizer, path, config)
     tokenizer.padding_side = "left"
     return tokenizer
+
+
+def saved_tokenizer(path: str, entry: dict) -> PreTrainedTokenizerBase:
+    """The tokenizer of a hub id or folder, as it was saved there."""
+    saved_class = get_tokenizer_config(path, revision=entry.get("revision")).get("tokenizer_class")
+    # A plain tokenizer.json is to be read as it is: for some architectures AutoTokenizer would take their own class
+    # instead, with another normalisation and tokens that the model does not have.
+    loader = PreTrainedTokenizerFast if saved_class == PreTrainedTokenizerFast.__name__ else AutoTokenizer
+    return loader.from_pretrained(
+        path, revision=entry.get("revision"), trust_remote_code=entry.get("trust_remote_code", False)
+    )
 
 
 def _has_words(tokenizer: PreTrainedTokenizerFast) -> bool:

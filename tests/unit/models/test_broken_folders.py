@@ -152,3 +152,18 @@ def test_an_adapter_on_a_base_that_lacks_a_weight_is_refused(adapter, folder, tm
     change_weights(folder, drop=r"layers\.1\.mlp\.up")
     with pytest.raises(InputError, match=rf"^{folder}: it lacks model\.layers\.1\.mlp\.up_proj\.weight"):
         load_policy(str(spoilt))
+
+
+def test_pickles_of_the_hub_are_refused_and_its_safetensors_read(whole, adapter, tmp_path, monkeypatch):
+    monkeypatch.setattr("huggingface_hub.constants.HF_HUB_CACHE", str(tmp_path))
+    for name, folder, stem in (("base", whole, "model"), ("adapter", adapter, "adapter_model")):
+        for kept in (True, False):
+            cache = tmp_path / f"models--own--{name}-{kept}"
+            snapshot = shutil.copytree(folder, cache / "snapshots" / ("a" * 40))
+            (cache / "refs").mkdir()
+            (cache / "refs" / "main").write_text("a" * 40)
+            if not kept:
+                pickled(snapshot, stem)
+        load_policy(f"own/{name}-True")
+        with pytest.raises(InputError, match=rf"^own/{name}-False: .*{stem}\.safetensors"):
+            load_policy(f"own/{name}-False")
