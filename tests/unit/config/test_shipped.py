@@ -19,8 +19,8 @@ def test_shipped_configs_expand_to_specs(path):
     for run in shipped.runs:
         specs = [
             shipped.data_spec(run.dataset),
-            shipped.sft_spec(run.dataset, run.model),
-            shipped.policy_spec(run.dataset, run.model, run.name),
+            *([shipped.sft_spec(run.dataset, run.model)] if shipped.has_sft(run.model) else []),
+            *([shipped.policy_spec(run.dataset, run.model, run.name)] if shipped.task_runs[run.name].trained else []),
             shipped.reward_spec(run.dataset, shipped.reward_model_name(run.dataset)),
             shipped.judge_spec(shipped.judge_name(run.dataset)),
             shipped.reference_spec(run.dataset, run.model),
