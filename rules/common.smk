@@ -64,9 +64,15 @@ def is_loaded_reward(names):
 
 
 @cache
+def has_gpus():
+    """Whether this machine has any."""
+    return bool(gpu_names())
+
+
+@cache
 def threads_of(loaded, usual):
     """Threads of each process of a job that runs a model."""
-    return own_threads(settings, loaded, usual, CORES, bool(gpu_names()))
+    return own_threads(settings, loaded, usual, CORES, has_gpus())
 
 
 def sizes(loaded=is_loaded, usual=1):

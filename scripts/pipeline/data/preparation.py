@@ -19,10 +19,8 @@ from pathlib import Path
 
 import numpy as np
 
-from pipeline.data.adapters import adapter_for
 from pipeline.data.duplicates import near_duplicates, repeated
 from pipeline.data.filters import Filtered, RowFilter
-from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch, read_batches
 from pipeline.data.noise import is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
@@ -58,17 +56,17 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     Raises:
         InputError: the source cannot be read, or a split is left empty.
     """
-    if spec.get("tokenizers"):
-        for note in LengthRule(spec["tokenizers"], spec["max_length"]).notes():
-            print(note, flush=True)
+    row_filter = RowFilter(spec)
+    for note in row_filter.length_rule.notes() if row_filter.length_rule else ():
+        print(note, flush=True)
     sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
     with scratch_for(folder) as scratch:
         store, kept = PairStore(scratch), []
-        train, rows_in = collect(spec, sources["train"], store, kept, dropped, processes)
+        train, rows_in = collect(row_filter, sources["train"], store, kept, dropped, processes)
         own_eval = None
         if sources.get("eval"):
-            own_eval, more = collect(spec, sources["eval"], store, kept, dropped, processes)
+            own_eval, more = collect(row_filter, sources["eval"], store, kept, dropped, processes)
             rows_in += more
         # Array by array, for which `kept` is emptied, so that few are there twice.
         records = {name: np.concatenate([part.pop(name) for part in kept]) for name in list(kept[0])}
@@ -93,11 +91,12 @@ def cpu_count() -> int:
 
 
 def collect(
-    spec: dict, split: str, store: PairStore, kept: list[dict], dropped: Tally, processes: int | None
+    row_filter: RowFilter, split: str, store: PairStore, kept: list[dict], dropped: Tally, processes: int | None
 ) -> tuple[np.ndarray, int]:
     """Read, adapt and filter one split of the source.
 
     Args:
+        row_filter: of the data spec.
         store: that the pairs are put into.
         kept: the records of each batch in the store, which this adds to.
         dropped: counter of dropped rows, which this adds to.
@@ -105,8 +104,9 @@ def collect(
     Returns:
         (numbers of its pairs in the store, rows read).
     """
-    first, rows_in = len(store), 0
-    for filtered, path in _filtered(spec, read_batches(spec, split, adapter_for(spec).columns), store, processes):
+    spec, first, rows_in = row_filter.spec, len(store), 0
+    batches = read_batches(spec, split, row_filter.adapter.columns)
+    for filtered, path in _filtered(row_filter, batches, store, processes):
         if store.schema is not None and filtered.pairs.schema != store.schema:
             raise InputError(
                 f"{filtered.location}: some prompts are text and some are messages; they must be of one kind"
@@ -139,12 +139,12 @@ def without_duplicates(
 
 
 def _filtered(
-    spec: dict, batches: Iterator[Batch], store: PairStore, processes: int | None
+    row_filter: RowFilter, batches: Iterator[Batch], store: PairStore, processes: int | None
 ) -> Iterator[tuple[Filtered, Path]]:
     """The batches filtered, in their order, the pairs of each in a file."""
     processes = processes or cpu_count()
     paths = (store.folder / f"{number}.arrow" for number in range(len(list(store.folder.iterdir())), 10**9))
-    head, row_filter = list(islice(batches, BATCHES_HERE + 1)), RowFilter(spec)
+    head = list(islice(batches, BATCHES_HERE + 1))
     if processes == 1 or len(head) <= BATCHES_HERE:
         for batch, path in zip(chain(head, batches), paths, strict=False):
             filtered = row_filter(batch)
@@ -152,7 +152,9 @@ def _filtered(
             yield filtered, path
         return
     context = multiprocessing.get_context("spawn")  # arrow and tokenizers have threads, which a fork would not carry
-    with ProcessPoolExecutor(processes, mp_context=context, initializer=_start_worker, initargs=(spec,)) as pool:
+    with ProcessPoolExecutor(
+        processes, mp_context=context, initializer=_start_worker, initargs=(row_filter.spec,)
+    ) as pool:
         waiting: deque = deque()
         try:
             for batch, path in zip(chain(head, batches), paths, strict=False):

@@ -26,13 +26,13 @@ def crossed_interval(cells: np.ndarray, level: float = LEVEL) -> tuple[float, fl
     Returns:
         Low and high; NaN with fewer than FEWEST_SEEDS seeds or two prompts. All cells equal: no width.
     """
-    from scipy.stats import t
-
     cells = np.asarray(cells, dtype=float)
     whole = cells[:, np.isfinite(cells).all(axis=0)] if cells.size else cells
     seeds, prompts = whole.shape
     if seeds < FEWEST_SEEDS or prompts < 2:
         return float("nan"), float("nan")
+    from scipy.stats import t  # slow to import
+
     of_seed, of_prompt, mean = whole.mean(axis=1), whole.mean(axis=0), whole.mean()
     rest = whole - of_seed[:, None] - of_prompt + mean
     freedom = np.array([seeds - 1, prompts - 1, (seeds - 1) * (prompts - 1)])

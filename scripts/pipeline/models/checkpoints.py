@@ -148,8 +148,12 @@ def training_dtype(entry: dict, device: Device) -> torch.dtype:
     return device.dtype if frozen and device.type == "cuda" else torch.float32
 
 
-def peft_config(entry: dict):
-    """The LoRA configuration of a model entry (adapter lora or qlora); None where it is fully fine-tuned."""
+def peft_config(entry: dict, task_type: str = "CAUSAL_LM", heads: list[str] | None = None):
+    """The LoRA configuration of a model entry (adapter lora or qlora); None where it is fully fine-tuned.
+
+    Args:
+        heads: modules that are trained and saved whole.
+    """
     if entry.get("adapter", "none") == "none":
         return None
     from peft import LoraConfig
@@ -160,7 +164,8 @@ def peft_config(entry: dict):
         lora_alpha=lora["alpha"],
         lora_dropout=lora["dropout"],
         target_modules=lora["target_modules"],
-        task_type="CAUSAL_LM",
+        modules_to_save=heads,
+        task_type=task_type,
         revision=entry.get("revision"),  # of the base model, which the adapter's own config then names
     )
 

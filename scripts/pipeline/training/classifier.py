@@ -2,7 +2,7 @@
 
 import os
 
-from peft import LoraConfig, PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
+from peft import PeftConfig, get_peft_model, load_peft_weights, set_peft_model_state_dict
 from torch import nn
 from transformers import (
     MODEL_FOR_SEQUENCE_CLASSIFICATION_MAPPING,
@@ -13,7 +13,7 @@ from transformers import (
 from transformers.utils import find_adapter_config_file
 
 from pipeline.jobs.io import InputError
-from pipeline.models.checkpoints import load_tokenizer, training_dtype
+from pipeline.models.checkpoints import load_tokenizer, peft_config, training_dtype
 from pipeline.models.devices import Device
 from pipeline.models.quantization import four_bit
 from pipeline.models.reading import load_whole, readable, refuse_pickles
@@ -86,17 +86,7 @@ def starting_classifier(spec: dict, model_path: str, device: Device) -> nn.Modul
         kept = {name for name, _ in classifier.named_modules()} & set(started.modules_to_save or ())
         started.modules_to_save = [*sorted(kept), *heads]
         return _with_weights(classifier, started, model_path, entry)
-    lora = train["lora"]
-    config = LoraConfig(
-        r=lora["r"],
-        lora_alpha=lora["alpha"],
-        lora_dropout=lora["dropout"],
-        target_modules=lora["target_modules"],
-        modules_to_save=heads,
-        task_type="SEQ_CLS",
-        revision=revision,  # of the base model, which the adapter's own config then names
-    )
-    return get_peft_model(classifier, config)
+    return get_peft_model(classifier, peft_config(train | {"revision": revision}, "SEQ_CLS", heads))
 
 
 def is_merged(spec: dict, model_path: str) -> bool:

@@ -9,6 +9,7 @@ from fixtures_templates import CHATML, DATED, OPENS, STRICT, THINKS, marked_toke
 from jinja2 import TemplateError
 from transformers import GenerationConfig
 
+from pipeline.config.schemas import models as schemas
 from pipeline.jobs.io import InputError
 from pipeline.models.manners import DATE, end_token_ids, manner_of, rendered, template_notes
 from pipeline.models.templates import answer_of, format_prompt, pair_token_ids, prompt_token_ids
@@ -89,7 +90,7 @@ def test_thoughts_are_taken_off_where_the_template_knows_them():
 
 def test_the_day_is_the_entrys_and_never_today():
     tokenizer = marked_tokenizer(DATED)
-    assert rendered(SYSTEM, tokenizer, {}).startswith("26 Jul 2024 ") and DATE == "2024-07-26"
+    assert rendered(SYSTEM, tokenizer, {}).startswith("26 Jul 2024 ") and DATE == "2024-07-26" == schemas.DATE
     assert rendered(SYSTEM, tokenizer, {"date": "2026-02-03"}).startswith("03 Feb 2026 ")
     assert f"{date.today():%d %b %Y}" in tokenizer.apply_chat_template(SYSTEM, tokenize=False)
 

@@ -3,7 +3,7 @@
 from pipeline.config.fields import by_presence, choice, flag, mapping, named, number, section, several, text, whole
 
 VARIABLE = "^[A-Za-z_]\\w*$"  # of a chat template
-DATE = "2024-07-26"  # pipeline.models.templates has the same
+DATE = "2024-07-26"  # pipeline.models.manners has the same
 TRUST_REMOTE_CODE = flag("Run the code that the model's repository brings along.")
 PLAIN_TEMPLATE = text(
     "Plain text around a prompt, for a model whose tokenizer has no chat template; {prompt}, the only braces, stands "
