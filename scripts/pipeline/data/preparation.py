@@ -152,9 +152,8 @@ def _filtered(
             yield filtered, path
         return
     context = multiprocessing.get_context("spawn")  # arrow and tokenizers have threads, which a fork would not carry
-    with ProcessPoolExecutor(
-        processes, mp_context=context, initializer=_start_worker, initargs=(row_filter.spec,)
-    ) as pool:
+    worker = {"initializer": _start_worker, "initargs": (row_filter.spec,)}
+    with ProcessPoolExecutor(processes, mp_context=context, **worker) as pool:
         waiting: deque = deque()
         try:
             for batch, path in zip(chain(head, batches), paths, strict=False):

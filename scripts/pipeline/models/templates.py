@@ -65,8 +65,7 @@ def format_response(response: Text, tokenizer: PreTrainedTokenizerBase, entry: d
 
 def prompt_text(prompt: Text, tokenizer: PreTrainedTokenizerBase, entry: dict) -> str:
     """A prompt as one text, ready for the response to follow."""
-    formatted = format_prompt(prompt, tokenizer, entry)
-    return formatted if isinstance(formatted, str) else rendered(formatted, tokenizer, entry, True)
+    return _opened(format_prompt(prompt, tokenizer, entry), tokenizer, entry)
 
 
 def whole_text(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase, entry: dict) -> str:
@@ -78,7 +77,26 @@ def whole_text(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase,
     Raises:
         InputError: the text does not begin with that of the prompt; the tokenizer has no end of sequence.
     """
-    start, answer = prompt_text(prompt, tokenizer, entry), format_response(response, tokenizer, entry)
+    return whole_texts(prompt, [response], tokenizer, entry)[1][0]
+
+
+def whole_texts(
+    prompt: Text, responses: list[Text], tokenizer: PreTrainedTokenizerBase, entry: dict
+) -> tuple[str, list[str]]:
+    """`prompt_text`, and `whole_text` with each of the responses, the prompt put into its template once."""
+    formatted = format_prompt(prompt, tokenizer, entry)
+    start = _opened(formatted, tokenizer, entry)
+    return start, [_answered(formatted, start, response, tokenizer, entry) for response in responses]
+
+
+def _opened(formatted: Text, tokenizer: PreTrainedTokenizerBase, entry: dict) -> str:
+    """A formatted prompt as one text."""
+    return formatted if isinstance(formatted, str) else rendered(formatted, tokenizer, entry, True)
+
+
+def _answered(formatted: Text, start: str, response: Text, tokenizer: PreTrainedTokenizerBase, entry: dict) -> str:
+    """A formatted prompt, whose text is `start`, with its response."""
+    answer = format_response(response, tokenizer, entry)
     if tokenizer.eos_token is None:
         raise InputError(
             f"{entry.get('path', 'the model')}: its tokenizer has no end of sequence, and config.json names none, so "
@@ -88,7 +106,7 @@ def whole_text(prompt: Text, response: Text, tokenizer: PreTrainedTokenizerBase,
         text = start + answer
         return text if text.endswith(tokenizer.eos_token) else text + tokenizer.eos_token
     manner = manner_of(tokenizer, entry)
-    text = rendered([*format_prompt(prompt, tokenizer, entry), *answer], tokenizer, entry)
+    text = rendered([*formatted, *answer], tokenizer, entry)
     text = text.removesuffix(manner.behind) + manner.missing_end
     before = start.rstrip().removesuffix(THOUGHT)
     if not text.startswith(start) and manner.opens_thought and text.startswith(before):
@@ -130,8 +148,7 @@ def pair_token_ids(
     Raises:
         InputError: see `whole_text`.
     """
-    start = prompt_text(prompt, tokenizer, entry)
-    texts = [whole_text(prompt, response, tokenizer, entry) for response in responses]
+    start, texts = whole_texts(prompt, responses, tokenizer, entry)
     ids, wholes = text_token_ids(start, tokenizer), [text_token_ids(text, tokenizer) for text in texts]
     if tokenizer.chat_template is None:
         ids = common_start((ids, *wholes))
