@@ -13,12 +13,11 @@ SCORE_MODELS = ("LlamaForScore", "LlamaModelForScore")
 SCORE_HEAD = {r"^score_head\.": "score."}
 # Texts of which a checkpoint's config has the name, and whether the end of sequence follows them.
 TEXT_FORMATS = {
-    "beaver": ("BEGINNING OF CONVERSATION: USER: {prompt} ASSISTANT:{response}", True),
     "eurus": ("[INST] {prompt} [/INST] {response}", False),
     "ultrarm": ("Human: {prompt}\n\nAssistant: {response}", False),
     "plain": ("{prompt}\n\n{response}", True),
 }
-CHAT = "chat_template"
+CHAT, BEAVER = "chat_template", "beaver"
 
 
 class ModelReward:
@@ -87,8 +86,12 @@ class ModelReward:
 
     def _ids(self, prompt: Any, completion: Any) -> list[int]:
         """Token ids of a prompt and its completion."""
+        if self.text_format == BEAVER:
+            return self._ended(beaver_text(prompt, _joined(completion), self.tokenizer.eos_token or ""))
         if self.text_format in TEXT_FORMATS:
-            return self._formatted(*TEXT_FORMATS[self.text_format], prompt, completion)
+            template, ends = TEXT_FORMATS[self.text_format]
+            filled = template.format(prompt=_joined(prompt), response=_joined(completion))
+            return self._ended(filled) if ends else self.tokenizer(filled)["input_ids"]
         if isinstance(prompt, str) and self.text_format == CHAT:
             prompt = [{"role": "user", "content": prompt}]
             completion = [{"role": "assistant", "content": completion}]
@@ -97,15 +100,36 @@ class ModelReward:
         text = self.tokenizer.apply_chat_template([*prompt, *completion], tokenize=False)
         return self.tokenizer(text, add_special_tokens=False)["input_ids"]
 
-    def _formatted(self, template: str, ends: bool, prompt: Any, completion: Any) -> list[int]:
-        texts = {"prompt": prompt, "response": completion}
-        texts = {
-            name: text if isinstance(text, str) else "\n\n".join(turn["content"] for turn in text)
-            for name, text in texts.items()
-        }
-        ids = self.tokenizer(template.format(**texts))["input_ids"]
-        end = self.tokenizer.eos_token_id
-        return [*ids, end] if ends and ids[-1:] != [end] else ids
+    def _ended(self, text: str) -> list[int]:
+        """Token ids of a text, with the end of sequence behind it."""
+        ids, end = self.tokenizer(text)["input_ids"], self.tokenizer.eos_token_id
+        return ids if ids[-1:] == [end] else [*ids, end]
+
+
+def _joined(given: Any) -> str:
+    """A text, or the texts of messages, joined by blank lines."""
+    return given if isinstance(given, str) else "\n\n".join(turn["content"] for turn in given)
+
+
+def beaver_text(prompt: Any, answer: str, end: str) -> str:
+    """safe-rlhf's text: each turn under its role, the end of sequence behind each earlier one of the assistant's.
+
+    System texts, for which there is no role, go before the user's first.
+
+    Args:
+        prompt: text, or messages.
+        end: the end of sequence, as text.
+    """
+    turns = [{"role": "user", "content": prompt}] if isinstance(prompt, str) else prompt
+    waiting = [turn["content"] for turn in turns if turn["role"] == "system"]
+    text, cue = "BEGINNING OF CONVERSATION: ", "ASSISTANT:"
+    for turn in turns:
+        if turn["role"] == "user":
+            text += "USER: " + "\n\n".join([*waiting, turn["content"]]) + f" {cue}"
+            waiting = []
+        elif turn["role"] == "assistant":
+            text += ("" if text.endswith(cue) else cue) + turn["content"] + end
+    return text + answer
 
 
 def is_score_model(config: Any) -> bool:

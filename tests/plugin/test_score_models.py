@@ -15,6 +15,8 @@ from plugin.training import logged
 from sail.reward_models import TEXT_FORMATS, ModelReward
 
 PROMPTS = ["What is red?", "What is old and sour?", "Which colour has a lemon, please?"]
+DIALOGUE = [{"role": role, "content": text} for role, text in (("user", "Is it old?"), ("assistant", "It is."))]
+SYSTEM = {"role": "system", "content": "Be brief."}
 ANSWERS = ["It is blue.", "it", "A lemon is yellow. It is small."]
 
 
@@ -26,21 +28,29 @@ def trained(folder, kind, tokenizer, text_format, **fields):
     return str(folder)
 
 
+def same_scores(folder, prompts=PROMPTS):
+    """What the pipeline's scorer gives, which the folder as a reward function gives too."""
+    expected = RewardModel(str(folder), {}, cpu_device()).score(prompts, ANSWERS)
+    assert len(set(expected)) == len(prompts)
+    completions = ANSWERS if isinstance(prompts[0], str) else messages("assistant", ANSWERS)
+    assert ModelReward(str(folder))(prompts=prompts, completions=completions) == pytest.approx(expected, abs=1e-5)
+    return expected
+
+
 def messages(role, texts):
     return [[{"role": role, "content": text}] for text in texts]
 
 
-@pytest.mark.parametrize("text_format", ["chat_template", *TEXT_FORMATS])
+@pytest.mark.parametrize("text_format", ["chat_template", "beaver", *TEXT_FORMATS])
 @pytest.mark.parametrize("kind", ["qwen2", "llama"])
 def test_a_trained_reward_model_gives_the_scores_that_the_pipeline_gives(tmp_path, kind, text_format):
     tokenizer = chat_tokenizer()
     folder = trained(tmp_path / "model", kind, tokenizer, text_format)
-    expected = RewardModel(folder, {}, cpu_device()).score(PROMPTS, ANSWERS)
-    assert len(set(expected)) == 3
-    own = ModelReward(folder)
-    assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
-    dialogues = {"prompts": messages("user", PROMPTS), "completions": messages("assistant", ANSWERS)}
-    assert own(**dialogues) == pytest.approx(expected, abs=1e-5)
+    asked = messages("user", PROMPTS)
+    assert same_scores(folder, asked) == pytest.approx(same_scores(folder), abs=1e-5)
+    same_scores(folder, [[*DIALOGUE, *turns] for turns in asked])
+    if text_format != "chat_template":  # whose text is the template's own
+        same_scores(folder, [[SYSTEM, *DIALOGUE, *turns] for turns in asked])
 
 
 def test_a_trained_classifier_of_another_architecture_gives_the_pipeline_s_scores(tmp_path):
@@ -49,10 +59,7 @@ def test_a_trained_classifier_of_another_architecture_gives_the_pipeline_s_score
     fields = trunk_config("llama", tokenizer).to_dict() | {"head_dim": 8, "model_type": "qwen3", "num_labels": 1}
     model = AutoModelForSequenceClassification.from_config(Qwen3Config(**fields, text_format="plain"))
     save_reward_model(model, tokenizer, tmp_path / "model")
-    expected = RewardModel(str(tmp_path / "model"), {}, cpu_device()).score(PROMPTS, ANSWERS)
-    assert len(set(expected)) == 3
-    own = ModelReward(str(tmp_path / "model"))
-    assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
+    same_scores(tmp_path / "model")
 
 
 @pytest.mark.parametrize("pad", ["<pad>", "</s>"])
@@ -64,10 +71,7 @@ def test_a_trained_adapter_with_its_head_gives_the_pipeline_s_scores(tmp_path, p
     model.config.text_format, model.config.pad_token_id = "plain", tokenizer.pad_token_id
     lora = LoraConfig(task_type="SEQ_CLS", target_modules=["q_proj"], init_lora_weights=False)
     save_reward_model(get_peft_model(model, lora), tokenizer, tmp_path / "model")
-    expected = RewardModel(str(tmp_path / "model"), {}, cpu_device()).score(PROMPTS, ANSWERS)
-    assert len(set(expected)) == 3
-    own = ModelReward(str(tmp_path / "model"))
-    assert own(prompts=PROMPTS, completions=ANSWERS) == pytest.approx(expected, abs=1e-5)
+    same_scores(tmp_path / "model")
 
 
 @pytest.mark.parametrize("text_format", ["plain", "eurus"])
