@@ -16,6 +16,20 @@ def row(number, prompt=None):
     return {"prompt": prompt or f"prompt {number}", "chosen": f"good {number}", "rejected": f"bad {number}"}
 
 
+def turn(role, content):
+    return {"role": role, "content": content}
+
+
+def user(text):
+    """A turn of the user."""
+    return turn("user", text)
+
+
+def said(text):
+    """A turn of the assistant."""
+    return turn("assistant", text)
+
+
 def write_jsonl(path, rows):
     """Write rows as JSON lines, compressed where the name says so; the path."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -5,25 +5,13 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from fixtures_data import plain, prepare, prepare_rows
+from fixtures_data import plain, prepare, prepare_rows, said, turn, user
 
 from pipeline.data.adapters import adapter_for
 from pipeline.data.tally import Tally
 from pipeline.jobs.io import InputError
 
 CASES = Path(__file__).resolve().parents[2] / "data" / "datasets"
-
-
-def turn(role, content):
-    return {"role": role, "content": content}
-
-
-def user(text):
-    return turn("user", text)
-
-
-def said(text):
-    return turn("assistant", text)
 
 
 def convert(source, *rows, **spec):

@@ -6,6 +6,7 @@ import pytest
 import torch
 from datasets import Dataset, disable_progress_bars
 from fixtures_models import chat_tokenizer, cpu_device, llama_tokenizer, neox_tokenizer, trunk_config
+from fixtures_training import FRAME, LORA, TRAINING
 from safetensors.torch import load_file
 from transformers import (
     AutoModelForCausalLM,
@@ -27,16 +28,6 @@ from pipeline.training.running import train_and_save
 from pipeline.training.sft import sft_trainer
 
 disable_progress_bars()
-TRAINING = {
-    **{"learning_rate": 1e-2, "epochs": 1, "max_steps": 3, "warmup_steps": 0, "lr_scheduler": "constant"},
-    **{"optimizer": "adamw_torch", "weight_decay": 0.0, "max_length": 128, "global_batch_size": 4, "seed": 0},
-}
-LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}}
-COLOURS = ("red", "blue", "yellow", "old", "small", "sour", "big", "the cat")
-FRAME = pd.DataFrame(
-    [(f"What is {word}?", f"It is {word}.", f"Thank you for {i}!") for i, word in enumerate(COLOURS)],
-    columns=["prompt", "chosen", "rejected"],
-).assign(prompt_id=[f"id{i}" for i in range(len(COLOURS))])
 OTHERS = {"qwen3": Qwen3Config, "gemma2": Gemma2Config, "gpt_neox": GPTNeoXConfig, "mamba": MambaConfig}
 
 
