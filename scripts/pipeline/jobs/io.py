@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pipeline.jobs.console import prepared_console, redact
+from pipeline.jobs.handover import hand_over
 from pipeline.jobs.ownership import follow_owner, try_lock
 
 if TYPE_CHECKING:  # they take Snakemake, which reads no tables, longer to import than all else here
@@ -38,14 +39,20 @@ def command_line(text: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=text, formatter_class=form)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], warm: bool = False) -> None:
     """Call an entry script's main; an `InputError`, a full disk or a forbidden path is one line on stderr, with code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
+
+    Args:
+        warm: whether the run's worker, if there is one, does the job (see `pipeline.jobs.handover`): of scripts that
+            import what takes long inside main.
     """
     with prepared_console():
         follow_owner()
+        if warm and (code := hand_over()) is not None:
+            sys.exit(code)
         try:
             main()
         except InputError as error:

@@ -14,7 +14,8 @@ from pipeline.config.global_batch import batch_sizes, check_global_batches, divi
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import InputError
 from pipeline.models import devices
-from pipeline.models.devices import ROOT, add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
+from pipeline.models.devices import ROOT, device_from_arguments
 from pipeline.training.fitting import TILE_TOKENS, tile_tokens
 from sail.internals import logits_of
 
