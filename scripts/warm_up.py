@@ -9,13 +9,14 @@ from pipeline.jobs.worker import serve
 
 # The scripts whose jobs it forks for.
 SCRIPTS = ("train_reward", "compute_reference", "train_policy", "generate_responses", "score_responses", "score_bt")
+SCRIPTS += ("judge_responses",)
 
 
 def warm_up() -> None:
     """Import libraries and the modules of the pipeline, and read the code, which every job's record names."""
-    import transformers.conversion_mapping
     import transformers.models.llama.modeling_llama
     import transformers.models.qwen2.modeling_qwen2  # noqa: F401
+    from transformers.conversion_mapping import get_checkpoint_conversion_mapping
 
     import pipeline.backends.transformers.generate
     import pipeline.generation.evaluation
@@ -29,6 +30,7 @@ def warm_up() -> None:
     import pipeline.training.sail  # noqa: F401
     from sail import ReferenceColumnsDPOTrainer, SAILTrainer  # noqa: F401
 
+    get_checkpoint_conversion_mapping("llama")  # for which it compiles what it renames in all architectures
     for script in SCRIPTS:
         code_fingerprint(f"{script}.py")
 

@@ -58,8 +58,11 @@ def lasting(environment: Mapping[str, str]) -> dict[str, str]:
     return {name: value for name, value in environment.items() if name not in PASSING}
 
 
-def hand_over() -> int | None:
+def hand_over(first: bool = True) -> int | None:
     """Have the run's worker do this script's job, if there is a worker that fits.
+
+    Args:
+        first: whether the worker is to import the libraries, if it has not done so yet.
 
     Returns:
         The exit code of its fork; None where the job is still to be done, by this process.
@@ -76,8 +79,8 @@ def hand_over() -> int | None:
         connection.connect(address(owner))
         if peer(connection)[1] != os.getuid():
             return None
-        request = {"key": worker_key(), "arguments": sys.argv, "folder": os.getcwd(), "environment": dict(os.environ)}
-        return _forked(connection, json.dumps(request).encode())
+        request = {"key": worker_key(), "first": first, "arguments": sys.argv, "folder": os.getcwd()}
+        return _forked(connection, json.dumps(request | {"environment": dict(os.environ)}).encode())
     return None
 
 

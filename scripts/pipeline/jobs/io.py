@@ -39,7 +39,7 @@ def command_line(text: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=text, formatter_class=form)
 
 
-def run(main: Callable[[], None], warm: bool = False) -> None:
+def run(main: Callable[[], None], warm: bool = False, first: bool = True) -> None:
     """Call an entry script's main; an `InputError`, a full disk or a forbidden path is one line on stderr, with code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
@@ -48,10 +48,11 @@ def run(main: Callable[[], None], warm: bool = False) -> None:
     Args:
         warm: whether the run's worker, if there is one, does the job (see `pipeline.jobs.handover`): of scripts that
             import what takes long inside main.
+        first: whether the job may be the one that the worker imports the libraries for; else it does the job itself.
     """
     with prepared_console():
         follow_owner()
-        if warm and (code := hand_over()) is not None:
+        if warm and (code := hand_over(first)) is not None:
             sys.exit(code)
         try:
             main()

@@ -105,7 +105,7 @@ class Worker:
         asked = lasting(request["environment"])
         if self.key is None:
             before = worker_key()
-            if before != request["key"]:
+            if before != request["key"] or not request["first"]:
                 return False
             os.environ.clear()
             os.environ.update(asked)

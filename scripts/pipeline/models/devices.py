@@ -16,7 +16,7 @@ from pipeline.config.global_batch import batch_sizes, split_batch
 from pipeline.config.schemas.devices import AUTO
 from pipeline.jobs.gathering import own_torch_device
 from pipeline.jobs.io import InputError
-from pipeline.jobs.memory import return_large_blocks
+from pipeline.jobs.memory import keep_freed_blocks, return_large_blocks
 from pipeline.jobs.processes import processes
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -153,6 +153,8 @@ def device_from_arguments(arguments: argparse.Namespace, model: dict | None = No
     sizes = batch_sizes({"per_device_batch_size": device.batch_sizes}, loaded)
     if device.type == "cpu" and AUTO in sizes.values():
         return_large_blocks()
+    elif device.type == "cpu" and not loaded:
+        keep_freed_blocks()
     return replace(device, batch_sizes=sizes, side_by_side=max(arguments.side_by_side, 1))
 
 
