@@ -9,7 +9,7 @@ from pipeline.jobs.worker import serve
 
 # The scripts whose jobs it forks for.
 SCRIPTS = ("train_reward", "compute_reference", "train_policy", "generate_responses", "score_responses", "score_bt")
-SCRIPTS += ("judge_responses",)
+SCRIPTS += ("judge_responses", "train_sft")
 
 
 def warm_up() -> None:
@@ -27,7 +27,8 @@ def warm_up() -> None:
     import pipeline.rewards.scorer
     import pipeline.training.reference
     import pipeline.training.reward
-    import pipeline.training.sail  # noqa: F401
+    import pipeline.training.sail
+    import pipeline.training.sft  # noqa: F401
     from sail import ReferenceColumnsDPOTrainer, SAILTrainer  # noqa: F401
 
     get_checkpoint_conversion_mapping("llama")  # for which it compiles what it renames in all architectures

@@ -24,6 +24,11 @@ from pipeline.jobs.ownership import OWNER
 WARM = "PIPELINE_WARM"  # variable of the environment: "1" where jobs are forks of the run's worker
 # Variables that no library reads when it is imported, or that shells give every command.
 PASSING = {"_", "SHLVL", "PWD", "OLDPWD", OWNER, WARM}
+# Variables by which Snakemake tells libraries a job's threads. Torch takes them from --threads, and computes the rest
+# with one; how its threads wait for each other it reads when it is imported, which is the same to one thread.
+THREADS, WAITING = "OMP_NUM_THREADS", "OMP_WAIT_POLICY"
+COUNTS = {THREADS, *(f"{library}_NUM_THREADS" for library in ("GOTO", "OPENBLAS", "MKL", "NUMEXPR"))}
+COUNTS |= {"VECLIB_MAXIMUM_THREADS"}
 SCRIPTS = Path(__file__).resolve().parents[2]
 LOCK = SCRIPTS.parent / "envs" / "requirements.lock"
 REFUSED = 0  # in place of a fork's process id
@@ -54,8 +59,15 @@ def worker_key() -> str:
 
 
 def lasting(environment: Mapping[str, str]) -> dict[str, str]:
-    """The variables that are the same for all forks of a worker, as libraries may have read them."""
-    return {name: value for name, value in environment.items() if name not in PASSING}
+    """The environment that libraries are imported in for a job, and for those whose environment `agrees`."""
+    return {name: value for name, value in environment.items() if name not in PASSING} | dict.fromkeys(COUNTS, "1")
+
+
+def agrees(environment: Mapping[str, str], imported: Mapping[str, str]) -> bool:
+    """Whether libraries that were imported in a `lasting` environment are as a job's own would be."""
+    asked = lasting(environment)
+    waiting = imported.get(WAITING) if environment.get(THREADS) == "1" else asked.get(WAITING)
+    return asked | {WAITING: waiting} == {**imported, WAITING: imported.get(WAITING)}
 
 
 def hand_over(first: bool = True) -> int | None:
@@ -79,7 +91,8 @@ def hand_over(first: bool = True) -> int | None:
         connection.connect(address(owner))
         if peer(connection)[1] != os.getuid():
             return None
-        request = {"key": worker_key(), "first": first, "arguments": sys.argv, "folder": os.getcwd()}
+        os.umask(mask := os.umask(0o077))
+        request = {"key": worker_key(), "first": first, "arguments": sys.argv, "folder": os.getcwd(), "mask": mask}
         return _forked(connection, json.dumps(request | {"environment": dict(os.environ)}).encode())
     return None
 

@@ -23,7 +23,7 @@ import traceback
 from collections.abc import Callable
 from pathlib import Path
 
-from pipeline.jobs.handover import KILLED, NUMBER, REFUSED, address, lasting, peer, worker_key
+from pipeline.jobs.handover import KILLED, NUMBER, REFUSED, address, agrees, lasting, peer, worker_key
 
 PATIENCE = 10  # seconds for a script to send its request
 PR_SET_PDEATHSIG = 1
@@ -102,18 +102,18 @@ class Worker:
 
     def _fits(self, request: dict) -> bool:
         """Whether what was imported is what the job would import itself; the first job decides what that is."""
-        asked = lasting(request["environment"])
         if self.key is None:
             before = worker_key()
             if before != request["key"] or not request["first"]:
                 return False
+            self.environment = lasting(request["environment"])
             os.environ.clear()
-            os.environ.update(asked)
+            os.environ.update(self.environment)
             self.warm_up()
             gc.collect()
             gc.freeze()  # so that forks share the memory of what is imported
-            self.environment, self.key = asked, before if worker_key() == before else ""
-        return request["key"] == self.key and asked == self.environment
+            self.key = before if worker_key() == before else ""
+        return request["key"] == self.key and agrees(request["environment"], self.environment)
 
     def _become(self, connection: socket.socket, listening: socket.socket, files: list[int], request: dict) -> None:
         """Make this fork the process that was asked for: its folder, environment, output, and nothing of the worker."""
@@ -129,6 +129,7 @@ class Worker:
             os.close(file)
         sys.stdout.reconfigure(line_buffering=os.isatty(1))
         os.chdir(request["folder"])
+        os.umask(request["mask"])
         os.environ.clear()
         os.environ.update(request["environment"])
         random.seed()
