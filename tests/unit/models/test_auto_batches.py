@@ -36,13 +36,14 @@ SCORING = {"score": 32, "score_tokens": 16384}
 )
 def test_models_from_scratch_keep_their_sizes(given, model, sizes, monkeypatch):
     asked = []
-    monkeypatch.setattr(devices, "return_large_blocks", lambda: asked.append(True))
+    monkeypatch.setattr(devices, "return_large_blocks", lambda: asked.append("returned"))
+    monkeypatch.setattr(devices, "keep_freed_blocks", lambda: asked.append("kept"))
     parser = argparse.ArgumentParser()
     add_device_arguments(parser)
     device = device_from_arguments(parser.parse_args(["--device", "cpu", *given]), model)
     assert device.batch_sizes == sizes | SCORING
     assert device.side_by_side == (3 if "3" in given else 2 if "2" in given else 1)
-    assert bool(asked) == ("auto" in sizes.values())
+    assert asked == ["returned" if "auto" in sizes.values() else "kept"]
 
 
 def test_a_number_is_taken_for_every_model():
