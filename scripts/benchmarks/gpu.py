@@ -20,9 +20,9 @@ Methods: trl (TRL's DPOTrainer with the same arguments, the reference's log-prob
 Switches: share_prompt, kernels, tf32, workers, static (of rollouts), checkpointing, full (all weights), varied (lengths
 from a quarter on), by_length.
 
-Share of the peak: 4·P·tokens (6·P where all weights are trained) of the sequences that a step trains on, over the card's
-dense peak; rollouts take time and count no tokens. It needs torch with CUDA, transformers, trl, peft, accelerate,
-datasets and pandas (envs/requirements.lock), a C compiler for Triton, and nothing of the network.
+Share of the peak: 4·P·tokens (6·P where all weights are trained) of the sequences that a step trains on, over the
+card's dense peak; rollouts take time and count no tokens. It needs torch with CUDA, transformers, trl, peft,
+accelerate, datasets and pandas (envs/requirements.lock), a C compiler for Triton, and nothing of the network.
 """
 
 import argparse
@@ -30,74 +30,18 @@ import random
 import tempfile
 import time
 from dataclasses import replace
-from fnmatch import fnmatch
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 import torch
 
+from benchmarks.cells import FITTED_ANEW, LORA, METHODS, SETTINGS, SHAPES, SWITCHES, T4_GIB, TINY, chosen_cells
 from benchmarks.clock import Clock, memory, peak_flops
 from benchmarks.measuring import formatted_table, parser_of
 from pipeline.config.schemas.devices import AUTO
 from pipeline.jobs.io import InputError, read_json, write_json
 from pipeline.models.devices import Device, named_device
-
-QWEN = {"model_type": "qwen2", "vocab_size": 151936, "tie_word_embeddings": True}
-SHAPES = {
-    "0.5B": QWEN
-    | dict(hidden_size=1024, intermediate_size=2816, num_hidden_layers=24)
-    | dict(num_attention_heads=16, num_key_value_heads=16),
-    "1.5B": QWEN
-    | dict(hidden_size=1536, intermediate_size=8960, num_hidden_layers=28)
-    | dict(num_attention_heads=12, num_key_value_heads=2),
-    "3.8B": dict(model_type="phi3", vocab_size=32064, hidden_size=3072, intermediate_size=8192)
-    | dict(num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=32, tie_word_embeddings=False),
-    "8B": dict(model_type="llama", vocab_size=128256, hidden_size=4096, intermediate_size=14336)
-    | dict(num_hidden_layers=32, num_attention_heads=32, num_key_value_heads=8, tie_word_embeddings=False),
-}
-TINY = {"vocab_size": 256, "hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2}
-TINY |= {"num_attention_heads": 2, "num_key_value_heads": 2}
-SETTINGS = {
-    f"{shape}-{length}": {"shape": shape, "prompt": length, "response": length, "pairs": 32, "rollout_prompts": 64}
-    for shape in SHAPES
-    for length in (256, 1024)
-} | {"t4": {"shape": "0.5B", "prompt": 896, "response": 128, "pairs": 8, "rollout_prompts": 4}}
-METHODS: dict[str, dict] = {
-    "trl": {},
-    "dpo": {},
-    "ddp": {"r": 0.4, "rho": 0.2},
-    "dpp": {"p": 0.3, "pi": 0.2},
-    "dpr": {"g": 0.3, "gamma": 0.3},
-}
-# What a switch changes of the device; the others are seen to in `train`.
-SWITCHES: dict[str, dict] = {
-    "share_prompt": {"share_prompt": True},
-    "kernels": {"kernels": True},
-    "tf32": {"tf32": True},
-    "workers": {"dataloader_workers": 2},
-    "static": {"generation_cache": "static"},
-    "checkpointing": {"activation_checkpointing": "always"},
-    **dict.fromkeys(("full", "varied", "by_length"), {}),
-}
-FITTED_ANEW = ("full", "checkpointing")  # with these another number of pairs fits
-T4_GIB = 14.5
-LORA = {"adapter": "lora", "lora": {"r": 64, "alpha": 16, "dropout": 0.0, "target_modules": "all-linear"}}
-
-
-def cells_in_order() -> list[str]:
-    """All cells, the most telling first."""
-
-    def all_methods(*settings: str) -> list[str]:
-        return [f"{setting}/{method}" for setting in settings for method in METHODS]
-
-    tried = ["dpo+share_prompt", "dpr+static", "dpo+kernels", "dpo+workers", "dpo+checkpointing", "dpo+full"]
-    lengths = ["0.5B-1024/dpo+varied", "0.5B-1024/dpo+varied+by_length", "0.5B-256/dpo+tf32", "0.5B-256/dpo+full+tf32"]
-    switched = ["0.5B-1024/dpo+share_prompt", *(f"0.5B-256/{each}" for each in tried), *lengths]
-    larger = all_methods("1.5B-256", "1.5B-1024") + ["1.5B-1024/dpo+share_prompt", "t4/dpr", "t4/dpo"]
-    published = all_methods("3.8B-256", "8B-256", "3.8B-1024", "8B-1024")
-    return all_methods("0.5B-256", "0.5B-1024") + switched + larger + published
-
 
 # Of a table, with the format of each cell.
 COLUMNS = {"cell": "{cell}", "pairs side by side": "{rows}", "steps/s": "{steps_per_second:.3g}"}
@@ -120,7 +64,7 @@ def main(argv: list[str] | None = None) -> None:
     card = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
     done = _done(arguments, card)
     with tempfile.TemporaryDirectory() as scratch:
-        for cell in [name for name in _chosen(arguments.cells) if name not in done]:
+        for cell in [name for name in chosen_cells(arguments.cells) if name not in done]:
             alike = [row["wall_seconds"] for name, row in done.items() if name.partition("/")[0] in cell]
             if time.monotonic() + max(alike, default=0.0) > arguments.deadline:
                 print(f"{arguments.seconds:.0f} seconds are over before {cell}; --resume goes on", flush=True)
@@ -139,23 +83,6 @@ def _done(arguments: argparse.Namespace, card: str) -> dict[str, dict]:
     if known["device"] != card:
         raise InputError(f"{arguments.output}: measured on {known['device']}, this is {card}; give another --output")
     return {cell: row for cell, row in known["cells"].items() if row.get("error", "out of memory") == "out of memory"}
-
-
-def _chosen(patterns: list[str]) -> list[str]:
-    """The cells of the patterns, in order; one that is named in full may be any combination."""
-    known = cells_in_order()
-    found = [cell for cell in known if not patterns or any(fnmatch(cell, pattern) for pattern in patterns)]
-    for pattern in patterns:
-        setting, _, rest = pattern.partition("/")
-        method, *switches = rest.split("+")
-        if setting in SETTINGS and method in METHODS and set(switches) <= set(SWITCHES):
-            found += [pattern] if pattern not in found else []
-        elif not any(fnmatch(cell, pattern) for cell in known):
-            raise InputError(
-                f"no cell {pattern}: settings are {', '.join(SETTINGS)}, methods {', '.join(METHODS)}, switches "
-                f"{', '.join(SWITCHES)}"
-            )
-    return found
 
 
 def _measured(cell: str, arguments: argparse.Namespace, card: str, scratch: Path) -> dict:
@@ -241,7 +168,7 @@ def device_of(name: str, switches: list[str]) -> Device:
 
 
 def new_model(shape: dict, entry: dict, device: Device, dtype: torch.dtype) -> tuple[Any, int]:
-    """A model with random weights, adapted as the entry says, and the number of its parameters without the adapter's."""
+    """A model with random weights, adapted as the entry says, and its number of parameters without the adapter's."""
     from peft import get_peft_model
     from transformers import AutoConfig, AutoModelForCausalLM
 

@@ -188,6 +188,8 @@ def reason_against(model: Any, max_length: int | None, router_loss: bool = False
         return f"{type(base).__name__} is not a decoder of text alone"
     if base is not model and getattr(model.active_peft_config, "is_prompt_learning", False):
         return "the adapter puts virtual tokens before the prompt"
+    if keeps_state(base):
+        return "the model's layers keep a state, which no mask tells which token sees which"
     if attention not in ("eager", "sdpa", "flex_attention", OWN_ATTENTION):
         return f"attention {attention} takes no mask of which token sees which; use sdpa"
     if attention == "flex_attention" and base.device.type == "cpu":
@@ -197,8 +199,6 @@ def reason_against(model: Any, max_length: int | None, router_loss: bool = False
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if unknown := kinds - {"full_attention", "sliding_attention"}:
         return f"the model has layers of {', '.join(sorted(unknown))}, which no mask tells which token sees which"
-    if keeps_state(base):
-        return "the model's layers keep a state, which no mask tells which token sees which"
     window = getattr(config, "sliding_window", None)
     slides = "sliding_attention" in kinds or getattr(config, "layer_types", None) is None
     if slides and window and (max_length is None or max_length > window):

@@ -191,7 +191,7 @@ def test_what_attention_takes_no_such_mask_is_refused_with_the_reason(fields, ma
     assert found is None if reason is None else reason in found
 
 
-def test_other_reasons(tokenizer, sail_trainer):
+def test_other_reasons(tokenizer, sail_trainer, tmp_path):
     model = new_model(tokenizer)
     assert "router" in reason_against(model, 64, router_loss=True)
     model.set_attn_implementation("flex_attention")
@@ -203,7 +203,8 @@ def test_other_reasons(tokenizer, sail_trainer):
     )
     assert "virtual tokens" in reason_against(virtual, 64)
     with pytest.raises(ValueError, match=r"share_prompt: .* slides over 8 tokens, .* 64; leave it off"):
-        sail_trainer(model=model_of(model_type="mistral", sliding_window=8), share_prompt=True, r=0.5)
+        model_of(model_type="mistral", sliding_window=8, vocab_size=len(tokenizer)).save_pretrained(tmp_path / "slides")
+        sail_trainer(model=str(tmp_path / "slides"), share_prompt=True, r=0.5)
 
 
 def test_a_model_that_takes_no_notice_of_the_mask_is_found_out(dpo, monkeypatch):
