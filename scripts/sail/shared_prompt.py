@@ -28,8 +28,8 @@ PER_TOKEN = ("log_probs", "entropy", "log_sum_sq_probs", "mean_logits", "is_top1
 IGNORED = -100  # label of what is no response's token
 OWN_ATTENTION = "sdpa_or_flex"
 BLOCK = 128  # rows are filled up to its multiples on a GPU: FlexAttention's blocks
-# How far, relative to it, the log-probability of a response may be off in the trial.
-TOLERANCE = {torch.float32: 1e-3, torch.bfloat16: 5e-2, torch.float16: 1e-2}
+# How far, relative to it, the log-probability of a response may be off in the trial: in float32, with half precision.
+TOLERANCE = (1e-3, 5e-2)
 
 
 def _sdpa_or_flex(module, query, key, value, attention_mask, **kwargs):
@@ -140,6 +140,7 @@ class SharesPrompts:
     model: Any
     ref_model: Any
     args: Any
+    accelerator: Any
     aux_loss_enabled: bool
     _shared_attention: str | None = None
 
@@ -153,11 +154,14 @@ class SharesPrompts:
         if reason := reason_against(self.model, self.args.max_length, self.aux_loss_enabled):
             raise ValueError(f"share_prompt: {reason}; leave it off")
         attention = attention_of(base)
-        if attention == "sdpa" and base.device.type == "cuda":
+        if attention == "sdpa" and has_blocks(base):
             attention = OWN_ATTENTION
             for each in filter(None, (base, self.ref_model)):
                 each.set_attn_implementation(attention)
-        if not _agrees(self.model, attention):
+        half = self.args.bf16 or self.args.fp16 or base.dtype != torch.float32
+        with self.accelerator.autocast():
+            agrees = _agrees(self.model, attention, TOLERANCE[half])
+        if not agrees:
             raise ValueError("share_prompt: the model gives other log-probabilities for rows of pairs; leave it off")
         self._shared_attention = attention
 
@@ -194,7 +198,7 @@ def reason_against(model: Any, max_length: int | None, router_loss: bool = False
         return f"attention {attention} takes no mask of which token sees which; use sdpa"
     if attention == "flex_attention" and base.device.type == "cpu":
         return "FlexAttention has no backward pass on a CPU; use attention sdpa"
-    if base.device.type == "cuda" and attention != "eager" and getattr(config, "attention_dropout", 0):
+    if has_blocks(base) and attention != "eager" and getattr(config, "attention_dropout", 0):
         return "FlexAttention has no dropout of attention"
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if unknown := kinds - {"full_attention", "sliding_attention"}:
@@ -208,8 +212,13 @@ def reason_against(model: Any, max_length: int | None, router_loss: bool = False
     return None
 
 
+def has_blocks(model: Any) -> bool:
+    """Whether a model is on a GPU that FlexAttention is for."""
+    return model.device.type == "cuda" and torch.cuda.get_device_capability(model.device) >= (8, 0)
+
+
 @torch.no_grad()
-def _agrees(model: Any, attention: str) -> bool:
+def _agrees(model: Any, attention: str, tolerance: float) -> bool:
     """Whether a model gives a short pair the same log-probabilities as a row and as two sequences."""
     weight = next(model.parameters())
     if not weight.numel():  # it is another process's
@@ -220,13 +229,11 @@ def _agrees(model: Any, attention: str) -> bool:
     labels = ids.masked_fill(torch.arange(8, device=weight.device) < 4, IGNORED)
     inputs = {"input_ids": ids, "attention_mask": torch.ones_like(ids), "labels": labels}
     inputs |= {"use_cache": False, "fused_lm_head": True}
-    dtype = torch.float32 if weight.device.type == "cpu" else model.dtype
     training = model.training
     model.eval()
     try:
-        with torch.autocast(weight.device.type, dtype, enabled=dtype != torch.float32):
-            plain = model(**inputs).log_probs.float().sum(dim=1)
-            rows = SharedPrompt(model, attention)(**inputs).log_probs.float().sum(dim=1)
+        plain = model(**inputs).log_probs.float().sum(dim=1)
+        rows = SharedPrompt(model, attention)(**inputs).log_probs.float().sum(dim=1)
     finally:
         model.train(training)
-    return torch.allclose(rows, plain, rtol=TOLERANCE[dtype])
+    return torch.allclose(rows, plain, rtol=tolerance)
