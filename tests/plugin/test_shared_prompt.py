@@ -178,7 +178,12 @@ def model_of(**fields):
         (
             {"model_type": "qwen3_next", "linear_num_key_heads": 2, "linear_num_value_heads": 2, "num_experts": 2},
             64,
-            "layers of linear_attention",
+            "keep a state, which no mask",
+        ),
+        (
+            {"model_type": "llama", "layer_types": ["chunked_attention", "full_attention"]},
+            64,
+            "layers of chunked_attent",
         ),
         ({"model_type": "bloom", "n_head": 2}, 64, "takes no positions"),
         ({"model_type": "llama"}, 64, None),
