@@ -89,6 +89,23 @@ def test_log_probabilities_and_gradients_are_the_same(dpo, adapted, changes):
             torch.testing.assert_close(one, other, rtol=1e-3, atol=1e-4)
 
 
+@pytest.mark.parametrize("way", ["weights", "autocast"])
+def test_in_bf16_they_are_the_same_within_its_rounding(dpo, way):
+    trainer = dpo()
+    batch = batch_of(trainer)
+    exact, found = Recorder(trainer.model), []
+    with torch.no_grad():
+        exact.forward(batch)
+        if way == "weights":
+            trainer.model.to(torch.bfloat16)
+        with torch.autocast("cpu", torch.bfloat16, enabled=way == "autocast"):
+            for model in (trainer.model, SharedPrompt(trainer.model, "sdpa")):
+                found.append(Recorder(model))
+                found[-1].forward(batch)
+    errors = [(torch.cat(each.logps(batch)) - torch.cat(exact.logps(batch))).abs().max().item() for each in found]
+    assert 0 < errors[1] < 2 * errors[0]
+
+
 def test_flex_attention_gives_the_same(dpo, monkeypatch):
     """Forward alone, and not compiled: on a CPU it can do no more."""
     trainer = dpo()
@@ -183,7 +200,7 @@ def model_of(**fields):
         (
             {"model_type": "llama", "layer_types": ["chunked_attention", "full_attention"]},
             64,
-            "layers of chunked_attent",
+            "layers of chunked",
         ),
         ({"model_type": "bloom", "n_head": 2}, 64, "takes no positions"),
         ({"model_type": "llama"}, 64, None),
