@@ -43,6 +43,8 @@ from pipeline.config.schemas.devices import AUTO
 from pipeline.jobs.io import InputError, read_json, write_json
 from pipeline.models.devices import Device, named_device
 
+# A setting's first cell is not begun with less time left: its model is made, and how many pairs fit is tried.
+FIRST_SECONDS = 20
 # Of a table, with the format of each cell.
 COLUMNS = {"cell": "{cell}", "pairs side by side": "{rows}", "steps/s": "{steps_per_second:.3g}"}
 COLUMNS |= {"tokens/s": "{tokens_per_second:.0f}", "of the peak": "{peak_share}", "over DPO": "{overhead}"}
@@ -66,8 +68,8 @@ def main(argv: list[str] | None = None) -> None:
     with tempfile.TemporaryDirectory() as scratch:
         for cell in [name for name in chosen_cells(arguments.cells) if name not in done]:
             alike = [row["wall_seconds"] for name, row in done.items() if name.partition("/")[0] in cell]
-            if time.monotonic() + max(alike, default=0.0) > arguments.deadline:
-                print(f"{arguments.seconds:.0f} seconds are over before {cell}; --resume goes on", flush=True)
+            if time.monotonic() + max(alike, default=FIRST_SECONDS) > arguments.deadline:
+                print(f"{cell} may not end within the {arguments.seconds:.0f} seconds; --resume goes on", flush=True)
                 break
             done[cell] = _measured(cell, arguments, card, Path(scratch))
             print(f"{cell}: {done[cell]}", flush=True)
@@ -156,7 +158,7 @@ def train(cell: str, steps: int, tiny: bool, deadline: float, scratch: Path) -> 
 def device_of(name: str, switches: list[str]) -> Device:
     """This GPU in bf16 with as many rows as fit, or as the device t4 has it; else this CPU."""
     on_gpu = torch.cuda.is_available()
-    sizes: dict[str, int | str] = {"policy": AUTO, "generate": 128, "reference": 16}
+    sizes: dict[str, int | str] = {"policy": AUTO, "generate": AUTO, "reference": 16}
     device = Device("benchmark", "cuda", torch.bfloat16, "sdpa", sizes, "a GPU", checkpoint_seconds=1e9)
     if name == "t4":
         t4 = (

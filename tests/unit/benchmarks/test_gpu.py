@@ -54,7 +54,7 @@ def test_resuming_measures_what_is_left(output, capsys):
     gpu.main([*given, "--seconds", "0"])
     assert output.read_text() == before
     said = capsys.readouterr().out
-    assert "0 seconds are over before 0.5B-256/dpo+varied+by_length; --resume goes on" in said
+    assert "0.5B-256/dpo+varied+by_length may not end within the 0 seconds; --resume goes on" in said
     assert "| 0.5B-256/ddp | 4 |" in said and "0.5B-256/dpo+tf32: " not in said, "an error is tried again"
     gpu.main([*given, "--steps", "2"])
     rows = json.loads(output.read_text())["cells"]
