@@ -171,10 +171,10 @@ class SharesPrompts:
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         model = self.shared(model) if isinstance(model, torch.nn.Module) else model
-        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)  # type: ignore[misc]
+        return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
 
     def compute_ref_log_probs(self, model, inputs):
-        return super().compute_ref_log_probs(self.shared(model), inputs)  # type: ignore[misc]
+        return super().compute_ref_log_probs(self.shared(model), inputs)
 
 
 def reason_against(model: Any, max_length: int | None, router_loss: bool = False) -> str | None:
@@ -198,7 +198,7 @@ def reason_against(model: Any, max_length: int | None, router_loss: bool = False
         return f"attention {attention} takes no mask of which token sees which; use sdpa"
     if attention == "flex_attention" and base.device.type == "cpu":
         return "FlexAttention has no backward pass on a CPU; use attention sdpa"
-    if has_blocks(base) and attention != "eager" and getattr(config, "attention_dropout", 0):
+    if has_blocks(base) and attention != "eager" and getattr(config, "attention_dropout", False):
         return "FlexAttention has no dropout of attention"
     kinds = set(getattr(config, "layer_types", None) or ["full_attention"])
     if unknown := kinds - {"full_attention", "sliding_attention"}:
