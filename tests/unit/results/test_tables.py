@@ -40,8 +40,8 @@ def table(tmp_path):
 def test_rows_and_columns(table):
     frame = winrate_table(table, resamples=50)
     assert frame.columns.tolist() == winrate_columns(table)
-    assert frame.columns.tolist()[:9] == [
-        *("dataset", "model", "run", "method", "baseline"),
+    assert frame.columns.tolist()[:10] == [
+        *("dataset", "model", "decoding", "run", "method", "baseline"),
         *("beta", "learning_rate", "g", "gamma"),
     ]
     expected = [("sft", "chosen"), ("sft", DPO), (DPO, "chosen"), (DPR, "chosen"), (DPR, DPO)]
