@@ -15,7 +15,9 @@ def test_the_first_decoding_has_the_files_that_one_alone_has(small):
     assert first == alone.run_files(dpo, 1, "eval") == both.run_files(dpo, 1, "eval")
     greedy = both.run_files(dpo, 1, "eval", "greedy")
     assert greedy["responses"] == "results/responses/small/tiny/dpo-beta0.1/seed1/greedy/eval.parquet"
-    assert greedy["verdicts"] == {"chosen": "results/verdicts/small/tiny/dpo-beta0.1/seed1/greedy/eval-vs-chosen.parquet"}
+    assert greedy["verdicts"] == {
+        "chosen": "results/verdicts/small/tiny/dpo-beta0.1/seed1/greedy/eval-vs-chosen.parquet"
+    }
     assert all(greedy[kind] == first[kind] for kind in MEASURED)
     for kind in MEASURED:
         assert both.files(kind) == alone.files(kind)

@@ -126,7 +126,9 @@ def test_claims_by_their_own_reward_model():
     words = f"DPR {claim(True, cell)} DPO{qualifiers(cell)}"
     assert words == "DPR scores higher by its own reward model than DPO in one training, on fewer than 100 prompts"
     assert f"DPR {claim(False, cell)}".startswith("DPR scores lower by its own reward model than")
-    assert claims([cell, cell]) == "score higher than" and ", by their own reward model, in one" in counted([cell, cell])
+    assert claims([cell, cell]) == "score higher than" and ", by their own reward model, in one" in counted(
+        [cell, cell]
+    )
 
 
 def test_notes_name_the_runs_where_not_all_are_meant():
