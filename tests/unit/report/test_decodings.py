@@ -61,7 +61,8 @@ def test_the_table_shows_the_decoding_and_filters_by_it(page):
 
 def test_a_run_of_the_table_opens_under_its_decoding(page):
     page.execute_script(
-        "[...document.querySelectorAll('#results tbody button.link')].find((b) => b.textContent === arguments[0]).click()",
+        "[...document.querySelectorAll('#results tbody button.link')]"
+        ".find((button) => button.textContent === arguments[0]).click()",
         DPR,
     )
     wait(page, "document.getElementById('responses').dataset.state === 'ready'")

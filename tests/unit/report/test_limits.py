@@ -51,7 +51,7 @@ def test_each_changes_headline_and_sentence_and_stands_beside_the_numbers(measur
 def test_no_clear_difference_is_said_with_its_limits_too(measured):
     table, frame = measured
     rates = {"win_rate": 51.0, "win_rate_low": 45.0, "win_rate_high": 57.0}
-    frame = resting_on(frame, DPR, "one-seed;few-prompts").assign()
+    frame = resting_on(frame, DPR, "one-seed;few-prompts")
     frame.loc[(frame["run"] == DPR) & (frame["baseline"] == DPO), list(rates)] = list(rates.values())
     text = group_findings(table, frame, GROUP).runs[-1].text
     assert text.startswith(f"No clear difference between {DPR} and {DPO} in one training, on fewer than 100 prompts:")
@@ -70,7 +70,8 @@ def test_decodings_that_disagree_are_a_sentence_of_their_own(tmp_path):
     frame = winrate_table(table, resamples=100, refits=0)
     sentence = disagreements(table, frame, GROUP)
     assert sentence == (
-        f"The decodings disagree about how these compare with {DPO}: {DPR} (sample: better, greedy: no clear difference)."
+        f"The decodings disagree about how these compare with {DPO}: "
+        f"{DPR} (sample: better, greedy: no clear difference)."
     )
     assert disagreements(table, frame[frame["decoding"] == "sample"], GROUP) == ""
     sampled = group_findings(table, frame, (*GROUP, "sample"))
