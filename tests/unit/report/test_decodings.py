@@ -40,6 +40,14 @@ def test_it_answers_by_the_first_and_says_where_they_disagree(page):
     assert "3 runs" in texts(page, "header .soft")[0] and "decodings sample, greedy" in texts(page, "header .soft")[0]
 
 
+def test_it_says_beside_the_numbers_what_they_rest_on(page):
+    listed = [line.split(":")[0] for line in texts(page, "#answer .limits li")]
+    assert listed == ["few-prompts (all runs)", f"decodings-disagree ({DPR})"]
+    findings = texts(page, "#answer .findings dd small")
+    assert findings.count("Rests on: fewer than 100 prompts.") == 4 and len(findings) == 6
+    assert texts(page, "#leaderboard td.reasons").count("fewer than 100 prompts") == 4
+
+
 def test_charts_have_a_panel_for_each_and_those_of_training_one(page):
     for figure in ("winrate", "rating", "winrate_vs_kl", "reward"):
         titles = " ".join(texts(page, f"#figure-{figure} h5"))

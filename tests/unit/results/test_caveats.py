@@ -159,7 +159,7 @@ def test_the_table_as_written_has_them(limited):
 def test_the_terminal_says_what_the_rates_rest_on(limited, capsys):
     show_winrates.main([str(limited)])
     told = capsys.readouterr().out
-    [header] = [line for line in told.splitlines() if line.startswith("decoding")]
+    [header] = [line for line in told.splitlines() if line.startswith("decoding ")]
     assert header.split()[:2] == ["decoding", "run"] and header.endswith("rests on")
     assert "judge-like-a-coin, one-seed, few-prompts" in told
     assert f"decodings-disagree ({DPR}): under another decoding it comes out otherwise." in told
