@@ -211,4 +211,6 @@ def start_worker():
         return
     command = [sys.executable, str(ROOT / "scripts" / "warm_up.py"), "--owner", str(os.getpid())]
     nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
-    subprocess.Popen(command, start_new_session=True, **nothing)
+    # Where the system has huge pages for those who ask, small trainings take 4% less time with them.
+    huge = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
+    subprocess.Popen(command, start_new_session=True, env=os.environ | huge, **nothing)
