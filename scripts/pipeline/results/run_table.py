@@ -11,6 +11,7 @@
         seeds:
           1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
+        controls: names of the runs that are this one's controls, where it has some
 
 `scores`, `evaluation`, `cost` and `metrics` may be absent: a dataset without a reward model has no scores, the SFT
 model itself has no training. Paths are relative to the working directory. Comparisons stay within one (dataset, model).
@@ -52,6 +53,7 @@ class Run:
     files: dict[int, dict[str, str]]
     verdicts: dict[int, dict[str, str]]
     sources: str = ""
+    controls: tuple[str, ...] = ()
 
     @property
     def group(self) -> tuple[str, str]:
@@ -238,7 +240,7 @@ def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str,
 
 
 def _run(entry: dict, where: str) -> Run:
-    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, "sources"), where)
+    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, "sources", "controls"), where)
     _check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
     _check_type(entry["baselines"], list, "a list", f"{where}.baselines")
     _check_type(entry["seeds"], dict, "a mapping of seeds to files", f"{where}.seeds")
@@ -256,6 +258,7 @@ def _run(entry: dict, where: str) -> Run:
         raise InputError(f"{where}.seeds: there are none; at least one is needed")
     names = {key: str(entry[key]) for key in ("dataset", "model", "run", "method")}
     given = {key: entry[key] for key in ("hyperparameters", "baselines")}
+    given["controls"] = tuple(entry.get("controls", ()))
     return Run(**names, **given, files=files, verdicts=verdicts, sources=str(entry.get("sources", "")))
 
 
