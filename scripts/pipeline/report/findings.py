@@ -1,7 +1,7 @@
 """The answer in words: which runs are better than the baseline, by how much, and how sure that is."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -39,11 +39,20 @@ class GroupFindings:
 
 
 def answer_section(
-    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, figure: dict, selection: Selection
+    table: RunTable,
+    winrate: pd.DataFrame,
+    cost: pd.DataFrame,
+    figure: dict,
+    selection: Selection,
+    further: dict[tuple[str, str, str], str] | None = None,
 ) -> Section:
-    """The section that answers the question, with the figure of the win rates, placed."""
+    """The section that answers the question, with the figure of the win rates, placed.
+
+    Args:
+        further: see `group_findings`.
+    """
     values = {
-        "groups": [group_findings(table, winrate, group, selection) for group in table.groups],
+        "groups": [group_findings(table, winrate, group, selection, further) for group in table.groups],
         "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
     }
@@ -51,7 +60,11 @@ def answer_section(
 
 
 def group_findings(
-    table: RunTable, winrate: pd.DataFrame, group: tuple[str, str], selection: Selection | None = None
+    table: RunTable,
+    winrate: pd.DataFrame,
+    group: tuple[str, str],
+    selection: Selection | None = None,
+    further: dict[tuple[str, str, str], str] | None = None,
 ) -> GroupFindings:
     """Lead, headline and a finding per run of one (dataset, model).
 
@@ -61,6 +74,7 @@ def group_findings(
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
+        further: sentences that follow a run's own, by (dataset, model, run).
     """
     rows = rows_of(winrate, group)
     by_run = {name: part.set_index("baseline").to_dict("index") for name, part in rows.groupby("run", sort=False)}
@@ -71,6 +85,8 @@ def group_findings(
             findings.append(_baseline_finding(run.run, opponents))
             continue
         finding = _finding(run.run, table.baseline, opponents)
+        if sentence := (further or {}).get((*group, run.run)):
+            finding = replace(finding, text=f"{finding.text} {sentence}")
         findings.append(finding)
         if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
@@ -168,15 +184,8 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
     direct, chosen = opponents.get(baseline), opponents.get(CHOSEN)
     sentences, verdict = [], UNKNOWN
     if direct is not None and _known(direct, "win_rate"):
-        verdict = _verdict(direct, "win_rate", 50, "p_value_holm")
-        start = {
-            BETTER: f"{run} beats {baseline}",
-            WORSE: f"{run} loses to {baseline}",
-            UNCLEAR: f"No clear difference between {run} and {baseline}",
-        }[verdict]
-        sentences.append(
-            f"{start}: it wins {_percent(direct, 'win_rate')} of the direct comparisons{_test(direct, 'p_value_holm')}."
-        )
+        verdict, sentence = direct_comparison(run, baseline, direct)
+        sentences.append(sentence)
     if chosen is not None and _known(chosen, "difference"):
         against_chosen = _verdict(chosen, "difference", 0, "difference_p_value_holm")
         signed = f"{chosen['difference']:+.1f}".replace("-", "−")
@@ -196,6 +205,18 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
         elif {verdict, against_chosen} == {BETTER, WORSE}:
             sentences.append("The two comparisons contradict each other.")
     return Finding(run, verdict, " ".join(sentences) or f"{run} was not compared with {baseline}.")
+
+
+def direct_comparison(run: str, other: str, row: dict) -> tuple[str, str]:
+    """The verdict on a run, and the sentence behind it, from the row of the win-rate table against another run."""
+    verdict = _verdict(row, "win_rate", 50, "p_value_holm")
+    start = {
+        BETTER: f"{run} beats {other}",
+        WORSE: f"{run} loses to {other}",
+        UNCLEAR: f"No clear difference between {run} and {other}",
+    }[verdict]
+    won = f"it wins {_percent(row, 'win_rate')} of the direct comparisons{_test(row, 'p_value_holm')}."
+    return verdict, f"{start}: {won}"
 
 
 def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:
