@@ -115,7 +115,7 @@ wildcard_constraints:
     repository=one_of(PUBLICATIONS),
     seed=r"\d+",
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
-    chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "",
+    chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
     split=one_of(SPLITS),
 
 

@@ -11,8 +11,8 @@ An extent is what steps follow from, as specs have it, one of:
 Where a function takes `settings`, that is a `pipeline.config.settings.Settings`.
 """
 
+from pipeline.config.arguments import BUDGETED, EXTENTS, LIKE
 from pipeline.config.errors import PathParts, Problem, unknown_name
-from pipeline.config.hyperparameters import BUDGETED, EXTENTS, LIKE
 from pipeline.config.sweep import DESCRIPTIONS, TaskRun, rows_of
 
 

@@ -2,6 +2,7 @@
 
 from dataclasses import dataclass
 
+from pipeline.config.arguments import BUDGETED, LIKE
 from pipeline.config.fields import by_presence, choice, flag, mapping, number, or_null, text, whole
 
 
@@ -32,17 +33,13 @@ LOSSES = (
     *("apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm"),
 )
 
-# What a budget may be of, and what it is in a run's hyperparameters.
+# What a budget may be of.
 BUDGETS = {
     "steps": whole("Optimizer steps, as max_steps.", examples=[300]),
     "tokens": number("Tokens that are trained on and sampled.", exclusiveMinimum=0, examples=[2e6]),
     "seconds": number("Seconds of training.", exclusiveMinimum=0, examples=[600]),
     "relative": number("Seconds of training, as a multiple of the baseline's.", exclusiveMinimum=0, examples=[1.0]),
 }
-BUDGETED = {kind: "max_steps" if kind == "steps" else f"budget_{kind}" for kind in BUDGETS}
-# What takes the place of epochs.
-LIKE = ("steps_like", "seconds_like")
-EXTENTS = (*BUDGETED.values(), *LIKE)
 
 # Of every policy.
 TRAINING = {

@@ -6,8 +6,9 @@ from decimal import Decimal
 from functools import cache
 from itertools import product
 
+from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
-from pipeline.config.hyperparameters import BUDGETED, EXTENTS, HOW_TRAINED, UNSAID
+from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
 from pipeline.config.schema import default_of, load_schema, subschema
 from pipeline.config.unread import SMOOTHED, unread
 from pipeline.jobs.parts import all_parts

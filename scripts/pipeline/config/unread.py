@@ -5,8 +5,8 @@ What TRL's losses read is here as in its DPOTrainer.
 
 from collections.abc import Iterable
 
+from pipeline.config.arguments import EXTENTS
 from pipeline.config.errors import PathParts, Problem
-from pipeline.config.hyperparameters import EXTENTS
 
 # The losses that read label_smoothing, and the one that does not read beta.
 SMOOTHED = ("robust", "exo_pair", "aot", "aot_unpaired")

@@ -2,7 +2,7 @@
 
 import math
 
-from pipeline.config.hyperparameters import EXTENTS
+from pipeline.config.arguments import EXTENTS
 from pipeline.jobs.io import InputError
 
 

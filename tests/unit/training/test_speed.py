@@ -15,7 +15,7 @@ from pipeline.training.speed import KEYS, TIMED, WARM, kept_speed, sample_rows, 
 from pipeline.training.steps import steps_in_budget, steps_of, with_steps
 
 pytestmark = pytest.mark.usefixtures("without_cards")
-SAIL = {"g": 0.5, "gamma": 0.0, "rollout_max_new_tokens": 4, "rollout_prompts": 64, "rollout_reuse": 2}
+SAIL = {"g": 0.5, "gamma": 0.0, "rollout_max_new_tokens": 4, "rollout_prompts": 64, "rollout_reuse": 2, "max_age": 99}
 VALUES = TRAINING | {"beta": 0.1, "loss_type": "sigmoid", "label_smoothing": 0.0}
 SPEC = {
     "dataset": "mine",

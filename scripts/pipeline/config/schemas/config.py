@@ -1,5 +1,6 @@
 """A config: what is run."""
 
+from pipeline.config.arguments import LIKE
 from pipeline.config.fields import (
     LONGEST,
     NAME,
@@ -16,7 +17,7 @@ from pipeline.config.fields import (
     text,
     whole,
 )
-from pipeline.config.hyperparameters import LIKE, TRAINING
+from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
