@@ -48,10 +48,10 @@ def speed_path(folder: Path, spec: dict) -> Path:
     """Where the speed of a training is kept.
 
     Args:
-        spec: its policy spec without what says how long it is; another spec has another file.
+        spec: its policy spec without what says how long it is; another spec has another file, whatever runs are called.
     """
     key = hashlib.sha256(json.dumps(spec | {"run": None}, sort_keys=True).encode()).hexdigest()[:12]
-    return folder / spec["dataset"] / spec["model"]["name"] / f"{spec['run']}-{key}.json"
+    return folder / spec["dataset"] / spec["model"]["name"] / f"{spec['method']}-{key}.json"
 
 
 def read_speed(path: Path) -> dict:
@@ -112,10 +112,10 @@ def measured_speed(make: Callable, device: Device) -> dict:
 
 
 def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
-    steps, warm = len(ends), min(WARM, len(ends) - 1)
-    (begun, sampled_before), (ended, sampled) = ends[warm - 1], ends[-1]
-    training = (ended - begun - (sampled - sampled_before)) / (steps - warm)
-    used = trainer.used_share() if sampled else 1.0
+    steps = len(ends)
+    (begun, sampled_before), (ended, sampled) = ends[WARM - 1], ends[-1]
+    training = (ended - begun - (sampled - sampled_before)) / (steps - WARM)
+    used = trainer.used_share() if sampled and hasattr(trainer, "used_share") else 1.0
     counts = torch.tensor(float(getattr(trainer, "rollout_tokens", 0)), device=trainer.accelerator.device)
     generated = trainer.accelerator.reduce(counts, "sum").item()
     trained = max(unlogged(trainer)["tokens"], trainer.state.num_input_tokens_seen)
