@@ -140,21 +140,20 @@ def check_extents(settings) -> None:
     for run in settings.task_runs.values():
         if run.trained:
             extent_of(settings, run)
-        controls(settings, run.name)
+    settings.controls  # noqa: B018
 
 
-def controls(settings, run: str) -> list[str]:
-    """Names of the runs that are controls of a run, in the order of their tasks.
+def controls_of(settings) -> dict[str, list[str]]:
+    """Names of the runs that are controls of a run, in the order of their tasks, by its name.
 
     Raises:
         ConfigError: a control is of a run that there is not, or of itself.
     """
-    found = []
-    for other in settings.task_runs.values():
-        path = ("tasks", other.task, "control_of")
-        of = [named_run(settings, name, path).name for name in other.control_of]
-        if other.name in of:
-            raise settings.error(Problem(path, f"{other.name} cannot be a control of itself"))
-        if run in of:
-            found.append(other.name)
+    found: dict[str, list[str]] = {}
+    for run in settings.task_runs.values():
+        path = ("tasks", run.task, "control_of")
+        for name in dict.fromkeys(named_run(settings, name, path).name for name in run.control_of):
+            if name == run.name:
+                raise settings.error(Problem(path, f"{run.name} cannot be a control of itself"))
+            found.setdefault(name, []).append(run.name)
     return found

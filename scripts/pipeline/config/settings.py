@@ -11,7 +11,7 @@ from pathlib import Path
 
 from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
-from pipeline.config.extents import check_extents, check_tasks, followed_extent, named_run
+from pipeline.config.extents import check_extents, check_tasks, controls_of, followed_extent, named_run
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
@@ -100,6 +100,11 @@ class Settings:
             for run in self.task_runs.values()
             if run.trained or run.name == start_name(self.has_sft(model))
         ]
+
+    @cached_property
+    def controls(self) -> dict[str, list[str]]:
+        """Names of the runs that are controls of a run, by its name, of the runs that have some."""
+        return controls_of(self)
 
     def has_sft(self, model: str) -> bool:
         """Whether a model is fine-tuned before its policies; else they start from it as it is."""

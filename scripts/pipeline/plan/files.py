@@ -4,7 +4,6 @@ import shlex
 from dataclasses import dataclass
 
 from pipeline.config.entries import parts_of
-from pipeline.config.extents import controls
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
 from pipeline.plan.checkpoints import Checkpoints
@@ -76,7 +75,9 @@ class Plan(Checkpoints):
         """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls."""
         other = self.settings.baseline_run(run.dataset, run.model)
         return list(
-            dict.fromkeys(["chosen", *([] if run.name == other else [other]), *controls(self.settings, run.name)])
+            dict.fromkeys(
+                ["chosen", *([] if run.name == other else [other]), *self.settings.controls.get(run.name, [])]
+            )
         )
 
     def run_files(self, run: Run, seed: int, split: str) -> dict[str, str | dict[str, str]]:
@@ -112,7 +113,7 @@ class Plan(Checkpoints):
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
-                **({"controls": named} if (named := controls(settings, run.name)) else {}),
+                **({"controls": settings.controls[run.name]} if run.name in settings.controls else {}),
             }
             for run in settings.runs
         ]

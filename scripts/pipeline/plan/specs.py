@@ -32,12 +32,13 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
     places = list(product(settings.datasets, settings.entries["models"]))
     tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
     trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
+    budgeted = set(budget_runs(plan))
     kinds = {
         "data": (settings.data_spec, prepared),
         "sft": (settings.sft_spec, tuned),
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
-        "budget": (partial(budget_spec, settings), [names for names in trained if names[2] in budget_runs(plan)]),
+        "budget": (partial(budget_spec, settings), [names for names in trained if names[2] in budgeted]),
         "generation": (settings.generation_spec, [(name,) for name in settings.models]),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),

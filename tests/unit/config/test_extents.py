@@ -3,7 +3,7 @@
 import pytest
 from fixtures_config import refusal, settings, shown
 
-from pipeline.config.extents import budget_spec, check_extents, controls, extent_of
+from pipeline.config.extents import budget_spec, extent_of
 from pipeline.config.sweep import METHODS, method_defaults
 
 DPO, DPR = {"method": "dpo"}, {"method": "dpr", "g": 0.6, "gamma": 0.0}
@@ -125,10 +125,10 @@ def test_controls_belong_to_the_run_that_they_name():
     tasks = [DPO, DPO | {"steps_like": "dpr", "control_of": ["dpr", "dpp"]}, DPR, {"method": "dpp"}]
     tasks.append(DPR | {"rollout_policy": "start", "control_of": "dpr"})
     found, extents = made(*tasks)  # with the default baseline, dpo: a control does not make it ambiguous
-    check_extents(found)
     like, start = "dpo-steps_like_dpr", "dpr-rollout_policy_start-g0.6-gamma0"
-    assert controls(found, PLAIN["dpr"]) == [like, start] and controls(found, "dpp") == [like]
-    assert controls(found, "dpo") == [] and found.baseline_run("world", "W1M") == "dpo"
+    assert (
+        found.controls == {PLAIN["dpr"]: [like, start], "dpp": [like]} and found.baseline_run("world", "W1M") == "dpo"
+    )
     assert extents[like]["epochs"] == extents[start]["epochs"] == 1 / (1 - 0.6)
     assert "control_of" not in found.policy_spec("world", "W1M", like)["hyperparameters"]
 
