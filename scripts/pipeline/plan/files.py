@@ -113,7 +113,7 @@ class Plan(Checkpoints):
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
-                **({"controls": settings.controls[run.name]} if run.name in settings.controls else {}),
+                **({"controls": list(settings.controls[run.name])} if run.name in settings.controls else {}),
             }
             for run in settings.runs
         ]
