@@ -233,6 +233,20 @@ def test_a_budget_becomes_steps_by_what_a_step_once_took(at, tmp_path):
     assert read_json(tmp_path / "dpo" / "cost.json")["steps"] == 6
 
 
+def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):
+    spec = read_yaml(at.specs / "generation.yaml")
+    greedy = spec | {"decoding": spec["decoding"] | {"name": "greedy", "do_sample": False}}
+    found = {}
+    for name, content in (("same", spec), ("greedy", greedy)):
+        write_yaml(content, tmp_path / f"{name}.yaml")
+        options = {"spec": tmp_path / f"{name}.yaml", "data": at.eval, "model": at.sft_model, "seed": 1}
+        call("decode_responses", responses=tmp_path / f"{name}.parquet", **options)
+        found[name] = (tmp_path / f"{name}.parquet").read_bytes()
+        record = read_json(tmp_path / f"{name}.provenance.json")
+        assert record["spec"]["decoding"] == content["decoding"] and len(record["inputs"]) == 3
+    assert found["same"] == at.responses["sft"].read_bytes() and found["greedy"] != found["same"]
+
+
 def test_rewards_need_a_reward_model(at, tmp_path):
     options = {"spec": at.specs / f"{DPR}.yaml", "seed": 1, "data": at.train, "model": at.sft_model}
     options |= {"reference": at.reference["train"], "output_dir": tmp_path / "policy"}

@@ -39,7 +39,11 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
         "budget": (partial(budget_spec, settings), [names for names in trained if names[2] in budgeted]),
-        "generation": (settings.generation_spec, [(name,) for name in settings.models]),
+        # the first decoding has the model's name alone
+        "generation": (
+            settings.generation_spec,
+            [(model, *name) for model in settings.models for name in ((), *((n,) for n in settings.decodings[1:]))],
+        ),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],

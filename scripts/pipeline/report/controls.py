@@ -6,10 +6,11 @@ import pandas as pd
 
 from pipeline.report.findings import direct_comparison
 from pipeline.report.section import Section
+from pipeline.results.caveats import of_rows
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
-Key = tuple[str, str, str]
+Key = tuple[str, ...]
 SAME = 0.01  # part by which steps may differ and still count as as many
 RATE = ("win_rate", "win_rate_low", "win_rate_high")
 
@@ -29,12 +30,12 @@ def controls_section(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame)
             direct = opponents.get((run.run, control.run), {})
             against = {f"direct{name.removeprefix('win_rate')}": direct.get(name, math.nan) for name in RATE}
             rows.append(_row(control, opponents, costs) | against | {"p": direct.get("p_value_holm", math.nan)})
-        boards.append({"dataset": run.dataset, "model": run.model, "run": run.run, "rows": rows})
+        boards.append({"title": table.title_of(run.group), "run": run.run, "rows": rows})
     return [Section("controls", "Controls", "controls.jinja", {"boards": boards})] if boards else []
 
 
 def control_sentences(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> dict[Key, str]:
-    """What direct comparisons say of each run and its controls of as many steps, by (dataset, model, run)."""
+    """What direct comparisons say of each run and its controls of as many steps, by group and run."""
     found = {}
     for run in (run for run in table.runs if run.controls):
         opponents, costs = _opponents(winrate, run.group), _costs(cost, run.group)
@@ -42,7 +43,7 @@ def control_sentences(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame
         matched = [other for other in _controls(table, run) if abs(_steps(costs, other.run) - steps) <= SAME * steps]
         rows = [(other.run, opponents.get((run.run, other.run))) for other in matched]
         sentences = [
-            f"With as many steps ({steps:.0f}): {_lowered(direct_comparison(run.run, name, row)[1])}"
+            f"With as many steps ({steps:.0f}): {_lowered(direct_comparison(run.run, name, row, of_rows([row])))}"
             for name, row in rows
             if row is not None and not math.isnan(row["win_rate"])
         ]
@@ -55,12 +56,12 @@ def _controls(table: RunTable, run: Run) -> list[Run]:
     return [other for other in table.runs_of(run.group) if other.run in run.controls]
 
 
-def _opponents(winrate: pd.DataFrame, group: tuple[str, str]) -> dict[tuple[str, str], dict]:
+def _opponents(winrate: pd.DataFrame, group: tuple[str, ...]) -> dict[tuple[str, str], dict]:
     """Rows of the win-rate table by run and opponent."""
     return {(row["run"], row["baseline"]): row for row in rows_of(winrate, group).to_dict("records")}
 
 
-def _costs(cost: pd.DataFrame, group: tuple[str, str]) -> dict[str, dict]:
+def _costs(cost: pd.DataFrame, group: tuple[str, ...]) -> dict[str, dict]:
     return {row["run"]: row for row in rows_of(cost, group).to_dict("records")}
 
 
