@@ -10,7 +10,7 @@ from pipeline.report.findings import group_findings
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import cost_table, winrate_table
 
-KEY = ("world", "W1M", DPR)
+KEY = ("world", "W1M", "", DPR)
 
 
 @pytest.fixture(scope="module")
@@ -36,8 +36,8 @@ def test_a_control_stands_below_its_run_with_what_both_took(made):
 def test_only_controls_of_as_many_steps_are_in_the_findings(made):
     table, winrate, cost = made
     sentence = control_sentences(table, winrate, cost)[KEY]
-    assert sentence.startswith(f"With as many steps (20): {DPR} beats {DPO}: it wins ")
-    findings = group_findings(table, winrate, KEY[:2], None, {KEY: sentence})
+    assert sentence.startswith(f"With as many steps (20): {DPR} beats {DPO} on fewer than 100 prompts: it wins ")
+    findings = group_findings(table, winrate, KEY[:3], None, {KEY: sentence})
     assert [finding.text.endswith(sentence) for finding in findings.runs if finding.run == DPR] == [True]
     assert sentence in findings.headline
     fewer = cost.assign(steps=cost["steps"].where(cost["run"] != DPO, 10))
