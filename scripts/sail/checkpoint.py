@@ -120,6 +120,7 @@ class Resumable:
     def _get_train_sampler(self, *args, **kwargs):
         sampler = super()._get_train_sampler(*args, **kwargs)
         if isinstance(sampler, LengthGroupedSampler):
+            sampler.lengths = sampler.lengths[:]  # a dataset's column would look each row's up anew
             sampler = self._order = ReplayableOrder(sampler, self._order_to_replay)
         return sampler
 

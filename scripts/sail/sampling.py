@@ -43,11 +43,11 @@ class SamplesPairs:
 
     def _cut_responses(self):
         """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
-        ends = self._end_tokens()
-        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
-        if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
+        ends, names = self._end_tokens(), ["chosen_ids", "rejected_ids"]
+        batches = self.train_dataset.select_columns(names).iter(1000)
+        if any(len(cut_behind_end(ids, ends)) < len(ids) for batch in batches for name in names for ids in batch[name]):
             self.train_dataset = self.train_dataset.map(
-                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
+                lambda row: {name: cut_behind_end(row[name], ends) for name in names}
             )
 
     def _walk_prompts(self, drawn: int):
