@@ -1,8 +1,10 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
 from snakemake.logging import logger
 
-from pipeline.jobs.forecast import PlannedJob, describe, describe_device, expected_seconds
+from pipeline.jobs.forecast import PlannedJob, describe, describe_device
 from pipeline.jobs.io import InputError
+from pipeline.plan.forecast import Forecast, describe_time
+from pipeline.plan.power import describe_power
 from pipeline.publishing.token import require_token
 from pipeline.terminal.output import take_over
 from pipeline.terminal.run import Run
@@ -24,6 +26,8 @@ def planned_jobs():
             count if isinstance(count := job.resources.get("gpu", 0), int) else 0,
             tuple(places[other] for other in workflow.dag.dependencies[job] if other in places),
             workflow.dag.jobid(job),
+            dict(job.wildcards.items()),
+            next(map(str, job.output), ""),
         )
         for job in order
     ]
@@ -45,8 +49,13 @@ def announce_plan():
     gpus = gpus if isinstance(gpus, int) else None
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    seconds = expected_seconds(jobs, "results/benchmarks")
-    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus))
+    forecast = Forecast(plan, SPECS, gpu_names(), "results")
+    seconds = forecast.seconds(jobs)
+    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=forecast.basis(jobs)))
+    if more := describe_time(forecast, jobs, seconds, cores, gpus):
+        logger.info(more)
+    if "compute_winrate" in names and (power := describe_power(settings)):
+        logger.info(power)
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)

@@ -115,6 +115,7 @@ class Record:
             "device": device and device.record(),
             "machine": machine(device),
             "seconds": round(time.monotonic() - self.started if seconds is None else seconds, 3),
+            "cpu_seconds": round(cpu_seconds(), 3),
             "peak_memory_mib": round(peak_memory_mib(), 1),
             "peak_device_memory_mib": peak_device_memory_mib(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -174,6 +175,12 @@ def machine(device=None) -> dict:
     """What the job ran on."""
     found = {"system": platform.platform(), "architecture": platform.machine(), "cpus": os.cpu_count()}
     return found | {"accelerator": device.description if device else "cpu", "processes": processes()[1]}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process, its start-up included, and of its children that have ended, in seconds."""
+    times = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(each.ru_utime + each.ru_stime for each in times)
 
 
 def peak_memory_mib() -> float:
