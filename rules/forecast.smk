@@ -1,4 +1,6 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
+import atexit
+
 from snakemake.logging import logger
 
 from pipeline.jobs.forecast import PlannedJob, describe, describe_device
@@ -33,6 +35,25 @@ def planned_jobs():
     ]
 
 
+def describe_plan(jobs, cores, gpus):
+    """What a call runs: the lines that say it, and the seconds that each job is expected to take."""
+    device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
+    where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
+    forecast = Forecast(plan, SPECS, gpu_names(), "results")
+    seconds = forecast.seconds(jobs)
+    lines = [describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=forecast.basis(jobs))]
+    lines.append(describe_time(forecast, jobs, seconds, cores, gpus))
+    if any(job.rule == "compute_winrate" for job in jobs):
+        lines.append(describe_power(settings))
+    return "\n".join(filter(None, lines)), seconds
+
+
+def limits():
+    """The cores and GPUs that jobs share; None where there is no limit."""
+    gpus = workflow.global_resources.get("gpu")
+    return workflow.cores if workflow.local_exec else None, gpus if isinstance(gpus, int) else None
+
+
 def announce_plan():
     """Print the plan, and follow it; stop at once where it publishes and there is no token."""
     if not workflow.is_main_process:
@@ -44,22 +65,23 @@ def announce_plan():
             require_token()
         except InputError as error:
             raise WorkflowError(str(error)) from None
-    cores = workflow.cores if workflow.local_exec else None
-    gpus = workflow.global_resources.get("gpu")
-    gpus = gpus if isinstance(gpus, int) else None
-    device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
-    where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    forecast = Forecast(plan, SPECS, gpu_names(), "results")
-    seconds = forecast.seconds(jobs)
-    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=forecast.basis(jobs)))
-    if more := describe_time(forecast, jobs, seconds, cores, gpus):
-        logger.info(more)
-    if "compute_winrate" in names and (power := describe_power(settings)):
-        logger.info(power)
+    cores, gpus = limits()
+    text, seconds = describe_plan(jobs, cores, gpus)
+    logger.info(text)
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)
         OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
+
+
+def announce_dry_run():
+    """Print the plan below a dry run, of whose start Snakemake's hooks are not told."""
+    ran = workflow.is_main_process and workflow.executor_plugin is not None and workflow.dryrun
+    if ran and workflow.dag is not None and not workflow.output_settings.quiet and (jobs := planned_jobs()):
+        print(describe_plan(jobs, *limits())[0], file=sys.stderr)
+
+
+atexit.register(announce_dry_run)
 
 
 def end_output():

@@ -1,8 +1,11 @@
 """What difference an experiment can show: the smallest that its interval finds in four of five cases.
 
-The win rate of a run against the baseline run is a mean over S training seeds and P prompts. Verdicts vary between seeds,
-between prompts, and besides; the variance of the mean is v_seed / S + v_prompt / P + v_rest / (S P). A difference from 50%
-is found with a power of 80%, at 5% on both sides, where it is (1.96 + 0.84) standard errors of that mean.
+The win rate of a run against the baseline run is a mean over S training seeds and P prompts. Verdicts vary between
+seeds, between prompts, and besides; the variance of the mean is v_seed / S + v_prompt / P + v_rest / (S P). The
+two-level bootstrap (`pipeline.metrics.bootstrap`), by which differences are called clear, sees (S - 1) / S of the first
+part and 1 + 2 (S - 1) / S times the last one, as that varies with the seeds that are drawn and with the prompts. A
+difference is found with a power of 80%, at 5% on both sides, where it is 1.96 of the interval's standard errors and
+0.84 of the true one.
 """
 
 from collections.abc import Iterable
@@ -40,7 +43,8 @@ def spread_of(cells: "np.ndarray") -> Spread | None:
     """The spread of measured verdicts, by the crossed analysis of variance; parts may be negative by chance.
 
     Args:
-        cells: shape (S, P), preferences in points (0 to 100), NaN where missing; prompts that a seed lacks are left out.
+        cells: shape (S, P), preferences in points (0 to 100), NaN where missing; prompts that a seed lacks are left
+            out.
 
     Returns:
         None with fewer than two prompts. With one seed, which cannot tell prompts from the rest, the seeds' part and
@@ -75,6 +79,13 @@ def standard_error(spread: Spread, seeds: int, prompts: int) -> float:
     return (between + spread.prompt / prompts + spread.rest / (seeds * prompts)) ** 0.5
 
 
+def interval_error(spread: Spread, seeds: int, prompts: int) -> float:
+    """The standard error by which the bootstrap's interval is made, in points, in the mean over experiments."""
+    drawn = (seeds - 1) / seeds
+    between = drawn * spread.seed / seeds + spread.prompt / prompts
+    return (between + (1 + 2 * drawn) * spread.rest / (seeds * prompts)) ** 0.5
+
+
 def detectable(spread: Spread, seeds: int, prompts: int, comparisons: int = 1) -> float:
     """The smallest difference of a win rate from 50% that is found with a power of 80%, in points, at most 50.
 
@@ -82,5 +93,5 @@ def detectable(spread: Spread, seeds: int, prompts: int, comparisons: int = 1) -
         comparisons: that share the 5%, as the first of them has it under Holm's correction.
     """
     normal = NormalDist()
-    found = normal.inv_cdf(1 - LEVEL / comparisons / 2) + normal.inv_cdf(POWER)
-    return min(found * standard_error(spread, seeds, prompts), SIDE)
+    half = normal.inv_cdf(1 - LEVEL / comparisons / 2) * interval_error(spread, seeds, prompts)
+    return min(half + normal.inv_cdf(POWER) * standard_error(spread, seeds, prompts), SIDE)

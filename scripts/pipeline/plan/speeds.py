@@ -1,8 +1,8 @@
 """How long work takes: fitted to the records of earlier jobs here, or by stated speeds where there are none.
 
-A job's time is its start (Python, libraries, what Snakemake measured beyond the job's own time), a second or so to read
-what it needs, and its work. Of work, earlier jobs of the same rule and method give the factor by which it takes longer or
-shorter than at the usual speed of such a device; the median counts.
+A job's time is its start (Python, libraries, what Snakemake measured beyond the job's own time), a second or so to
+read what it needs, and its work. Of work, earlier jobs of the same rule and method give the factor by which it takes
+longer or shorter than at the usual speed of such a device; the median counts.
 """
 
 import json
@@ -79,7 +79,7 @@ class Speeds:
     """What earlier jobs tell of this machine.
 
     Args:
-        jobs: the earlier ones; those that ran on another type of device, or in another number of processes, tell nothing.
+        jobs: the earlier ones; those on another type of device, or in another number of processes, tell nothing.
         machine: that the planned jobs run on.
     """
 

@@ -1,8 +1,8 @@
 """What the jobs that run a model compute, in operations: tokens times parameters, by stage.
 
 A job takes its start, its operations at the machine's speed, and for each pass of a batch through a layer what that
-costs however small the batch is. The numbers are for comparing jobs: `pipeline.plan.speeds` learns from earlier ones how
-long such work takes here.
+costs however small the batch is. The numbers are for comparing jobs: `pipeline.plan.speeds` learns from earlier ones
+how long such work takes here.
 """
 
 from collections.abc import Mapping

@@ -69,6 +69,11 @@ DEVICE = mapping(
             (AUTO, "always", "never"),
             default=AUTO,
         ),
+        "dollars_per_hour": number(
+            "What an hour of a job on it costs, for the report: of all its processes together.",
+            minimum=0,
+            examples=[1.29],
+        ),
         "cpu_share": number(
             "Share of the cores that a job with a model that is loaded has on a CPU, at least one core; as many such "
             "jobs as the cores allow share the machine's memory. Models trained from scratch have 1 thread, in SFT 2.",

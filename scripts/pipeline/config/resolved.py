@@ -1,0 +1,33 @@
+"""The whole config as one that stands alone: every default and every entry that it uses written out."""
+
+import copy
+
+from pipeline.config.entries import parts_of
+from pipeline.config.reward_training import prepared_datasets, reward_dataset
+from pipeline.config.settings import Settings
+
+
+def resolved_config(settings: Settings) -> dict:
+    """A config that runs the same with no other config's files but those of the judges.
+
+    Returns:
+        The config with its defaults; in `definitions` the entries that it uses, with theirs.
+    """
+    used = settings.used_reward_models
+    trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
+    further = [reward_dataset(settings, *pair) for pair in used]
+    datasets = [part for name in (*prepared_datasets(settings), *further) for part in _with_parts(settings, name)]
+    names = {
+        "datasets": datasets,
+        "models": [*settings.models, *(train["model"] for train in trained if train)],
+        "reward_models": [name for _, name in used],
+        "devices": [settings.device],
+    }
+    definitions = {
+        kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
+    }
+    return copy.deepcopy({**settings.config, "definitions": definitions})
+
+
+def _with_parts(settings: Settings, dataset: str) -> list[str]:
+    return [*parts_of(dataset, settings.entries["datasets"]), dataset]
