@@ -38,6 +38,7 @@ include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
 include: "rules/publish.smk"
+include: "rules/costs.smk"
 include: "rules/forecast.smk"
 include: "rules/state.smk"
 

@@ -1,12 +1,8 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
-import atexit
-
 from snakemake.logging import logger
 
 from pipeline.jobs.forecast import PlannedJob, describe, describe_device
 from pipeline.jobs.io import InputError
-from pipeline.plan.forecast import Forecast, describe_time
-from pipeline.plan.power import describe_power
 from pipeline.publishing.token import require_token
 from pipeline.terminal.output import take_over
 from pipeline.terminal.run import Run
@@ -16,8 +12,11 @@ OUTPUT = take_over(logger, workflow.output_settings) if workflow.is_main_process
 
 
 def planned_jobs():
-    """The jobs that are to run, each after those that it waits for; not the targets, which run nothing."""
-    waiting = {job for job in workflow.dag.needrun_jobs() if not job.is_norun}
+    """The jobs that are to run, each after those that it waits for; not the targets, which run nothing.
+
+    For Snakemake the jobs of a dry run are finished when it ends.
+    """
+    waiting = {job for job in workflow.dag.needrun_jobs(exclude_finished=not workflow.dryrun) if not job.is_norun}
     order = [job for level in workflow.dag.toposorted(waiting) for job in level]
     places = {job: i for i, job in enumerate(order)}
     return [
@@ -39,13 +38,9 @@ def describe_plan(jobs, cores, gpus):
     """What a call runs: the lines that say it, and the seconds that each job is expected to take."""
     device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    forecast = Forecast(plan, SPECS, gpu_names(), "results")
-    seconds = forecast.seconds(jobs)
-    lines = [describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=forecast.basis(jobs))]
-    lines.append(describe_time(forecast, jobs, seconds, cores, gpus))
-    if any(job.rule == "compute_winrate" for job in jobs):
-        lines.append(describe_power(settings))
-    return "\n".join(filter(None, lines)), seconds
+    seconds, basis, further = costs(jobs, cores, gpus)
+    text = describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=basis)
+    return "\n".join([text, *further]), seconds
 
 
 def limits():
@@ -72,16 +67,6 @@ def announce_plan():
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)
         OUTPUT.begin(run, bars="judge_cost" not in names)  # which prints to the terminal itself
-
-
-def announce_dry_run():
-    """Print the plan below a dry run, of whose start Snakemake's hooks are not told."""
-    ran = workflow.is_main_process and workflow.executor_plugin is not None and workflow.dryrun
-    if ran and workflow.dag is not None and not workflow.output_settings.quiet and (jobs := planned_jobs()):
-        print(describe_plan(jobs, *limits())[0], file=sys.stderr)
-
-
-atexit.register(announce_dry_run)
 
 
 def end_output():

@@ -8,7 +8,7 @@ from pipeline.config.settings import Settings
 
 
 def resolved_config(settings: Settings) -> dict:
-    """A config that runs the same with no other config's files but those of the judges.
+    """A config that computes the same whatever config/*.yaml say, but for the judges' folders and the device.
 
     Returns:
         The config with its defaults; in `definitions` the entries that it uses, with theirs.
@@ -21,7 +21,6 @@ def resolved_config(settings: Settings) -> dict:
         "datasets": datasets,
         "models": [*settings.models, *(train["model"] for train in trained if train)],
         "reward_models": [name for _, name in used],
-        "devices": [settings.device],
     }
     definitions = {
         kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()

@@ -56,9 +56,14 @@ class Forecast:
         return list(read_records(self.results))
 
     @cached_property
+    def earlier(self) -> list[Earlier]:
+        """The earlier jobs of which it is known what they did."""
+        return [job for record, whole in self.records if (job := self._earlier(record, whole))]
+
+    @cached_property
     def speeds(self) -> Speeds:
         """Fitted to the earlier jobs."""
-        return Speeds((job for record, whole in self.records if (job := self._earlier(record, whole))), self.machine)
+        return Speeds(self.earlier, self.machine)
 
     def work(self, job: PlannedJob) -> Work | None:
         """What a planned job does; None where it runs no model, or one of unknown size."""

@@ -24,11 +24,10 @@ def test_it_makes_the_same_specs(path, tmp_path):
     (tmp_path / "again.yaml").write_text(as_yaml(resolved_config(settings)), encoding="utf-8")
     again = Settings.from_config(read_yaml(tmp_path / "again.yaml"))
     assert all_specs(again) == all_specs(settings)
-    assert again.device_entry() == settings.device_entry()
 
 
 def test_no_entry_of_a_file_is_needed():
     settings = Settings.from_config(read_yaml(REPOSITORY / "config/config.yaml"))
     definitions = resolved_config(settings)["definitions"]
     assert definitions["datasets"]["world"]["size"] == 3328 and definitions["models"]["W1M"]["vocab_size"] == 512
-    assert list(definitions["devices"]) == [settings.device] and list(definitions["reward_models"]) == ["world"]
+    assert list(definitions["reward_models"]) == ["world"]
