@@ -4,6 +4,7 @@ import copy
 
 from pipeline.config.entries import parts_of
 from pipeline.config.reward_training import prepared_datasets, reward_dataset
+from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
 
@@ -11,7 +12,7 @@ def resolved_config(settings: Settings) -> dict:
     """A config that computes the same whatever config/*.yaml say, but for the judges' folders and the device.
 
     Returns:
-        The config with its defaults; in `definitions` the entries that it uses, with theirs.
+        The config with its defaults, but for those of `policy`; in `definitions` the entries that it uses, with theirs.
     """
     used = settings.used_reward_models
     trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
@@ -25,7 +26,11 @@ def resolved_config(settings: Settings) -> dict:
     definitions = {
         kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
     }
-    return copy.deepcopy({**settings.config, "definitions": definitions})
+    known = load_schema("config")["properties"]["policy"]["properties"]
+    policy = settings.config.get("policy", {})
+    # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
+    given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
+    return copy.deepcopy({**settings.config, "policy": given, "definitions": definitions})
 
 
 def _with_parts(settings: Settings, dataset: str) -> list[str]:
