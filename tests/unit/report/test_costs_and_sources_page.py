@@ -65,7 +65,7 @@ def text(page, selector):
 
 def test_each_run_has_its_share_of_everything(page):
     rows = costs(page)
-    assert list(rows) == ["sft", DPO, DPR]
+    assert set(rows) == {"sft", DPO, DPR}
     assert rows[DPR]["reward model"] == "3 min 20 s" and rows[DPO]["reward model"] == "–"
     assert rows[DPO]["SFT"] == rows["sft"]["SFT"] == "30 s" == f"{SECONDS['train_sft'] // 3} s"
     # three seeds: 300 s of training, of which a quarter of 20, 40 and 60 s went into sampling
@@ -109,7 +109,7 @@ def test_both_sections_fit_into_any_window(browser, report, width, scheme):
     try:
         open_page(browser, report)
         browser.execute_script("document.querySelectorAll('#made-from details').forEach((part) => part.open = true)")
-        assert browser.execute_script("return document.documentElement.scrollWidth") == width
+        assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         # a number can be read without scrolling
         first = "document.querySelector('.costs tbody td').getBoundingClientRect().right"
         assert browser.execute_script(f"return {first}") <= width
