@@ -67,13 +67,23 @@ class Forecast:
 
     def work(self, job: PlannedJob) -> Work | None:
         """What a planned job does; None where it runs no model, or one of unknown size."""
-        names = job.names
-        if "dataset" not in names:
-            return None
-        split = names.get("split", "train")
-        pairs = self._pairs(names["dataset"])
-        seeds = len(self.settings.seeds)
-        return (spec := self._spec(job)) and work_of(job.rule, spec, pairs, split, self.place, seeds)
+        return self._looked_at(job)[1]
+
+    def _looked_at(self, job: PlannedJob) -> tuple[dict | None, Work | None]:
+        """The spec and the work of a job, which all seeds share."""
+        names = {name: value for name, value in job.names.items() if name != "seed"}
+        key = (job.rule, *names.items())
+        if key not in self.kinds:
+            spec = self._spec(job) if "dataset" in names else None
+            split, seeds = names.get("split", "train"), len(self.settings.seeds)
+            pairs = self._pairs(names["dataset"]) if spec else Pairs()
+            self.kinds[key] = spec, spec and work_of(job.rule, spec, pairs, split, self.place, seeds)
+        return self.kinds[key]
+
+    @cached_property
+    def kinds(self) -> dict[tuple, tuple[dict | None, Work | None]]:
+        """What was found of jobs, by their rules and wildcards."""
+        return {}
 
     def seconds(self, jobs: Sequence[PlannedJob]) -> list[float | None]:
         """The time of each job: as its own last run where it did the same, else by its work, else as its rule's others.
@@ -147,12 +157,14 @@ class Forecast:
         return self.specs[name]() if name in self.specs else None
 
     def _asks_a_service(self, job: PlannedJob) -> bool:
-        return job.rule in ("judge_responses", "measure_judge") and (self._spec(job) or {}).get("kind") == "openai"
+        spec = self._looked_at(job)[0] or {}
+        return job.rule in ("judge_responses", "measure_judge") and spec.get("kind") == "openai"
 
     def _did_the_same(self, job: PlannedJob) -> bool:
         """Whether the record of a job's last run has the spec that it has now, and its data are as they were."""
-        spec = self._spec(job)
-        record = self.by_output.get(job.output)
+        spec = self._looked_at(job)[0]
+        outputs = (job.output, str(Path(job.output).parent))  # a training's record names its folder
+        record = next((self.by_output[output] for output in outputs if output in self.by_output), None)
         if not record or not spec:
             return False
         pairs = self._pairs(job.names["dataset"])
