@@ -7,12 +7,16 @@ from pipeline.config.reward_training import prepared_datasets, reward_dataset
 from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
+# Where a run is, watched or sent to: they change nothing of what is computed, so nothing is made anew for them.
+ELSEWHERE = ("device", "wandb", "publish")
+
 
 def resolved_config(settings: Settings) -> dict:
-    """A config that computes the same whatever config/*.yaml say, but for the judges' folders and the device.
+    """A config that computes the same whatever config/*.yaml say, but for the judges' folders.
 
     Returns:
-        The config with its defaults, but for those of `policy`; in `definitions` the entries that it uses, with theirs.
+        The config with its defaults, but for those of `policy`, and without ELSEWHERE; in `definitions` the entries
+        that it uses, with theirs.
     """
     used = settings.used_reward_models
     trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
@@ -30,7 +34,8 @@ def resolved_config(settings: Settings) -> dict:
     policy = settings.config.get("policy", {})
     # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
     given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
-    return copy.deepcopy({**settings.config, "policy": given, "definitions": definitions})
+    config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
+    return copy.deepcopy({**config, "policy": given, "definitions": definitions})
 
 
 def _with_parts(settings: Settings, dataset: str) -> list[str]:

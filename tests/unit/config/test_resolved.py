@@ -31,3 +31,9 @@ def test_no_entry_of_a_file_is_needed():
     definitions = resolved_config(settings)["definitions"]
     assert definitions["datasets"]["world"]["size"] == 3328 and definitions["models"]["W1M"]["vocab_size"] == 512
     assert list(definitions["reward_models"]) == ["world"]
+
+
+def test_where_it_runs_is_no_part_of_it():
+    config = read_yaml(REPOSITORY / "config/config.yaml")
+    here, there = (resolved_config(Settings.from_config(config | {"device": name})) for name in ("cpu", "a100x4"))
+    assert here == there
