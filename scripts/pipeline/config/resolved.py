@@ -35,7 +35,9 @@ def resolved_config(settings: Settings) -> dict:
     # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
     given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
     config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
-    return copy.deepcopy({**config, "policy": given, "definitions": definitions})
+    named = config["decoding"] if isinstance(config["decoding"], list) else [config["decoding"]]
+    decodings = {name: config["decodings"][name] for name in named}
+    return copy.deepcopy({**config, "decodings": decodings, "policy": given, "definitions": definitions})
 
 
 def _with_parts(settings: Settings, dataset: str) -> list[str]:
