@@ -236,7 +236,9 @@ def _methods(
         found.append((method, span(own, known, *limits), hours))
     found.sort(key=lambda row: (row[0] != "", -row[1]))
     for method, time, hours in found[:MOST_METHODS]:
-        name = f"{method}: its trainings, responses and verdicts" if method else "what methods share"
+        trained = any(jobs[i].rule == "train_policy" for i in groups[method])
+        own = f"{'trainings, ' if trained else ''}responses and verdicts"
+        name = f"{method}: its {own}" if method else "what methods share"
         yield f"{name}, {duration(time)}" + (f", {hours:.1f} GPU hours" if hours else "")
 
 

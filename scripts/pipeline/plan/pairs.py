@@ -38,7 +38,9 @@ def planned_pairs(settings: Settings, dataset: str, results: Path) -> Pairs:
     spec = settings.data_spec(dataset)
     if there and _read(results / "data" / dataset / "provenance.json").get("spec") == json.loads(json.dumps(spec)):
         return there
-    lengths = (there.prompt, there.response) if there else WORLD_LENGTHS if spec["source"] == "world" else USUAL_LENGTHS
+    lengths = (
+        (there.prompt, there.response) if there else WORLD_LENGTHS if spec.get("source") == "world" else USUAL_LENGTHS
+    )
     rows, counted = _expected_rows(spec)
     return Pairs(rows, *lengths, counted)
 
@@ -61,7 +63,7 @@ def prepared_pairs(dataset: str, results: Path) -> Pairs | None:
 def _expected_rows(spec: dict) -> tuple[dict[str, int], bool]:
     """Rows of each split by a data spec, at most; and whether it says so."""
     selection = spec.get("selection_size") or 0
-    if spec["source"] == "world":
+    if spec.get("source") == "world":
         return _split(spec["size"], spec["eval_size"], selection), True
     limit = spec.get("limit")
     total = limit or UNSEEN
