@@ -237,8 +237,8 @@ def _methods(
     found.sort(key=lambda row: (row[0] != "", -row[1]))
     for method, time, hours in found[:MOST_METHODS]:
         trained = any(jobs[i].rule == "train_policy" for i in groups[method])
-        own = f"{'trainings, ' if trained else ''}responses and verdicts"
-        name = f"{method}: its {own}" if method else "what methods share"
+        what = f"{'trainings, ' if trained else ''}responses and verdicts"
+        name = f"{method}: its {what}" if method else "what methods share"
         yield f"{name}, {duration(time)}" + (f", {hours:.1f} GPU hours" if hours else "")
 
 
