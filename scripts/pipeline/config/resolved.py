@@ -35,8 +35,7 @@ def resolved_config(settings: Settings) -> dict:
     # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
     given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
     config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
-    named = config["decoding"] if isinstance(config["decoding"], list) else [config["decoding"]]
-    decodings = {name: config["decodings"][name] for name in named}
+    decodings = {name: config["decodings"][name] for name in settings.decodings}
     return copy.deepcopy({**config, "decodings": decodings, "policy": given, "definitions": definitions})
 
 

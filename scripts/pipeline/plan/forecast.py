@@ -11,7 +11,7 @@ from pipeline.jobs.forecast import PlannedJob, duration, expected_seconds, span
 from pipeline.plan.files import Plan
 from pipeline.plan.pairs import Pairs, planned_pairs, prepared_pairs
 from pipeline.plan.speeds import Earlier, Machine, Speeds, machine_of, read_records
-from pipeline.plan.work import Place, Work, work_of
+from pipeline.plan.work import LIKE, Place, Work, work_of
 
 # What jobs that run no model take where none ran before, in seconds; but for those that wait for others' servers.
 USUAL_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}
@@ -22,6 +22,7 @@ SPECS_OF = {
     "compute_reference": "reference/{dataset}/{model}",
     "train_policy": "policy/{dataset}/{model}/{run}",
     "generate_responses": "generation/{model}",
+    "decode_responses": "generation/{model}/{decoding}",
     "score_bt": "reward/{reward_model}",
 }
 MOST_METHODS = 12  # lines
@@ -100,7 +101,9 @@ class Forecast:
             if known is not None and self._did_the_same(job):
                 return known
             method = self.method(job) if job.rule == "train_policy" else ""
-            return self.speeds.seconds(job.rule, method, work, job.threads // self.machine.processes)
+            return self.speeds.seconds(
+                LIKE.get(job.rule, job.rule), method, work, job.threads // self.machine.processes
+            )
         if known is not None or self._asks_a_service(job) or job.rule in SPECS_OF:
             return known
         return USUAL_SECONDS.get(job.rule, OTHER_SECONDS)
@@ -142,23 +145,23 @@ class Forecast:
         return {}
 
     def _spec(self, job: PlannedJob) -> dict | None:
-        names = dict(job.names)
-        if job.rule == "score_responses":
+        names, rule = dict(job.names), LIKE.get(job.rule, job.rule)
+        if rule == "score_responses":
             name = f"reward/{self.settings.reward_model_name(names['dataset'])}"
-        elif job.rule in ("judge_responses", "measure_judge"):
+        elif rule in ("judge_responses", "measure_judge"):
             judge = names.get("judge") or self.settings.judge_name(names["dataset"])
             spec = self.settings.judge_spec(judge)
             own = spec.get("reward_model") or self.settings.reward_model_name(names["dataset"])
             return spec | {"reward_model": own} if spec["kind"] == "reward" else spec
-        elif job.rule in SPECS_OF:
-            name = SPECS_OF[job.rule].format(**names)
+        elif rule in SPECS_OF:
+            name = SPECS_OF[rule].format(**names)
         else:
             return None
         return self.specs[name]() if name in self.specs else None
 
     def _asks_a_service(self, job: PlannedJob) -> bool:
         spec = self._looked_at(job)[0] or {}
-        return job.rule in ("judge_responses", "measure_judge") and spec.get("kind") == "openai"
+        return spec.get("kind") == "openai"
 
     def _did_the_same(self, job: PlannedJob) -> bool:
         """Whether the record of a job's last run has the spec that it has now, and its data are as they were."""

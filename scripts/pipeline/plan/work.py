@@ -19,6 +19,7 @@ BACKWARD = 3  # passes through a layer of a training step, of which one is forwa
 STATE = 3  # a training's own state on disk, in sizes of what it trains: weights and two moments
 BYTES = 4  # of a number that is saved
 TEXT = 12  # bytes of a token in a table, its text and number
+LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}  # of a further decoding
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out
 
 
@@ -80,10 +81,12 @@ def work_of(rule: str, spec: dict, pairs: Pairs, split: str, place: Place, seeds
         None for a job that runs no model, or one of which nobody knows how large it is.
     """
     rows = pairs.rows.get(split, 0)
-    if rule in ("train_sft", "train_policy", "compute_reference", "generate_responses"):
+    rule = LIKE.get(rule, rule)
+    if rule in ("train_sft", "train_policy", "compute_reference", "generate_responses", "decode_responses"):
         shape = model_shape(spec["model"])
-        make = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}.get(rule, _generation)
-        return shape and make(spec, shape, pairs, rows, place)
+        make = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}.get(rule, _decoding)
+        work = shape and make(spec, shape, pairs, rows, place)
+        return work and (work + _measuring(spec, shape, pairs, rows, place) if rule == "generate_responses" else work)
     texts = {"train_reward": 2, "score_bt": 2, "score_responses": seeds}.get(rule)
     if rule in ("judge_responses", "measure_judge") and spec.get("kind") == "reward":
         texts, spec = 2, {"name": spec.get("reward_model")}
@@ -152,8 +155,12 @@ def _policy(spec, shape, pairs, rows, place):
     return work
 
 
-def _generation(spec, shape, pairs, rows, place):
+def _decoding(spec, shape, pairs, rows, place):
     new, batch = spec["decoding"]["max_new_tokens"], place.batch("generate", shape)
-    work = _sampling(shape, rows, pairs.prompt, new, batch)
-    work += _forward(shape, 4 * rows, _length(pairs, spec), place.batch("reference", shape))
-    return work + Work(0, 0, rows * TEXT * (pairs.prompt + 2 * pairs.response))
+    written = rows * TEXT * (pairs.prompt + 2 * pairs.response)
+    return _sampling(shape, rows, pairs.prompt, new, batch) + Work(0, 0, written)
+
+
+def _measuring(spec, shape, pairs, rows, place):
+    """Log-probabilities of responses and pairs, under the policy and, of the responses, the reference."""
+    return _forward(shape, 4 * rows, _length(pairs, spec), place.batch("reference", shape))

@@ -12,13 +12,13 @@ from pipeline.results.run_table import Run, RunTable
 
 
 def with_power(section: Section, table: RunTable, read: Callable[[Run, int, str], pd.DataFrame]) -> Section:
-    """The answer's section with a sentence for each (dataset, model) whose runs were compared with the baseline run."""
+    """The answer's section with a sentence for each group whose runs were compared with the baseline run."""
     sentences = [text for group in table.groups if (text := power_sentence(table, group, read))]
     return replace(section, values=section.values | {"power": sentences})
 
 
 def power_sentence(
-    table: RunTable, group: tuple[str, str], read: Callable[[Run, int, str], pd.DataFrame]
+    table: RunTable, group: tuple[str, ...], read: Callable[[Run, int, str], pd.DataFrame]
 ) -> str | None:
     """What these seeds and prompts can show, by the spread of the verdicts themselves; None without comparisons.
 
@@ -28,7 +28,7 @@ def power_sentence(
     spreads, sizes, compared = [], [], 0
     for run in table.runs_of(group):
         for opponent in run.baselines:
-            if opponent.split("/")[0] != table.baseline or run.run == table.baseline:
+            if opponent != table.baseline or run.run == table.baseline:
                 continue
             means = {seed: 100 * order_means(read(run, seed, opponent)) for seed in run.seeds}
             prompts = pd.Index(sorted({prompt for each in means.values() for prompt in each.index}))
@@ -43,7 +43,7 @@ def power_sentence(
     seeds, prompts = (min(size[axis] for size in sizes) for axis in (0, 1))
     single, first = (detectable(spread, seeds, prompts, count) for count in (1, compared))
     several = f", {first:.1f} as the one of {compared} runs that is looked at first" if compared > 1 else ""
-    named = f"{group[0]}, {group[1]}: " if len(table.groups) > 1 else ""
+    named = f"{table.title_of(group)}: " if len(table.groups) > 1 else ""
     alone = " One seed says nothing of another training." if seeds == 1 else ""
     return (
         f"{named}{seeds} seed{'s' if seeds > 1 else ''} and {prompts} prompts, by how much these verdicts vary, show a "

@@ -5,7 +5,7 @@ record leads to those of the reference, the SFT model, the reward model and the 
 another project, is left out.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ STAGES = {
     "compute_reference.py": "reference",
     "train_policy.py": "training",
     "generate_responses.py": "responses",
+    "decode_responses.py": "responses",
     "score_responses.py": "scores",
     "judge_responses.py": "verdicts",
 }
@@ -61,7 +62,7 @@ class Job:
 
 @dataclass(frozen=True)
 class Pedigree:
-    """The jobs of one run, all seeds together, each once.
+    """The jobs of one run, all its seeds and decodings together, each once.
 
     Attributes:
         made: that its policies rest on, the trainings themselves included.
@@ -76,17 +77,20 @@ class Pedigree:
         return [job for job in (*self.made, *self.asked) if job.stage == stage]
 
 
-def pedigree(run: Run) -> Pedigree:
+def pedigree(runs: Sequence[Run]) -> Pedigree:
     """The jobs of a run.
+
+    Args:
+        runs: its entries of the run table, one for each decoding.
 
     Raises:
         InputError: a record is not readable, or lacks a key.
     """
     asked: dict[str, Job] = {}
     made: dict[str, Job] = {}
-    for seed in run.seeds:
+    for run, seed in ((run, seed) for run in runs for seed in run.seeds):
         files = run.files[seed]
-        paths = [files[kind] for kind in ("responses", "scores") if kind in files] + _flat(run.verdicts[seed])
+        paths = [files[kind] for kind in ("responses", "scores") if kind in files] + list(run.verdicts[seed].values())
         for job in _jobs(paths):
             asked[job.path] = job
             if job.stage == "responses":
@@ -99,11 +103,12 @@ def pedigree(run: Run) -> Pedigree:
 
 def all_jobs(table: RunTable) -> list[Job]:
     """The jobs of all runs, each once, in the order of the stages."""
-    found = {job.path: job for run in table.runs for part in [pedigree(run)] for job in (*part.made, *part.asked)}
+    whole = pedigree(table.runs)
+    found = {job.path: job for job in (*whole.made, *whole.asked)}
     for job in list(found.values()):
         if job.stage in ("scores", "verdicts"):
             found |= {above.path: above for above in _ancestors(job)}
-    order = list(STAGES.values())
+    order = list(dict.fromkeys(STAGES.values()))
     return sorted(found.values(), key=lambda job: (order.index(job.stage), job.path))
 
 
@@ -138,8 +143,3 @@ def _read(path: str) -> Job | None:
         raise InputError(f"{path}: no key {missing[0]!r}; a record has {', '.join(KEYS)}")
     stage = STAGES.get(record["script"])
     return Job(stage, path, record) if stage else None
-
-
-def _flat(verdicts: dict) -> list[str]:
-    """The paths of a run's verdicts, however they are nested."""
-    return [path for value in verdicts.values() for path in (_flat(value) if isinstance(value, dict) else [value])]

@@ -17,7 +17,7 @@ def table(tmp_path):
 
 def test_jobs_are_found_from_record_to_record(table, tmp_path):
     write_records(tmp_path)
-    runs = {run.run: pedigree(run) for run in table.runs}
+    runs = {run.run: pedigree([run]) for run in table.runs}
     stages = {name: sorted({job.stage for job in part.made}) for name, part in runs.items()}
     assert stages["sft"] == ["data", "reference", "sft"]
     assert stages[DPO] == ["data", "reference", "sft", "training"]
