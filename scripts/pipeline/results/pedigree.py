@@ -88,7 +88,7 @@ def pedigree(runs: Sequence[Run]) -> Pedigree:
     """
     asked: dict[str, Job] = {}
     made: dict[str, Job] = {}
-    for run, seed in ((run, seed) for run in runs for seed in run.seeds):
+    for run, seed in [(one, seed) for one in runs for seed in one.seeds]:
         files = run.files[seed]
         paths = [files[kind] for kind in ("responses", "scores") if kind in files] + list(run.verdicts[seed].values())
         for job in _jobs(paths):
