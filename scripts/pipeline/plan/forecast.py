@@ -236,7 +236,8 @@ def _methods(
         own = [replace(jobs[i], needs=tuple(places[n] for n in jobs[i].needs if n in places)) for i in numbers]
         known = [seconds[i] for i in numbers]
         hours = sum((one or 0.0) * job.gpus for job, one in zip(own, known, strict=True)) / 3600
-        found.append((method, span(own, known, *limits), hours))
+        # with device auto jobs ask for a GPU on a machine without one too
+        found.append((method, span(own, known, *limits), hours if forecast.machine.type == "cuda" else 0.0))
     found.sort(key=lambda row: (row[0] != "", -row[1]))
     for method, time, hours in found[:MOST_METHODS]:
         trained = any(jobs[i].rule == "train_policy" for i in groups[method])

@@ -50,7 +50,7 @@ def forecast_of(plan, results, accelerators=()):
 
 
 def test_without_earlier_jobs_the_times_are_a_stated_guess(small, results):
-    forecast, jobs = forecast_of(small(), results), planned(results)
+    forecast, jobs = forecast_of(small(device="auto"), results), planned(results, gpus=1)
     seconds = forecast.seconds(jobs)
     assert all(one and 2 < one < 100 for one in seconds)
     assert forecast.basis(jobs).startswith("a guess by usual speeds of a CPU")
