@@ -17,9 +17,9 @@ from pipeline.plan.work import LIKE, Place, Work, work_of
 USUAL_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}
 OTHER_SECONDS = 3.0
 SPECS_OF = {
-    "train_sft": "sft/{dataset}/{model}",
-    "train_reward": "reward/{reward_model}",
-    "compute_reference": "reference/{dataset}/{model}",
+    "train_sft": "sft/{dataset}/{model}{chain}",
+    "train_reward": "reward/{reward_model}{chain}",
+    "compute_reference": "reference/{dataset}/{model}{chain}",
     "train_policy": "policy/{dataset}/{model}/{run}",
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
@@ -145,7 +145,7 @@ class Forecast:
         return {}
 
     def _spec(self, job: PlannedJob) -> dict | None:
-        names, rule = dict(job.names), LIKE.get(job.rule, job.rule)
+        names, rule = {"chain": "", **job.names}, LIKE.get(job.rule, job.rule)
         if rule == "score_responses":
             name = f"reward/{self.settings.reward_model_name(names['dataset'])}"
         elif rule in ("judge_responses", "measure_judge"):

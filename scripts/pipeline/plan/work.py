@@ -137,7 +137,11 @@ def _policy(spec, shape, pairs, rows, place):
     given = spec["hyperparameters"]
     kinds = rows_of(spec["method"]) if spec["method"] in METHODS else ()
     shares = {kind: given.get(kind.share) or 0 for kind in kinds}
-    given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01)}
+    like = spec.get("extent") or {}  # of the run that has as many steps
+    steps = like.get("max_steps") or given.get("max_steps")
+    if "epochs" in like:
+        steps = ceil(rows * like["epochs"] / like["global_batch_size"])
+    given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01), "max_steps": steps}
     length = _length(pairs, given)
     work = _training(given, shape, 2 * length, rows, "policy", place)
     batch = given["global_batch_size"]

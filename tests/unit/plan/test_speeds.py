@@ -77,6 +77,8 @@ def test_work_is_tokens_times_parameters():
     assert plain.operations == 2 * work.operations
     half = policy | {"method": "ddp", "hyperparameters": policy["hyperparameters"] | {"r": 0.5}}
     assert work_of("train_policy", half, pairs, "train", place).operations == 2 * plain.operations
+    as_many = policy | {"extent": {"epochs": 4, "global_batch_size": 10}}
+    assert work_of("train_policy", as_many, pairs, "train", place).operations == 2 * plain.operations
     assert work_of("judge_responses", {"kind": "gold"}, pairs, "eval", place) is None
 
 
