@@ -113,6 +113,8 @@ def test_both_sections_fit_into_any_window(browser, report, width, scheme):
         # a number can be read without scrolling
         first = "document.querySelector('.costs tbody td').getBoundingClientRect().right"
         assert browser.execute_script(f"return {first}") <= width
+        values = "return [...document.querySelectorAll('#made-from td .text')].map((cell) => cell.clientWidth)"
+        assert min(browser.execute_script(values)) > 100
         colors = browser.execute_script(
             "const style = getComputedStyle(document.querySelector('pre.config'));"
             "return [style.color, style.backgroundColor]"
