@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
@@ -10,12 +11,14 @@ import pandas as pd
 import pytest
 
 from pipeline.jobs.forecast import PlannedJob
+from pipeline.jobs.io import read_yaml
 from pipeline.plan import forecast as module
 from pipeline.plan.forecast import Forecast, describe_time, size
 from pipeline.plan.pairs import planned_pairs, prepared_pairs
 from pipeline.plan.power import describe_power
 from pipeline.plan.specs import specs
 
+SMALL = Path(__file__).parents[2] / "data/small.yaml"
 PLACE = {"dataset": "small", "model": "tiny"}
 RUN = PLACE | {"run": "dpr-beta0.1-g0.3-gamma0.3", "seed": "1"}
 NAMES = {
@@ -125,7 +128,7 @@ def test_an_earlier_jobs_time_is_taken_where_it_did_the_same_and_scaled_where_no
     [again] = forecast.seconds([job])
     assert again == pytest.approx(307, abs=0.5) and forecast.basis([job]) == "by the times of earlier jobs"
     # five times the steps, but one start
-    policy = plan.settings.config["policy"] | {"max_steps": 50}
+    policy = read_yaml(SMALL)["policy"] | {"max_steps": 50}
     [longer] = forecast_of(small(policy=policy), results).seconds([job])
     assert longer == pytest.approx(7 + 5 * 300, rel=0.02)
     # a job that ran before the data were made anew says nothing
@@ -146,6 +149,7 @@ def test_a_judge_behind_a_service_is_not_counted(small, results):
 def test_rows_that_nobody_knows_are_assumed_and_said(small, results):
     definitions = small().settings.config["definitions"]
     definitions["datasets"]["small"] = {"source": "plain", "path": "me/pairs", "reward_model": "tiny", "judge": "U"}
+    definitions["datasets"]["small"]["eval_share"] = 0.1
     plan = small(definitions=definitions)
     forecast, jobs = forecast_of(plan, results), planned(results)
     text = describe_time(forecast, jobs, forecast.seconds(jobs), 2, None)
