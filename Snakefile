@@ -64,4 +64,5 @@ rule all:
 
 onstart:
     require_device()
+    start_worker()
     announce_plan()

@@ -179,9 +179,9 @@ def machine(device=None) -> dict:
 
 
 def cpu_seconds() -> float:
-    """CPU time of this process, its start-up included, and of its children that have ended, in seconds."""
-    times = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
-    return sum(each.ru_utime + each.ru_stime for each in times)
+    """CPU time of this process and its children so far; of a fork of the run's worker, without the worker's imports."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def peak_memory_mib() -> float:
