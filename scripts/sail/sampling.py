@@ -7,18 +7,24 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import islice
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import TopPLogitsWarper
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 
 from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
-from sail.objective import DPR
+from sail.objective import DPR, importance_weights
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
 from sail.sharding import whole_parameters
 
+if TYPE_CHECKING:
+    from sail.engine import Engine
+
 logger = logging.getLogger(__name__)
+
+COMPARED = 8  # responses of a refill whose log-probabilities the engine and the model are compared in
 
 
 class SamplesPairs:
@@ -33,7 +39,8 @@ class SamplesPairs:
     train_dataset: Any
     state: Any
     reward_function: Any
-    _sharded: bool
+    _together: bool
+    _engine: "Engine | None"
     _rollout_rng: random.Random
     _reference_logps: Callable
     _log: Callable[[str, float], None]
@@ -47,6 +54,11 @@ class SamplesPairs:
                 lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
             )
 
+    def _make_engine(self):
+        from sail.engine import Engine  # imports vLLM
+
+        return Engine(self.model, self.accelerator, self.processing_class, self.args, self._end_tokens())
+
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
@@ -55,7 +67,7 @@ class SamplesPairs:
 
     def _next_pair(self, route: int) -> RolloutPair | None:
         """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
-        refilled = self._sharded  # there no rank may sample alone
+        refilled = self._together  # there no rank may sample alone
         while True:
             if not len(self.pool):
                 if refilled:
@@ -71,13 +83,14 @@ class SamplesPairs:
                 return pair
 
     def _refill_together(self, wanted: int):
-        """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
+        """Where parameters are sharded, or the engine is shared, refill on all ranks as long as one has too few pairs
+        for its batch.
 
         Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another. It ends too
         where a refill brought a pair to none of them.
         """
         fresh = 1
-        while self._sharded:
+        while self._together:
             counts = torch.tensor([float(len(self.pool) < wanted), float(fresh)], device=self.accelerator.device)
             if not self.accelerator.reduce(counts, "sum").all():
                 return
@@ -137,7 +150,12 @@ class SamplesPairs:
                 # The collator would cut such a prompt after the policy has answered it whole.
                 prompts = [ids[-max(limit - most, 1) :] for ids in prompts]
             most = max(min(most, limit - min(map(len, prompts))), 1)
-        responses = self._generate([ids for ids in prompts for _ in range(2)], most)
+        doubled, logps = [ids for ids in prompts for _ in range(2)], None
+        if self._engine is None:
+            responses = self._generate(doubled, most)
+        else:
+            responses, logps = self._engine.respond(doubled, self.state.global_step, self._prompts_drawn)
+            self._log_engine_gap(doubled, responses, logps)
         if limit is not None:
             # What the collator would cut away is not trained on: the reward must not see it either.
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
@@ -152,6 +170,10 @@ class SamplesPairs:
             )
             for i, ids in enumerate(prompts)
         ]
+        if logps is not None:
+            sums = [sum(tokens[: len(ids)]) for tokens, ids in zip(logps, responses, strict=True)]
+            for pair, first, second in zip(pairs, sums[::2], sums[1::2], strict=True):
+                pair.sampler_logps = (first, second)
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
             add_rewards(
@@ -167,6 +189,36 @@ class SamplesPairs:
             label_by_reward(pairs, self.args.label_draw, self._rollout_rng)
             self._log_rewards(pairs)
         return pairs
+
+    def _importance_weights(self, chosen_logps, rejected_logps, sampler_logps) -> torch.Tensor:
+        """The weight of each row's pair, 1 of the dataset's; shape (B,)."""
+        args = self.args
+        weights = importance_weights(
+            chosen_logps,
+            rejected_logps,
+            sampler_logps,
+            args.vllm_importance_sampling_mode,
+            args.vllm_importance_sampling_clip_min,
+            args.vllm_importance_sampling_clip_max,
+        )
+        self._log("sail/importance_weight", weights[~sampler_logps.isnan()].mean().item())
+        return weights
+
+    @torch.no_grad()
+    def _log_engine_gap(self, prompts: list[list[int]], responses: list[list[int]], logps: list[list[float]]):
+        """How far the engine's log-probabilities of its tokens are from the model's, on the first few responses."""
+        warp = TopPLogitsWarper(self.args.rollout_top_p) if self.args.rollout_top_p < 1 else lambda _, scores: scores
+        gaps = []
+        for prompt, ids, sampled in list(zip(prompts, responses, logps, strict=True))[:COMPARED]:
+            tokens = torch.tensor([prompt + ids], device=self.accelerator.device)
+            logits = self.model(tokens, logits_to_keep=len(ids) + 1).logits[0, -len(ids) - 1 : -1].float()
+            right = warp(None, logits / self.args.rollout_temperature).log_softmax(-1)
+            right = right.gather(1, tokens[0, -len(ids) :, None])[:, 0].cpu()
+            gaps.append((right - torch.tensor(sampled)).abs())
+        gap = torch.cat(gaps)
+        gap = gap[gap.isfinite()]  # a token at the edge of the nucleus may be inside for one of them only
+        self._log("sail/engine_gap", gap.mean().item())
+        self._log("sail/engine_gap_max", gap.max().item())
 
     def _log_rewards(self, pairs):
         pairs = [pair for pair in pairs if pair.rewards]

@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import math
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -92,7 +93,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             self._cut_responses()
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
             self._walk_prompts(0)
-            self._sharded = is_sharded(self.accelerator)
+            self._engine = self._make_engine() if args.use_vllm else None
+            self._together = is_sharded(self.accelerator) or bool(self._engine and self._engine.together)
             self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds = 0.0
@@ -135,7 +137,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
         if self.args.max_age > 0:
             reasons.append(f"pairs may be up to {self.args.max_age} steps old")
-        if self.args.estimator == "exact" and reasons:
+        if self.args.estimator == "exact" and reasons and not self.args.vllm_importance_sampling_correction:
             logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
@@ -151,10 +153,11 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
         recorder = Recorder(model)
+        sampler_logps = inputs.pop("sampler_logps", None)
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
-        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs)).mean()
+        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs), sampler_logps).mean()
 
     def _reference_logps(self, inputs):
         return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
@@ -206,6 +209,10 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         for row, pair in taken.items():
             examples[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         batch = self.data_collator(examples)
+        if self.args.vllm_importance_sampling_correction:
+            batch["sampler_logps"] = torch.full((len(routes),), math.nan)
+            for row, pair in taken.items():
+                batch["sampler_logps"][row] = sum(pair.sampler_logps)  # type: ignore[arg-type]
         return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes, pairs
 
     def _examples(self, inputs: dict) -> list[dict]:
@@ -253,7 +260,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._log("sail/label_flips", flipped.sum().item())
         return flipped
 
-    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps) -> torch.Tensor:
+    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps, sampler_logps=None) -> torch.Tensor:
         """What the routed rows add to their DPO losses, shape (B,)."""
         args = self.args
         reference = [inputs[name] for name in REFERENCE_COLUMNS]
@@ -275,6 +282,9 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             on_policy = (routes == DPP) | (routes == DPR)
             penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)  # type: ignore[call-arg]
             terms = terms + args.revkl / (args.p + args.g) * penalty
+        if sampler_logps is not None:
+            importance = self._importance_weights(chosen_logps, rejected_logps, sampler_logps)
+            terms = objective.weighted_terms(margin, terms, importance)
         log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
         for route, name in {OFFLINE: "offline", **ROUTES}.items():
             rows = routes == route
