@@ -17,7 +17,7 @@ from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
 from sail.objective import DPR, importance_weights
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
-from sail.sharding import whole_parameters
+from sail.sharding import is_sharded, whole_parameters
 
 if TYPE_CHECKING:
     from sail.engine import Engine
@@ -35,6 +35,7 @@ class SamplesPairs:
     model: Any
     model_wrapped: Any
     data_collator: Any
+    processing_class: Any
     pool: RolloutPool
     train_dataset: Any
     state: Any
@@ -54,10 +55,14 @@ class SamplesPairs:
                 lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
             )
 
-    def _make_engine(self):
-        from sail.engine import Engine  # imports vLLM
+    def _start_engine(self):
+        """Start vLLM, where it is to sample, and see whether processes must refill together."""
+        self._engine = None
+        if self.args.use_vllm:
+            from sail.engine import Engine  # imports vLLM
 
-        return Engine(self.model, self.accelerator, self.processing_class, self.args, self._end_tokens())
+            self._engine = Engine(self.model, self.accelerator, self.processing_class, self.args, self._end_tokens())
+        self._together = is_sharded(self.accelerator) or (self._engine is not None and self._engine.together)
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""

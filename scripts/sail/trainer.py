@@ -22,7 +22,6 @@ from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrain
 from sail.rewards import RewardFunctions, reward_function
 from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
-from sail.sharding import is_sharded
 
 if TYPE_CHECKING:
     from peft import PeftModel
@@ -93,8 +92,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             self._cut_responses()
             self.pool = RolloutPool(args.max_age, args.rollout_reuse)
             self._walk_prompts(0)
-            self._engine = self._make_engine() if args.use_vllm else None
-            self._together = is_sharded(self.accelerator) or bool(self._engine and self._engine.together)
+            self._start_engine()
             self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds = 0.0

@@ -196,6 +196,9 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
         text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
         wrong = ("loss_type", text, "sigmoid")
+    elif values.get("vllm_importance_sampling_correction") and values["loss_type"] != "sigmoid":
+        text = "vllm_importance_sampling_correction weights that of sigmoid alone"
+        wrong = ("loss_type", text, "sigmoid")
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)
