@@ -32,6 +32,7 @@ def settings() -> dict[str, str]:
         **os.environ,
         "PYTHONPATH": f"{TESTS.parent / 'scripts'}{os.pathsep}{TESTS}",
         "VLLM_CPU_KVCACHE_SPACE": "1",  # GiB, the least
+        "VLLM_CPU_OMP_THREADS_BIND": "nobind",  # other tests run beside it
         "VLLM_NO_USAGE_STATS": "1",
         "HF_HUB_OFFLINE": "1",
         "TOKENIZERS_PARALLELISM": "false",

@@ -2,10 +2,13 @@
 
 import copy
 import hashlib
+import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
+import numpy as np
 import torch
 from accelerate.utils import is_peft_model
 from peft.tuners.tuners_utils import BaseTunerLayer
@@ -126,7 +129,7 @@ class Engine(VLLMGeneration):
         }
         if self.accelerator.device.type == "cpu":
             options["enforce_eager"] = True
-        with engine_options(**options):
+        with engine_options(**options), _undisturbed(self.accelerator.device):
             super()._init_vllm()
         if self.mode == "colocate":
             self.llm.generate = _with_own_seeds(self.llm.generate, self.response_seeds)
@@ -139,6 +142,17 @@ class Engine(VLLMGeneration):
             return
         with gathered(self), whole_parameters(self.model, self.accelerator):
             yield from merged_weights(self.model)
+
+
+@contextmanager
+def _undisturbed(device: torch.device) -> Iterator[None]:
+    """Keep what vLLM sets for the whole process when it starts: random states, and torch's threads."""
+    threads, python, arrays = torch.get_num_threads(), random.getstate(), np.random.get_state()
+    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+        yield
+    random.setstate(python)
+    np.random.set_state(arrays)
+    torch.set_num_threads(threads)
 
 
 def _check(model: Any, accelerator: Any, mode: str) -> None:

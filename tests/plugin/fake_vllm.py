@@ -31,6 +31,7 @@ class FakeLLM:
     def __init__(self, model, **options):
         self.options, self.requests, self.resets = options, [], 0
         self.model = AutoModelForCausalLM.from_pretrained(model).eval()
+        torch.manual_seed(options["seed"])  # as vLLM does
         runner = SimpleNamespace(
             model=SimpleNamespace(load_weights=self.load), reload_weights=self.load, get_model=lambda: self.model
         )

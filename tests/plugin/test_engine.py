@@ -113,6 +113,15 @@ def test_each_response_has_its_own_seed(monkeypatch, model):
     assert FakeLLM.made[0].resets == 2  # one for each step
 
 
+def test_an_engine_that_starts_leaves_the_random_states(monkeypatch, model):
+    install(monkeypatch)
+    torch.manual_seed(5)
+    right = torch.rand(3)
+    torch.manual_seed(5)
+    engine(model)
+    assert torch.equal(torch.rand(3), right)
+
+
 def test_a_server_is_asked_once_for_each_response(monkeypatch, model):
     """With TRL's own client replaced: a request for each prompt and seed, merged weights, a cache that is emptied."""
     install(monkeypatch)
