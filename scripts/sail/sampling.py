@@ -64,6 +64,21 @@ class SamplesPairs:
             self._engine = Engine(self.model, self.accelerator, self.processing_class, self.args, self._end_tokens())
         self._together = is_sharded(self.accelerator) or (self._engine is not None and self._engine.together)
 
+    def _warn_if_approximate(self):
+        args, reasons = self.args, []
+        if args.vllm_importance_sampling_correction:
+            if args.rollout_top_p != 1:
+                reasons.append("weights do not bring back what top_p leaves out")
+            if (args.vllm_importance_sampling_clip_min, args.vllm_importance_sampling_clip_max) != (None, None):
+                reasons.append("importance weights are bounded")
+        else:
+            if args.rollout_temperature != 1 or args.rollout_top_p != 1:
+                reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
+            if args.max_age > 0:
+                reasons.append(f"pairs may be up to {args.max_age} steps old")
+        if args.estimator == "exact" and reasons:
+            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
+
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes
@@ -258,6 +273,7 @@ class SamplesPairs:
                 temperature=self.args.rollout_temperature,
                 top_p=self.args.rollout_top_p,
                 batch_size=self.args.rollout_batch_size,
+                cache_implementation=self.args.cache_implementation,
             )
 
     def _add_reference_logps(self, pairs: list[RolloutPair]):

@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import logging
 import math
 import random
 from collections.abc import Iterator
@@ -25,8 +24,6 @@ from sail.sampling import SamplesPairs
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-logger = logging.getLogger(__name__)
 
 
 class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
@@ -102,6 +99,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
         )
         self._baseline = VarianceBaseline(args.baseline)
+        if args.share_prompt:
+            self.share_prompts()
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
@@ -129,15 +128,6 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             self._rollout_rng.setstate(state["rollout_rng"])
             self._walk_prompts(state["prompts_drawn"])
 
-    def _warn_if_approximate(self):
-        reasons = []
-        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
-            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-        if self.args.max_age > 0:
-            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
-        if self.args.estimator == "exact" and reasons and not self.args.vllm_importance_sampling_correction:
-            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
-
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         has_reference = set(REFERENCE_COLUMNS) <= set(inputs)
         if not self.model.training or self.args.online_share == 0:
@@ -150,8 +140,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
-        recorder = Recorder(model)
         sampler_logps = inputs.pop("sampler_logps", None)
+        recorder = Recorder(self.shared(model))
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
@@ -235,7 +225,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         Only where the loss is not DPO's, for which the expectation over both labels has a closed form. It is asked of
         the model itself: a wrapper that spreads it over processes would wait for the others here.
         """
-        recorder = Recorder(self.model)
+        recorder = Recorder(self.shared(self.model))
         with torch.no_grad():
             recorder.forward(inputs)
         chosen, rejected = (
