@@ -102,7 +102,8 @@ def install(monkeypatch):
     monkeypatch.setattr(vllm_generation, "VLLMClient", FakeClient)
     monkeypatch.setattr(FakeLLM, "made", [])
     for name in ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT"):  # TRL sets them for vLLM
-        monkeypatch.delenv(name, raising=False)
+        monkeypatch.setenv(name, "0")  # so that what is set is taken back
+        monkeypatch.delenv(name)
     names = ["vllm", "model_executor", "layers", "vocab_parallel_embedding"]
     for i in range(len(names)):
         monkeypatch.setitem(sys.modules, ".".join(names[: i + 1]), ModuleType(names[i]))
