@@ -10,6 +10,7 @@ BASELINES = ("none", "mean", "leave-one-out")
 LABEL_DRAWS = ("hard", "bernoulli")
 VLLM_MODES = ("colocate", "server")
 CORRECTIONS = ("sequence_mask", "sequence_truncate")
+ROLLOUT_POLICIES = ("current", "start")
 
 
 @dataclass
@@ -73,6 +74,12 @@ class SAILConfig(DPOConfig):
         metadata={"help": "Key-value cache of rollouts; static has one shape, for which a GPU's kernels are compiled."},
     )
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
+    rollout_policy: str = field(
+        default="current",
+        metadata={
+            "help": "Who samples pairs: the current policy, or start, the reference, whose pairs never grow old."
+        },
+    )
     # Names and defaults of TRL's GRPOConfig, but for the correction, which is on there.
     use_vllm: bool = field(default=False, metadata={"help": "Sample rollouts with vLLM instead of `generate`."})
     vllm_mode: str = field(
@@ -123,6 +130,7 @@ class SAILConfig(DPOConfig):
             ("label_draw", LABEL_DRAWS),
             ("vllm_mode", VLLM_MODES),
             ("vllm_importance_sampling_mode", CORRECTIONS),
+            ("rollout_policy", ROLLOUT_POLICIES),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
@@ -143,6 +151,10 @@ class SAILConfig(DPOConfig):
             raise ValueError("r + p + g = 1 leaves no offline row to count epochs by: set max_steps")
         if self.revkl > 0 and self.p + self.g == 0:
             raise ValueError("revkl is estimated on policy responses: set p or g above 0, or revkl to 0")
+        if self.revkl > 0 and self.rollout_policy != "current":
+            raise ValueError(
+                "revkl is estimated on the current policy's responses: set rollout_policy so, or revkl to 0"
+            )
         self._check_rewards()
         self._check_vllm()
         if self.online_share > 0:
@@ -179,6 +191,8 @@ class SAILConfig(DPOConfig):
         corrected = self.vllm_importance_sampling_correction
         if self.use_vllm and self.p + self.g == 0:
             raise ValueError("use_vllm is for sampled pairs: set p or g above 0, or leave it unset")
+        if self.use_vllm and self.rollout_policy != "current":
+            raise ValueError("the engine has the current policy's weights: set rollout_policy so, or use_vllm off")
         if corrected and not self.use_vllm:
             raise ValueError("vllm_importance_sampling_correction needs the engine's log-probabilities: set use_vllm")
         if corrected and not self.has_dpo_loss:

@@ -5,43 +5,38 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import torch
-from transformers import TopPLogitsWarper
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
+from trl.trainer.utils import use_adapter
 
+from sail.engine_use import UsesEngine
 from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
-from sail.objective import DPR, importance_weights
+from sail.objective import DPR
 from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward, prompt_order
-from sail.sharding import is_sharded, whole_parameters
-
-if TYPE_CHECKING:
-    from sail.engine import Engine
+from sail.sharding import whole_parameters
 
 logger = logging.getLogger(__name__)
 
-COMPARED = 8  # responses of a refill whose log-probabilities the engine and the model are compared in
 
-
-class SamplesPairs:
+class SamplesPairs(UsesEngine):
     """What `SAILTrainer` inherits to sample pairs with the policy as it is."""
 
     args: Any
     accelerator: Any
     model: Any
     model_wrapped: Any
+    ref_model: Any
+    rollout_tokens: int
     data_collator: Any
-    processing_class: Any
     pool: RolloutPool
     train_dataset: Any
     state: Any
     reward_function: Any
-    _together: bool
-    _engine: "Engine | None"
     _rollout_rng: random.Random
     _reference_logps: Callable
     _log: Callable[[str, float], None]
@@ -54,30 +49,6 @@ class SamplesPairs:
             self.train_dataset = self.train_dataset.map(
                 lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
             )
-
-    def _start_engine(self):
-        """Start vLLM, where it is to sample, and see whether processes must refill together."""
-        self._engine = None
-        if self.args.use_vllm:
-            from sail.engine import Engine  # imports vLLM
-
-            self._engine = Engine(self.model, self.accelerator, self.processing_class, self.args, self._end_tokens())
-        self._together = is_sharded(self.accelerator) or (self._engine is not None and self._engine.together)
-
-    def _warn_if_approximate(self):
-        args, reasons = self.args, []
-        if args.vllm_importance_sampling_correction:
-            if args.rollout_top_p != 1:
-                reasons.append("weights do not bring back what top_p leaves out")
-            if (args.vllm_importance_sampling_clip_min, args.vllm_importance_sampling_clip_max) != (None, None):
-                reasons.append("importance weights are bounded")
-        else:
-            if args.rollout_temperature != 1 or args.rollout_top_p != 1:
-                reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-            if args.max_age > 0:
-                reasons.append(f"pairs may be up to {args.max_age} steps old")
-        if args.estimator == "exact" and reasons:
-            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
@@ -134,6 +105,7 @@ class SamplesPairs:
         seconds = time.perf_counter() - started
         self._log("sail/rollouts_per_second", len(responses) / seconds)
         self.rollout_seconds += seconds
+        self.rollout_tokens += sum(map(len, responses))
 
     def _kept(self, pairs: list[RolloutPair]) -> list[RolloutPair]:
         """The pairs that may be trained on: all of them, or those that are whole."""
@@ -181,11 +153,12 @@ class SamplesPairs:
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
         ends = self._end_tokens()
         cut = [not ids or ids[-1] not in ends for ids in responses]
+        step = self.state.global_step if self.args.rollout_policy == "current" else 0
         pairs = [
             RolloutPair(
                 ids,
                 (responses[2 * i], responses[2 * i + 1]),
-                self.state.global_step,
+                step,
                 cut=(cut[2 * i], cut[2 * i + 1]),
             )
             for i, ids in enumerate(prompts)
@@ -210,36 +183,6 @@ class SamplesPairs:
             self._log_rewards(pairs)
         return pairs
 
-    def _importance_weights(self, chosen_logps, rejected_logps, sampler_logps) -> torch.Tensor:
-        """The weight of each row's pair, 1 of the dataset's; shape (B,)."""
-        args = self.args
-        weights = importance_weights(
-            chosen_logps,
-            rejected_logps,
-            sampler_logps,
-            args.vllm_importance_sampling_mode,
-            args.vllm_importance_sampling_clip_min,
-            args.vllm_importance_sampling_clip_max,
-        )
-        self._log("sail/importance_weight", weights[~sampler_logps.isnan()].mean().item())
-        return weights
-
-    @torch.no_grad()
-    def _log_engine_gap(self, prompts: list[list[int]], responses: list[list[int]], logps: list[list[float]]):
-        """How far the engine's log-probabilities of its tokens are from the model's, on the first few responses."""
-        warp = TopPLogitsWarper(self.args.rollout_top_p) if self.args.rollout_top_p < 1 else lambda _, scores: scores
-        gaps = []
-        for prompt, ids, sampled in list(zip(prompts, responses, logps, strict=True))[:COMPARED]:
-            tokens = torch.tensor([prompt + ids], device=self.accelerator.device)
-            logits = self.model(tokens, logits_to_keep=len(ids) + 1).logits[0, -len(ids) - 1 : -1].float()
-            right = warp(None, logits / self.args.rollout_temperature).log_softmax(-1)
-            right = right.gather(1, tokens[0, -len(ids) :, None])[:, 0].cpu()
-            gaps.append((right - torch.tensor(sampled)).abs())
-        gap = torch.cat(gaps)
-        gap = gap[gap.isfinite()]  # a token at the edge of the nucleus may be inside for one of them only
-        self._log("sail/engine_gap", gap.mean().item())
-        self._log("sail/engine_gap_max", gap.max().item())
-
     def _log_rewards(self, pairs):
         pairs = [pair for pair in pairs if pair.rewards]
         if not pairs:
@@ -255,12 +198,28 @@ class SamplesPairs:
         ends = {tokenizer_of(self).eos_token_id, *(configured if isinstance(configured, list) else [configured])}
         return sorted(ends - {None})
 
+    def used_share(self) -> float:
+        """The part of what was sampled so far that rows have stood for, or that was thrown away."""
+        return 1 - len(self.pool) / max(self._prompts_drawn * self.args.rollout_reuse, 1)
+
+    @contextmanager
+    def _as_start(self) -> Iterator[Any]:
+        """The wrapped model of the policy that the training began with, which is the reference."""
+        if self.ref_model is not None:
+            yield self.ref_model
+            return
+        adapted = self.accelerator.unwrap_model(self.model)
+        with use_adapter(adapted, adapter_name="ref" if "ref" in adapted.peft_config else None):
+            yield self.model_wrapped
+
     def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """A response per prompt."""
+        starts = self.args.rollout_policy == "start"
         with (
             # The next one does so too, but does not undo it after an exception.
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
-            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            self._as_start() if starts else nullcontext(self.model_wrapped) as wrapped,
+            unwrap_model_for_generation(wrapped, self.accelerator) as model,
             whole_parameters(model, self.accelerator),
             self.accelerator.autocast(),
         ):
