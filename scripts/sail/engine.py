@@ -148,7 +148,8 @@ class Engine(VLLMGeneration):
 def _undisturbed(device: torch.device) -> Iterator[None]:
     """Keep what vLLM sets for the whole process when it starts: random states, and torch's threads."""
     threads, python, arrays = torch.get_num_threads(), random.getstate(), np.random.get_state()
-    with torch.random.fork_rng(devices=[device] if device.type == "cuda" else []):
+    on_gpu = device.type == "cuda" and torch.cuda.is_available()
+    with torch.random.fork_rng(devices=[device] if on_gpu else []):
         yield
     random.setstate(python)
     np.random.set_state(arrays)
