@@ -2,6 +2,7 @@
 
 import copy
 import hashlib
+import os
 import random
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,6 +21,7 @@ from sail.internals import colocated_model, engine_options, gathered
 from sail.sharding import is_sharded, whole_parameters
 
 REQUESTS = 64  # to a server at a time
+VARIABLES = ("RANK", "LOCAL_RANK", "WORLD_SIZE", "MASTER_ADDR", "MASTER_PORT")  # that TRL sets for vLLM
 
 
 class Engine(VLLMGeneration):
@@ -146,14 +148,23 @@ class Engine(VLLMGeneration):
 
 @contextmanager
 def _undisturbed(device: torch.device) -> Iterator[None]:
-    """Keep what vLLM sets for the whole process when it starts: random states, and torch's threads."""
+    """Keep what is set for the whole process when vLLM starts: random states, torch's threads, variables for vLLM.
+
+    With the variables a trainer that is made later would take itself for one of several processes.
+    """
     threads, python, arrays = torch.get_num_threads(), random.getstate(), np.random.get_state()
+    variables = {name: os.environ.get(name) for name in VARIABLES}
     on_gpu = device.type == "cuda" and torch.cuda.is_available()
     with torch.random.fork_rng(devices=[device] if on_gpu else []):
         yield
     random.setstate(python)
     np.random.set_state(arrays)
     torch.set_num_threads(threads)
+    for name, value in variables.items():
+        if value is None:
+            os.environ.pop(name, None)
+        else:
+            os.environ[name] = value
 
 
 def _check(model: Any, accelerator: Any, mode: str) -> None:

@@ -2,6 +2,7 @@
 
 import copy
 import dataclasses
+import os
 from types import SimpleNamespace
 
 import pytest
@@ -111,13 +112,14 @@ def test_each_response_has_its_own_seed(monkeypatch, model):
     assert FakeLLM.made[0].resets == 2  # one for each step
 
 
-def test_an_engine_that_starts_leaves_the_random_states(monkeypatch, model):
+def test_an_engine_that_starts_leaves_the_process_as_it_was(monkeypatch, model):
     install(monkeypatch)
     torch.manual_seed(5)
     right = torch.rand(3)
     torch.manual_seed(5)
+    variables = dict(os.environ)
     engine(model)
-    assert torch.equal(torch.rand(3), right)
+    assert torch.equal(torch.rand(3), right) and dict(os.environ) == variables
 
 
 def test_a_server_is_asked_once_for_each_response(monkeypatch, model):
