@@ -214,7 +214,7 @@ def test_a_run_that_goes_on_samples_the_same(monkeypatch, checkpoint, tokenizer,
     again.train(resume_from_checkpoint=str(tmp_path / "whole" / "checkpoint-2"))
     assert_same_weights(weights(whole), weights(again))
     for name in ("loss", "grad_norm", "sail/engine_gap", "sail/reward"):
-        assert logged(whole, name) == logged(again, name) and len(logged(whole, name)) == 4
+        assert logged(whole, name) == logged(again, name) != []
     first, second = FakeLLM.made
     assert second.requests and second.requests == first.requests[-len(second.requests) :]
 
