@@ -38,6 +38,7 @@ include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
 include: "rules/publish.smk"
+include: "rules/costs.smk"
 include: "rules/forecast.smk"
 include: "rules/state.smk"
 
@@ -63,4 +64,5 @@ rule all:
 
 onstart:
     require_device()
+    start_worker()
     announce_plan()

@@ -61,6 +61,7 @@ rule render_report:
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
         by_source=plan.source_table(),
+        config="results/specs/config.yaml",
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -76,10 +77,12 @@ rule render_report:
         selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
         by_source=plan.source_arguments(),
         judgements=JUDGEMENTS,
+        price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} --judges {input.judges:q}"
+        " --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

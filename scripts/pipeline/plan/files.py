@@ -166,6 +166,11 @@ class Plan(Checkpoints):
         """The argument that names the win rates by source, where the config has a mix."""
         return [part for path in self.source_table() for part in ("--by-source", path)]
 
+    def price_arguments(self) -> list[str]:
+        """The argument that tells the report what an hour of a job costs, where the device says so."""
+        price = self.settings.device_entry().get("dollars_per_hour")
+        return [] if price is None else ["--dollars-per-hour", str(price)]
+
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""
         found = (self.settings.root / "scripts" / "pipeline" / "report").rglob("*")

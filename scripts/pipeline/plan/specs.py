@@ -11,6 +11,7 @@ from itertools import product
 import yaml
 
 from pipeline.config.extents import budget_spec
+from pipeline.config.resolved import resolved_config
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.budgets import budget_runs
 from pipeline.plan.files import Plan
@@ -51,7 +52,11 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "judge": (settings.judge_spec, [(settings.judge_name(*dataset),) for dataset in datasets]),
         "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
     }
-    tables = {"runs": partial(plan.run_table, settings.split), "selection": partial(plan.run_table, "selection")}
+    tables = {
+        "config": partial(resolved_config, settings),
+        "runs": partial(plan.run_table, settings.split),
+        "selection": partial(plan.run_table, "selection"),
+    }
     found = tables | {
         f"{kind}/{'/'.join(names)}": partial(make, *names) for kind, (make, wanted) in kinds.items() for names in wanted
     }

@@ -25,6 +25,7 @@ from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.power import with_power
 from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
@@ -50,6 +51,7 @@ class ReportInputs:
         replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         more: sections of other modules, shown before the responses.
+        last: likewise, shown at the end.
     """
 
     table: RunTable
@@ -62,6 +64,7 @@ class ReportInputs:
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
+    last: list[Section] = field(default_factory=list)
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -115,9 +118,10 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost)),
+        with_power(answer, table, read),
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
@@ -129,6 +133,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),
+        *inputs.last,
     ]
     return sections, {"results-table": rows, "responses-index": index}
 
