@@ -5,7 +5,8 @@ does that itself, and there calls the parent's method of that name.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from trl.kernels import chunked_logprob
@@ -84,3 +85,29 @@ def logits_of(tokens: int | None) -> Iterator[None]:
         yield
     finally:
         chunked_logprob.TOKEN_CHUNK_SIZE = before
+
+
+@contextmanager
+def engine_options(**options: Any) -> Iterator[None]:
+    """Let TRL make its colocated engines with these arguments of vLLM's `LLM` too."""
+    from trl.generation import vllm_generation
+
+    engine = getattr(vllm_generation, "LLM", None)
+    if engine is None:  # vLLM is not installed, which TRL says
+        yield
+        return
+    vllm_generation.LLM = partial(engine, **options)
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = engine
+
+
+def gathered(generation: Any) -> AbstractContextManager:
+    """The parameters of the model of TRL's `VLLMGeneration`, gathered where ZeRO-3 shards them."""
+    return generation._dist.gather_params(list(generation.model.parameters()))
+
+
+def colocated_model(generation: Any) -> Any:
+    """What runs the model of a colocated engine of TRL's `VLLMGeneration`, in this process."""
+    return generation.llm.llm_engine.model_executor.driver_worker.model_runner

@@ -13,6 +13,7 @@ import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 from trl.trainer.utils import use_adapter
 
+from sail.engine_use import UsesEngine
 from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
 from sail.objective import DPR
@@ -22,7 +23,7 @@ from sail.sharding import whole_parameters
 logger = logging.getLogger(__name__)
 
 
-class SamplesPairs:
+class SamplesPairs(UsesEngine):
     """What `SAILTrainer` inherits to sample pairs with the policy as it is."""
 
     args: Any
@@ -36,7 +37,6 @@ class SamplesPairs:
     train_dataset: Any
     state: Any
     reward_function: Any
-    _sharded: bool
     _rollout_rng: random.Random
     _reference_logps: Callable
     _log: Callable[[str, float], None]
@@ -58,7 +58,7 @@ class SamplesPairs:
 
     def _next_pair(self, route: int) -> RolloutPair | None:
         """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
-        refilled = self._sharded  # there no rank may sample alone
+        refilled = self._together  # there no rank may sample alone
         while True:
             if not len(self.pool):
                 if refilled:
@@ -74,13 +74,14 @@ class SamplesPairs:
                 return pair
 
     def _refill_together(self, wanted: int):
-        """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
+        """Where parameters are sharded, or the engine is shared, refill on all ranks as long as one has too few pairs
+        for its batch.
 
         Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another. It ends too
         where a refill brought a pair to none of them.
         """
         fresh = 1
-        while self._sharded:
+        while self._together:
             counts = torch.tensor([float(len(self.pool) < wanted), float(fresh)], device=self.accelerator.device)
             if not self.accelerator.reduce(counts, "sum").all():
                 return
@@ -141,7 +142,12 @@ class SamplesPairs:
                 # The collator would cut such a prompt after the policy has answered it whole.
                 prompts = [ids[-max(limit - most, 1) :] for ids in prompts]
             most = max(min(most, limit - min(map(len, prompts))), 1)
-        responses = self._generate([ids for ids in prompts for _ in range(2)], most)
+        doubled, logps = [ids for ids in prompts for _ in range(2)], None
+        if self._engine is None:
+            responses = self._generate(doubled, most)
+        else:
+            responses, logps = self._engine.respond(doubled, self.state.global_step, self._prompts_drawn)
+            self._log_engine_gap(doubled, responses, logps)
         if limit is not None:
             # What the collator would cut away is not trained on: the reward must not see it either.
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
@@ -157,6 +163,10 @@ class SamplesPairs:
             )
             for i, ids in enumerate(prompts)
         ]
+        if logps is not None:
+            sums = [sum(tokens[: len(ids)]) for tokens, ids in zip(logps, responses, strict=True)]
+            for pair, first, second in zip(pairs, sums[::2], sums[1::2], strict=True):
+                pair.sampler_logps = (first, second)
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
             add_rewards(

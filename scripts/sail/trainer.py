@@ -2,7 +2,6 @@
 
 import contextlib
 import copy
-import logging
 import math
 import random
 from collections.abc import Iterator
@@ -22,12 +21,9 @@ from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrain
 from sail.rewards import RewardFunctions, reward_function
 from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
-from sail.sharding import is_sharded
 
 if TYPE_CHECKING:
     from peft import PeftModel
-
-logger = logging.getLogger(__name__)
 
 
 class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
@@ -94,7 +90,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             age = args.max_age if args.rollout_policy == "current" else math.inf
             self.pool = RolloutPool(age, args.rollout_reuse)
             self._walk_prompts(0)
-            self._sharded = is_sharded(self.accelerator)
+            self._start_engine()
             self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds, self.rollout_tokens = 0.0, 0
@@ -134,17 +130,6 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             self._rollout_rng.setstate(state["rollout_rng"])
             self._walk_prompts(state["prompts_drawn"])
 
-    def _warn_if_approximate(self):
-        reasons = []
-        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
-            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-        if self.args.rollout_policy == "start":
-            reasons.append("pairs are sampled by the policy that the training began with")
-        elif self.args.max_age > 0:
-            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
-        if self.args.estimator == "exact" and reasons:
-            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
-
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         has_reference = set(REFERENCE_COLUMNS) <= set(inputs)
         if not self.model.training or self.args.online_share == 0:
@@ -157,11 +142,12 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
+        sampler_logps = inputs.pop("sampler_logps", None)
         recorder = Recorder(self.shared(model))
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
-        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs)).mean()
+        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs), sampler_logps).mean()
 
     def _reference_logps(self, inputs):
         return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
@@ -213,6 +199,10 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         for row, pair in taken.items():
             examples[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         batch = self.data_collator(examples)
+        if self.args.vllm_importance_sampling_correction:
+            batch["sampler_logps"] = torch.full((len(routes),), math.nan)
+            for row, pair in taken.items():
+                batch["sampler_logps"][row] = sum(pair.sampler_logps)  # type: ignore[arg-type]
         return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes, pairs
 
     def _examples(self, inputs: dict) -> list[dict]:
@@ -260,7 +250,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._log("sail/label_flips", flipped.sum().item())
         return flipped
 
-    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps) -> torch.Tensor:
+    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps, sampler_logps=None) -> torch.Tensor:
         """What the routed rows add to their DPO losses, shape (B,)."""
         args = self.args
         reference = [inputs[name] for name in REFERENCE_COLUMNS]
@@ -282,6 +272,9 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             on_policy = (routes == DPP) | (routes == DPR)
             penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)  # type: ignore[call-arg]
             terms = terms + args.revkl / (args.p + args.g) * penalty
+        if sampler_logps is not None:
+            importance = self._importance_weights(chosen_logps, rejected_logps, sampler_logps)
+            terms = objective.weighted_terms(margin, terms, importance)
         log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
         for route, name in {OFFLINE: "offline", **ROUTES}.items():
             rows = routes == route
