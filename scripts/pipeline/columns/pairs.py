@@ -6,5 +6,6 @@ SPLIT_COLUMNS = ["prompt_id", *PAIR_COLUMNS]
 # What the train split has beside them with label noise; bt_prob only where labels are drawn from it. In a mix of noisy
 # and other datasets the rows of the others have these values.
 LABEL_COLUMNS = {"flipped": False, "label_prob": 1.0, "bt_prob": float("nan")}
-# The dataset that a row of a mix is from, in all its splits.
+# In all splits, of some datasets alone: the dataset that a row of a mix is from; of the embedded world's second edition
+# the kind of its question.
 SOURCE_COLUMN = "source"

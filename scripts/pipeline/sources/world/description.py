@@ -6,7 +6,18 @@ from pipeline.sources.keys import LABEL_NOISE, USES
 ORDER = 7
 SENTENCE = "The embedded world, made by code."
 KEYS = {
-    "size": whole("Number of prompts, with one pair each, over all splits.", minimum=3, maximum=4320, default=4320),
+    "edition": whole(
+        "The world's edition, the first where it is absent: 2 has gold points in named parts, and half of its eval "
+        "split asks for what train never asks for.",
+        maximum=2,
+        examples=[2],
+    ),
+    "size": whole(
+        "Number of prompts, with one pair each, over all splits; in edition 2 at most 2736 and half of eval_size.",
+        minimum=3,
+        maximum=4320,
+        default=4320,
+    ),
     "noise": number(
         "Temperature of the annotator's Bradley-Terry draw, in gold points.", exclusiveMinimum=0, default=0.5
     ),
