@@ -222,15 +222,15 @@ class Settings:
             if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
                 text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
+            self._check_judge(dataset, list(parts.values()))
             self._check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
         self.max_length  # noqa: B018
 
-    def _check_judge(self, dataset: str, source: str) -> None:
+    def _check_judge(self, dataset: str, parts: list[dict]) -> None:
         """A dataset's judge can be run, and on this dataset."""
         judge = self.judge_spec(self.judge_name(dataset))
-        if text := why_not_judge(judge, dataset, source):
+        if text := why_not_judge(judge, dataset, parts):
             path, file, content = self._place_of_use(dataset, "judge")
             raise Problem(path, text, "reward").error(file, content)
         if "reward_model" in judge:

@@ -5,6 +5,7 @@ import shlex
 from dataclasses import dataclass
 
 from pipeline.config.entries import parts_of
+from pipeline.config.judges import gives_parts
 from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
 from pipeline.config.settings import Run, Settings
 
@@ -200,6 +201,11 @@ class Plan:
     def source_arguments(self) -> list[str]:
         """The argument that names the win rates by source, where the config has a mix."""
         return [part for path in self.source_table() for part in ("--by-source", path)]
+
+    def parts_table(self) -> list[str]:
+        """The parts of the verdicts, where a judge gives any."""
+        judges = {self.settings.judge_name(dataset) for dataset in self.settings.datasets}
+        return ["results/parts.csv"] if any(gives_parts(self.settings.judge_spec(name)) for name in judges) else []
 
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""
