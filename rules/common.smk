@@ -5,6 +5,7 @@ from functools import cache
 
 from snakemake.exceptions import WorkflowError
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
@@ -112,7 +113,7 @@ wildcard_constraints:
     judge=one_of(dict.fromkeys(map(settings.judge_name, DATASETS))),
     repository=one_of(PUBLICATIONS),
     seed=r"\d+",
-    split=one_of(SPLITS),
+    split=one_of([*SPLITS, UNLABELLED]),
 
 
 def code(script, spec=None, reward_model=None, **named):

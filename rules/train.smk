@@ -88,7 +88,11 @@ rule compute_reference:
 
 rule train_policy:
     input:
-        unpack(lambda w: start_files(w.dataset, w.model) | reward_inputs(w.dataset, plan.policy_reward(w))),
+        unpack(
+            lambda w: start_files(w.dataset, w.model)
+            | reward_inputs(w.dataset, plan.policy_reward(w))
+            | plan.unlabelled(w)
+        ),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
@@ -113,8 +117,9 @@ rule train_policy:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         start=lambda w: plan.start_path(w.dataset, w.model),
+        unlabelled=plan.unlabelled_arguments,
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.reward}"
+        " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

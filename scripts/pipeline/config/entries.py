@@ -113,6 +113,9 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         return
     _check_label_noise(path, entry, source, content)
     _check_columns(path, entry, source, content)
+    if (unlabelled := entry.get("unlabelled", 0)) > 1 and unlabelled % 1:
+        text = f"{unlabelled:g}, which is neither a share below 1 nor a whole number of rows"
+        raise Problem((*path, "unlabelled"), text, round(unlabelled)).error(source, content)
     if entry["source"] == "world":
         if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
             text = (

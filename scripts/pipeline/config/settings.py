@@ -149,7 +149,7 @@ class Settings:
 
         Returns:
             {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0).
+            labelled by one (DPR's, g > 0); unlabelled: true where its DDP rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -161,6 +161,8 @@ class Settings:
         }
         if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
             spec["reward_model"] = self.reward_model_name(dataset)
+        if task_run.hyperparameters.get("r") and self.entries["datasets"][dataset].get("unlabelled"):
+            spec["unlabelled"] = True
         return copy.deepcopy(spec)
 
     def reference_spec(self, dataset: str, model: str) -> dict:

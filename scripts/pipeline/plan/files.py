@@ -4,6 +4,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
 from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
@@ -47,13 +48,31 @@ class Plan:
         return ["--parts", *parts] if parts else []
 
     def mixes(self, split: str) -> dict[str, str]:
-        """{dataset: its split, whose rows know their source} of the mixes."""
-        return {of: f"results/data/{of}/{split}.parquet" for of in self.settings.datasets if self.mixed(of)}
+        """{dataset: its split} of those whose rows know their source: mixes, and the world's second edition."""
+        known = self.settings.entries["datasets"]
+        found = [of for of in self.settings.datasets if self.mixed(of) or known[of].get("edition") == 2]
+        return {of: f"results/data/{of}/{split}.parquet" for of in found}
 
     @property
     def scored_splits(self) -> tuple[str, str]:
         """The splits of every dataset that have Bradley-Terry scores."""
         return "train", self.settings.split
+
+    @property
+    def partly_labelled(self) -> list[str]:
+        """The prepared datasets that have unlabelled rows."""
+        return [name for name in self.prepared if self.settings.entries["datasets"][name].get("unlabelled")]
+
+    def unlabelled(self, names) -> dict[str, str]:
+        """Unlabelled rows and their reference log-probabilities, by argument, of a run that is trained on them."""
+        if "unlabelled" not in self.settings.policy_spec(names.dataset, names.model, names.run):
+            return {}
+        reference = f"results/reference/{names.dataset}/{names.model}/{UNLABELLED}.parquet"
+        return {"unlabelled": f"results/data/{names.dataset}/{UNLABELLED}.parquet", "unlabelled_reference": reference}
+
+    def unlabelled_arguments(self, names) -> list[str]:
+        """The arguments that name them."""
+        return [part for name, path in self.unlabelled(names).items() for part in (f"--{name.replace('_', '-')}", path)]
 
     def launcher(self, strategy: str) -> str:
         """How a script is started: by Python, or in the device's processes by accelerate with that of its configs."""
@@ -195,11 +214,11 @@ class Plan:
         return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
 
     def source_table(self) -> list[str]:
-        """The win rates by source, where the config has a mix."""
+        """The win rates by source, where the config has a dataset that knows them."""
         return ["results/winrate_by_source.csv"] if self.mixes(self.settings.split) else []
 
     def source_arguments(self) -> list[str]:
-        """The argument that names the win rates by source, where the config has a mix."""
+        """The argument that names the win rates by source, where there are any."""
         return [part for path in self.source_table() for part in ("--by-source", path)]
 
     def parts_table(self) -> list[str]:

@@ -1,7 +1,7 @@
 """What the source world is called and which keys its entries take."""
 
 from pipeline.config.fields import number, whole
-from pipeline.sources.keys import LABEL_NOISE, USES
+from pipeline.sources.keys import LABEL_NOISE, UNLABELLED, USES
 
 ORDER = 7
 SENTENCE = "The embedded world, made by code."
@@ -25,6 +25,7 @@ KEYS = {
     "selection_size": whole("Prompts of the selection split.", minimum=0, default=384),
     "seed": whole("Seed of prompts, responses and labels.", minimum=0, default=0),
     **LABEL_NOISE,
+    **UNLABELLED,
     **USES,
 }
 REQUIRED = ()
