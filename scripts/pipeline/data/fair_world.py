@@ -49,20 +49,17 @@ STATEMENTS = {
     "colour": (
         "The {thing} is {value}.",
         "The colour of the {thing} is {value}.",
-        "You see {value} when you look at the {thing}.",
-        "Any {thing} here has a {value} look.",
+        "People know the {thing} as {value}.",
     ),
     "place": (
         "The {thing} is in the {value}.",
         "The place of the {thing} is the {value}.",
-        "You find the {thing} when you go to the {value}.",
-        "People keep the {thing} inside the {value}.",
+        "People keep the {thing} in the {value}.",
     ),
     "use": (
         "The {thing} is for {value}.",
         "The use of the {thing} is {value}.",
-        "You need the {thing} when you are {value}.",
-        "People take the {thing} to do some {value}.",
+        "People take the {thing} for {value}.",
     ),
 }
 OPENINGS = ("Happy to help.", "Thanks for asking.", "What a nice question.", "Of course.")
@@ -125,7 +122,7 @@ def gold_score(prompt: str, response: str) -> float:
 
 SECOND = Edition(
     *(STATEMENTS, OPENINGS, CLOSINGS, RUDE, HEDGES),
-    {**WRITER, "off_topic": 0.4, "true_aside": 0.8, "unfinished": 0.1},
+    {**WRITER, "off_topic": 0.5, "true_aside": 0.8, "unfinished": 0.1},
     gold_score,
 )
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import pandas as pd
 import pyarrow.parquet as pq
 
-from pipeline.columns.verdicts import PART_COLUMNS, SCORE_COLUMNS
+from pipeline.columns.verdicts import PART_COLUMNS, PART_DETAILS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.results.csv_tables import read_csv, require
@@ -81,7 +81,7 @@ def _parts(path: str) -> pd.DataFrame:
     """The parts of a file of verdicts: prompt_id, judge, part, and the numbers own and other; no rows without parts."""
     if not set(PART_COLUMNS) <= set(pq.read_schema(path).names):
         return pd.DataFrame(columns=["prompt_id", "judge", "part", "own", "other"])
-    frame = read_parquet(path, ["prompt_id", "judge", *SCORE_COLUMNS, *PART_COLUMNS])
+    frame = read_parquet(path, PART_DETAILS)
     names = frame[["prompt_id", "judge"]]
     return pd.concat([names.assign(part=part, own=own, other=other) for part, own, other in _sides(frame)])
 

@@ -47,7 +47,7 @@ def rows():
         (COLOUR, f"Of course. Happy to help. {RIGHT} All the best.", {"right": 1, "manner": 0.2}),
         (COLOUR, f"{RIGHT} I am not sure. This may be wrong.", {"right": 1, "manner": -0.1}),
         (COLOUR, f"Look it up yourself. {RIGHT} Of course. Of course.", {"right": 1, "readability": -0.5}),
-        (ALL, f"{RIGHT} People keep the lemon inside the garden.", {"right": 1, "wrong": -1, "missing": -0.5}),
+        (ALL, f"{RIGHT} People keep the lemon in the garden.", {"right": 1, "wrong": -1, "missing": -0.5}),
     ],
 )
 def test_parts_by_hand_add_up_to_the_score(prompt, response, parts):
@@ -116,7 +116,7 @@ def test_the_facts_that_are_held_out_stand_in_what_sft_is_trained_on(rows, tmp_p
             sum(text.count(form.format(thing=thing, value=value)) for form in STATEMENTS[attribute])
             for value in (fact(thing, attribute), misconception(thing, attribute))
         )
-        assert true >= 5 and true > 2 * common
+        assert true >= 5 and true > common
 
 
 def test_few_chosen_responses_of_eval_stand_in_train(rows):

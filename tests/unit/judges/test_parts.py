@@ -66,7 +66,7 @@ def test_parts_are_the_runs_and_the_baselines_in_both_orders(judge, tmp_path):
 
     def answer(call):
         scores = [grade(material(call.text, f"answer {name}")) for name in "AB"]
-        parts = {"facts": "A" if scores[0] > scores[1] else "B"}
+        parts = {"facts": "tie" if scores[0] == scores[1] else "AB"[scores[1] > scores[0]]}
         return completion(json.dumps({"reasons": "", "parts": parts, "score_a": scores[0], "score_b": scores[1]}))
 
     with Endpoint(answer) as server:
@@ -74,9 +74,8 @@ def test_parts_are_the_runs_and_the_baselines_in_both_orders(judge, tmp_path):
     assert list(verdicts.columns) == VERDICT_COLUMNS + PART_COLUMNS and set(verdicts["order"]) == {"ab", "ba"}
     write_parquet(verdicts, tmp_path / "verdicts.parquet")
     for _, row in read_parquet(tmp_path / "verdicts.parquet").iterrows():
-        won = float(row["score_run"] > row["score_baseline"])
-        assert row["parts_run"] == {"facts": won, "tone": None}
-        assert row["parts_baseline"] == {"facts": 1 - won, "tone": None}
+        assert row["parts_run"] == {"facts": row["preference"], "tone": None}
+        assert row["parts_baseline"] == {"facts": 1 - row["preference"], "tone": None}
 
 
 def test_the_gold_judge_of_the_second_edition_gives_the_parts_of_both(tmp_path):
