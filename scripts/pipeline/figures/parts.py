@@ -6,6 +6,7 @@ import pandas as pd
 from pipeline.figures.drawing import (
     BLUE,
     GREEN,
+    INK,
     MUTED,
     ORANGE,
     PINK,
@@ -64,7 +65,7 @@ def _bars(shown: pd.DataFrame) -> alt.LayerChart:
     x = alt.X("difference:Q", title="difference (95% interval)")
     layers = [
         data.mark_bar().encode(x=x, color=color, tooltip=tips, **place),
-        data.mark_rule(strokeWidth=1.5).encode(x=alt.X("difference_low:Q"), x2="difference_high:Q", **place),
+        data.mark_rule(strokeWidth=1.5, color=INK).encode(x=alt.X("difference_low:Q"), x2="difference_high:Q", **place),
         reference_line(0),
     ]
     return alt.layer(*layers).properties(height=BAR * len(names) * len(runs) * 1.2)
