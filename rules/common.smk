@@ -17,7 +17,9 @@ from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
+from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
 from pipeline.publishing.plan import repositories
+from pipeline.results.caveats import caption
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
@@ -33,6 +35,7 @@ SPECS = specs(plan, PUBLICATIONS)
 
 # For the captions of Snakemake's report, which see the config and little else.
 config["summary"] = summary(settings)
+config["caveats"] = caption(Path("results/winrate.csv"))
 
 # Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
@@ -114,6 +117,8 @@ wildcard_constraints:
     repository=one_of(PUBLICATIONS),
     seed=r"\d+",
     split=one_of([*SPLITS, UNLABELLED]),
+    # the first one's files have no name of it
+    decoding=one_of(settings.decodings[1:]),
 
 
 def code(script, spec=None, reward_model=None, **named):

@@ -15,7 +15,7 @@ rule prepare_data:
     benchmark:
         "results/benchmarks/prepare_data/{dataset}.tsv"
     wildcard_constraints:
-        dataset=one_of(name for name in plan.prepared if name not in plan.partly_labelled),
+        dataset=one_of(name for name in plan.prepared if name not in partly_labelled(plan)),
     conda:
         "../envs/pipeline.yaml"
     threads: 2
@@ -41,4 +41,4 @@ use rule prepare_data as prepare_partly_labelled with:
     benchmark:
         "results/benchmarks/prepare_partly_labelled/{dataset}.tsv"
     wildcard_constraints:
-        dataset=one_of(plan.partly_labelled),
+        dataset=one_of(partly_labelled(plan)),

@@ -91,7 +91,7 @@ rule train_policy:
         unpack(
             lambda w: start_files(w.dataset, w.model)
             | reward_inputs(w.dataset, plan.policy_reward(w))
-            | plan.unlabelled(w)
+            | unlabelled_files(plan, w)
         ),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
@@ -117,7 +117,7 @@ rule train_policy:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         start=lambda w: plan.start_path(w.dataset, w.model),
-        unlabelled=plan.unlabelled_arguments,
+        unlabelled=lambda w: unlabelled_arguments(plan, w),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"

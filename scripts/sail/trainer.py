@@ -47,10 +47,8 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
             label, or its hub id or folder. A list of these is their sum, weighted by `reward_weights` of the arguments.
         reward_processing_classes: the classifier's tokenizer, or a list with one for each function, None where it has
             none; loaded with the classifier where absent.
-        unlabelled_dataset: pairs without a preference, in the columns of train_dataset, in any order of the two. DDP
-            rows are these, in an order of their own, and no longer pairs of train_dataset.
-        Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
-            reference log-probabilities taken from there.
+        unlabelled_dataset: pairs without a preference, in train_dataset's columns, which DDP rows then are.
+        Others: as DPOTrainer's. A dataset's columns `ref_chosen_logps` and `ref_rejected_logps` are taken as they are.
 
     Raises:
         ValueError: g > 0 without `reward_funcs`, or `unlabelled_dataset` without r > 0.
@@ -107,6 +105,8 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
             random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
         )
         self._baseline = VarianceBaseline(args.baseline)
+        if args.share_prompt:
+            self.share_prompts()
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
@@ -158,7 +158,7 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
-        recorder = Recorder(model)
+        recorder = Recorder(self.shared(model))
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
@@ -238,7 +238,7 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
         Only where the loss is not DPO's, for which the expectation over both labels has a closed form. It is asked of
         the model itself: a wrapper that spreads it over processes would wait for the others here.
         """
-        recorder = Recorder(self.model)
+        recorder = Recorder(self.shared(self.model))
         with torch.no_grad():
             recorder.forward(inputs)
         chosen, rejected = (

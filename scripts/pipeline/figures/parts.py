@@ -31,13 +31,15 @@ def parts_figure(parts: pd.DataFrame) -> Figure:
         parts: as `pipeline.results.parts_table.read_parts_table` reads it.
     """
     rows = []
-    groups = list(dict.fromkeys(zip(parts["dataset"], parts["model"], strict=True)))
+    groups = list(dict.fromkeys(parts[["dataset", "model", "decoding"]].itertuples(index=False, name=None)))
+    told = 3 if parts["decoding"].nunique() > 1 else 2
     for group in groups:
         own = rows_of(parts, group)
         for opponent, judge in dict.fromkeys(zip(own["baseline"], own["judge"], strict=True)):
             shown = own[(own["baseline"] == opponent) & (own["judge"] == judge)]
             title = f"against {opponent}, by {judge}"
-            rows.append([Panel("; ".join([", ".join(group), title]) if len(groups) > 1 else title, _bars(shown))])
+            place = f"{', '.join(group[:told])}; " if len(groups) > 1 else ""
+            rows.append([Panel(place + title, _bars(shown))])
     return Figure(
         "parts",
         "What gains are made of",

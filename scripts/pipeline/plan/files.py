@@ -4,7 +4,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
-from pipeline.columns.pairs import UNLABELLED
+from pipeline.config.circularity import judge_shares
 from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
 from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
@@ -57,22 +57,6 @@ class Plan:
     def scored_splits(self) -> tuple[str, str]:
         """The splits of every dataset that have Bradley-Terry scores."""
         return "train", self.settings.split
-
-    @property
-    def partly_labelled(self) -> list[str]:
-        """The prepared datasets that have unlabelled rows."""
-        return [name for name in self.prepared if self.settings.entries["datasets"][name].get("unlabelled")]
-
-    def unlabelled(self, names) -> dict[str, str]:
-        """Unlabelled rows and their reference log-probabilities, by argument, of a run that is trained on them."""
-        if "unlabelled" not in self.settings.policy_spec(names.dataset, names.model, names.run):
-            return {}
-        reference = f"results/reference/{names.dataset}/{names.model}/{UNLABELLED}.parquet"
-        return {"unlabelled": f"results/data/{names.dataset}/{UNLABELLED}.parquet", "unlabelled_reference": reference}
-
-    def unlabelled_arguments(self, names) -> list[str]:
-        """The arguments that name them."""
-        return [part for name, path in self.unlabelled(names).items() for part in (f"--{name.replace('_', '-')}", path)]
 
     def launcher(self, strategy: str) -> str:
         """How a script is started: by Python, or in the device's processes by accelerate with that of its configs."""
@@ -153,25 +137,38 @@ class Plan:
         other = self.settings.baseline_run(run.dataset, run.model)
         return ["chosen"] if run.name == other else ["chosen", other]
 
-    def run_files(self, run: Run, seed: int, split: str) -> dict[str, str | dict[str, str]]:
-        """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline."""
+    def decodings(self, split: str) -> list[str]:
+        """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
+        return self.settings.decodings[: None if split == self.settings.split else 1]
+
+    def run_files(
+        self, run: Run, seed: int, split: str, decoding: str | None = None
+    ) -> dict[str, str | dict[str, str]]:
+        """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline.
+
+        The first decoding's, or those of a further one, in folders of its name; what the policy itself is measured by
+        (evaluation, cost, metrics) is the same for all.
+        """
         place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
+        own = place if decoding in (None, self.settings.decodings[0]) else f"{place}/{decoding}"
         files = {
-            "responses": f"results/responses/{place}/{split}.parquet",
-            "scores": f"results/scores/{place}/{split}.parquet",
+            "responses": f"results/responses/{own}/{split}.parquet",
+            "scores": f"results/scores/{own}/{split}.parquet",
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
-            "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
+            "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
 
     def files(self, *kinds: str, split: str | None = None) -> list[str]:
-        """Files of some kinds (of `run_files`) of all runs and seeds, on the config's split when None."""
+        """Files of some kinds (of `run_files`) of all runs, seeds and decodings, on the config's split when None."""
+        split = split or self.settings.split
         runs = [(run, seed) for run in self.settings.runs for seed in self.settings.seeds]
-        of_runs = [self.run_files(run, seed, split or self.settings.split) for run, seed in runs]
+        of_runs = [self.run_files(*run, split, decoding) for decoding in self.decodings(split) for run in runs]
         found = [files[kind] for kind in kinds for files in of_runs if kind in files]
-        return [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
+        paths = [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
+        return list(dict.fromkeys(paths))
 
     def run_table(self, split: str) -> dict:
         """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
@@ -180,13 +177,16 @@ class Plan:
             {
                 "dataset": run.dataset,
                 "model": run.model,
+                "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
                 "hyperparameters": run.hyperparameters,
                 "baselines": self.baselines(run),
-                "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+                "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
+                **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
             }
+            for decoding in self.decodings(split)
             for run in settings.runs
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])

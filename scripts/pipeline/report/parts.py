@@ -9,7 +9,8 @@ from pipeline.report.section import Section
 
 def parts_section(parts: pd.DataFrame, charts: Charts) -> Section:
     """The section, from the table that `pipeline.results.parts_table.read_parts_table` reads."""
-    groups = parts.groupby(["dataset", "model"], sort=False)
-    boards = [{"dataset": name[0], "model": name[1], "rows": rows.to_dict("records")} for name, rows in groups]
+    groups = parts.groupby(["dataset", "model", "decoding"], sort=False)
+    told = 3 if parts["decoding"].nunique() > 1 else 2
+    boards = [{"title": ", ".join(name[:told]), "rows": rows.to_dict("records")} for name, rows in groups]
     shown = {"figure": charts.place(parts_figure(parts)), "boards": boards}
     return Section("parts", "What gains are made of", "parts.jinja", shown, "Parts")

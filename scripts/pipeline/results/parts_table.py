@@ -12,14 +12,14 @@ from pipeline.metrics import bootstrap
 from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
-NAMES = ["dataset", "model", "run", "method", "baseline", "judge", "part", "seeds"]
+NAMES = ["dataset", "model", "decoding", "run", "method", "baseline", "judge", "part", "seeds"]
 NUMBERS = ["n", "mean", "baseline_mean", "difference", "difference_low", "difference_high"]
 # The part that is the verdict's whole score; no part can have this name.
 WHOLE = "whole score"
 
 
 def parts_table(table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row per (dataset, model, run, baseline, judge, part), in the order of the run table, the whole score last.
+    """One row per (dataset, model, decoding, run, baseline, judge, part), in the order of the run table, the whole score last.
 
     `mean` is that of the run's responses and `baseline_mean` that of its opponent's, over the (seed, prompt) cells that
     have both; a cell is the mean of its orders, and a part that a judge did not give is in none. `difference` is
@@ -60,7 +60,9 @@ def _rows(run: Run, baseline: str, resamples: int, seed: int) -> list[dict]:
     """The rows of a run against one opponent, one for each part and judge."""
     parts = {number: _parts(run.verdicts[number][baseline]) for number in run.seeds}
     found = pd.concat(parts.values())
-    names = {name: getattr(run, name) for name in ("dataset", "model", "run", "method")} | {"baseline": baseline}
+    names = {name: getattr(run, name) for name in ("dataset", "model", "decoding", "run", "method")} | {
+        "baseline": baseline
+    }
     rows = []
     for judge, part in dict.fromkeys(zip(found["judge"], found["part"], strict=True)):
         sides: dict[str, dict[int, pd.Series]] = {"own": {}, "other": {}}

@@ -56,7 +56,7 @@ def test_the_table_of_runs_is_the_one_that_scripts_read(small, tmp_path, split):
     write_yaml(plan.run_table(split), tmp_path / "runs.yaml")
     table = read_run_table(tmp_path / "runs.yaml")
     assert (table.tag, table.split, table.baseline, table.seeds) == ("small", split, DPO, [1, 2])
-    assert [run.run for run in table.runs] == RUNS and table.groups == [("small", "tiny")]
+    assert [run.run for run in table.runs] == RUNS and table.groups == [("small", "tiny", "short")]
     assert [run.baselines for run in table.runs[:3]] == [["chosen", DPO], ["chosen"], ["chosen", DPO]]
     kinds = ("responses", "scores", "evaluation", "metrics", "cost", "verdicts")
     assert sorted(table.paths(*kinds)) == sorted(plan.files(*kinds, split=split))

@@ -7,6 +7,7 @@ import pytest
 
 from pipeline.config.judges import gives_parts, read_judge
 from pipeline.config.settings import ConfigError
+from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
 
 WORLD = {"source": "world", "size": 160, "eval_size": 32, "selection_size": 16, "reward_model": "tiny", "judge": "gold"}
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -30,19 +31,19 @@ def names(run):
 
 def test_unlabelled_rows_are_ddps_alone(world):
     plan = world({"unlabelled": 0.5})
-    assert plan.partly_labelled == ["small"] and world({}).partly_labelled == []
+    assert partly_labelled(plan) == ["small"] and partly_labelled(world({})) == []
     given = {}
     for run in plan.settings.task_runs:
-        given[run] = plan.unlabelled(names(run))
+        given[run] = unlabelled_files(plan, names(run))
         assert ("unlabelled" in plan.settings.policy_spec("small", "tiny", run)) == bool(given[run])
     assert {run.split("-")[0] for run, files in given.items() if files} == {"ddp", "mix"}
     ddp = names("ddp-beta0.1-r0.4-rho0.2")
     files = ["results/data/small/unlabelled.parquet", "results/reference/small/tiny/unlabelled.parquet"]
-    assert list(plan.unlabelled(ddp).values()) == files
-    assert plan.unlabelled_arguments(ddp) == ["--unlabelled", files[0], "--unlabelled-reference", files[1]]
+    assert list(unlabelled_files(plan, ddp).values()) == files
+    assert unlabelled_arguments(plan, ddp) == ["--unlabelled", files[0], "--unlabelled-reference", files[1]]
     assert plan.settings.data_spec("small")["unlabelled"] == 0.5
     before = world({})
-    assert before.unlabelled(ddp) == {} and "unlabelled" not in before.settings.data_spec("small")
+    assert unlabelled_files(before, ddp) == {} and "unlabelled" not in before.settings.data_spec("small")
 
 
 def test_the_second_edition_knows_kinds_of_questions_and_its_judge_parts(world):
