@@ -19,7 +19,7 @@ WHOLE = "whole score"
 
 
 def parts_table(table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row per (dataset, model, decoding, run, baseline, judge, part), in the order of the run table, the whole score last.
+    """One row per (dataset, model, decoding, run, baseline, judge, part), in the run table's order, the whole score last.
 
     `mean` is that of the run's responses and `baseline_mean` that of its opponent's, over the (seed, prompt) cells that
     have both; a cell is the mean of its orders, and a part that a judge did not give is in none. `difference` is
@@ -60,9 +60,7 @@ def _rows(run: Run, baseline: str, resamples: int, seed: int) -> list[dict]:
     """The rows of a run against one opponent, one for each part and judge."""
     parts = {number: _parts(run.verdicts[number][baseline]) for number in run.seeds}
     found = pd.concat(parts.values())
-    names = {name: getattr(run, name) for name in ("dataset", "model", "decoding", "run", "method")} | {
-        "baseline": baseline
-    }
+    names = {name: getattr(run, name) for name in NAMES[:5]} | {"baseline": baseline}
     rows = []
     for judge, part in dict.fromkeys(zip(found["judge"], found["part"], strict=True)):
         sides: dict[str, dict[int, pd.Series]] = {"own": {}, "other": {}}
