@@ -19,7 +19,7 @@ WHOLE = "whole score"
 
 
 def parts_table(table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row per (dataset, model, decoding, run, baseline, judge, part), in the run table's order, the whole score last.
+    """One row per (dataset, model, decoding, run, baseline, judge, part), in the run table's order, the whole last.
 
     `mean` is that of the run's responses and `baseline_mean` that of its opponent's, over the (seed, prompt) cells that
     have both; a cell is the mean of its orders, and a part that a judge did not give is in none. `difference` is
