@@ -13,12 +13,12 @@ def unlabelled_files(plan: Plan, names) -> dict[str, str]:
     """Unlabelled rows and their reference log-probabilities, by argument, of a run that is trained on them; else none.
 
     Args:
-        names: has the dataset, model and run as attributes, as wildcards do.
+        names: has the dataset, model, run and seed as attributes, as wildcards do.
     """
     if "unlabelled" not in plan.settings.policy_spec(names.dataset, names.model, names.run):
         return {}
-    reference = f"results/reference/{names.dataset}/{names.model}/{UNLABELLED}.parquet"
-    return {"unlabelled": f"results/data/{names.dataset}/{UNLABELLED}.parquet", "unlabelled_reference": reference}
+    data = f"results/data/{names.dataset}/{UNLABELLED}.parquet"
+    return {"unlabelled": data, "unlabelled_reference": plan.reference(names, UNLABELLED)}
 
 
 def unlabelled_arguments(plan: Plan, names) -> list[str]:
