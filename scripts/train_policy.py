@@ -12,7 +12,7 @@ from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import InputError, command_line, read_json, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 from pipeline.tracking import OFF
 
 
@@ -45,6 +45,7 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer
     from pipeline.training.running import run_training
     from pipeline.training.steps import with_steps
@@ -73,4 +74,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)
