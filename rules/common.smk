@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
@@ -20,6 +21,7 @@ from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
+from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption
 
@@ -120,7 +122,7 @@ wildcard_constraints:
     seed=r"\d+",
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
     chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
-    split=one_of(SPLITS),
+    split=one_of([*SPLITS, UNLABELLED]),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
 

@@ -17,6 +17,11 @@ def tokenizer_of(trainer: Any) -> Any:
     return trainer._tokenizer
 
 
+def prepared(trainer: Any, dataset: Any, name: str) -> Any:
+    """A dataset in tokens, as a trainer makes its train dataset; `name` is for its bar of progress."""
+    return trainer._prepare_dataset(dataset, trainer.processing_class, trainer.args, name)
+
+
 def run_folder(trainer: Any, trial: Any) -> str:
     """The folder that holds the checkpoints of a run."""
     return trainer._get_output_dir(trial=trial)

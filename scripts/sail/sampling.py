@@ -21,6 +21,7 @@ from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward
 from sail.sharding import whole_parameters
 
 logger = logging.getLogger(__name__)
+BOTH = ("chosen_ids", "rejected_ids")
 
 
 class SamplesPairs(UsesEngine):
@@ -44,11 +45,22 @@ class SamplesPairs(UsesEngine):
     def _cut_responses(self):
         """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
         ends = self._end_tokens()
-        columns = [self.train_dataset[name] for name in ("chosen_ids", "rejected_ids")]
+        columns = [self.train_dataset[name] for name in BOTH]
         if any(len(cut_behind_end(ids, ends)) < len(ids) for column in columns for ids in column):
-            self.train_dataset = self.train_dataset.map(
-                lambda row: {name: cut_behind_end(row[name], ends) for name in ("chosen_ids", "rejected_ids")}
-            )
+            for name in ("train_dataset", "unlabelled_dataset"):
+                if (dataset := getattr(self, name)) is not None:
+                    setattr(self, name, dataset.map(lambda row: {key: cut_behind_end(row[key], ends) for key in BOTH}))
+
+    def _warn_if_approximate(self):
+        reasons = []
+        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
+            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
+        if self.args.rollout_policy == "start":
+            reasons.append("pairs are sampled by the policy that the training began with")
+        elif self.args.max_age > 0:
+            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
+        if self.args.estimator == "exact" and reasons:
+            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""

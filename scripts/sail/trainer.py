@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sail import objective
@@ -21,12 +21,13 @@ from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrain
 from sail.rewards import RewardFunctions, reward_function
 from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
+from sail.unlabelled import TakesUnlabelled
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
 
-class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
+class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
     """Online DPO (SAIL, arXiv 2406.15567): DDP, DPP, DPR and any mix of them with offline rows.
 
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
@@ -43,11 +44,11 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             label, or its hub id or folder. A list of these is their sum, weighted by `reward_weights` of the arguments.
         reward_processing_classes: the classifier's tokenizer, or a list with one for each function, None where it has
             none; loaded with the classifier where absent.
-        Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
-            reference log-probabilities taken from there.
+        unlabelled_dataset: pairs without a preference, in train_dataset's columns, which DDP rows then are.
+        Others: as DPOTrainer's. A dataset's columns `ref_chosen_logps` and `ref_rejected_logps` are taken as they are.
 
     Raises:
-        ValueError: g > 0 without `reward_funcs`.
+        ValueError: g > 0 without `reward_funcs`, or `unlabelled_dataset` without r > 0.
     """
 
     _tag_names = ["trl", "dpo", "sail"]  # noqa: RUF012
@@ -64,6 +65,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         *others: Any,
         reward_funcs: RewardFunction | str | PreTrainedModel | list | None = None,
         reward_processing_classes: PreTrainedTokenizerBase | list | None = None,
+        unlabelled_dataset: Dataset | None = None,
         **kwargs: Any,
     ) -> None:
         args = SAILConfig("SAIL") if args is None else copy.copy(args)
@@ -80,6 +82,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if self._samples and isinstance(train_dataset, IterableDataset):
             raise ValueError("rollouts draw prompts by row: pass a Dataset, no IterableDataset, or set p and g to 0")
         super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **kwargs)
+        self._set_unlabelled(unlabelled_dataset)
         self.reward_function: RewardFunctions | None = None
         if reward_funcs is not None:
             self.reward_function = reward_function(
@@ -111,6 +114,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             "baseline": self._baseline.state_dict(),
             "rollout_seconds": self.rollout_seconds,
             "rollout_tokens": self.rollout_tokens,
+            "unlabelled_drawn": self._unlabelled_drawn,
         }
         if self._samples:
             state |= {
@@ -125,6 +129,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._labels.set_state(state["labels"])
         self._baseline.load_state_dict(state["baseline"])
         self.rollout_seconds, self.rollout_tokens = state["rollout_seconds"], state.get("rollout_tokens", 0)
+        self._walk_unlabelled(state.get("unlabelled_drawn", 0))
         if self._samples:
             self.pool.load_state_dict(state["pool"])
             self._rollout_rng.setstate(state["rollout_rng"])
@@ -135,9 +140,10 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if not self.model.training or self.args.online_share == 0:
             with self._reference_in_batch(has_reference):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        routes = self._draw_routes(len(inputs["input_ids"]) // 2)
+        inputs = self._put_unlabelled(inputs, routes)
         if not has_reference:
             inputs |= dict(zip(REFERENCE_COLUMNS, self._reference_logps(inputs), strict=True))
-        routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
         inputs, routes, pairs = self._replace_rows(inputs, routes)
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
@@ -208,7 +214,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
     def _examples(self, inputs: dict) -> list[dict]:
         """The rows of a collated batch as the tokenised examples that they were, cut to max_length."""
         examples = []
-        size = len(inputs["ref_chosen_logps"])
+        size = len(inputs["input_ids"]) // 2
         attended, completion = inputs["attention_mask"].bool(), inputs["completion_mask"].bool()
         for row in range(size):
             prompts = [inputs["input_ids"][i][attended[i] & ~completion[i]].tolist() for i in (row, row + size)]
@@ -218,7 +224,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
                 "chosen_ids": inputs["input_ids"][row][completion[row]].tolist(),
                 "rejected_ids": inputs["input_ids"][row + size][completion[row + size]].tolist(),
             }
-            examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS})
+            examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS if name in inputs})
         return examples
 
     def _label_by_policy(self, inputs: dict, routes: torch.Tensor) -> dict:

@@ -149,7 +149,8 @@ class Settings:
 
         Returns:
             {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0); and extent, where another run has as many steps.
+            labelled by one (DPR's, g > 0); extent, where another run has as many steps; unlabelled: true where its DDP
+            rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -161,6 +162,8 @@ class Settings:
         }
         if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
             spec["reward_model"] = self.reward_model_name(dataset)
+        if task_run.hyperparameters.get("r") and self.entries["datasets"][dataset].get("unlabelled"):
+            spec["unlabelled"] = True
         return copy.deepcopy(spec | followed_extent(self, task_run))
 
     def reference_spec(self, dataset: str, model: str) -> dict:
@@ -232,16 +235,16 @@ class Settings:
             if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
                 text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
+            self._check_judge(dataset, list(parts.values()))
             self._check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
         check_extents(self)
         self.max_length  # noqa: B018
 
-    def _check_judge(self, dataset: str, source: str) -> None:
+    def _check_judge(self, dataset: str, parts: list[dict]) -> None:
         """A dataset's judge can be run, and on this dataset."""
         judge = self.judge_spec(self.judge_name(dataset))
-        if text := why_not_judge(judge, dataset, source):
+        if text := why_not_judge(judge, dataset, parts):
             path, file, content = self._place_of_use(dataset, "judge")
             raise Problem(path, text, "reward").error(file, content)
         if "reward_model" in judge:

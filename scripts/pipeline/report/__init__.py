@@ -25,6 +25,7 @@ from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
 from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
@@ -50,6 +51,8 @@ class ReportInputs:
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
         replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
+        parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
+            no judge gives any.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
     """
@@ -63,6 +66,7 @@ class ReportInputs:
     pairs: dict[str, Path] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
 
@@ -125,6 +129,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
+        *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),

@@ -33,4 +33,5 @@ def sail_trainer(start: Start) -> SAILTrainer:
         train_dataset=start.dataset,
         processing_class=start.tokenizer,
         reward_funcs=start.reward_function,
+        unlabelled_dataset=start.unlabelled,
     )
