@@ -21,7 +21,7 @@ from pipeline.publishing.plan import repositories
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
         read_yaml(path)
-    settings = Settings.from_config(config, ROOT)
+    settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
     PUBLICATIONS = repositories(settings)
 except InputError as error:

@@ -47,6 +47,8 @@ def announce_plan():
     where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
     seconds = expected_seconds(jobs, "results/benchmarks")
     logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus))
+    if note := settings.config.get("note"):
+        logger.info(note)
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)

@@ -5,6 +5,7 @@ from it. Seeds, tag and device are in none.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -14,7 +15,8 @@ from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
-from pipeline.config.schema import fill, load_schema, validate
+from pipeline.config.schema import fill, load_schema
+from pipeline.config.sizes import sized
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
 from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
 from pipeline.config.unread import check_training
@@ -45,19 +47,22 @@ class Settings:
     source: str
 
     @classmethod
-    def from_config(cls, config: dict, root: Path | None = None, source: str = "config") -> "Settings":
+    def from_config(
+        cls, config: dict, root: Path | None = None, source: str = "config", given: Mapping | None = None
+    ) -> "Settings":
         """Validate a config and all that it names.
 
         Args:
             config: as Snakemake hands it over; it is not changed.
             root: folder that holds config/; the repository when None.
             source: file that the config is from, for messages.
+            given: what of the config the command line sets; it comes before the changes of a size.
 
         Raises:
             ConfigError: anything in the config or in an entry's file is wrong.
         """
         root = ROOT if root is None else Path(root)
-        written = validate(dict(config), "config", source)
+        written, source = sized(dict(config), source, given)
         schema = load_schema("config")
         if written.get("sft") is True:
             del written["sft"]

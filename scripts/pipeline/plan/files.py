@@ -170,7 +170,9 @@ class Plan:
             for run in settings.runs
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
-        return {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        note = {"note": settings.config["note"]} if "note" in settings.config else {}
+        table = {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        return table | note
 
     def bt_split(self, dataset: str, split: str) -> str:
         """A split with Bradley-Terry scores."""

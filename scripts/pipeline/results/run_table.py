@@ -4,6 +4,7 @@
     split: eval
     baseline: name of the baseline run
     seeds: [1, 2, 3]
+    note: what a reader should know, where the config has one
     runs:
       - dataset, model, run, method: str
         hyperparameters: {name: number, text or boolean}
@@ -78,6 +79,7 @@ class RunTable:
     baseline: str
     seeds: list[int]
     runs: list[Run]
+    note: str = ""
 
     @property
     def hyperparameters(self) -> list[str]:
@@ -121,7 +123,7 @@ def read_run_table(path: str | Path) -> RunTable:
         InputError: a key is missing, unknown or of the wrong type, or a run stands in it twice.
     """
     content = read_yaml(path)
-    _check_keys(content, TABLE_KEYS, TABLE_KEYS, str(path))
+    _check_keys(content, TABLE_KEYS, (*TABLE_KEYS, "note"), str(path))
     _check_type(content["runs"], list, "a list of runs", f"{path}: runs")
     _check_type(content["seeds"], list, "a list of whole numbers", f"{path}: seeds")
     if not content["runs"]:
@@ -130,7 +132,8 @@ def read_run_table(path: str | Path) -> RunTable:
     for name, count in Counter((*run.group, run.run) for run in runs).items():
         if count > 1:
             raise InputError(f"{path}: runs: {'/'.join(name)} stands in it {count} times; once is right")
-    return RunTable(str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"], runs)
+    named = (str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"])
+    return RunTable(*named, runs, str(content.get("note", "")))
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:

@@ -109,6 +109,11 @@ SCHEMA = mapping(
             maxLength=LONGEST_TAG,
             examples=["embedded"],
         ),
+        "note": text(
+            "What a reader should know of this config; it is said when a run begins, and at the head of the report.",
+            minLength=1,
+        ),
+        "size": text("Name of the size to run, one of sizes; the config as it stands when absent.", examples=["small"]),
         "datasets": _names("dataset", "config/datasets.yaml", "world"),
         "models": _names("model", "config/models.yaml", "W1M"),
         "seeds": several(
@@ -161,4 +166,12 @@ SCHEMA = mapping(
     },
     required=("tag", "datasets", "models", "seeds", "tasks"),
     title="Config",
+)
+SCHEMA["properties"]["sizes"] = named(
+    "Named changes to this config, of which size chooses one: mappings are changed key by key, lists and values as a "
+    "whole. What the command line sets comes before them.",
+    mapping(
+        "Changes to the config, key by key.",
+        {key: {"description": f"Changes to {key}."} for key in SCHEMA["properties"] if key != "size"},
+    ),
 )
