@@ -34,6 +34,7 @@ include: "rules/specs.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/generate.smk"
+include: "rules/checkpoints.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
@@ -57,6 +58,7 @@ rule all:
         plan.measured_judges("csv"),
         plan.bt_splits(),
         plan.tracked_winrates(),
+        plan.overoptimisation_table(),
     conda:
         "envs/pipeline.yaml"
 

@@ -142,6 +142,27 @@ def in_report(path, category, what, form="figure", caption=None):
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
 
 
+def kept_outputs():
+    """Outputs of a policy's training for the checkpoints that are kept of it; none where none are."""
+    names = zip(("kept", "kept_steps"), plan.kept_checkpoints())
+    return {name: directory(path) if name == "kept" else path for name, path in names}
+
+
+def kept_files(wildcards):
+    """Inputs of what asks a run's checkpoints: the policy and its kept ones; none of the run that is no training."""
+    if not settings.task_runs[wildcards.run].trained:
+        return {}
+    folder, steps = (path.format(**wildcards) for path in plan.kept_checkpoints())
+    return policy_files(wildcards) | {"kept": ancient(folder), "kept_steps": steps}
+
+
+def label_files(dataset):
+    """Inputs of what asks a dataset's labelling reward model beside another one: its spec and files."""
+    name = settings.reward_model_name(dataset)
+    files = {"label_" + key: path for key, path in reward_model_files(dataset, name).items()}
+    return files | {"label_spec": f"results/specs/reward/{name}.yaml"}
+
+
 def start_files(dataset, model):
     """Inputs of what begins at a model's start: the SFT model's files; none where that is the model as it is."""
     folder = plan.start_folder(dataset, model)

@@ -61,6 +61,7 @@ rule render_report:
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
         by_source=plan.source_table(),
+        overoptimisation=plan.overoptimisation_table(),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -75,11 +76,15 @@ rule render_report:
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
         selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
         by_source=plan.source_arguments(),
+        overoptimisation=lambda w, input: (
+            ["--overoptimisation", *input.overoptimisation] if input.overoptimisation else []
+        ),
         judgements=JUDGEMENTS,
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
-        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} --judges {input.judges:q}"
+        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.overoptimisation:q}"
+        " --judges {input.judges:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

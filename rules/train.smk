@@ -93,6 +93,7 @@ rule train_policy:
         data="results/data/{dataset}/train.parquet",
         reference="results/reference/{dataset}/{model}/train.parquet",
     output:
+        **kept_outputs(),
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
         metrics="results/policies/{dataset}/{model}/{run}/seed{seed}/metrics.parquet",
@@ -109,6 +110,7 @@ rule train_policy:
     resources:
         **TRAINING,
         **sizes(),
+        checkpoints=settings.config["evaluate_checkpoints"],
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
@@ -116,5 +118,5 @@ rule train_policy:
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.reward}"
+        " --reference {input.reference:q} --model {params.start:q} {params.reward} --checkpoints {resources.checkpoints:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

@@ -12,6 +12,7 @@ from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
 from pipeline.results.csv_tables import named_path
+from pipeline.results.overoptimisation import read_overoptimisation
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
@@ -33,13 +34,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
+    parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection")
     files = [*table.paths("responses"), *pairs.values()]
-    record = Record(__file__, arguments, (*read, "by_source"), ("output",), table.summary, files=files)
+    record = Record(
+        __file__, arguments, (*read, "by_source", "overoptimisation"), ("output",), table.summary, files=files
+    )
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
@@ -53,6 +57,7 @@ def main(argv: list[str] | None = None) -> None:
         pairs=pairs,
         replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
+        overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
         more=more,
     )
     write_text(render_report(inputs), arguments.output)

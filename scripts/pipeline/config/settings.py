@@ -181,6 +181,15 @@ class Settings:
         decoding = self._named(self.config["decoding"], self.config["decodings"][self.config["decoding"]])
         return {"model": self._model(model), "decoding": decoding, "max_length": self.max_length}
 
+    def checkpoint_spec(self, model: str) -> dict:
+        """How kept checkpoints are sampled: as `generation_spec` has it, on so many prompts.
+
+        Returns:
+            {model: {name, …}, decoding: …, prompts}.
+        """
+        spec = self.generation_spec(model)
+        return {name: spec[name] for name in ("model", "decoding")} | {"prompts": self.config["checkpoint_prompts"]}
+
     def judge_name(self, dataset: str) -> str:
         """Name of a dataset's judge: the config's, else the dataset's own."""
         return self.config.get("judge") or self.entries["datasets"][dataset]["judge"]

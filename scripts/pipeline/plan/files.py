@@ -142,6 +142,8 @@ class Plan:
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
+        if kept := self.settings.config["evaluate_checkpoints"]:
+            files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
@@ -186,6 +188,16 @@ class Plan:
         """The calibration of each of a dataset's scored splits, in numbers."""
         place = f"results/calibration/{dataset}/{self.settings.reward_model_name(dataset)}"
         return [f"{place}/{split}.json" for split in self.scored_splits]
+
+    def kept_checkpoints(self) -> list[str]:
+        """What a policy's training keeps of its checkpoints: their folder, and the file by which they are known."""
+        kept = self.settings.config["evaluate_checkpoints"]
+        place = f"results/policies/{{dataset}}/{{model}}/{{run}}/seed{{seed}}/checkpoints{kept}"
+        return [place, f"{place}.json"] if kept else []
+
+    def overoptimisation_table(self) -> list[str]:
+        """The rewards of checkpoints against KL, where the config wants them."""
+        return ["results/overoptimisation.csv"] if self.settings.config["evaluate_checkpoints"] else []
 
     def tracked_winrates(self) -> list[str]:
         """The record of the win rates at Weights & Biases, where the config wants one."""

@@ -36,6 +36,7 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
         "generation": (settings.generation_spec, [(name,) for name in settings.models]),
+        "checkpoints": (settings.checkpoint_spec, [(name,) for name in settings.models]),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],

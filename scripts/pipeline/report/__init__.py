@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
@@ -48,6 +49,7 @@ class ReportInputs:
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
         replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
+        overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
     """
 
@@ -60,6 +62,7 @@ class ReportInputs:
     pairs: dict[str, Path] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
+    overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
 
 
@@ -114,6 +117,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
         answer_section(table, winrate, cost, drawn["winrate"], selection),
@@ -121,6 +125,10 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         results,
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
+        *(
+            Section("overoptimisation", figure.title, "figures.jinja", {"figures": [charts.place(figure)]})
+            for figure in over
+        ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,

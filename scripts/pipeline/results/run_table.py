@@ -10,11 +10,12 @@
         hyperparameters: {name: number, text or boolean}
         baselines: [chosen, <baseline>]
         seeds:
-          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics: path}
+          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics, checkpoints: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
 
-`scores`, `evaluation`, `cost` and `metrics` may be absent: a dataset without a reward model has no scores, the SFT
-model itself has no training. Paths are relative to the working directory. Comparisons stay within one (dataset, model).
+`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: a dataset without a reward model has no
+scores, the SFT model itself has no training. Paths are relative to the working directory. Comparisons stay within one
+(dataset, model).
 """
 
 from collections import Counter
@@ -36,7 +37,7 @@ from pipeline.results.csv_tables import require
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
-FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
+FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
 

@@ -156,6 +156,15 @@ SCHEMA = mapping(
         ),
         "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
         "judge_quality": JUDGE_QUALITY,
+        "evaluate_checkpoints": whole(
+            "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
+            "reward model and by the judge against KL, in results/overoptimisation.csv and the report; 0 keeps none.",
+            minimum=0,
+            default=0,
+        ),
+        "checkpoint_prompts": whole(
+            "Prompts of the judged split, the first ones, that each checkpoint answers; at most all.", default=128
+        ),
         "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
         "publish": PUBLISH,
         "definitions": section(
