@@ -94,6 +94,7 @@ rule compute_winrate:
         plan.files("verdicts", "scores", "evaluation", "responses"),
         *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
+        judges=plan.measured_judges(),
     output:
         **{"by_source": in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()},
         winrate=in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
@@ -106,8 +107,10 @@ rule compute_winrate:
     params:
         code=code("compute_winrate.py"),
         by_source=plan.source_arguments(),
+        judges=lambda w, input: ["--judges", *input.judges] if input.judges else [],
     shell:
-        "python scripts/compute_winrate.py --runs {input.runs:q} --output {output.winrate:q} {params.by_source:q} > {log:q} 2>&1"
+        "python scripts/compute_winrate.py --runs {input.runs:q} --output {output.winrate:q} {params.by_source:q}"
+        " {params.judges:q} > {log:q} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -124,3 +127,4 @@ use rule compute_winrate as compute_selection with:
     params:
         code=code("compute_winrate.py"),
         by_source=[],
+        judges=[],

@@ -13,6 +13,7 @@ from pipeline.jobs.io import command_line, read_parquet, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import DECIMALS, add_bootstrap_arguments
 from pipeline.metrics.comparison import REFITS, compare
+from pipeline.results.judge_agreement import with_agreement
 from pipeline.results.run_table import read_run_table
 from pipeline.results.source_table import source_table
 from pipeline.results.tables import winrate_table
@@ -26,6 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--difficulty", help="difficulty of each prompt (parquet: prompt_id, difficulty)")
     parser.add_argument("--reference", help="run that the others are compared with")
     parser.add_argument("--output", required=True, help="win-rate table to write (CSV)")
+    parser.add_argument("--judges", nargs="*", default=[], help="with --runs: measured quality of the judges (JSON)")
     parser.add_argument("--by-source", help="with --runs: table of the win rates on mixes by source to write (CSV)")
     add_bootstrap_arguments(parser)
     parser.add_argument(
@@ -36,17 +38,17 @@ def main(argv: list[str] | None = None) -> None:
         parser.error("--refits must be at least 0")
     if arguments.runs and (arguments.difficulty or arguments.reference):
         parser.error("--difficulty and --reference go with --verdicts")
-    if arguments.verdicts and arguments.by_source:
-        parser.error("--by-source goes with --runs")
+    if arguments.verdicts and (arguments.by_source or arguments.judges):
+        parser.error("--by-source and --judges go with --runs")
     runs = read_run_table(arguments.runs) if arguments.runs else None
     files = runs.paths("verdicts", "scores", "evaluation", "responses") if runs else []
-    inputs, spec = ("runs", "verdicts", "difficulty"), runs.summary if runs else {}
+    inputs, spec = ("runs", "verdicts", "difficulty", "judges"), runs.summary if runs else {}
     if runs and arguments.by_source:
         files += sorted({one.sources for one in runs.runs if one.sources})
     record = Record(__file__, arguments, inputs, ("output", "by_source"), spec, files=files)
     if runs:
         counts = arguments.resamples, arguments.seed, arguments.refits
-        table = winrate_table(runs, *counts)
+        table = with_agreement(winrate_table(runs, *counts), arguments.judges)
         if arguments.by_source:
             write_csv(source_table(runs, *counts), arguments.by_source)
     else:
