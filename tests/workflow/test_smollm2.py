@@ -36,8 +36,8 @@ SMALLER = {
 }
 QUESTIONS = {
     "What is the capital of France?": "Paris",
-    "What color is the sky on a clear day?": "blue",
-    "Is water wet? Answer in one short sentence.": "water",
+    "Name the largest ocean on Earth.": "Pacific",
+    "What is 2 + 2?": "4",
 }
 
 pytestmark = pytest.mark.slow
@@ -91,7 +91,7 @@ def test_plain_questions_get_english_answers_that_end(loaded):
 
     model, tokenizer, device, entry = loaded
     frame = pd.DataFrame({"prompt_id": list(map(str, range(len(QUESTIONS)))), "prompt": list(QUESTIONS)})
-    greedy = {"do_sample": False, "max_new_tokens": 96}
+    greedy = {"do_sample": False, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 96}
     found = generate_responses(greedy, entry, frame, model, tokenizer, 0, device)
     for response, finished, word in zip(found["response"], found["finished"], QUESTIONS.values(), strict=True):
         assert finished and word.lower() in response.lower(), response
