@@ -58,7 +58,7 @@ rule all:
         plan.measured_judges("csv"),
         plan.bt_splits(),
         plan.tracked_winrates(),
-        plan.overoptimisation_table(),
+        overoptimisation_table(settings),
     conda:
         "envs/pipeline.yaml"
 

@@ -12,11 +12,13 @@ from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
 from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
+from pipeline.plan.checkpoints import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.publishing.plan import repositories
+from pipeline.results.caveats import caption
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
@@ -32,6 +34,7 @@ SPECS = specs(plan, PUBLICATIONS)
 
 # For the captions of Snakemake's report, which see the config and little else.
 config["summary"] = summary(settings)
+config["caveats"] = caption(Path("results/winrate.csv"))
 
 # Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
@@ -113,6 +116,8 @@ wildcard_constraints:
     repository=one_of(PUBLICATIONS),
     seed=r"\d+",
     split=one_of(SPLITS),
+    # the first one's files have no name of it
+    decoding=one_of(settings.decodings[1:]),
 
 
 def code(script, spec=None, reward_model=None, **named):
@@ -144,7 +149,7 @@ def in_report(path, category, what, form="figure", caption=None):
 
 def kept_outputs():
     """Outputs of a policy's training for the checkpoints that are kept of it; none where none are."""
-    names = zip(("kept", "kept_steps"), plan.kept_checkpoints())
+    names = zip(("kept", "kept_steps"), kept_checkpoints(settings))
     return {name: directory(path) if name == "kept" else path for name, path in names}
 
 
@@ -152,7 +157,7 @@ def kept_files(wildcards):
     """Inputs of what asks a run's checkpoints: the policy and its kept ones; none of the run that is no training."""
     if not settings.task_runs[wildcards.run].trained:
         return {}
-    folder, steps = (path.format(**wildcards) for path in plan.kept_checkpoints())
+    folder, steps = (path.format(**wildcards) for path in kept_checkpoints(settings))
     return policy_files(wildcards) | {"kept": ancient(folder), "kept_steps": steps}
 
 

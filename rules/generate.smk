@@ -29,3 +29,30 @@ rule generate_responses:
         " --model {params.policy:q} --reference-model {params.start:q} --seed {wildcards.seed:q}"
         " --responses {output.responses:q} --evaluation {output.evaluation:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+
+
+rule decode_responses:
+    # Under a further decoding of the config: responses alone, as the log-probabilities are the policy's.
+    input:
+        unpack(policy_files),
+        spec="results/specs/generation/{model}/{decoding}.yaml",
+        data="results/data/{dataset}/{split}.parquet",
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
+    log:
+        "results/logs/decode_responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
+    benchmark:
+        "results/benchmarks/decode_responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    threads: all_threads()
+    resources:
+        **SHARING,
+        **sizes(),
+    params:
+        code=lambda w: code("decode_responses.py", f"generation/{w.model}/{w.decoding}"),
+        policy=plan.policy_path,
+    shell:
+        "{resources.launch} scripts/decode_responses.py --spec {input.spec:q} --data {input.data:q}"
+        " --model {params.policy:q} --seed {wildcards.seed:q} --responses {output:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"

@@ -39,6 +39,25 @@ rule judge_responses:
         " {params.judge} --output {output:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
+use rule judge_responses as judge_decoded with:
+    # Responses under a further decoding of the config, against the baseline run's under the same.
+    input:
+        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
+        spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
+        baseline=lambda w: (
+            f"results/data/{w.dataset}/{w.split}.parquet"
+            if w.baseline == "chosen"
+            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}/{w.decoding}/{w.split}.parquet"
+        ),
+    output:
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.parquet",
+    log:
+        "results/logs/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.log",
+    benchmark:
+        "results/benchmarks/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.tsv"
+
+
 rule measure_judge:
     # The dataset's judge, or another of the config's, compares the dataset's chosen with its rejected responses.
     input:
@@ -79,7 +98,7 @@ rule judge_cost:
         "../envs/pipeline.yaml"
     params:
         store=JUDGEMENTS,
-        longest=settings.generation_spec(settings.models[0])["decoding"]["max_new_tokens"],
+        longest=max(settings.config["decodings"][name]["max_new_tokens"] for name in settings.decodings),
         datasets=[text for paid in plan.paid_splits() for name, value in paid.items() for text in (f"--{name}", value)],
         pairs=QUALITY["pairs"] * QUALITY["paid"],
         seed=QUALITY["seed"],
@@ -91,7 +110,7 @@ rule judge_cost:
 
 rule compute_winrate:
     input:
-        plan.files("verdicts", "scores", "evaluation", "responses"),
+        plan.files("verdicts", "scores", "evaluation", "responses", "cost"),
         *plan.mixes(SPLIT).values(),
         runs="results/specs/runs.yaml",
         judges=plan.measured_judges(),
@@ -116,7 +135,7 @@ rule compute_winrate:
 use rule compute_winrate as compute_selection with:
     # The same runs on the prompts that hyperparameters are chosen by.
     input:
-        plan.files("verdicts", "scores", "evaluation", "responses", split="selection"),
+        plan.files("verdicts", "scores", "evaluation", "responses", "cost", split="selection"),
         runs="results/specs/selection.yaml",
     output:
         winrate="results/selection.csv",

@@ -61,7 +61,7 @@ rule render_report:
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
         by_source=plan.source_table(),
-        overoptimisation=plan.overoptimisation_table(),
+        overoptimisation=overoptimisation_table(settings),
         page=plan.page_files(),
     output:
         "results/report.html",

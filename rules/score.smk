@@ -28,6 +28,20 @@ rule score_responses:
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
+use rule score_responses as score_decoded with:
+    # Responses under a further decoding of the config.
+    input:
+        unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
+        spec=lambda w: f"results/specs/reward/{settings.reward_model_name(w.dataset)}.yaml",
+        responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),
+    output:
+        per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),
+    log:
+        "results/logs/score_decoded/{dataset}/{model}/{run}/{decoding}/{split}.log",
+    benchmark:
+        "results/benchmarks/score_decoded/{dataset}/{model}/{run}/{decoding}/{split}.tsv"
+
+
 rule score_bt:
     input:
         unpack(lambda w: reward_model_files(w.dataset, w.reward_model)),

@@ -5,7 +5,7 @@
 
 Benchmarks, each with options of its own:
     trainers    the SAIL plugin against TRL's trainers.
-    gpu         the policies' trainings on a GPU, with models of random weights in published shapes.
+    gpu         the policies' trainings on a GPU beside TRL's, with models of random weights in published shapes.
     data        the preparation of a large dataset against the row-by-row way.
     scoring     the scoring of preference pairs against a plain loop.
     statistics  the statistics of a million verdicts.

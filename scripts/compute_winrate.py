@@ -1,8 +1,9 @@
 """Win rates with intervals: of all runs of a config, or of any table of verdicts.
 
-With --runs: reads the run table and the files that it names, and writes one CSV row per (dataset, model, run,
+With --runs: reads the run table and the files that it names, and writes one CSV row per (dataset, model, decoding, run,
 baseline); the columns are described in `pipeline.results.tables.winrate_table` and `pipeline.metrics.bootstrap`. With
---by-source a second table has the win rates on mixes by the dataset that a prompt is from.
+--by-source a second table has the win rates on mixes by the dataset that a prompt is from. With --judges a judge that
+cannot be told from a coin is among the caveats.
 
 With --verdicts: reads a table (parquet) with the columns run, baseline, prompt_id, preference (0 to 1 for the run, null
 where not parsed), len_run and len_baseline (characters), and seed and order where there are any; writes one CSV row per
@@ -14,6 +15,7 @@ from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import DECIMALS, add_bootstrap_arguments
 from pipeline.metrics.comparison import REFITS, compare
 from pipeline.results.judge_agreement import with_agreement
+from pipeline.results.limits import coin_like
 from pipeline.results.run_table import read_run_table
 from pipeline.results.source_table import source_table
 from pipeline.results.tables import winrate_table
@@ -41,14 +43,14 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.verdicts and (arguments.by_source or arguments.judges):
         parser.error("--by-source and --judges go with --runs")
     runs = read_run_table(arguments.runs) if arguments.runs else None
-    files = runs.paths("verdicts", "scores", "evaluation", "responses") if runs else []
+    files = runs.paths("verdicts", "scores", "evaluation", "responses", "cost") if runs else []
     inputs, spec = ("runs", "verdicts", "difficulty", "judges"), runs.summary if runs else {}
     if runs and arguments.by_source:
         files += sorted({one.sources for one in runs.runs if one.sources})
     record = Record(__file__, arguments, inputs, ("output", "by_source"), spec, files=files)
     if runs:
         counts = arguments.resamples, arguments.seed, arguments.refits
-        table = with_agreement(winrate_table(runs, *counts), arguments.judges)
+        table = with_agreement(winrate_table(runs, *counts, coin_like(arguments.judges)), arguments.judges)
         if arguments.by_source:
             write_csv(source_table(runs, *counts), arguments.by_source)
     else:

@@ -24,6 +24,7 @@ def build_results(
     prompts: int = 40,
     groups: tuple[tuple[str, str], ...] = (("world", "W1M"),),
     text: Callable[[str, int], str] = lambda run, i: f"{run} answers {i}.",
+    decodings: dict[str, dict[str, tuple[float, float]]] | None = None,
 ) -> Path:
     """Write the tree below `root` and return the path of its run table.
 
@@ -33,18 +34,23 @@ def build_results(
         prompts: number of prompts.
         groups: (dataset, model) pairs; each gets the three runs.
         text: the response of a run to the i-th prompt.
+        decodings: what differs from STRENGTH under each decoding; the runs name none where it is None.
     """
     entries = []
-    for group_number, (dataset, model) in enumerate(groups):
-        generator = np.random.default_rng(group_number)
-        for run, (method, hyperparameters) in RUNS.items():
-            baselines = ["chosen"] if run == DPO else ["chosen", DPO]
-            entry = {"dataset": dataset, "model": model, "run": run, "method": method}
-            entry |= {"hyperparameters": hyperparameters, "baselines": baselines, "seeds": {}}
-            for seed in seeds:
-                folder = root / dataset / model / run / f"seed{seed}"
-                entry["seeds"][seed] = _write_seed(folder, run, method, seed, baselines, prompts, text, generator)
-            entries.append(entry)
+    for decoding, changed in (decodings or {"": {}}).items():
+        for group_number, (dataset, model) in enumerate(groups):
+            generator = np.random.default_rng(group_number)
+            for run, (method, hyperparameters) in RUNS.items():
+                baselines = ["chosen"] if run == DPO else ["chosen", DPO]
+                entry = {"dataset": dataset, "model": model, "run": run, "method": method}
+                entry |= {"hyperparameters": hyperparameters, "baselines": baselines, "seeds": {}}
+                entry |= {"decoding": decoding} if decoding else {}
+                strength = {**STRENGTH, **changed}[run]
+                for seed in seeds:
+                    folder = root / dataset / model / run / f"seed{seed}" / decoding
+                    told = (run, method, strength, seed, baselines, prompts, text, generator)
+                    entry["seeds"][seed] = _write_seed(folder, *told)
+                entries.append(entry)
     content = {"tag": "test", "split": "eval", "baseline": DPO, "seeds": list(seeds), "runs": entries}
     write_yaml(content, root / "runs.yaml")
     return root / "runs.yaml"
@@ -73,7 +79,7 @@ def verdict_frame(run: str, seed: int, baseline: str, ids: list[str], preference
     )
 
 
-def _write_seed(folder, run, method, seed, baselines, prompts, text, generator) -> dict:
+def _write_seed(folder, run, method, strength, seed, baselines, prompts, text, generator) -> dict:
     ids = [f"p{i:03d}" for i in range(prompts)]
     paths = {kind: str(folder / f"{kind}.parquet") for kind in ("responses", "scores", "evaluation")}
     responses = [text(run, i) for i in range(prompts)]
@@ -84,7 +90,6 @@ def _write_seed(folder, run, method, seed, baselines, prompts, text, generator) 
         ),
         paths["responses"],
     )
-    strength = STRENGTH[run]
     scores = generator.normal(strength[0], 0.3, prompts)
     write_parquet(pd.DataFrame({"prompt_id": ids, "response_score": scores}), paths["scores"])
     names = ("chosen_logps", "rejected_logps", "ref_chosen_logps", "ref_rejected_logps", "response_logps")

@@ -9,6 +9,7 @@ Benchmarks:
     steps   seconds per optimizer step: DPOTrainer, SAILTrainer with everything off, DDP.
     online  seconds per pair that is generated, labelled and trained on, every row online and used once:
             TRL's OnlineDPOTrainer, SAIL's DPR; and the floor, DPO on as many offline pairs (dpo_offline).
+    prompt  seconds per optimizer step of DPO, and with each pair's prompt computed once.
     sweep   seconds per run, four methods with three seeds: each run its own reference log-probabilities, or shared.
     length  seconds per DPR step by response length.
     size    seconds per DPR step by model size.
@@ -34,6 +35,7 @@ LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 BENCHMARKS = {
     "steps": [{"trainer": "dpo"}, {"trainer": "off"}, {"trainer": "ddp"}],
     "online": [{"trainer": "online_dpo"}, {"trainer": "dpr_all"}, {"trainer": "dpo_offline"}],
+    "prompt": [{"trainer": "off"}, {"trainer": "shared"}],
     "sweep": [{"trainer": "reference_each"}, {"trainer": "reference_shared"}],
     "length": [{"trainer": "dpr_fixed", "tokens": tokens} for tokens in LENGTHS],
     "size": [{"trainer": "dpr_fixed", "width": width} for width in WIDTHS],
@@ -200,6 +202,7 @@ CASES = {
     "dpo": trained("trl", "DPO", "step", precompute_ref_log_probs=True),  # computed before the clock starts
     "off": trained("sail", "SAIL", "step"),
     "ddp": trained("sail", "SAIL", "step", r=0.4),
+    "shared": trained("sail", "SAIL", "step", share_prompt=True),
     "online_dpo": trained("trl.experimental.online_dpo", "OnlineDPO", "pair", max_new_tokens=48, temperature=1.0),
     # Every row online, each pair used once.
     "dpr_all": trained("sail", "SAIL", "pair", g=1.0, **ROLLOUTS, max_age=16),

@@ -109,8 +109,10 @@ def log_winrates(run, table: pd.DataFrame) -> None:
 
     columns = table.astype(object).where(table.notna(), None)
     run.log({"win rates": wandb.Table(columns=list(table.columns), data=columns.to_numpy().tolist())})
+    several = table["decoding"].nunique() > 1
     for row in table.to_dict("records"):
-        place = "/".join(row[key] for key in ("dataset", "model", "run")) + f"/{row['baseline']}"
+        names = ("dataset", "model", *(("decoding",) if several else ()), "run", "baseline")
+        place = "/".join(row[key] for key in names)
         for name in ("win_rate", "win_rate_low", "win_rate_high"):
             run.summary[f"{place}/{name}"] = row[name]
 

@@ -63,6 +63,13 @@ class SAILConfig(DPOConfig):
     reward_weights: list[float] | None = field(
         default=None, metadata={"help": "Weights of the reward functions, one for each; 1 each where absent."}
     )
+    share_prompt: bool = field(
+        default=False, metadata={"help": "Compute the prompt that chosen and rejected have in common once."}
+    )
+    cache_implementation: str | None = field(
+        default=None,
+        metadata={"help": "Key-value cache of rollouts; static has one shape, for which a GPU's kernels are compiled."},
+    )
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
 
     def __post_init__(self):

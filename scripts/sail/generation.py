@@ -14,6 +14,8 @@ SAMPLING = ("temperature", "top_p", "top_k")
 
 # Tokens after which ended sequences leave the batch.
 TOKENS_PER_CALL = 8
+# Prompts are filled up to multiples of so many tokens where the cache has one shape.
+WIDTHS = 64
 
 
 def sample_responses(
@@ -28,6 +30,7 @@ def sample_responses(
     batch_size: int,
     do_sample: bool = True,
     on_ended: Callable[[int], None] | None = None,
+    cache_implementation: str | None = None,
 ) -> list[list[int]]:
     """One response per prompt, as token ids: sampled, or greedy with `do_sample=False`.
 
@@ -36,6 +39,8 @@ def sample_responses(
         prompts: token ids, of any lengths; padded on the left.
         batch_size: prompts generated side by side; similar lengths go together.
         on_ended: told after every few tokens how many responses have ended meanwhile, none too.
+        cache_implementation: a cache of transformers' by name, such as static, which has one shape and stays with all
+            sequences to the end.
 
     Returns:
         A response per prompt, in the prompts' order: ids up to and with the first end of sequence, or max_new_tokens.
@@ -49,19 +54,27 @@ def sample_responses(
         "pad_token_id": pad_token_id,
         "eos_token_id": eos_token_ids,
     }
+    generate = _generate
+    if cache_implementation is not None:
+        generate, decoding["cache_implementation"] = _generate_whole, cache_implementation
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        width = max(len(prompts[row]) for row in rows)
-        input_ids = torch.full((len(rows), width), pad_token_id)
-        attention_mask = torch.zeros((len(rows), width), dtype=torch.long)
+        width, height = max(len(prompts[row]) for row in rows), len(rows)
+        if cache_implementation is not None:  # of few shapes, for each of which kernels are compiled
+            width, height = -(-width // WIDTHS) * WIDTHS, min(batch_size, len(order))
+        input_ids = torch.full((height, width), pad_token_id)
+        attention_mask = torch.zeros((height, width), dtype=torch.long)
+        attention_mask[len(rows) :, -1] = 1
         for i, row in enumerate(rows):
             input_ids[i, width - len(prompts[row]) :] = torch.tensor(prompts[row])
             attention_mask[i, width - len(prompts[row]) :] = 1
         inputs = input_ids.to(device), attention_mask.to(device)
         with _no_decoding_of_its_own(model.generation_config):
-            generated = _generate(model, *inputs, max_new_tokens, eos_token_ids, decoding, on_ended)
-        for row, ids in zip(rows, generated, strict=True):
+            generated = generate(model, *inputs, max_new_tokens, eos_token_ids, decoding, on_ended)
+        for row, ids in zip(rows, generated[: len(rows)], strict=True):
             responses[row] = ids
+        if on_ended and cache_implementation is not None:
+            on_ended(len(rows))
     return responses
 
 
@@ -130,6 +143,21 @@ def _generate(
             input_ids, attention_mask = input_ids[index], attention_mask[index]
             cache.batch_select_indices(index)
     return responses
+
+
+@torch.no_grad()
+def _generate_whole(
+    model,
+    input_ids: torch.Tensor,
+    attention_mask: torch.Tensor,
+    max_new_tokens: int,
+    eos_token_ids: list[int],
+    decoding: dict,
+    on_ended: Callable[[int], None] | None,
+) -> list[list[int]]:
+    """The same in one call, in which sequences that have ended stay until the longest has; `on_ended` is not told."""
+    ids = model.generate(input_ids=input_ids, attention_mask=attention_mask, max_new_tokens=max_new_tokens, **decoding)
+    return [cut_at_end(row, eos_token_ids) for row in ids[:, input_ids.shape[1] :].tolist()]
 
 
 def _shared_cache(model, input_ids: torch.Tensor, attention_mask: torch.Tensor, decoding: dict):

@@ -49,6 +49,16 @@ def load_unlogged(trainer: Any, log: dict) -> None:
     trainer._total_train_tokens = log["tokens"]
 
 
+def attention_of(model: Any) -> str:
+    """The implementation of attention that a model of transformers has."""
+    return model.config._attn_implementation
+
+
+def keeps_state(model: Any) -> bool:
+    """Whether a model of transformers has layers with a state in place of keys and values."""
+    return model._is_stateful
+
+
 def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
     """Let a trainer draw its rows with `wrap(sampler)` for the sampler that it makes (None where it makes none)."""
     make = trainer._get_train_sampler

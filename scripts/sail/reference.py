@@ -2,6 +2,8 @@
 
 from trl import DPOTrainer
 
+from sail.shared_prompt import SharesPrompts
+
 REFERENCE_COLUMNS = ("ref_chosen_logps", "ref_rejected_logps")
 TOKEN_COLUMNS = ("prompt_ids", "chosen_ids", "rejected_ids")
 
@@ -11,12 +13,13 @@ def brings_reference(dataset) -> bool:
     return set(REFERENCE_COLUMNS) <= set(getattr(dataset, "column_names", None) or [])
 
 
-class ReferenceColumnsDPOTrainer(DPOTrainer):
+class ReferenceColumnsDPOTrainer(SharesPrompts, DPOTrainer):
     """DPO on a dataset that brings the reference's log-probabilities.
 
     The only changes from DPOTrainer: with `precompute_ref_log_probs=True` the columns `ref_chosen_logps` and
     `ref_rejected_logps` of a dataset that has them are used as they are, and no reference model is loaded; a dataset
-    with the columns `prompt_ids`, `chosen_ids` and `rejected_ids` is in tokens already, and no text of it is read.
+    with the columns `prompt_ids`, `chosen_ids` and `rejected_ids` is in tokens already, and no text of it is read;
+    after `share_prompts()` each pair's prompt is computed once.
     """
 
     def _prepare_dataset(self, dataset, processing_class, args, dataset_name):

@@ -201,6 +201,7 @@ class SamplesPairs:
                 temperature=self.args.rollout_temperature,
                 top_p=self.args.rollout_top_p,
                 batch_size=self.args.rollout_batch_size,
+                cache_implementation=self.args.cache_implementation,
             )
 
     def _add_reference_logps(self, pairs: list[RolloutPair]):

@@ -102,6 +102,8 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             random.Random(f"{args.seed}:{self.accelerator.process_index}:labels").getrandbits(63)
         )
         self._baseline = VarianceBaseline(args.baseline)
+        if args.share_prompt:
+            self.share_prompts()
 
     def _state(self) -> dict:
         """What this process has drawn, sampled and counted so far."""
@@ -150,7 +152,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
-        recorder = Recorder(model)
+        recorder = Recorder(self.shared(model))
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
@@ -230,7 +232,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         Only where the loss is not DPO's, for which the expectation over both labels has a closed form. It is asked of
         the model itself: a wrapper that spreads it over processes would wait for the others here.
         """
-        recorder = Recorder(self.model)
+        recorder = Recorder(self.shared(self.model))
         with torch.no_grad():
             recorder.forward(inputs)
         chosen, rejected = (

@@ -20,7 +20,7 @@ import generate_responses
 import score_bt
 import train_policy
 from pipeline.data.world import gold_score
-from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml, write_parquet
+from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml, write_parquet, write_yaml
 from pipeline.jobs.provenance import SILENT, _imported_files, _imports
 
 CHECKPOINT = {"model", "manifest.json", "metrics.parquet", "cost.json", "provenance.json"}
@@ -206,6 +206,20 @@ def test_another_seed_gives_other_weights_and_responses(at, tmp_path):
     call("generate_responses", model=at.sft_model, reference_model=at.sft_model, seed=2, **generation)
     responses = read_parquet(tmp_path / "r.parquet")["response"].tolist()
     assert responses != read_parquet(at.responses["sft"])["response"].tolist()
+
+
+def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):
+    spec = read_yaml(at.specs / "generation.yaml")
+    greedy = spec | {"decoding": spec["decoding"] | {"name": "greedy", "do_sample": False}}
+    found = {}
+    for name, content in (("same", spec), ("greedy", greedy)):
+        write_yaml(content, tmp_path / f"{name}.yaml")
+        options = {"spec": tmp_path / f"{name}.yaml", "data": at.eval, "model": at.sft_model, "seed": 1}
+        call("decode_responses", responses=tmp_path / f"{name}.parquet", **options)
+        found[name] = (tmp_path / f"{name}.parquet").read_bytes()
+        record = read_json(tmp_path / f"{name}.provenance.json")
+        assert record["spec"]["decoding"] == content["decoding"] and len(record["inputs"]) == 3
+    assert found["same"] == at.responses["sft"].read_bytes() and found["greedy"] != found["same"]
 
 
 def test_rewards_need_a_reward_model(at, tmp_path):

@@ -20,10 +20,12 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings
 
 with SnakemakeApi() as api:
-    config = ConfigSettings(configfiles=[Path("small.yaml")])
+    two = {"decoding": ["short", "greedy"]}
+    config = ConfigSettings(configfiles=[Path("small.yaml")], config=two)
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
     names = SimpleNamespace(dataset="small", model="tiny", run=sys.argv[2], reward_model="tiny", judge="gold")
+    names.decoding = "greedy"
     rules = {}
     for rule in workflow._workflow.rules:
         code = getattr(rule.params, "code", None)
@@ -38,13 +40,19 @@ SPECS = {
     "train_reward": ["reward/tiny"],
     "train_policy": [f"policy/small/tiny/{RUN}", "reward/tiny"],
     "generate_responses": ["generation/tiny"],
+    "evaluate_checkpoints": ["judge/gold", "checkpoints/tiny"],
+    "decode_responses": ["generation/tiny/greedy"],
     "score_responses": ["reward/tiny"],
+    "score_decoded": ["reward/tiny"],
     "score_bt": ["reward/tiny"],
     "judge_responses": ["judge/gold"],
+    "judge_decoded": ["judge/gold"],
     "measure_judge": ["judge/gold"],
 }
 # A reward model whose entry names no text format may have any.
-BY_ANY = ("train_reward", "score_responses", "score_bt")
+BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
+# Rules that do what another does, with other files: on the selection split, under a further decoding.
+ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain
 
@@ -61,12 +69,11 @@ def rules(fresh, tmp_path):
 
 
 def test_each_rule_has_the_fingerprint_of_its_own_script_and_of_what_its_specs_name(rules):
-    made = specs(Plan(Settings.from_config(read_yaml(SMALL))), {})
+    made = specs(Plan(Settings.from_config(read_yaml(SMALL) | {"decoding": ["short", "greedy"]})), {})
     found = 0
     for name, (line, code, _) in rules.items():
         scripts = re.findall(r"scripts/(\w+\.py)", line or "")
-        # the win rates of the selection split are computed as those of the other
-        own = "compute_winrate" if name == "compute_selection" else name
+        own = ALIKE.get(name, name)
         assert len(scripts) <= 1 and (not scripts or scripts == [f"{own}.py"]), name
         if name not in ("clean_state", "judge_cost"):  # they make nothing
             named = [made[spec]() for spec in SPECS.get(name, [])] + NAMED.get(name, [])

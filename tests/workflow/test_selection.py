@@ -1,4 +1,4 @@
-"""A sweep whose best run is chosen on the selection split."""
+"""A sweep whose best run is chosen on the selection split, decoded in two ways on the other."""
 
 import json
 import re
@@ -15,6 +15,7 @@ DDP = ["ddp-beta0.1-r0.4-rho0.2", "ddp-beta0.5-r0.4-rho0.2"]
 def sweep(folder):
     """The small config with two runs of one method, to be chosen from."""
     config = yaml.safe_load(SMALL.read_text(encoding="utf-8")) | {"best_of_sweep": True}
+    config["decoding"] = ["short", "greedy"]
     config["tasks"] = [
         {"method": "sft"},
         {"method": "dpo", "beta": [0.1]},
@@ -31,19 +32,34 @@ def test_every_run_is_judged_on_the_selection_split_too(tmp_path):
         jobs = [job.wildcards for job in plan if job.rule == rule]
         of_split = {split: sum(split in job for job in jobs) for split in ("eval", "selection")}
         assert of_split["eval"] == of_split["selection"] > 0, rule
+    for rule in ("decode_responses", "judge_decoded", "score_decoded"):
+        jobs = [job.wildcards for job in plan if job.rule == rule]
+        assert jobs and not [job for job in jobs if "selection" in job], rule
     assert "compute_selection" in {job.rule for job in plan}
     assert "compute_selection" not in {job.rule for job in workflow.plan()}
 
 
 @pytest.mark.slow
 def test_the_report_chooses_the_best_of_the_sweep_there(copied):
-    copied.snakemake(config=sweep(copied.folder))
     results = copied.folder / "results"
+    before = {path: path.stat().st_mtime_ns for path in results.glob("responses/**/eval.parquet")}
+    copied.snakemake(config=sweep(copied.folder))
+    assert before and all(path.stat().st_mtime_ns == made for path, made in before.items())
     selection, reported = (pd.read_csv(results / f"{name}.csv") for name in ("selection", "winrate"))
-    assert list(selection.columns) == list(reported.columns) and list(selection["run"]) == list(reported["run"])
+    assert list(selection.columns) == list(reported.columns) and set(selection["decoding"]) == {"short"}
+    assert list(reported["run"]) == 2 * list(selection["run"])
+    assert list(reported["decoding"]) == ["short"] * len(selection) + ["greedy"] * len(selection)
     assert (selection["n"] == 16).all() and (reported["n"] == 32).all()
+    assert reported["caveats"].str.startswith("one-seed;few-prompts").all() and reported["p_value"].isna().all()
+    greedy = reported[reported["decoding"] == "greedy"]
+    responses = pd.read_parquet(results / f"responses/small/tiny/{DDP[0]}/seed1/greedy/eval.parquet")
+    mean = greedy.loc[greedy["run"] == DDP[0], "mean_response_length"]
+    assert mean.tolist() == pytest.approx([responses["response"].str.len().mean()] * 2, rel=1e-5)
+    first = reported[reported["decoding"] == "short"]
+    assert greedy["kl"].tolist() == first["kl"].tolist()  # the policy's own
     against = selection[(selection["baseline"] == "chosen") & selection["run"].isin(DDP)].set_index("run")["win_rate"]
     page = (results / "report.html").read_text(encoding="utf-8")
     rows = json.loads(re.search(r'id="results-table">(.*?)</script>', page)[1])["rows"]
     assert {row["run"] for row in rows if row["best"] and row["method"] == "ddp"} == {against.idxmax()}
     assert "highest win rate against chosen on the selection split" in page
+    assert {row["decoding"] for row in rows} == {"short", "greedy"} and "decodings short, greedy" in page

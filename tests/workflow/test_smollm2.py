@@ -30,6 +30,7 @@ SMALLER = {
         **{"beta": 0.1, "global_batch_size": 4, "max_steps": 3, "learning_rate": 1e-3, "warmup_steps": 0},
         **{"rollout_max_new_tokens": 12, "rollout_prompts": 4},
     },
+    "decoding": "sample",
     "decodings": {"sample": {"max_new_tokens": 16}},
     "evaluate_checkpoints": 2,
     "checkpoint_prompts": 4,

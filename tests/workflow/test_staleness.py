@@ -100,6 +100,17 @@ def test_a_task_less(copied):
     assert copied.plan() == NEW_TABLE
 
 
+def test_a_decoding_more_leaves_all_responses_as_they_are(copied):
+    """Answers under it, and what follows for them; nothing of the policies is measured again."""
+    copied.configure(lambda config: config.update(decoding=["short", "greedy"]))
+    runs = ["sft", *TRAINED]
+    decoded = {Job("decode_responses", (*PLACE, run, "1", "greedy", "eval")) for run in runs}
+    decoded |= {Job("score_decoded", (*PLACE, run, "greedy", "eval")) for run in runs}
+    opponents = [(run, name) for run in runs for name in ("chosen", BASELINE) if run != name]
+    decoded |= {Job("judge_decoded", (*PLACE, run, "1", "greedy", "eval", name)) for run, name in opponents}
+    assert copied.plan() == written("generation/tiny/greedy") | decoded | NEW_TABLE
+
+
 def test_another_order_of_tasks_is_another_table(copied):
     copied.configure(lambda config: config["tasks"].reverse())
     assert copied.plan() == NEW_TABLE

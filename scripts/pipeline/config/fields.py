@@ -105,6 +105,13 @@ def swept(schema: Schema) -> Schema:
     return {"anyOf": [schema, many]}
 
 
+def one_or_several(schema: Schema) -> Schema:
+    """One value, or a list of distinct ones."""
+    shared = {key: schema[key] for key in ("description", "default") if key in schema}
+    one = {key: value for key, value in schema.items() if key not in shared}
+    return {**shared, "anyOf": [one, several("Several of them.", one)]}
+
+
 def described_choice(lead: str, parts: dict[str, ModuleType]) -> str:
     """A description of a choice among parts: "What judges: gold (the embedded world's gold score); reward (…)."."""
     sentences = {name: part.SENTENCE[0].lower() + part.SENTENCE[1:].rstrip(".") for name, part in parts.items()}

@@ -82,6 +82,7 @@ class Settings:
     seeds = property(lambda self: self.config["seeds"], doc="Training and sampling seeds, a list.")
     device = property(lambda self: self.config["device"], doc="Name of the device.")
     devices = property(lambda self: self.entries["devices"], doc="All devices, by name.")
+    decodings = property(lambda self: self._decodings(), doc="Names of the decodings, a list.")
     split = property(lambda self: self.config["split"], doc="Split of the judged prompts: eval or selection.")
 
     @cached_property
@@ -172,14 +173,18 @@ class Settings:
         """What reference log-probabilities are computed from: {dataset, model: {name, …}, max_length}."""
         return {"dataset": dataset, "model": self._model(model), "max_length": self.max_length}
 
-    def generation_spec(self, model: str) -> dict:
+    def generation_spec(self, model: str, decoding: str | None = None) -> dict:
         """How responses to the judged prompts are sampled, and up to which length the eval pairs are measured.
+
+        Args:
+            decoding: its name; the first of the config's when None.
 
         Returns:
             {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}, max_length}.
         """
-        decoding = self._named(self.config["decoding"], self.config["decodings"][self.config["decoding"]])
-        return {"model": self._model(model), "decoding": decoding, "max_length": self.max_length}
+        name = decoding or self.decodings[0]
+        sampling = self._named(name, self.config["decodings"][name])
+        return {"model": self._model(model), "decoding": sampling, "max_length": self.max_length}
 
     def checkpoint_spec(self, model: str) -> dict:
         """How kept checkpoints are sampled: as `generation_spec` has it, on so many prompts.
@@ -205,6 +210,10 @@ class Settings:
         """How a judge of kind openai is reached and what it may take, which changes no verdict; {} for other kinds."""
         return self._judge(judge)[1]
 
+    def _decodings(self) -> list[str]:
+        given = self.config["decoding"]
+        return [given] if isinstance(given, str) else given
+
     def _judge(self, judge: str) -> tuple[dict, dict]:
         return read_judge(judge, self.root, list(self.entries["reward_models"]))
 
@@ -226,7 +235,9 @@ class Settings:
             for index, name in enumerate(self.config[kind]):
                 self._require((kind, index), ENTRIES[kind], name, self.entries[kind])
         self._require(("device",), "device", self.device, self.devices)
-        self._require(("decoding",), "decoding", self.config["decoding"], self.config["decodings"])
+        for index, name in enumerate(self.decodings):
+            path = ("decoding",) if isinstance(self.config["decoding"], str) else ("decoding", index)
+            self._require(path, "decoding", name, self.config["decodings"])
         judges = judge_names(self.root)
         for dataset in self.datasets:
             self._check_use(dataset, "reward_model", "reward model", list(self.entries["reward_models"]))

@@ -18,11 +18,13 @@ def summary(settings: Settings) -> str:
     else:
         judged = ", ".join(f"{judge} ({dataset})" for dataset, judge in judges.items())
     baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
+    several = len(settings.decodings) > 1
+    decoded = f" Responses under the {_listed('decoding', settings.decodings)}, each by itself." if several else ""
     return (
         f"Config **{_escaped(settings.tag)}**: {_listed('dataset', settings.datasets)}; "
         f"{_listed('model', settings.models)}; {_listed('run', names)}; {_listed('seed', settings.seeds)}. "
         f"Judged on the {settings.split} split by {_escaped(judged)}; baseline run {_escaped(baseline)}."
-        + (f" {_escaped(settings.config['note'])}" if "note" in settings.config else "")
+        f"{decoded}" + (f" {_escaped(settings.config['note'])}" if "note" in settings.config else "")
     )
 
 

@@ -12,7 +12,7 @@ MAX_RUNS = 60
 LONGEST = 34  # characters of a name beside a row
 
 
-def shown_runs(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> list[Run]:
+def shown_runs(table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...]) -> list[Run]:
     """The runs of a (dataset, model); of more than MAX_RUNS the best by win rate, the baseline always among them.
 
     Args:

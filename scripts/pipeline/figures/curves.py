@@ -24,7 +24,7 @@ FEW_STEPS = 10
 LEGEND = alt.Legend(symbolType="stroke", symbolSize=500, symbolStrokeWidth=2, symbolOpacity=1)
 
 
-def learning_curves(table: RunTable, shown: dict[tuple[str, str], list[Run]]) -> Figure:
+def learning_curves(table: RunTable, shown: dict[tuple[str, ...], list[Run]]) -> Figure:
     """Mean over seeds, in a band from the lowest to the highest seed; a row of panels per (dataset, model).
 
     Args:

@@ -18,7 +18,7 @@ def overoptimisation_figure(table: RunTable, measured: pd.DataFrame) -> Figure:
     Args:
         measured: as `pipeline.results.overoptimisation.overoptimisation_table` makes it.
     """
-    rows = []
+    rows, table = [], table.first
     for group in table.groups:
         runs, frame = table.runs_of(group), rows_of(measured, group)
         place = f"{group[0]}, {group[1]}: " if len(table.groups) > 1 else ""

@@ -35,9 +35,9 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: p
     Raises:
         InputError: a run of the table has no row in `winrate`.
     """
-    rows = set(zip(winrate["dataset"], winrate["model"], winrate["run"], strict=True))
+    rows = set(winrate[["dataset", "model", "run", "decoding"]].itertuples(index=False, name=None))
     for run in table.runs:
-        if (*run.group, run.run) not in rows:
+        if (*run.place, run.decoding) not in rows:
             raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
     drawn = [
         winrate_figure(table, winrate),
@@ -47,7 +47,7 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: p
         scatter_figure(
             table, winrate, seeds, "winrate_vs_length", "mean_response_length", "characters of a response, mean"
         ),
-        learning_curves(table, {group: shown_runs(table, winrate, group) for group in table.groups}),
+        learning_curves(table.first, {group: shown_runs(table, winrate, group) for group in table.first.groups}),
         cost_figure(table, winrate, cost),
     ]
     return {figure.name: figure for figure in drawn}
@@ -187,7 +187,7 @@ def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) 
 
 def cost_figure(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> Figure:
     """Training time as a multiple of the baseline run's, the share of sampling apart."""
-    rows = []
+    rows, table = [], table.first
     for group in table.groups:
         of_group = [row for row in rows_of(cost, group).to_dict("records") if pd.notna(row["training_seconds"])]
         ratios = [row for row in of_group if pd.notna(row["seconds_ratio_to_baseline"])]
@@ -272,14 +272,14 @@ def _described(run: Run) -> dict:
     return {"run": run.run, "method": run.method}
 
 
-def _title(table: RunTable, group: tuple[str, str], text: str) -> str:
+def _title(table: RunTable, group: tuple[str, ...], text: str) -> str:
     total = len(table.runs_of(group))
     cut = f"the {MAX_RUNS} of {total} runs with the highest win rates and the baseline" if total > MAX_RUNS else ""
-    names = f"{group[0]}, {group[1]}" if len(table.groups) > 1 else ""
+    names = table.title_of(group) if len(table.groups) > 1 else ""
     return "; ".join(part for part in (names, text, cut) if part)
 
 
-def _rows(winrate: pd.DataFrame, group: tuple[str, str], opponent: str | None = None) -> Rows:
+def _rows(winrate: pd.DataFrame, group: tuple[str, ...], opponent: str | None = None) -> Rows:
     """The measured columns of a group against one opponent (or of each run's first row), by run."""
     rows = rows_of(winrate, group)
     if opponent is not None:

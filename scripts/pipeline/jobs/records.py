@@ -85,7 +85,8 @@ class Record:
             "hub": self.hub,
             "options": {name: value for name, value in self.options.items() if name not in WATCHING},
             "packages": packages(),
-            "device": device and [device.type, str(device.dtype), device.attention, device.batch_sizes],
+            "device": device
+            and [device.type, str(device.dtype), device.attention, device.batch_sizes, *device.switches],
             "processes": processes()[1],
         }
         return hashlib.sha256(json.dumps(parts, sort_keys=True, default=str).encode()).hexdigest()[:32]

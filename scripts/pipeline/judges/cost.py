@@ -92,7 +92,7 @@ def estimate_cost(
                     other = split.rename(columns={"chosen": "response"})
                 else:
                     other = _responses(known[baseline].files[seed]["responses"])
-                place = (run.model, seed)
+                place = (run.model, run.decoding, seed)
                 _add_runs(estimate, split, ((*place, run.run), own), ((*place, baseline), other), longest)
     if sample is not None:
         _add_table(estimate, sample)

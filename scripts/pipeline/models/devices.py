@@ -20,6 +20,7 @@ from pipeline.jobs.memory import return_large_blocks
 from pipeline.jobs.processes import processes
 
 ROOT = Path(__file__).resolve().parents[3]
+SWITCHES = ("share_prompt", "kernels", "tf32", "dataloader_workers", "generation_cache")
 
 
 @dataclass(frozen=True)
@@ -37,6 +38,7 @@ class Device:
         checkpoint_seconds: between two checkpoints of a training.
         activation_checkpointing: "auto", "always" or "never", see config/devices.yaml.
         side_by_side: jobs on this machine at a time, which share its memory.
+        share_prompt, kernels, tf32, dataloader_workers, generation_cache: see config/README.md.
     """
 
     name: str
@@ -49,6 +51,11 @@ class Device:
     checkpoint_seconds: float = 300
     activation_checkpointing: str = AUTO
     side_by_side: int = 1
+    share_prompt: bool = False
+    kernels: bool = False
+    tf32: bool = False
+    dataloader_workers: int = 0
+    generation_cache: str = "dynamic"
 
     def model_kwargs(self) -> dict:
         """For from_pretrained of a model that is only read."""
@@ -60,9 +67,21 @@ class Device:
         return own_torch_device(self.type)
 
     def record(self) -> dict:
-        """What was chosen, for records: name, type, dtype, attention, processes, description."""
+        """What was chosen, for records: name, type, dtype, attention, processes, description; switches if any is on."""
         chosen = {"name": self.name, "type": self.type, "dtype": str(self.dtype).removeprefix("torch.")}
-        return chosen | {"attention": self.attention, "processes": processes()[1], "description": self.description}
+        chosen |= {"attention": self.attention, "processes": processes()[1], "description": self.description}
+        return chosen | ({"switches": self.switches} if self.switches else {})
+
+    @property
+    def switches(self) -> list[str]:
+        """What is on of that by which values may differ in their last digits, or which responses are sampled."""
+        on = [name for name in ("share_prompt", "kernels", "tf32") if getattr(self, name)]
+        return on + ([f"generation_cache {self.generation_cache}"] if self.cache_implementation else [])
+
+    @property
+    def cache_implementation(self) -> str | None:
+        """Transformers' name of the cache of generation, None where it is its usual one."""
+        return None if self.generation_cache == "dynamic" else self.generation_cache
 
     def finds_rows(self, stage: str) -> bool:
         """Whether the batch size of a stage is to be found: as many rows as fit."""
@@ -95,6 +114,9 @@ class Device:
             "fp16": self.type == "cuda" and self.dtype == torch.float16,
             "use_cpu": self.type == "cpu",
             "activation_checkpointing": self.checkpoints_activations(stage),
+            "dataloader_pin_memory": self.type == "cuda",
+            "dataloader_num_workers": self.dataloader_workers,
+            **({"tf32": True} if self.tf32 else {}),
         }
 
 
@@ -125,6 +147,8 @@ def resolve_device(name: str, entry: dict) -> Device:
             raise InputError(f"device {name}: FlashAttention-2 has no fp32; use precision bf16, fp16 or auto")
         if importlib.util.find_spec("flash_attn") is None:
             raise InputError(f"{needs} the package flash-attn; use attention sdpa")
+    if entry["tf32"] and (capability is None or capability < (8, 0)):
+        raise InputError(f"device {name}: tf32 needs CUDA of compute capability 8.0 or above; leave it off")
     return Device(
         name=name,
         type=kind,
@@ -135,6 +159,7 @@ def resolve_device(name: str, entry: dict) -> Device:
         server_url=entry.get("server_url"),
         checkpoint_seconds=entry["checkpoint_seconds"],
         activation_checkpointing=entry["activation_checkpointing"],
+        **{name: entry[name] for name in SWITCHES},
     )
 
 

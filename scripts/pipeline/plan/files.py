@@ -4,6 +4,7 @@ import os
 import shlex
 from dataclasses import dataclass
 
+from pipeline.config.circularity import judge_shares
 from pipeline.config.entries import parts_of
 from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
 from pipeline.config.settings import Run, Settings
@@ -133,14 +134,25 @@ class Plan:
         other = self.settings.baseline_run(run.dataset, run.model)
         return ["chosen"] if run.name == other else ["chosen", other]
 
-    def run_files(self, run: Run, seed: int, split: str) -> dict[str, str | dict[str, str]]:
-        """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline."""
+    def decodings(self, split: str) -> list[str]:
+        """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
+        return self.settings.decodings[: None if split == self.settings.split else 1]
+
+    def run_files(
+        self, run: Run, seed: int, split: str, decoding: str | None = None
+    ) -> dict[str, str | dict[str, str]]:
+        """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline.
+
+        The first decoding's, or those of a further one, in folders of its name; what the policy itself is measured by
+        (evaluation, cost, metrics) is the same for all.
+        """
         place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
+        own = place if decoding in (None, self.settings.decodings[0]) else f"{place}/{decoding}"
         files = {
-            "responses": f"results/responses/{place}/{split}.parquet",
-            "scores": f"results/scores/{place}/{split}.parquet",
+            "responses": f"results/responses/{own}/{split}.parquet",
+            "scores": f"results/scores/{own}/{split}.parquet",
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
-            "verdicts": {name: f"results/verdicts/{place}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
+            "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
         if kept := self.settings.config["evaluate_checkpoints"]:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
@@ -149,11 +161,13 @@ class Plan:
         return files
 
     def files(self, *kinds: str, split: str | None = None) -> list[str]:
-        """Files of some kinds (of `run_files`) of all runs and seeds, on the config's split when None."""
+        """Files of some kinds (of `run_files`) of all runs, seeds and decodings, on the config's split when None."""
+        split = split or self.settings.split
         runs = [(run, seed) for run in self.settings.runs for seed in self.settings.seeds]
-        of_runs = [self.run_files(run, seed, split or self.settings.split) for run, seed in runs]
+        of_runs = [self.run_files(*run, split, decoding) for decoding in self.decodings(split) for run in runs]
         found = [files[kind] for kind in kinds for files in of_runs if kind in files]
-        return [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
+        paths = [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
+        return list(dict.fromkeys(paths))
 
     def run_table(self, split: str) -> dict:
         """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
@@ -162,13 +176,16 @@ class Plan:
             {
                 "dataset": run.dataset,
                 "model": run.model,
+                "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
                 "hyperparameters": run.hyperparameters,
                 "baselines": self.baselines(run),
-                "seeds": {seed: self.run_files(run, seed, split) for seed in settings.seeds},
+                "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
+                **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
             }
+            for decoding in self.decodings(split)
             for run in settings.runs
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
@@ -188,16 +205,6 @@ class Plan:
         """The calibration of each of a dataset's scored splits, in numbers."""
         place = f"results/calibration/{dataset}/{self.settings.reward_model_name(dataset)}"
         return [f"{place}/{split}.json" for split in self.scored_splits]
-
-    def kept_checkpoints(self) -> list[str]:
-        """What a policy's training keeps of its checkpoints: their folder, and the file by which they are known."""
-        kept = self.settings.config["evaluate_checkpoints"]
-        place = f"results/policies/{{dataset}}/{{model}}/{{run}}/seed{{seed}}/checkpoints{kept}"
-        return [place, f"{place}.json"] if kept else []
-
-    def overoptimisation_table(self) -> list[str]:
-        """The rewards of checkpoints against KL, where the config wants them."""
-        return ["results/overoptimisation.csv"] if self.settings.config["evaluate_checkpoints"] else []
 
     def tracked_winrates(self) -> list[str]:
         """The record of the win rates at Weights & Biases, where the config wants one."""

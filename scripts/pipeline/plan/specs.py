@@ -35,7 +35,11 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "sft": (settings.sft_spec, tuned),
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
-        "generation": (settings.generation_spec, [(name,) for name in settings.models]),
+        # the first decoding has the model's name alone
+        "generation": (
+            settings.generation_spec,
+            [(model, *name) for model in settings.models for name in ((), *((n,) for n in settings.decodings[1:]))],
+        ),
         "checkpoints": (settings.checkpoint_spec, [(name,) for name in settings.models]),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),

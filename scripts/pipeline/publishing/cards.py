@@ -10,6 +10,7 @@ from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
 from pipeline.jobs.io import read_json, read_yaml
 from pipeline.jobs.parts import all_parts
+from pipeline.results import caveats
 from pipeline.results.tables import read_table
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
@@ -62,6 +63,8 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         "hyperparameters": {name: value for name, value in given.items() if name != "model"},
         "data": describe_source(data),
         "winrates": winrates,
+        "several_decodings": len({row["decoding"] for row in winrates}) > 1,
+        "limits": [caveat.reason for caveat in caveats.read(caveats.of_rows(winrates))],
         "judge": publication.get("judge"),
         "accuracies": [read_json(path) for path in records.get("calibration", [])],
         "reverse": spec.get("reverse", False),
@@ -160,12 +163,14 @@ def _winrates(records: dict, of: dict) -> list[dict]:
 def _eval_result(row: dict, data: dict) -> EvalResult:
     against = "the dataset's chosen responses" if row["baseline"] == "chosen" else row["baseline"]
     interval = f"95% interval {number(row['win_rate_low'])} to {number(row['win_rate_high'])}"
+    limits = "".join(f", {caveat.words}" for caveat in caveats.read(row["caveats"]))
+    decoded = f", decoding {row['decoding']}" if row["decoding"] else ""
     return EvalResult(
         task_type="text-generation",
         dataset_type=hub_id(data.get("path", "")) or data["name"],
         dataset_name=data["name"],
         metric_type="win_rate",
-        metric_name=f"win rate against {against}, per cent ({interval})",
+        metric_name=f"win rate against {against}, per cent ({interval}{decoded}{limits})",
         metric_value=row["win_rate"],
     )
 

@@ -40,6 +40,8 @@ def find_pairs(
         if list((results / "data" / name).glob("*.parquet")):
             return str(results / "data" / name)
         rows = [row for row in runs["runs"] if name in (row["run"], f"{row['dataset']}/{row['model']}/{row['run']}")]
+        # under the first decoding of the config
+        rows = [row for row in rows if row.get("decoding") == rows[0].get("decoding")]
         if rows:
             return {runs["split"]: _joined(_run_pairs(rows, runs["split"], results), rows)}
     return f"{namespace or _namespace(f'{tag}-{name}', results)}/{tag}-{name}"

@@ -7,6 +7,7 @@ from pipeline.report.section import Section
 
 def source_section(rates: pd.DataFrame) -> Section:
     """The section, from the table that `pipeline.results.source_table.read_source_table` reads."""
-    groups = rates.groupby(["dataset", "model"], sort=False)
-    boards = [{"dataset": name[0], "model": name[1], "rows": rows.to_dict("records")} for name, rows in groups]
+    groups = rates.groupby(["dataset", "model", "decoding"], sort=False)
+    told = 3 if rates["decoding"].nunique() > 1 else 2
+    boards = [{"title": ", ".join(name[:told]), "rows": rows.to_dict("records")} for name, rows in groups]
     return Section("sources", "Win rates by source", "by_source.jinja", {"boards": boards}, "Sources")

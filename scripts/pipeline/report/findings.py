@@ -8,30 +8,42 @@ import pandas as pd
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
 from pipeline.report.selection import Selection
+from pipeline.results.caveats import claim, claims, counted, is_circular, notes, of_rows, qualifiers, reasons
 from pipeline.results.csv_tables import rows_of
+from pipeline.results.limits import disagreeing
+from pipeline.results.outcomes import BETTER, UNCLEAR, UNKNOWN, WORSE, difference_outcome, direct_outcome, outcome
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
-# Of a corrected test; beyond it a difference counts as clear.
-ALPHA = 0.05
-MOST_FINDINGS = 40  # of a dataset and model; beyond them those with the highest win rates against the baseline
-BETTER, UNCLEAR, WORSE, UNKNOWN = "better", "no clear difference", "worse", "not compared"
+MOST_FINDINGS = 40  # of a group; beyond them those with the highest win rates against the baseline
+MOST_DISAGREEMENTS = 6
 
 
 @dataclass(frozen=True)
 class Finding:
-    """What the table says about one run: a verdict (one of the four above) and the sentences behind it."""
+    """What the table says about one run.
+
+    Attributes:
+        verdict: one of the four of `pipeline.results.outcomes`.
+        text: the sentences behind it.
+        caveats: what they rest on, as the column of that name has it.
+    """
 
     run: str
     verdict: str
     text: str
+    caveats: str = ""
+
+    @property
+    def reasons(self) -> str:
+        """Why to believe less of it, "" where nothing limits it."""
+        return reasons(self.caveats)
 
 
 @dataclass(frozen=True)
 class GroupFindings:
-    """What the table says about one (dataset, model)."""
+    """What the table says about one (dataset, model, decoding)."""
 
-    dataset: str
-    model: str
+    title: str
     lead: str
     headline: str
     runs: list[Finding]
@@ -42,8 +54,11 @@ def answer_section(
     table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, figure: dict, selection: Selection
 ) -> Section:
     """The section that answers the question, with the figure of the win rates, placed."""
+    answers = {group: group_findings(table, winrate, group, selection) for group in table.groups}
     values = {
-        "groups": [group_findings(table, winrate, group, selection) for group in table.groups],
+        "answers": [(answers[group], disagreements(table, winrate, group[:2])) for group in table.first.groups],
+        "groups": list(answers.values()),
+        "limits": notes(winrate.to_dict("records")),
         "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
     }
@@ -51,13 +66,14 @@ def answer_section(
 
 
 def group_findings(
-    table: RunTable, winrate: pd.DataFrame, group: tuple[str, str], selection: Selection | None = None
+    table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...], selection: Selection | None = None
 ) -> GroupFindings:
-    """Lead, headline and a finding per run of one (dataset, model).
+    """Lead, headline and a finding per run of one (dataset, model, decoding).
 
     A run is called better (worse) only where the 95% interval of its win rate against the baseline run excludes 50%
     or, without direct comparisons, where that of the difference against the chosen responses excludes 0; and where the
-    p-value of that comparison, corrected over the runs compared, is below `ALPHA`.
+    p-value of that comparison, corrected over the runs compared, is below `ALPHA`. What its rows rest on
+    (`pipeline.results.caveats`) changes the words.
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
@@ -80,7 +96,22 @@ def group_findings(
         against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
         rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
         findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)
-    return GroupFindings(*group, lead, _headline(table.baseline, trained), findings[:MOST_FINDINGS], left_out)
+    headline = _headline(table.baseline, trained)
+    return GroupFindings(table.title_of(group), lead, headline, findings[:MOST_FINDINGS], left_out)
+
+
+def disagreements(table: RunTable, winrate: pd.DataFrame, place: tuple[str, ...]) -> str:
+    """A sentence on the runs of a (dataset, model) that one decoding finds better or worse and another does not."""
+    found = disagreeing(rows_of(winrate, place), table.baseline)
+    runs = {name: said for (*_, name), said in found.items()}
+    parts = [
+        f"{name} ({', '.join(f'{decoding}: {verdict}' for decoding, verdict in said.items())})"
+        for name, said in list(runs.items())[:MOST_DISAGREEMENTS]
+    ]
+    more = f"; and {len(runs) - MOST_DISAGREEMENTS} more" if len(runs) > MOST_DISAGREEMENTS else ""
+    if not parts:
+        return ""
+    return f"The decodings disagree about how these compare with {table.baseline}: {'; '.join(parts)}{more}."
 
 
 def caveats(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
@@ -94,7 +125,7 @@ def caveats(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> list[
             f"Only {min(seeds)} seeds: where training seeds differ much, the intervals are too narrow; the standard "
             "deviation over seeds stands beside the win rates."
         )
-    compared = sum(run.run != table.baseline for run in table.runs)
+    compared = sum(run.run != table.baseline for run in table.first.runs)
     if compared > 5:
         notes.append(
             f"{compared} runs are compared: each interval is for its run alone, and where nothing differs about one in "
@@ -118,20 +149,20 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
     """The answer in a few words: of the runs that represent their method, where the selection split has chosen them."""
     if not trained:
         return "There is nothing to compare."
-    group = trained[0][0].group
-    base = table.baseline_of(group)
+    base = table.baseline_of(trained[0][0].group)
     name = base.method.upper() if base else table.baseline
     if best is not None:
-        trained = [item for item in trained if (*group, item[0].run) in best]
+        trained = [item for item in trained if item[0].place in best]
     methods = [run.method for run, _, _ in trained]
     better = [item for item in trained if item[1].verdict == BETTER]
     if not better:
         known = any(finding.verdict != UNKNOWN for _, finding, _ in trained)
         return f"No method clearly beats {name}." if known else f"Nothing was compared with {name}."
     if len(set(methods)) < len(methods):
-        return f"{len(better)} of {len(trained)} runs beat {name}."
-    run, _, opponents = max(better, key=lambda item: _rate(item[2], table.baseline))
-    start = f"{run.method.upper()} beats {name}"
+        cells = [finding.caveats for _, finding, _ in better]
+        return f"{len(better)} of {len(trained)} runs {claims(cells)} {name}{counted(cells)}."
+    run, finding, opponents = max(better, key=lambda item: _rate(item[2], table.baseline))
+    start = f"{run.method.upper()} {claim(True, finding.caveats)} {name}{qualifiers(finding.caveats)}"
     direct, chosen = opponents.get(table.baseline), opponents.get(CHOSEN)
     if direct is not None and _known(direct, "win_rate"):
         return f"{start}: it wins {direct['win_rate']:.0f}% of direct comparisons."
@@ -148,9 +179,14 @@ def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:
     if not better:
         start = f"None of the {len(trained)} runs is clearly better than the baseline {baseline}"
     elif len(better) == 1:
-        start = f"Of {len(trained)} runs only {better[0][1].run} is clearly better than the baseline {baseline}"
+        best = better[0][1]
+        verb = claim(True, best.caveats) if is_circular(best.caveats) else "is clearly better than"
+        start = f"Of {len(trained)} runs only {best.run} {verb} the baseline {baseline}"
+        start += qualifiers(best.caveats)
     else:
-        start = f"{len(better)} of {len(trained)} runs are clearly better than the baseline {baseline}"
+        cells = [finding.caveats for _, finding, _ in better]
+        verb = claims(cells) if claims(cells) != "beat" else "are clearly better than"
+        start = f"{len(better)} of {len(trained)} runs {verb} the baseline {baseline}{counted(cells)}"
     others = [
         (verdicts.count(UNCLEAR), "no clear difference from it"),
         (verdicts.count(WORSE), "a clearly lower win rate"),
@@ -166,19 +202,18 @@ def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:
 
 def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
     direct, chosen = opponents.get(baseline), opponents.get(CHOSEN)
-    sentences, verdict = [], UNKNOWN
+    sentences, verdict, rests = [], outcome(opponents, baseline), of_rows(opponents.values())
     if direct is not None and _known(direct, "win_rate"):
-        verdict = _verdict(direct, "win_rate", 50, "p_value_holm")
-        start = {
-            BETTER: f"{run} beats {baseline}",
-            WORSE: f"{run} loses to {baseline}",
-            UNCLEAR: f"No clear difference between {run} and {baseline}",
-        }[verdict]
+        if direct_outcome(direct) == UNCLEAR:
+            start = f"No clear difference between {run} and {baseline}"
+        else:
+            start = f"{run} {claim(verdict == BETTER, rests)} {baseline}"
         sentences.append(
-            f"{start}: it wins {_percent(direct, 'win_rate')} of the direct comparisons{_test(direct, 'p_value_holm')}."
+            f"{start}{qualifiers(rests)}: it wins {_percent(direct, 'win_rate')} of the direct comparisons"
+            f"{_test(direct, 'p_value_holm')}."
         )
     if chosen is not None and _known(chosen, "difference"):
-        against_chosen = _verdict(chosen, "difference", 0, "difference_p_value_holm")
+        against_chosen = difference_outcome(chosen)
         signed = f"{chosen['difference']:+.1f}".replace("-", "−")
         points = f"{abs(chosen['difference']):.1f} percentage points"
         place = {
@@ -191,11 +226,9 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
             f"Against the dataset's chosen responses {subject} is {chosen['win_rate']:.1f}%, {place}"
             f"{_interval(chosen, 'difference', ' (95% interval {} to {})')}{_test(chosen, 'difference_p_value_holm')}."
         )
-        if verdict == UNKNOWN:
-            verdict = against_chosen
-        elif {verdict, against_chosen} == {BETTER, WORSE}:
+        if {verdict, against_chosen} == {BETTER, WORSE}:
             sentences.append("The two comparisons contradict each other.")
-    return Finding(run, verdict, " ".join(sentences) or f"{run} was not compared with {baseline}.")
+    return Finding(run, verdict, " ".join(sentences) or f"{run} was not compared with {baseline}.", rests)
 
 
 def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:
@@ -203,15 +236,7 @@ def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:
     text = f"{run} is the baseline."
     if chosen is not None and _known(chosen, "win_rate"):
         text += f" It wins {_percent(chosen, 'win_rate')} against the dataset's chosen responses."
-    return Finding(run, "the baseline", text)
-
-
-def _verdict(row: dict, column: str, even: float, test: str) -> str:
-    if row.get(test, math.nan) >= ALPHA:
-        return UNCLEAR
-    if row[f"{column}_low"] > even:
-        return BETTER
-    return WORSE if row[f"{column}_high"] < even else UNCLEAR
+    return Finding(run, "the baseline", text, of_rows(opponents.values()))
 
 
 def _test(row: dict, column: str) -> str:

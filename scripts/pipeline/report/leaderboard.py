@@ -3,6 +3,7 @@
 import pandas as pd
 
 from pipeline.report.section import Section
+from pipeline.results.caveats import reasons
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, RunTable
 
@@ -16,16 +17,19 @@ def leaderboard_section(table: RunTable, winrate: pd.DataFrame, figure: dict) ->
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
         figure: the ratings' figure, placed.
     """
-    boards = [
-        {"dataset": group[0], "model": group[1], "rows": leaderboard(table, winrate, group)} for group in table.groups
-    ]
+    boards = []
+    for group in table.groups:
+        rows = leaderboard(table, winrate, group)
+        limited = any(row["reasons"] for row in rows)
+        boards.append({"title": table.title_of(group), "rows": rows, "limited": limited})
     return Section("leaderboard", "Leaderboard", "leaderboard.jinja", {"boards": boards, "figure": figure})
 
 
-def leaderboard(table: RunTable, winrate: pd.DataFrame, group: tuple[str, str]) -> list[dict]:
-    """Rows of one (dataset, model), highest rating first: those against chosen, with `direct` against the baseline."""
+def leaderboard(table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...]) -> list[dict]:
+    """Rows of a group against chosen, highest rating first, with `direct` against the baseline, and `reasons`."""
     rows = rows_of(winrate, group)
     names = {name: name.replace("win_rate", "direct") for name in DIRECT}
     direct = rows[rows["baseline"] == table.baseline].set_index("run")[list(DIRECT)].rename(columns=names)
     ranked = rows[rows["baseline"] == CHOSEN].sort_values("rating", ascending=False, kind="stable", na_position="last")
-    return ranked.join(direct, on="run").to_dict("records")
+    ranked = ranked.join(direct, on="run")
+    return ranked.assign(reasons=ranked["caveats"].map(reasons)).to_dict("records")

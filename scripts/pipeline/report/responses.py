@@ -64,7 +64,7 @@ def response_text(content: object) -> str:
 
 
 def _group(
-    table: RunTable, group: tuple[str, str], pairs: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
+    table: RunTable, group: tuple[str, ...], pairs: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
 ) -> dict:
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
@@ -80,8 +80,8 @@ def _group(
         columns.append(_column(run, seed, frame["response"].reindex(ids), replies, chunks, read))
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
     return {
-        "dataset": group[0],
-        "model": group[1],
+        **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
+        "title": table.title_of(group),
         "prompts": len(ids),
         "ids": chunks.add_json([printable(str(name)) for name in ids]),
         "text": texts,

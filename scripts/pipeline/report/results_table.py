@@ -5,6 +5,7 @@ import math
 import pandas as pd
 
 from pipeline.report.section import Section
+from pipeline.results.caveats import SEPARATOR
 from pipeline.results.measurements import unfinished_share
 from pipeline.results.run_table import RunTable
 
@@ -36,7 +37,7 @@ SHOWN = {
     *("win_rate", "lc_win_rate", "difference", "difference_p_value_holm"),
     *("mean_reward", "mean_response_length", "kl", "seconds_ratio_to_baseline", "judge_agreement"),
 }
-NAMES = ("tag", "dataset", "model", "method", "run", "against", "seed")
+NAMES = ("tag", "dataset", "model", "decoding", "method", "run", "against", "seed", "caveats")
 
 
 def results_section(
@@ -56,17 +57,19 @@ def results_section(
     """
     swept = swept_hyperparameters(table)
     costs = {(row["dataset"], row["model"], row["run"]): row for row in cost.to_dict("records")}
-    unfinished = {(*run.group, run.run): unfinished_share(run, run.seeds) for run in table.runs}
-    hyper = {(*run.group, run.run): run.hyperparameters for run in table.runs}
+    unfinished = {(*run.place, run.decoding): unfinished_share(run, run.seeds) for run in table.runs}
+    hyper = {run.place: run.hyperparameters for run in table.runs}
     rows = []
     for seeded, frame in ((False, winrate), (True, seeds)):
         for row in frame.to_dict("records"):
             key = (row["dataset"], row["model"], row["run"])
             names = {"tag": table.tag, "against": row["baseline"], "seeded": seeded, "best": bool(best and key in best)}
-            names |= {name: str(row[name]) for name in ("dataset", "model", "method", "run")}
+            names |= {name: str(row[name]) for name in ("dataset", "model", "decoding", "method", "run")}
             names["seed"] = str(row["seed"] if seeded else row["seeds"])
             names["hyper"] = {name: _shown(hyper[key][name]) for name in swept if hyper[key].get(name) is not None}
-            measured = row if seeded else costs.get(key, {}) | row | {"unfinished_share": unfinished.get(key)}
+            names["caveats"] = "" if seeded else ", ".join(str(row["caveats"]).split(SEPARATOR))
+            cut = {"unfinished_share": unfinished.get((*key, row["decoding"]))}
+            measured = row if seeded else costs.get(key, {}) | row | cut
             rows.append(names | _numbers(measured))
     # Shown from the start where there are any.
     shown = SHOWN | {"unfinished_share"} if any(row.get("unfinished_share") for row in rows) else SHOWN

@@ -48,9 +48,10 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
 
 
 def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
-    """(dataset, model, run) of each method's run with the highest win rate against chosen."""
-    rows = selection[selection["baseline"] == CHOSEN].dropna(subset=["win_rate"], ignore_index=True)
-    known = {(*run.group, run.run) for run in table.runs}
+    """(dataset, model, run) of each method's run with the highest win rate against chosen, under the first decoding."""
+    rows = selection[(selection["baseline"] == CHOSEN) & (selection["decoding"] == table.runs[0].decoding)]
+    rows = rows.dropna(subset=["win_rate"], ignore_index=True)
+    known = {run.place for run in table.runs}
     rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
     highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
     return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))

@@ -36,6 +36,9 @@ def named_path(text: str) -> tuple[str, Path]:
     return name, Path(path)
 
 
-def rows_of(frame: pd.DataFrame, group: tuple[str, str]) -> pd.DataFrame:
-    """The rows of one (dataset, model)."""
-    return frame[(frame["dataset"] == group[0]) & (frame["model"] == group[1])]
+def rows_of(frame: pd.DataFrame, group: tuple[str, ...]) -> pd.DataFrame:
+    """The rows of one (dataset, model, decoding); of all decodings where it, or the table, names none."""
+    for name, value in zip(("dataset", "model", "decoding"), group, strict=False):
+        if name in frame.columns:
+            frame = frame[frame[name] == value]
+    return frame

@@ -20,7 +20,7 @@ COLUMNS = [
 
 
 def overoptimisation_table(table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0) -> pd.DataFrame:
-    """One row per run and checkpoint, seeds aggregated, in the order of the run table and of the steps.
+    """One row per run and checkpoint, however it is decoded, seeds aggregated, in the order of runs and steps.
 
     kl is the mean over (seed, prompt) cells of log π(y|x) − log π_ref(y|x) of the policy's own plain samples, in nats;
     sqrt_kl its square root, 0 where the estimate is below 0. labelling_score and judge_score are mean scores of these
@@ -30,7 +30,7 @@ def overoptimisation_table(table: RunTable, resamples: int = bootstrap.RESAMPLES
     Raises:
         InputError: no run has checkpoints, or those of a run's seeds are after different steps.
     """
-    rows = [row for run in table.runs if run.seeds_with("checkpoints") for row in _rows(run, resamples, seed)]
+    rows = [row for run in table.first.runs if run.seeds_with("checkpoints") for row in _rows(run, resamples, seed)]
     if not rows:
         raise InputError(f"{table.path}: no run has measured checkpoints")
     return pd.DataFrame(rows, columns=COLUMNS)

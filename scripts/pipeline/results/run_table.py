@@ -12,14 +12,15 @@
         seeds:
           1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics, checkpoints: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
+        decoding: name of what the responses were decoded by; a run stands in the table once for each decoding
+        judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
-`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: a dataset without a reward model has no
-scores, the SFT model itself has no training. Paths are relative to the working directory. Comparisons stay within one
-(dataset, model).
+`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores, the
+SFT model has no training. Paths are from the working directory. Comparisons stay within one (dataset, model, decoding).
 """
 
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -37,6 +38,8 @@ from pipeline.results.csv_tables import require
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
+OPTIONAL_KEYS = ("sources", "decoding", "judge_shares")
+JUDGE_SHARES = ("", "data", "reward_model")
 FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
@@ -54,11 +57,18 @@ class Run:
     files: dict[int, dict[str, str]]
     verdicts: dict[int, dict[str, str]]
     sources: str = ""
+    decoding: str = ""
+    judge_shares: str = ""
 
     @property
-    def group(self) -> tuple[str, str]:
-        """(dataset, model): runs are compared within it."""
-        return self.dataset, self.model
+    def group(self) -> tuple[str, str, str]:
+        """(dataset, model, decoding): runs are compared within it."""
+        return self.dataset, self.model, self.decoding
+
+    @property
+    def place(self) -> tuple[str, str, str]:
+        """(dataset, model, run): what was trained, however it is decoded."""
+        return self.dataset, self.model, self.run
 
     @property
     def seeds(self) -> list[int]:
@@ -66,7 +76,7 @@ class Run:
         return sorted(self.files)
 
     def seeds_with(self, kind: str) -> list[int]:
-        """The seeds that have a file of this kind (one of `FILE_KEYS`)."""
+        """The seeds with a file of this kind (one of `FILE_KEYS`)."""
         return [seed for seed in self.seeds if kind in self.files[seed]]
 
 
@@ -88,31 +98,42 @@ class RunTable:
         return list(dict.fromkeys(name for run in self.runs for name in run.hyperparameters))
 
     @property
-    def groups(self) -> list[tuple[str, str]]:
-        """Every (dataset, model), in order of first appearance."""
+    def groups(self) -> list[tuple[str, str, str]]:
+        """Every (dataset, model, decoding), in order of first appearance."""
         return list(dict.fromkeys(run.group for run in self.runs))
 
-    def runs_of(self, group: tuple[str, str]) -> list[Run]:
-        """The runs of one (dataset, model)."""
-        return [run for run in self.runs if run.group == group]
+    @property
+    def decodings(self) -> list[str]:
+        """Every decoding, in order of first appearance."""
+        return list(dict.fromkeys(run.decoding for run in self.runs))
 
-    def baseline_of(self, group: tuple[str, str]) -> Run | None:
-        """The baseline run of one (dataset, model), None where it has none."""
+    @property
+    def first(self) -> "RunTable":
+        """The table of the first decoding alone: each policy once."""
+        return replace(self, runs=[run for run in self.runs if run.decoding == self.runs[0].decoding])
+
+    def title_of(self, group: tuple[str, ...]) -> str:
+        """What tells a group from the others: "world, W1M", with several decodings "world, W1M, greedy"."""
+        return ", ".join(group[: 3 if len(self.decodings) > 1 else 2])
+
+    def runs_of(self, group: tuple[str, ...]) -> list[Run]:
+        """The runs of one (dataset, model, decoding), or of all decodings of a (dataset, model)."""
+        return [run for run in self.runs if run.group[: len(group)] == tuple(group)]
+
+    def baseline_of(self, group: tuple[str, ...]) -> Run | None:
+        """The baseline run of one (dataset, model, decoding), None where it has none."""
         return next((run for run in self.runs_of(group) if run.run == self.baseline), None)
 
     def paths(self, *kinds: str) -> list[str]:
         """The files of these kinds (of `FILE_KEYS`, and verdicts), of all runs and seeds, for records."""
-        found = []
-        for run in self.runs:
-            for seed in run.seeds:
-                files = run.files[seed] | {"verdicts": list(run.verdicts[seed].values())}
-                found += [path for kind in kinds for path in np.atleast_1d(files.get(kind, [])).tolist()]
-        return found
+        files = [r.files[seed] | {"verdicts": list(r.verdicts[seed].values())} for r in self.runs for seed in r.seeds]
+        found = [path for of in files for kind in kinds for path in np.atleast_1d(of.get(kind, [])).tolist()]
+        return list(dict.fromkeys(found))
 
     @property
     def summary(self) -> dict:
         """What was run, without the files, for records."""
-        names = ("dataset", "model", "run", "method", "hyperparameters")
+        names = ("dataset", "model", "decoding", "run", "method", "hyperparameters")
         runs = [{name: getattr(run, name) for name in names} for run in self.runs]
         return {"tag": self.tag, "split": self.split, "baseline": self.baseline, "seeds": self.seeds, "runs": runs}
 
@@ -130,11 +151,11 @@ def read_run_table(path: str | Path) -> RunTable:
     if not content["runs"]:
         raise InputError(f"{path}: runs: there are none; at least one is needed")
     runs = [_run(entry, f"{path}: runs[{i}]") for i, entry in enumerate(content["runs"])]
-    for name, count in Counter((*run.group, run.run) for run in runs).items():
+    for name, count in Counter((*run.place, run.decoding) for run in runs).items():
         if count > 1:
-            raise InputError(f"{path}: runs: {'/'.join(name)} stands in it {count} times; once is right")
-    named = (str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"])
-    return RunTable(*named, runs, str(content.get("note", "")))
+            raise InputError(f"{path}: runs: {'/'.join(filter(None, name))} stands in it {count} times; once is right")
+    names = (content[name] for name in ("split", "baseline", "seeds"))
+    return RunTable(str(path), str(content["tag"]), *names, runs, str(content.get("note", "")))
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
@@ -242,7 +263,9 @@ def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str,
 
 
 def _run(entry: dict, where: str) -> Run:
-    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, "sources"), where)
+    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, *OPTIONAL_KEYS), where)
+    if entry.get("judge_shares", "") not in JUDGE_SHARES:
+        raise InputError(f"{where}.judge_shares: it must be one of {', '.join(JUDGE_SHARES[1:])}")
     _check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
     _check_type(entry["baselines"], list, "a list", f"{where}.baselines")
     _check_type(entry["seeds"], dict, "a mapping of seeds to files", f"{where}.seeds")
@@ -260,7 +283,8 @@ def _run(entry: dict, where: str) -> Run:
         raise InputError(f"{where}.seeds: there are none; at least one is needed")
     names = {key: str(entry[key]) for key in ("dataset", "model", "run", "method")}
     given = {key: entry[key] for key in ("hyperparameters", "baselines")}
-    return Run(**names, **given, files=files, verdicts=verdicts, sources=str(entry.get("sources", "")))
+    more = {key: str(entry.get(key, "")) for key in OPTIONAL_KEYS}
+    return Run(**names, **given, files=files, verdicts=verdicts, **more)
 
 
 def _check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:

@@ -14,7 +14,7 @@ from pipeline.results.run_table import Run, RunTable, by_prompt, read_scores
 
 ESTIMATES = ("response_score", "chosen_score", "rejected_score", "minus_chosen", "minus_rejected", "above_chosen")
 COLUMNS = [
-    *("dataset", "model", "run", "seeds", "prompts", "unfinished_share"),
+    *("dataset", "model", "decoding", "run", "seeds", "prompts", "unfinished_share"),
     *(f"{name}{end}" for name in ESTIMATES for end in ("", "_low", "_high")),
 ]
 
@@ -62,7 +62,7 @@ def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -
     chosen, rejected = (pairs.loc[prompts, name].to_numpy() + known for name in PAIR_SCORES)
     above = bootstrap.outcomes(response - chosen)
     cells = (response, chosen, rejected, response - chosen, response - rejected, above)
-    row = {"dataset": run.dataset, "model": run.model, "run": run.run}
+    row = {name: getattr(run, name) for name in COLUMNS[:4]}
     row |= {"seeds": " ".join(map(str, seeds)), "prompts": len(prompts)}
     row["unfinished_share"] = bootstrap.rounded(unfinished_share(run, seeds))
     return row | bootstrap.estimates(dict(zip(ESTIMATES, cells, strict=True)), resamples, seed)
@@ -74,6 +74,6 @@ def read_comparison(path: str | Path) -> list[dict]:
     Raises:
         InputError: the file is missing, is no CSV, or lacks a column.
     """
-    frame = read_csv(path, dtype=dict.fromkeys(COLUMNS[:4], str), na_values=[""])
+    frame = read_csv(path, dtype=dict.fromkeys(COLUMNS[:5], str), na_values=[""])
     require(frame, COLUMNS, path)
-    return frame.to_dict("records")
+    return frame.fillna({"decoding": ""}).to_dict("records")

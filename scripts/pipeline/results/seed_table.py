@@ -8,7 +8,7 @@ from pipeline.metrics import bootstrap
 from pipeline.results.measurements import policy_measurements, unfinished_share, verdict_counts
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores, read_verdicts
 
-KEYS = ["dataset", "model", "run", "method", "baseline", "seed"]
+KEYS = ["dataset", "model", "decoding", "run", "method", "baseline", "seed"]
 COLUMNS = [
     *KEYS,
     *("n", "unparsed", "ties", "win_rate", "win_rate_se", "mean_reward", "mean_response_length", "kl"),
@@ -17,7 +17,7 @@ COLUMNS = [
 
 
 def seed_table(table: RunTable, read: Callable[[Run, int, str], pd.DataFrame] = read_verdicts) -> pd.DataFrame:
-    """One row per (dataset, model, run, baseline, seed), the columns those of the win-rate and other tables.
+    """One row per (dataset, model, decoding, run, baseline, seed), the columns those of the win-rate and other tables.
 
     `win_rate_se` is over prompts, so it says nothing about other seeds. What a run has no file for is NaN.
 
@@ -29,7 +29,7 @@ def seed_table(table: RunTable, read: Callable[[Run, int, str], pd.DataFrame] = 
 
 
 def _rows(run: Run, seed: int, read: Callable[[Run, int, str], pd.DataFrame]) -> list[dict]:
-    shared = {"dataset": run.dataset, "model": run.model, "run": run.run, "method": run.method, "seed": seed}
+    shared = {name: getattr(run, name) for name in KEYS[:5]} | {"seed": seed}
     shared |= policy_measurements(run, [seed]) | {"unfinished_share": unfinished_share(run, [seed])}
     if "scores" in run.files[seed]:
         shared["mean_reward"] = bootstrap.cell_mean(read_scores(run, seed))

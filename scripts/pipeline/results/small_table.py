@@ -3,7 +3,9 @@
 import pandas as pd
 from tabulate import tabulate
 
-PLACE = ["dataset", "model"]
+from pipeline.results import caveats
+
+PLACE = ["dataset", "model", "decoding"]
 
 
 def small_table(winrates: pd.DataFrame) -> str:
@@ -13,15 +15,21 @@ def small_table(winrates: pd.DataFrame) -> str:
         winrates: as `pipeline.results.tables.read_table` reads it.
 
     Returns:
-        Lines of ASCII but for names; the dataset and the model are told where there is more than one.
+        Lines of ASCII but for names; dataset, model and decoding are told where there is more than one. What the rates
+        of a run rest on stands beside them by name, and below the table in words.
     """
     told = [name for name in PLACE if winrates[name].nunique() > 1]
-    lines: dict[tuple, dict[str, str]] = {}
-    for row in winrates.to_dict("records"):
-        line = lines.setdefault(tuple(row[name] for name in [*PLACE, "run"]), {})
-        line |= {name: row[name] for name in [*told, "run"]}
-        line[f"against {row['baseline']}"] = _rate(row)
-    return tabulate(list(lines.values()), headers="keys", disable_numparse=True)
+    columns = [f"against {name}" for name in dict.fromkeys(winrates["baseline"])]
+    lines = []
+    for _, rows in winrates.groupby([*PLACE, "run"], sort=False):
+        found = rows.to_dict("records")
+        rates = {f"against {row['baseline']}": _rate(row) for row in found}
+        line = {name: found[0][name] for name in [*told, "run"]} | {name: rates.get(name) for name in columns}
+        lines.append(line | {"rests on": caveats.of_rows(found).replace(caveats.SEPARATOR, ", ")})
+    notes = caveats.notes(winrates.to_dict("records"))
+    if not notes:
+        lines = [{name: value for name, value in line.items() if name != "rests on"} for line in lines]
+    return "\n".join([tabulate(lines, headers="keys", disable_numparse=True), *([""] if notes else []), *notes])
 
 
 def _rate(row: dict) -> str:

@@ -13,7 +13,7 @@ from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable
 from pipeline.results.sweep_comparison import group_verdicts
 
-NAMES = ["dataset", "model", "run", "method", "baseline", SOURCE_COLUMN, "seeds"]
+NAMES = ["dataset", "model", "decoding", "run", "method", "baseline", SOURCE_COLUMN, "seeds"]
 COUNTS = ["prompts", "n", "unparsed", "refused", "failed", "ties"]
 RATES = [name + end for name in ("win_rate", "difference", "lc_win_rate") for end in ("", "_low", "_high")]
 
@@ -21,7 +21,7 @@ RATES = [name + end for name in ("win_rate", "difference", "lc_win_rate") for en
 def source_table(
     table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
 ) -> pd.DataFrame:
-    """One row per (dataset, model, run, baseline, source) of the mixes, in the order of the run table.
+    """One row per (dataset, model, decoding, run, baseline, source) of the mixes, in the order of the run table.
 
     Each source is compared by itself, as `pipeline.metrics.comparison.compare` does; counts are those of the win-rate
     table.
@@ -49,7 +49,7 @@ def source_table(
             frames.append(compared.assign(**{SOURCE_COLUMN: source}, **pd.DataFrame(counted)))
         found = pd.concat(frames).groupby(["run", "baseline"], sort=False)
         for name, run in runs.items():
-            names = {"dataset": run.dataset, "model": run.model, "method": run.method}
+            names = {name: getattr(run, name) for name in ("dataset", "model", "decoding", "method")}
             for baseline in run.baselines:
                 rows += [row | names for row in found.get_group((name, baseline)).to_dict("records")]
     if not rows:

@@ -7,19 +7,20 @@ from pipeline.metrics.comparison import REFITS, compare
 from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable, read_verdicts
 
-KEYS = ["dataset", "model", "run", "baseline"]
+KEYS = ["dataset", "model", "decoding", "run", "baseline"]
 # Columns of `compare` that have longer names where other things are measured beside them.
 NAMES = {"se": "win_rate_se", "seed_sd": "win_rate_seed_sd"}
+TESTS = [f"{of}p_value{end}" for of in ("", "difference_") for end in ("", "_holm")]
 
 
 def sweep_comparison(
     table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
 ) -> pd.DataFrame:
-    """A row per (dataset, model, run, baseline): `pipeline.metrics.comparison.compare` and `verdict_counts`.
+    """A row per (dataset, model, decoding, run, baseline): `pipeline.metrics.comparison.compare`, `verdict_counts`.
 
-    Each (dataset, model) is compared on its own, with the table's baseline run as reference and rated 0. Holm's
-    correction is over the rows of one dataset, model and opponent. What a run has no verdicts for is NaN. Numbers are
-    rounded.
+    Each (dataset, model, decoding) is compared on its own, with the table's baseline run as reference and rated 0.
+    Holm's correction is over the rows of one group and opponent. What a run has no verdicts for is NaN, and so are the
+    tests of a run with one seed, which cannot say what another training would give. Numbers are rounded.
 
     Args:
         resamples: of the bootstrap.
@@ -32,15 +33,17 @@ def sweep_comparison(
         reference = table.baseline if table.baseline in set(verdicts["run"]) else None
         compared = compare(verdicts, None, reference, resamples, min(refits, resamples), seed).rename(columns=NAMES)
         counted = [verdict_counts(own) for _, own in verdicts.groupby(["run", "baseline"], sort=True)]
-        frames.append(compared.assign(dataset=group[0], model=group[1], **pd.DataFrame(counted)))
+        names = dict(zip(("dataset", "model", "decoding"), group, strict=True))
+        frames.append(compared.assign(**names, **pd.DataFrame(counted)))
     frame = pd.concat(frames, ignore_index=True)
     measured = frame.select_dtypes("float").columns
     frame[measured] = frame[measured].map(bootstrap.rounded)
+    frame.loc[~frame["seeds"].str.contains(" "), TESTS] = float("nan")
     return frame.set_index(KEYS)
 
 
-def group_verdicts(table: RunTable, group: tuple[str, str]) -> pd.DataFrame:
-    """All verdicts on one (dataset, model): the columns of `read_verdicts`, with run, baseline and seed."""
+def group_verdicts(table: RunTable, group: tuple[str, ...]) -> pd.DataFrame:
+    """All verdicts on one (dataset, model, decoding): the columns of `read_verdicts`, with run, baseline and seed."""
     parts = [
         read_verdicts(run, seed, baseline).assign(run=run.run, baseline=baseline, seed=seed)
         for run in table.runs_of(group)

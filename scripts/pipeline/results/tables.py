@@ -1,5 +1,6 @@
 """The two result tables: win rates with intervals, and training costs, one row per run."""
 
+from collections.abc import Collection
 from pathlib import Path
 
 import numpy as np
@@ -8,13 +9,15 @@ import pandas as pd
 from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS
+from pipeline.results import caveats
 from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.judge_agreement import AGREEMENT_COLUMNS
+from pipeline.results.limits import disagreeing, row_caveats
 from pipeline.results.measurements import policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
 from pipeline.results.sweep_comparison import sweep_comparison
 
-WINRATE_LEFT = ["dataset", "model", "run", "method", "baseline"]
+WINRATE_LEFT = ["dataset", "model", "decoding", "run", "method", "baseline"]
 WINRATE_RIGHT = [
     *("seeds", "n", "unparsed", "refused", "failed", "ties"),
     *("win_rate", "win_rate_low", "win_rate_high", "win_rate_se", "win_rate_seed_sd"),
@@ -26,6 +29,7 @@ WINRATE_RIGHT = [
     *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
     *("win_rate_t_low", "win_rate_t_high", "difference_t_low", "difference_t_high"),
     *AGREEMENT_COLUMNS,
+    "caveats",
 ]
 COST_COLUMNS = [
     *("dataset", "model", "run", "method", "seeds", "training_seconds", "rollout_seconds", "steps", "seconds_per_step"),
@@ -33,7 +37,7 @@ COST_COLUMNS = [
 ]
 Scores = dict[int, pd.Series]  # by seed, then by prompt_id
 COUNTS = dict.fromkeys(("n", "unparsed", "refused", "failed", "ties", "flipped"), int)
-TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device"}
+TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device", "caveats"}
 
 
 def winrate_columns(table: RunTable) -> list[str]:
@@ -45,9 +49,15 @@ def winrate_columns(table: RunTable) -> list[str]:
 
 
 def winrate_table(
-    table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
+    table: RunTable,
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+    refits: int = REFITS,
+    coin_like: Collection[str] = (),
 ) -> pd.DataFrame:
-    """One row per (dataset, model, run, baseline), seeds aggregated, in the order of the run table, `chosen` first.
+    """One row per (dataset, model, decoding, run, baseline), seeds aggregated, in the order of the run table.
+
+    Of a run's rows that against `chosen` is the first. `caveats` are those of `pipeline.results.caveats`.
 
     Rates are percentages. A rate is the mean over (seed, prompt) cells, a cell being the mean of its parsed orders; n,
     unparsed and ties count single verdicts, unparsed all that have no preference; refused (by the judge) and failed (no
@@ -60,6 +70,7 @@ def winrate_table(
         resamples: number of bootstrap resamples.
         seed: of the bootstrap.
         refits: resamples of what needs a fit, 0 to leave it out.
+        coin_like: datasets whose judge cannot be told from a coin.
     """
     columns = winrate_columns(table)
     compared = sweep_comparison(table, resamples, seed, refits).to_dict("index")
@@ -71,23 +82,28 @@ def winrate_table(
             scores = reference if run is baseline else _scores(run)
             row = _rewards(run, scores, None if run is baseline else reference, resamples, seed)
             row |= {name: bootstrap.rounded(value) for name, value in policy_measurements(run, run.seeds).items()}
-            names = {"dataset": run.dataset, "model": run.model, "run": run.run, "method": run.method}
+            names = {name: getattr(run, name) for name in WINRATE_LEFT[:-1]}
             for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
                 measured = compared[(*group, run.run, opponent)] | row
-                rows.append(measured | names | {"baseline": opponent} | run.hyperparameters)
+                known = row_caveats(run, baseline, measured["prompts"], run.dataset in coin_like)
+                rows.append(measured | names | {"baseline": opponent, "caveats": known} | run.hyperparameters)
+    disagreed = disagreeing(pd.DataFrame(rows), table.baseline)
+    for row in rows:
+        disagree = (row["dataset"], row["model"], row["run"]) in disagreed
+        row["caveats"] = caveats.written([*row["caveats"], *(["decodings-disagree"] if disagree else [])])
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     # The hyperparameters stay as they were given: 1 is not 1.0, and a field that does not apply is empty.
-    return frame.astype({column: COUNTS.get(column, float) for column in WINRATE_RIGHT if column != "seeds"})
+    return frame.astype({column: COUNTS.get(column, float) for column in WINRATE_RIGHT if column not in TEXT_COLUMNS})
 
 
 def cost_table(table: RunTable) -> pd.DataFrame:
-    """One row per trained run, seeds aggregated, in the order of the run table.
+    """One row per trained run, however it is decoded, seeds aggregated, in the order of the run table.
 
     training_seconds, rollout_seconds (the part of them spent on sampling) and steps are means over seeds,
     seconds_per_step is the ratio of the two sums, peak_memory_mib the maximum, halved how often memory ran out and the
     batch was halved. The ratios to the baseline run are means over the common seeds of the ratio within a seed.
     """
-    rows = []
+    rows, table = [], table.first
     for group in table.groups:
         baseline = table.baseline_of(group)
         reference = _costs(baseline) if baseline else {}

@@ -9,9 +9,11 @@ from datasets import Dataset
 from peft import PeftModel, get_peft_model
 from transformers import PreTrainedModel, PreTrainedTokenizerBase, Trainer, TrainingArguments, set_seed
 
+from pipeline.jobs.io import InputError
 from pipeline.jobs.parts import load_part
 from pipeline.models.checkpoints import load_policy, load_tokenizer, peft_config, training_dtype
 from pipeline.models.devices import Device
+from pipeline.models.kernels import use_hub_kernels
 from pipeline.models.manners import end_token_ids
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import Text, answer_of
@@ -71,6 +73,9 @@ def policy_trainer(
         model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which
             stays its reference.
         seed, device, scratch, reward_function: see `Start`.
+
+    Raises:
+        InputError: the device has share_prompt, which the model's attention cannot do.
     """
     entry = spec["model"]
     tokenizer = load_tokenizer(model_path, entry)
@@ -86,7 +91,22 @@ def policy_trainer(
     start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
     trainer.train_dataset = add_lengths(trainer.train_dataset)
+    quicken(trainer, device)
     return trainer
+
+
+def quicken(trainer: Trainer, device: Device) -> None:
+    """Let a policy's trainer, whose model is on the device, have what the device's entry turns on.
+
+    Raises:
+        InputError: share_prompt, with a model that cannot have it.
+    """
+    use_hub_kernels(trainer.model, device)
+    if device.share_prompt:
+        try:
+            trainer.share_prompts()
+        except ValueError as error:
+            raise InputError(f"device {device.name}: {error}") from error
 
 
 def with_adapter(model, entry: dict, seed: int):

@@ -13,7 +13,11 @@ def sail_trainer(start: Start) -> SAILTrainer:
     device = fitted(start.device, "generate", start.scratch, lambda: cache_bytes(start.model, tokens), 0.5)
     return continued(SAILTrainer)(
         start.model,
-        args=start.arguments(SAILConfig, rollout_batch_size=device.batch_sizes["generate"]),
+        args=start.arguments(
+            SAILConfig,
+            rollout_batch_size=device.batch_sizes["generate"],
+            cache_implementation=device.cache_implementation,
+        ),
         train_dataset=start.dataset,
         processing_class=start.tokenizer,
         reward_funcs=start.reward_function,

@@ -8,6 +8,7 @@ from trl import SFTConfig, SFTTrainer
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.models.checkpoints import load_policy, load_tokenizer, new_policy, peft_config, training_dtype
 from pipeline.models.devices import Device
+from pipeline.models.kernels import use_hub_kernels
 from pipeline.models.templates import as_text, pair_token_ids, response_text
 from pipeline.training.running import say_template, trainer_arguments
 from pipeline.training.state import continued
@@ -38,10 +39,12 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
             start, [ids] = pair_token_ids(prompt, [response], tokenizer, entry)
             rows.append({"input_ids": start + ids, "completion_mask": [0] * len(start) + [1] * len(ids)})
     arguments = trainer_arguments(hyperparameters, device, "sft", scratch, hyperparameters["seed"])
-    return continued(SFTTrainer)(
+    trainer = continued(SFTTrainer)(
         model,
         args=SFTConfig(**arguments, completion_only_loss=True),
         train_dataset=Dataset.from_list(rows),
         processing_class=tokenizer,
         peft_config=None if isinstance(model, PeftModel) else peft_config(entry),
     )
+    use_hub_kernels(trainer.model, device)
+    return trainer

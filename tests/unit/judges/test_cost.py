@@ -93,6 +93,16 @@ def test_requests_are_those_that_are_then_sent(place, name, requests, rows):
     assert (done.requests, done.answered, done.to_send, done.dollars) == (requests, requests, 0, 0)
 
 
+def test_each_decoding_is_counted(place):
+    once = estimate_of(place)
+    table = read_yaml(place / "runs.yaml")
+    greedy = [run | {"decoding": "greedy"} for run in table["runs"]]
+    write_yaml(table | {"runs": [*table["runs"], *greedy]}, place / "runs.yaml")
+    twice = estimate_of(place)
+    assert (twice.requests, twice.verdicts) == (2 * once.requests, 2 * once.verdicts)
+    assert twice.tokens[0] == 2 * once.tokens[0]
+
+
 def test_tokens_are_those_of_the_requests(place):
     generate(place, "dpo-1", "dpr-1", "dpo-2", "dpr-2")
     spec, _ = make_judge("PP")

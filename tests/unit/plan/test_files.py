@@ -8,6 +8,7 @@ import yaml
 from fixtures_config import settings
 
 from pipeline.jobs.io import write_yaml
+from pipeline.plan.checkpoints import kept_checkpoints, overoptimisation_table
 from pipeline.plan.files import Plan
 from pipeline.plan.specs import specs
 from pipeline.results.run_table import read_run_table
@@ -58,7 +59,7 @@ def test_the_table_of_runs_is_the_one_that_scripts_read(small, tmp_path, split):
     write_yaml(plan.run_table(split), tmp_path / "runs.yaml")
     table = read_run_table(tmp_path / "runs.yaml")
     assert (table.tag, table.split, table.baseline, table.seeds) == ("small", split, DPO, [1, 2])
-    assert [run.run for run in table.runs] == RUNS and table.groups == [("small", "tiny")]
+    assert [run.run for run in table.runs] == RUNS and table.groups == [("small", "tiny", "short")]
     assert [run.baselines for run in table.runs[:3]] == [["chosen", DPO], ["chosen"], ["chosen", DPO]]
     kinds = ("responses", "scores", "evaluation", "metrics", "cost", "verdicts")
     assert sorted(table.paths(*kinds)) == sorted(plan.files(*kinds, split=split))
@@ -189,10 +190,12 @@ def test_the_page_is_made_of_templates_style_and_scripts(small):
 
 def test_checkpoints_are_measured_where_the_config_keeps_them():
     plain, kept = Plan(settings()), Plan(settings(evaluate_checkpoints=4, note="Read this."))
-    assert plain.kept_checkpoints() == plain.overoptimisation_table() == plain.files("checkpoints") == []
+    assert (
+        kept_checkpoints(plain.settings) == overoptimisation_table(plain.settings) == plain.files("checkpoints") == []
+    )
     table = plain.run_table("eval")
     assert "note" not in table and "checkpoints" not in table["runs"][0]["seeds"][1]
-    assert kept.kept_checkpoints()[1].endswith("seed{seed}/checkpoints4.json")
+    assert kept_checkpoints(kept.settings)[1].endswith("seed{seed}/checkpoints4.json")
     assert kept.files("checkpoints")[1] == "results/checkpoints/world/W1M/dpo/seed1/eval-of4.parquet"
     assert len(kept.files("checkpoints")) == 3 and kept.run_table("eval")["note"] == "Read this."
     assert kept.settings.checkpoint_spec("W1M")["prompts"] == 128

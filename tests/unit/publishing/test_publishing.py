@@ -30,10 +30,11 @@ from pipeline.jobs.io import (
     write_parquet,
     write_yaml,
 )
-from pipeline.publishing.cards import hub_id
+from pipeline.publishing.cards import hub_id, make_card
 from pipeline.publishing.hub import publish
 from pipeline.publishing.plan import repositories
 from pipeline.publishing.token import require_token
+from pipeline.results.caveats import CAVEATS
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import read_table, winrate_table
 from pipeline.rewards.files import checkpoint_folder
@@ -217,6 +218,24 @@ def test_a_policys_card_has_method_data_hyperparameters_and_the_measured_win_rat
     measured = card["model-index"][0]["results"][0]["metrics"]
     assert [metric["value"] for metric in measured] == [row["win_rate"] for row in rows]
     assert f"over the seeds\n{rows[0]['seeds']};" in text and "by the judge gold" in text
+    assert "What these numbers rest on:\n\n- fewer than 100 prompts\n" in text
+    assert all(metric["name"].endswith(", on fewer than 100 prompts)") for metric in measured)
+
+
+@pytest.mark.parametrize("caveat", CAVEATS, ids=lambda caveat: caveat.name)
+def test_a_card_says_what_its_win_rates_rest_on_and_how_they_were_decoded(results, tmp_path, caveat):
+    table = pd.read_csv(results / "winrate.csv")
+    both = pd.concat([table.assign(decoding=name, caveats=caveat.name) for name in ("sample", "greedy")])
+    both.to_csv(tmp_path / "winrate.csv", index=False)
+    publication = policy_publication(results)
+    publication["records"]["winrate"] = str(tmp_path / "winrate.csv")
+    card = make_card(publication, "me/policy")
+    assert f"- {caveat.reason}\n" in card and "| decoding | against |" in card
+    assert card.count("| greedy | ") == card.count("| sample | ") == 2
+    metadata = yaml.safe_load(card.split("---\n")[1])
+    names = [metric["name"] for metric in metadata["model-index"][0]["results"][0]["metrics"]]
+    assert len(names) == 4 and all(name.endswith(f", {caveat.words})") for name in names)
+    assert ["decoding greedy" in name for name in names] == [False, False, True, True]
 
 
 def test_an_adapter_is_published_as_one(hub, results, tmp_path):

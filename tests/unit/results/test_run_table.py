@@ -23,7 +23,7 @@ def table_path(tmp_path):
 
 def test_reads_runs_in_order(tmp_path):
     table = read_run_table(build_results(tmp_path, prompts=2, groups=(("world", "W1M"), ("other", "W1M"))))
-    assert table.groups == [("world", "W1M"), ("other", "W1M")]
+    assert table.groups == [("world", "W1M", ""), ("other", "W1M", "")]
     assert [run.run for run in table.runs_of(("other", "W1M"))] == ["sft", DPO, DPR]
     assert table.hyperparameters == ["beta", "learning_rate", "g", "gamma"]
     assert table.baseline_of(("world", "W1M")) is table.runs[1]

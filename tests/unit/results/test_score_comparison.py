@@ -107,7 +107,7 @@ def test_faults_are_named(table, tmp_path):
     ):
         comparison_table(table, {"world": path})
     (tmp_path / "t.csv").write_text("dataset,model\na,b\n")
-    with pytest.raises(InputError, match=r"t.csv: no column 'run'"):
+    with pytest.raises(InputError, match=r"t.csv: no column 'decoding'"):
         read_comparison(tmp_path / "t.csv")
     with pytest.raises(SystemExit):
         compare_scores.main(["--runs", table.path, "--pairs", str(path), "--output", str(tmp_path / "x.csv")])

@@ -18,7 +18,7 @@ def table(folder, **options):
 
 def test_a_line_per_run_has_its_rates_against_each_baseline(tmp_path):
     frame = table(tmp_path, seeds=(1,), prompts=12)
-    header, rule, *lines = small_table(frame).splitlines()
+    header, rule, *lines = small_table(frame).split("\n\n")[0].splitlines()
     assert header.split("  ")[0] == "run" and "against chosen" in header and f"against {DPO}" in header
     assert set(rule) == {"-", " "} and [line.split()[0] for line in lines] == ["sft", DPO, DPR]
     rates = frame.set_index(["run", "baseline"])[["win_rate", "win_rate_low", "win_rate_high"]]
@@ -32,7 +32,7 @@ def test_a_line_per_run_has_its_rates_against_each_baseline(tmp_path):
 
 def test_datasets_and_models_are_told_where_there_are_several(tmp_path):
     frame = table(tmp_path, seeds=(1,), prompts=12, groups=(("world", "W1M"), ("other", "W1M")))
-    header, _, *lines = small_table(frame).splitlines()
+    header, _, *lines = small_table(frame).split("\n\n")[0].splitlines()
     assert header.split()[:2] == ["dataset", "run"] and "model" not in header
     assert [line.split()[0] for line in lines] == ["world"] * 3 + ["other"] * 3
 

@@ -72,5 +72,5 @@ def test_what_cannot_be_told_apart_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match="no dataset of these runs is a mix"):
         source_table(read_run_table(other))
     (tmp_path / "no.csv").write_text("dataset,model\nA,B\n")
-    with pytest.raises(InputError, match=r"no\.csv: no column 'run'"):
+    with pytest.raises(InputError, match=r"no\.csv: no column 'decoding'"):
         read_source_table(tmp_path / "no.csv")

@@ -40,8 +40,8 @@ def table(tmp_path):
 def test_rows_and_columns(table):
     frame = winrate_table(table, resamples=50)
     assert frame.columns.tolist() == winrate_columns(table)
-    assert frame.columns.tolist()[:9] == [
-        *("dataset", "model", "run", "method", "baseline"),
+    assert frame.columns.tolist()[:10] == [
+        *("dataset", "model", "decoding", "run", "method", "baseline"),
         *("beta", "learning_rate", "g", "gamma"),
     ]
     expected = [("sft", "chosen"), ("sft", DPO), (DPO, "chosen"), (DPR, "chosen"), (DPR, DPO)]
@@ -286,8 +286,8 @@ def test_command_lines_write_the_same_bytes_twice(tmp_path):
             script.main(["--runs", str(path), "--output", str(tmp_path / f"{name}{i}.csv"), *options])
         assert (tmp_path / f"{name}1.csv").read_bytes() == (tmp_path / f"{name}2.csv").read_bytes()
     lines = (tmp_path / "winrate1.csv").read_text().splitlines()
-    assert lines[1].startswith("world,W1M,sft,sft,chosen,,,,,1 2 3,30,0,0,")
-    assert lines[4].startswith(f"world,W1M,{DPR},dpr,chosen,0.1,0.0003,0.3,0.3,1 2 3,30,0,0,")
+    assert lines[1].startswith("world,W1M,,sft,sft,chosen,,,,,1 2 3,30,0,0,")
+    assert lines[4].startswith(f"world,W1M,,{DPR},dpr,chosen,0.1,0.0003,0.3,0.3,1 2 3,30,0,0,")
     frame = read_table(tmp_path / "winrate1.csv")
     assert frame["win_rate"].dtype == float and frame["seeds"].tolist()[0] == "1 2 3"
 

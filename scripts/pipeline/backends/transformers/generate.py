@@ -45,6 +45,7 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
                 eos_token_ids=sampling.eos_token_ids,
                 batch_size=size,
                 on_ended=progress.add,
+                cache_implementation=sampling.device.cache_implementation,
                 **decoding,
             )
             finished.add(dict(zip(batch, responses, strict=True)), random_state)

@@ -9,6 +9,7 @@ from pipeline.config.fields import (
     mapping,
     named,
     number,
+    one_or_several,
     section,
     several,
     swept,
@@ -134,7 +135,13 @@ SCHEMA = mapping(
         "baseline": text(
             "Run that the others are compared with: a run's name, or a method that has exactly one run.", default="dpo"
         ),
-        "decoding": text("Name of the decoding for the judged responses, one of decodings.", default="sample"),
+        "decoding": one_or_several(
+            text(
+                "Name of the decoding for the judged responses, one of decodings; or several names, each of which is "
+                "generated and judged. The report answers by the first, and says where another disagrees.",
+                default="sample",
+            )
+        ),
         "decodings": named(
             "Named ways of sampling responses, added to the two that exist, greedy and sample.", DECODING, default={}
         ),

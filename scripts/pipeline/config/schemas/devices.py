@@ -1,6 +1,6 @@
 """Entries of devices."""
 
-from pipeline.config.fields import Schema, choice, mapping, named, number, section, text, whole
+from pipeline.config.fields import Schema, choice, flag, mapping, named, number, section, text, whole
 
 AUTO = "auto"
 # What stages do with `auto` where the model is small, as one that is trained from scratch.
@@ -68,6 +68,24 @@ DEVICE = mapping(
             "a batch size is auto, only if not even one row fits without; where it is a number, on CUDA.",
             (AUTO, "always", "never"),
             default=AUTO,
+        ),
+        "share_prompt": flag(
+            "Compute the prompt that chosen and rejected have in common once while training a policy; on CUDA with "
+            "FlexAttention. A model whose attention cannot do so is refused."
+        ),
+        "kernels": flag(
+            "Take kernels for layers from the Hugging Face Hub while training on CUDA. Without a network or the "
+            "package kernels there are none, which the log says."
+        ),
+        "tf32": flag(
+            "Multiply float32 as TF32 while training: fewer digits, more speed. Needs compute capability 8.0."
+        ),
+        "dataloader_workers": whole("Processes that make batches ready while training.", minimum=0, default=0),
+        "generation_cache": choice(
+            "Key-value cache of transformers' generation. static keeps one shape, for which kernels are compiled on "
+            "CUDA; responses that have ended stay in the batch, and sampled ones are others, of the same distribution.",
+            ("dynamic", "static"),
+            default="dynamic",
         ),
         "cpu_share": number(
             "Share of the cores that a job with a model that is loaded has on a CPU, at least one core; as many such "

@@ -27,7 +27,7 @@ export class Browser {
 
   build() {
     const options = (names) => Object.entries(names).map(([value, title]) => element("option", { value }, title));
-    this.part("group").append(...this.index.groups.map((group, i) => element("option", { value: i }, `${group.dataset}, ${group.model}`)));
+    this.part("group").append(...this.index.groups.map((group, i) => element("option", { value: i }, group.title)));
     this.part("group").parentElement.hidden = this.index.groups.length < 2;
     this.part("filter").append(...options(FILTERS));
     this.part("sort").append(...options(SORTS));
@@ -67,7 +67,7 @@ export class Browser {
   }
 
   open(row) {
-    const group = this.index.groups.findIndex((found) => found.dataset === row.dataset && found.model === row.model);
+    const group = this.index.groups.findIndex((found) => ["dataset", "model", "decoding"].every((name) => found[name] === row[name]));
     const left = this.index.groups[group].columns.findIndex((column) => column.run === row.run && (!row.seeded || String(column.seed) === row.seed));
     const right = this.index.groups[group].columns.findIndex((column) => column.run === row.against &&
       (column.seed === null || column.seed === this.index.groups[group].columns[left].seed));

@@ -1,7 +1,7 @@
 // The table of all results: filters, columns to choose, sorting by a click on a heading.
 import { element, number, readJson } from "./codec.js";
 
-const TITLES = { tag: "tag", dataset: "dataset", model: "model", method: "method", run: "run", against: "against", seed: "seeds" };
+const TITLES = { tag: "tag", dataset: "dataset", model: "model", decoding: "decoding", method: "method", run: "run", against: "against", seed: "seeds", caveats: "rests on" };
 
 export class ResultsTable {
   constructor(place, openRun) {
@@ -32,7 +32,7 @@ export class ResultsTable {
     this.controls.append(element("label", { class: "check" }, seeds, "each seed"));
     const best = element("input", { type: "checkbox", id: "best-only", disabled: !this.selected, onchange: () => this.draw() });
     this.controls.append(element("label", { class: "check" }, best, "best of each sweep"));
-    for (const name of ["tag", "dataset", "model", "method", "against", ...this.hyper.map((key) => `hyper.${key}`)]) {
+    for (const name of ["tag", "dataset", "model", "decoding", "method", "against", ...this.hyper.map((key) => `hyper.${key}`)]) {
       const values = this.distinct(name, this.rows);
       const title = name.replace("hyper.", "");
       const select = element("select", { "data-filter": name, "aria-label": title, onchange: (event) => {
@@ -88,7 +88,8 @@ export class ResultsTable {
   draw() {
     const rows = this.visibleRows();
     const several = (name) => this.distinct(name, this.rows).length > 1;
-    const names = this.names.filter((name) => name === "run" || name === "seed" || several(name));
+    const names = this.names.filter((name) => name === "run" || name === "seed" || several(name) ||
+      (name === "caveats" && rows.some((row) => row.caveats)));
     const texts = [...names, ...this.hyper.map((key) => `hyper.${key}`)];
     const columns = this.columns.filter((column) => this.shown.has(column.name));
     const head = element("tr");

@@ -1,0 +1,68 @@
+"""Which caveats of `pipeline.results.caveats` hold for a row of the win-rate table."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+import pandas as pd
+
+from pipeline.jobs.io import read_json
+from pipeline.results.caveats import FEW_PROMPTS
+from pipeline.results.csv_tables import require
+from pipeline.results.outcomes import UNKNOWN, outcome
+from pipeline.results.run_table import Run, read_cost
+
+
+def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> list[str]:
+    """The names of what the rows of a run rest on, but for `decodings-disagree`.
+
+    Args:
+        baseline: the baseline run of its group, if any.
+        prompts: how many have a verdict.
+        coin: whether the judge cannot be told from a coin.
+    """
+    own, others = _steps(run), _steps(baseline) if baseline else set()
+    found = {
+        "own-reward": run.judge_shares == "reward_model",
+        "shared-reward-data": run.judge_shares == "data",
+        "judge-like-a-coin": coin,
+        "one-seed": len(run.seeds) == 1,
+        "two-seeds": len(run.seeds) == 2,
+        "few-prompts": prompts < FEW_PROMPTS,
+        "other-steps": bool(own and others) and own != others,
+    }
+    return [name for name, holds in found.items() if holds]
+
+
+def disagreeing(winrate: pd.DataFrame, baseline: str) -> dict[tuple[str, str, str], dict[str, str]]:
+    """{(dataset, model, run): {decoding: outcome}} of the runs about which the decodings disagree.
+
+    Args:
+        winrate: the win-rate table.
+        baseline: name of the baseline run.
+    """
+    found: dict[tuple, dict[str, str]] = {}
+    for (dataset, model, run, decoding), rows in winrate.groupby(["dataset", "model", "run", "decoding"], sort=False):
+        said = outcome(rows.set_index("baseline").to_dict("index"), baseline)
+        if run != baseline and said != UNKNOWN:
+            found.setdefault((dataset, model, run), {})[decoding] = said
+    return {place: said for place, said in found.items() if len(set(said.values())) > 1}
+
+
+def coin_like(paths: Iterable[str | Path]) -> set[str]:
+    """The datasets whose judge, by the files of its measured quality, agrees with the labels no better than a coin.
+
+    Raises:
+        InputError: a file is missing or unreadable, or lacks a key.
+    """
+    found = set()
+    for path in paths:
+        measured = read_json(path)
+        require(measured, ("dataset", "agreement"), path, "key")
+        if measured["agreement"] and measured["agreement"]["low"] <= 0.5:
+            found.add(measured["dataset"])
+    return found
+
+
+def _steps(run: Run) -> set[int]:
+    """Optimizer steps of all seeds; none of a run that is not trained."""
+    return {read_cost(run, seed)["steps"] for seed in run.seeds_with("cost")}
