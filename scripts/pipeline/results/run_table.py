@@ -15,8 +15,8 @@
         decoding: name of what the responses were decoded by; a run stands in the table once for each decoding
         judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
-`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores, the
-SFT model has no training. Paths are from the working directory. Comparisons stay within one (dataset, model, decoding).
+`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores,
+the SFT model has no training. Paths are from the working directory. Comparisons stay within one (dataset, model, decoding).
 """
 
 from collections import Counter
