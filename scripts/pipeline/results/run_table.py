@@ -16,7 +16,7 @@
         judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
 `scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores,
-the SFT model has no training. Paths are from the working directory. Comparisons stay within one (dataset, model, decoding).
+the SFT model has no training. All paths are relative. Comparisons stay within one (dataset, model, decoding).
 """
 
 from collections import Counter
