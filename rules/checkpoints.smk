@@ -6,8 +6,8 @@ rule evaluate_checkpoints:
     input:
         unpack(
             lambda w: kept_files(w)
-            | start_files(w.dataset, w.model)
-            | label_files(w.dataset)
+            | own_start(w)
+            | label_files(w.dataset, w.seed)
             | reward_inputs(w.dataset, plan.judge_reward(w))
         ),
         spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
@@ -37,9 +37,9 @@ rule evaluate_checkpoints:
             decoding=SPECS[f"checkpoints/{w.model}"]()["decoding"],
         ),
         policy=plan.policy_path,
-        start=lambda w: plan.start_path(w.dataset, w.model),
+        start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
         kept=lambda w, input: ["--checkpoints", input.kept_steps] if "kept_steps" in input.keys() else [],
-        labels=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset)),
+        labels=lambda w: plan.reward_model_path(w.dataset, settings.reward_model_name(w.dataset), w.seed),
         judge=lambda w, input: plan.reward_arguments(w.dataset, plan.judge_reward(w), input),
     shell:
         "python scripts/evaluate_checkpoints.py --sampling {input.sampling:q} --data {input.data:q} --model {params.policy:q}"

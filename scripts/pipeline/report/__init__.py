@@ -21,6 +21,7 @@ from pipeline.metrics.crossed import FEWEST_SEEDS
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.controls import control_sentences, controls_section
 from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
@@ -120,7 +121,8 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, cost, drawn["winrate"], selection),
+        answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost)),
+        *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),

@@ -1,8 +1,9 @@
 """The browser of prompts and responses: what the page carries of them, in chunks.
 
-Per (dataset, model) the prompts have one order, and every column (the dataset's chosen and rejected responses, then
-each run and seed) has its responses in that order, in blocks of `BLOCK` prompts. Scores and mean preferences are a list
-per column; single verdicts, with the judge's own words where they are given, are in blocks again.
+Per (dataset, model, decoding) the prompts have one order, and every column (the dataset's chosen and rejected
+responses, each run and seed, then those of other decodings) has its responses in that order, in blocks of `BLOCK`
+prompts. Scores and mean preferences are a list per column; single verdicts, with the judge's own words where they are
+given, are in blocks again.
 """
 
 import math
@@ -38,6 +39,7 @@ def responses_section(
     """
     groups = [_group(table, group, pairs.get(group[0]), replies, chunks, read) for group in table.groups]
     total = sum(column["responses"] for group in groups for column in group["columns"])
+    _add_other_decodings(groups)
     section = Section(
         "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
     )
@@ -69,7 +71,7 @@ def _group(
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
     ids = sorted(prompts)
-    columns = []
+    columns, told = [], group[2] if len(table.decodings) > 1 else ""
     if pairs is not None:
         frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
@@ -77,11 +79,12 @@ def _group(
             label = {"run": name, "method": "dataset", "seed": None}
             columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
-        columns.append(_column(run, seed, frame["response"].reindex(ids), replies, chunks, read))
+        columns.append(_column(run, seed, told, frame["response"].reindex(ids), replies, chunks, read))
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
     return {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
+        "told": told,
         "prompts": len(ids),
         "ids": chunks.add_json([printable(str(name)) for name in ids]),
         "text": texts,
@@ -89,9 +92,21 @@ def _group(
     }
 
 
-def _column(run: Run, seed: int, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read) -> dict:
+def _add_other_decodings(groups: list[dict]) -> None:
+    """Let each group show the columns of the other decodings of its prompts too, behind its own."""
+    own = [[column for column in group["columns"] if column["seed"] is not None] for group in groups]
+    for group in groups:
+        for other, columns in zip(groups, own, strict=True):
+            same = all(group[name] == other[name] for name in ("dataset", "model", "ids"))
+            if same and other is not group:
+                group["columns"] = [*group["columns"], *columns]
+
+
+def _column(
+    run: Run, seed: int, told: str, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read
+) -> dict:
     ids = responses.index.tolist()
-    column = {"run": run.run, "method": run.method, "seed": seed, "verdicts": {}}
+    column = {"run": run.run, "method": run.method, "seed": seed, "decoding": told, "verdicts": {}}
     column |= _texts(responses, chunks)
     if "scores" in run.files[seed]:
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)

@@ -8,8 +8,8 @@ import yaml
 from fixtures_config import settings
 
 from pipeline.jobs.io import write_yaml
-from pipeline.plan.checkpoints import kept_checkpoints, overoptimisation_table
 from pipeline.plan.files import Plan
+from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.specs import specs
 from pipeline.results.run_table import read_run_table
 

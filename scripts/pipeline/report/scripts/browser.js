@@ -54,7 +54,7 @@ export class Browser {
       this.part(side).replaceChildren(...columns.map((column, i) => element("option", { value: i }, columnName(column))));
     }
     const at = (run, seed) => columns.findIndex((column) => column.run === run && (seed === undefined || column.seed === seed));
-    const runs = columns.filter((column) => column.seed !== null);
+    const runs = columns.filter((column) => column.seed !== null && column.decoding === this.group.told);
     const left = wanted.has("left") ? Number(wanted.get("left")) : at(runs.at(-1)?.run);
     const other = at(this.index.baseline, columns[left]?.seed);
     this.part("left").value = Math.max(0, left);

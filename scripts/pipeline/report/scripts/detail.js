@@ -6,7 +6,8 @@ import { marked } from "./search.js";
 const SHOWN = 3000; // characters of a text before it is folded
 
 export function columnName(column) {
-  return column.seed === null ? `${column.run} (dataset)` : `${column.run}, seed ${column.seed}`;
+  if (column.seed === null) return `${column.run} (dataset)`;
+  return `${column.run}, seed ${column.seed}${column.decoding ? `, ${column.decoding}` : ""}`;
 }
 
 export async function detail(group, block, row, left, right, expression) {
