@@ -129,8 +129,9 @@ class RunTable:
     def paths(self, *kinds: str) -> list[str]:
         """The files of these kinds (of `FILE_KEYS`, and verdicts), of all runs and seeds, for records."""
         files = [r.files[seed] | {"verdicts": list(r.verdicts[seed].values())} for r in self.runs for seed in r.seeds]
-        found = [path for of in files for kind in kinds for path in np.atleast_1d(of.get(kind, [])).tolist()]
-        return list(dict.fromkeys(found))
+        return list(
+            dict.fromkeys(p for of in files for kind in kinds for p in np.atleast_1d(of.get(kind, [])).tolist())
+        )
 
     @property
     def summary(self) -> dict:
