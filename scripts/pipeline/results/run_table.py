@@ -129,9 +129,8 @@ class RunTable:
     def paths(self, *kinds: str) -> list[str]:
         """The files of these kinds (of `FILE_KEYS`, and verdicts), of all runs and seeds, for records."""
         files = [r.files[seed] | {"verdicts": list(r.verdicts[seed].values())} for r in self.runs for seed in r.seeds]
-        return list(
-            dict.fromkeys(p for of in files for kind in kinds for p in np.atleast_1d(of.get(kind, [])).tolist())
-        )
+        found = [path for of in files for kind in kinds for path in np.atleast_1d(of.get(kind, [])).tolist()]
+        return list(dict.fromkeys(found))
 
     @property
     def summary(self) -> dict:
@@ -157,8 +156,9 @@ def read_run_table(path: str | Path) -> RunTable:
     for name, count in Counter((*run.place, run.decoding) for run in runs).items():
         if count > 1:
             raise InputError(f"{path}: runs: {'/'.join(filter(None, name))} stands in it {count} times; once is right")
-    names = (content[name] for name in ("split", "baseline", "seeds"))
-    return RunTable(str(path), str(content["tag"]), *names, runs, str(content.get("note", "")))
+    return RunTable(
+        str(path), str(content["tag"]), *(content[n] for n in TABLE_KEYS[1:4]), runs, content.get("note", "")
+    )
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
