@@ -1,10 +1,9 @@
 """The run table: which files belong to which run and seed. Reads it and the files that it names, and checks both.
 
-    tag: str
+    tag: str; and note: str, where the config has one
     split: eval
     baseline: name of the baseline run
     seeds: [1, 2, 3]
-    note: what a reader should know, where the config has one
     runs:
       - dataset, model, run, method: str
         hyperparameters: {name: number, text or boolean}
@@ -156,9 +155,8 @@ def read_run_table(path: str | Path) -> RunTable:
     for name, count in Counter((*run.place, run.decoding) for run in runs).items():
         if count > 1:
             raise InputError(f"{path}: runs: {'/'.join(filter(None, name))} stands in it {count} times; once is right")
-    return RunTable(
-        str(path), str(content["tag"]), *(content[n] for n in TABLE_KEYS[1:4]), runs, content.get("note", "")
-    )
+    tag, *rest = (content[name] for name in TABLE_KEYS[:4])
+    return RunTable(str(path), str(tag), *rest, runs, content.get("note", ""))
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
