@@ -34,6 +34,7 @@ include: "rules/specs.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/generate.smk"
+include: "rules/checkpoints.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
@@ -58,6 +59,7 @@ rule all:
         plan.measured_judges("csv"),
         plan.bt_splits(),
         plan.tracked_winrates(),
+        overoptimisation_table(settings),
     conda:
         "envs/pipeline.yaml"
 

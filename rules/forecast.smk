@@ -63,6 +63,8 @@ def announce_plan():
     cores, gpus = limits()
     text, seconds = describe_plan(jobs, cores, gpus)
     logger.info(text)
+    if note := settings.config.get("note"):
+        logger.info(note)
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)

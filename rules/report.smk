@@ -83,6 +83,7 @@ rule render_report:
         by_source=plan.source_table(),
         config="results/specs/config.yaml",
         parts=plan.parts_table(),
+        overoptimisation=overoptimisation_table(settings),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -98,13 +99,16 @@ rule render_report:
         selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
         by_source=plan.source_arguments(),
         parts=[part for path in plan.parts_table() for part in ("--parts", path)],
+        overoptimisation=lambda w, input: (
+            ["--overoptimisation", *input.overoptimisation] if input.overoptimisation else []
+        ),
         judgements=JUDGEMENTS,
         price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
-        " --judges {input.judges:q} --config {input.config:q} {params.price:q}"
+        " {params.overoptimisation:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

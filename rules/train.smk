@@ -132,6 +132,7 @@ rule train_policy:
         data="results/data/{dataset}/train.parquet",
         reference=lambda w: plan.reference(w, "train"),
     output:
+        **kept_outputs(),
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
         metrics="results/policies/{dataset}/{model}/{run}/seed{seed}/metrics.parquet",
@@ -148,6 +149,7 @@ rule train_policy:
     resources:
         **TRAINING,
         **sizes(),
+        checkpoints=settings.config["evaluate_checkpoints"],
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
@@ -158,4 +160,5 @@ rule train_policy:
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
         " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward} {params.steps:q}"
+        " --checkpoints {resources.checkpoints:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

@@ -14,6 +14,7 @@ from pipeline.report.judgements import read_judgements
 from pipeline.report.made_from import made_from_section
 from pipeline.report.whole_cost import cost_section, read_paid
 from pipeline.results.csv_tables import named_path
+from pipeline.results.overoptimisation import read_overoptimisation
 from pipeline.results.parts_table import read_parts_table
 from pipeline.results.pedigree import all_jobs
 from pipeline.results.run_table import read_run_table
@@ -41,13 +42,15 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", help="the whole config, with every default and entry (YAML)")
     parser.add_argument("--dollars-per-hour", type=float, help="what an hour of a job costs")
     parser.add_argument("--parts", help="parts of the verdicts (CSV)")
+    parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     files = [*table.paths("responses"), *pairs.values()]
-    record = Record(__file__, arguments, (*read, "by_source", "parts"), ("output",), table.summary, files=files)
+    tables = ("by_source", "parts", "overoptimisation")
+    record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
@@ -66,6 +69,7 @@ def main(argv: list[str] | None = None) -> None:
         replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
         parts=read_parts_table(arguments.parts) if arguments.parts else None,
+        overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
         more=more,
         last=[made_from] if made_from else [],
     )

@@ -1,7 +1,9 @@
 """Train a policy from the SFT model: DPO with TRL's trainer, DDP, DPP, DPR and mixes with the SAIL plugin.
 
 Reads the policy spec (YAML), the train split, the reference log-probabilities and the SFT model; writes model/,
-metrics.parquet, cost.json and manifest.json into the output folder.
+metrics.parquet, cost.json and manifest.json into the output folder. With --checkpoints N also checkpointsN/, the
+checkpoints after the steps that divide the training into N parts (the last of which is model/), and checkpointsN.json,
+which names the steps.
 
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
@@ -29,6 +31,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
     parser.add_argument("--steps", type=Path, help="steps that a budget or another run's record has, JSON")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    parser.add_argument("--checkpoints", type=int, default=0, help="how many checkpoints are kept, the last included")
     parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
@@ -70,7 +73,7 @@ def main(argv: list[str] | None = None) -> None:
     name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
     config = spec | {"seed": arguments.seed}
     tracked = arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config
-    run_training("policy", trainer, record, arguments.output_dir, tracked)
+    run_training("policy", trainer, record, arguments.output_dir, tracked, kept=arguments.checkpoints)
 
 
 if __name__ == "__main__":

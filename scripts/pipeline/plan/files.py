@@ -104,6 +104,8 @@ class Plan(Checkpoints):
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
+        if kept := self.settings.config["evaluate_checkpoints"]:
+            files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
@@ -138,7 +140,9 @@ class Plan(Checkpoints):
             for run in settings.runs
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
-        return {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        note = {"note": settings.config["note"]} if "note" in settings.config else {}
+        table = {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        return table | note
 
     def bt_split(self, dataset: str, split: str) -> str:
         """A split with Bradley-Terry scores."""

@@ -45,6 +45,7 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
             settings.generation_spec,
             [(model, *name) for model in settings.models for name in ((), *((n,) for n in settings.decodings[1:]))],
         ),
+        "checkpoints": (settings.checkpoint_spec, [(name,) for name in settings.models]),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],

@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
@@ -53,6 +54,7 @@ class ReportInputs:
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
             no judge gives any.
+        overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
     """
@@ -67,6 +69,7 @@ class ReportInputs:
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
+    overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
 
@@ -123,6 +126,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
     answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
+    over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
         with_power(answer, table, read),
@@ -132,6 +136,10 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
+        *(
+            Section("overoptimisation", figure.title, "figures.jinja", {"figures": [charts.place(figure)]})
+            for figure in over
+        ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
