@@ -50,10 +50,12 @@ rule evaluate_checkpoints:
 
 rule compute_overoptimisation:
     input:
-        plan.files("checkpoints"),
+        scores=plan.files("checkpoints"),
         runs="results/specs/runs.yaml",
     output:
-        in_report("results/figures/overoptimisation.svg", "Rewards", "rewards against KL", caption="overoptimisation"),
+        figure=in_report(
+            "results/figures/overoptimisation.svg", "Rewards", "rewards against KL", caption="overoptimisation"
+        ),
         table=in_report("results/overoptimisation.csv", "Rewards", "rewards against KL", "table"),
     log:
         "results/logs/compute_overoptimisation.log",
@@ -65,4 +67,4 @@ rule compute_overoptimisation:
         code=code("compute_overoptimisation.py"),
     shell:
         "python scripts/compute_overoptimisation.py --runs {input.runs:q} --output {output.table:q}"
-        " --figure {output[0]:q} > {log:q} 2>&1"
+        " --figure {output.figure:q} > {log:q} 2>&1"

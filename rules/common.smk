@@ -172,7 +172,7 @@ def kept_files(wildcards):
 def label_files(dataset, seed):
     """Inputs of what asks the reward model that labels a seed's pairs beside another one: its spec and files."""
     name = settings.reward_model_name(dataset)
-    files = {"label_" + key: path for key, path in reward_model_files(dataset, name, seed).items()}
+    files = {f"label_{key}": path for key, path in reward_model_files(dataset, name, seed).items()}
     return files | {"label_spec": reward_spec(name, seed)}
 
 

@@ -10,7 +10,8 @@ def costs(jobs, cores, gpus):
     forecast = Forecast(plan, SPECS, gpu_names(), "results")
     seconds = forecast.seconds(jobs)
     lines = [describe_time(forecast, jobs, seconds, cores, gpus)]
-    if any(job.rule == "compute_winrate" for job in jobs):
+    names = {job.rule for job in jobs}
+    if "compute_winrate" in names:
         lines.append(describe_power(settings))
     return seconds, forecast.basis(jobs), [line for line in lines if line]
 
