@@ -17,6 +17,7 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
+from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -28,6 +29,7 @@ from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
+from pipeline.report.slices import find_slices, slices_section
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
@@ -109,7 +111,9 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
-    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
+    bad = find_faults(table)
+    slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
+    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
@@ -124,6 +128,8 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
+        slices_section(table, slices, read),
+        bad_answers_section(table, bad),
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),

@@ -9,6 +9,11 @@ export function columnName(column) {
   return column.seed === null ? `${column.run} (dataset)` : `${column.run}, seed ${column.seed}`;
 }
 
+// What links call a column.
+export function columnKey(column) {
+  return column.seed === null ? column.run : `${column.run}:${column.seed}`;
+}
+
 export async function detail(group, block, row, left, right, expression) {
   const [number_, place] = [Math.floor(row / block), row % block];
   const prompt = (await texts(group.text[number_]))[place];
