@@ -63,4 +63,5 @@ rule all:
 
 onstart:
     require_device()
+    start_worker()
     announce_plan()

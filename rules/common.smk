@@ -1,7 +1,9 @@
 # The config, constraints of wildcards, and what rules need of Snakemake besides. No rules here; which files there are to
 # be, and what each is made from, is in scripts/pipeline/plan.
+import os
 import subprocess
 from functools import cache
+from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
@@ -10,8 +12,10 @@ from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
+from pipeline.jobs.handover import WARM
 from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
+from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
@@ -114,6 +118,8 @@ wildcard_constraints:
     judge=one_of(dict.fromkeys(map(settings.judge_name, DATASETS))),
     repository=one_of(PUBLICATIONS),
     seed=r"\d+",
+    # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
+    chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
     split=one_of(SPLITS),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
@@ -146,10 +152,15 @@ def in_report(path, category, what, form="figure", caption=None):
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
 
 
-def start_files(dataset, model):
+def start_files(dataset, model, chain):
     """Inputs of what begins at a model's start: the SFT model's files; none where that is the model as it is."""
-    folder = plan.start_folder(dataset, model)
+    folder = plan.start_folder(dataset, model, chain)
     return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
+
+
+def own_start(wildcards):
+    """The same of what a seed's policies begin at."""
+    return start_files(wildcards.dataset, wildcards.model, plan.start_chain(wildcards.model, wildcards.seed))
 
 
 def policy_files(wildcards):
@@ -158,21 +169,48 @@ def policy_files(wildcards):
     return {"policy": ancient(f"{folder}/model"), "policy_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
-def reward_model_files(dataset, name):
+def reward_model_files(dataset, name, seed=None):
     """Inputs for scoring: the trained reward model's files; none for a checkpoint from elsewhere."""
-    folder = plan.reward_model_folder(dataset, name)
+    folder = plan.reward_model_folder(dataset, name, seed)
     return {"reward_model": ancient(f"{folder}/model"), "reward_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
-def reward_start(dataset, name):
+def reward_start(dataset, name, chain):
     """Inputs of a reward model's training: the SFT model that it starts from; none where it starts from the model itself."""
-    folder = plan.reward_start(dataset, name)
+    folder = plan.reward_start(dataset, name, chain)
     return {"sft": ancient(f"{folder}/model"), "sft_manifest": f"{folder}/manifest.json"} if folder else {}
 
 
-def reward_inputs(dataset, name):
+def reward_spec(name, seed=None):
+    """The spec of a reward model: of a seed's own, or of the one that measures all runs."""
+    return f"results/specs/reward/{name}{plan.reward_chain(name, seed)}.yaml"
+
+
+def reward_inputs(dataset, name, seed=None):
     """Inputs of what may ask a reward model: its spec and files; none without one."""
-    return {"reward_spec": f"results/specs/reward/{name}.yaml"} | reward_model_files(dataset, name) if name else {}
+    return {"reward_spec": reward_spec(name, seed)} | reward_model_files(dataset, name, seed) if name else {}
+
+
+def steps_inputs(files):
+    """Inputs that have a number of steps: of a run's record nothing else counts, so its date does not."""
+    return {kind: ancient(path) if kind == "record" else path for kind, path in files.items()}
+
+
+def of_first_seed(wildcards):
+    """The names of a run, of the first seed."""
+    return SimpleNamespace(dataset=wildcards.dataset, model=wildcards.model, run=wildcards.run, seed=SEEDS[0])
+
+
+def other_method(wildcards):
+    """Method of the run whose seconds a budget is relative to; None where it is not relative."""
+    other = other_run(plan, wildcards.run)
+    return settings.task_runs[other].method if other else None
+
+
+def steps_arguments(input):
+    """The argument that names the file with a number of steps, where there is one."""
+    path = input.get("budget") or input.get("record")
+    return ["--steps", path] if path else []
 
 
 def published_files(wildcards):
@@ -195,3 +233,20 @@ def require_device():
             f"the device {settings.device} needs CUDA, and torch sees no CUDA device on this machine. "
             "What runs here: `snakemake` (the embedded default, on CPU); `snakemake -n` with the same arguments prints the plan."
         )
+
+
+def start_worker():
+    """Start the process that the run's jobs are forks of, where models run on a CPU of this machine.
+
+    It ends with this one; without it, jobs import their libraries themselves.
+    """
+    accelerator = settings.device_entry()["accelerator"]
+    on_cpu = accelerator == "cpu" or (accelerator == "auto" and not has_gpus())
+    here = workflow.local_exec and not workflow.deployment_settings.deployment_method
+    if not on_cpu or not here or not workflow.is_main_process or os.environ.setdefault(WARM, "1") != "1":
+        return
+    command = [sys.executable, str(ROOT / "scripts" / "warm_up.py"), "--owner", str(os.getpid())]
+    nothing = dict.fromkeys(("stdin", "stdout", "stderr"), subprocess.DEVNULL)
+    # Where the system has huge pages for those who ask, small trainings take 4% less time with them.
+    huge = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
+    subprocess.Popen(command, start_new_session=True, env=os.environ | huge, **nothing)

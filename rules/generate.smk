@@ -3,10 +3,10 @@
 
 rule generate_responses:
     input:
-        unpack(lambda w: policy_files(w) | start_files(w.dataset, w.model)),
+        unpack(lambda w: policy_files(w) | own_start(w)),
         spec="results/specs/generation/{model}.yaml",
         data="results/data/{dataset}/{split}.parquet",
-        reference="results/reference/{dataset}/{model}/{split}.parquet",
+        reference=lambda w: plan.reference(w, w.split),
     output:
         responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
         evaluation="results/evaluations/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
@@ -23,7 +23,7 @@ rule generate_responses:
     params:
         code=lambda w: code("generate_responses.py", f"generation/{w.model}"),
         policy=plan.policy_path,
-        start=lambda w: plan.start_path(w.dataset, w.model),
+        start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
     shell:
         "{resources.launch} scripts/generate_responses.py --spec {input.spec:q} --data {input.data:q} --reference {input.reference:q}"
         " --model {params.policy:q} --reference-model {params.start:q} --seed {wildcards.seed:q}"

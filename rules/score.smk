@@ -5,7 +5,7 @@ rule score_responses:
     # All seeds in one job: a reward model is loaded once per run.
     input:
         unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
-        spec=lambda w: f"results/specs/reward/{settings.reward_model_name(w.dataset)}.yaml",
+        spec=lambda w: reward_spec(settings.reward_model_name(w.dataset)),
         responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
     output:
         per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
@@ -45,7 +45,7 @@ use rule score_responses as score_decoded with:
 rule score_bt:
     input:
         unpack(lambda w: reward_model_files(w.dataset, w.reward_model)),
-        spec="results/specs/reward/{reward_model}.yaml",
+        spec=lambda w: reward_spec(w.reward_model),
         data="results/data/{dataset}/{split}.parquet",
     output:
         "results/bt/{dataset}/{reward_model}/{split}.parquet",

@@ -4,17 +4,17 @@
 
 rule train_sft:
     input:
-        spec="results/specs/sft/{dataset}/{model}.yaml",
+        spec="results/specs/sft/{dataset}/{model}{chain}.yaml",
         data="results/data/{dataset}/train.parquet",
     output:
-        model=directory("results/sft/{dataset}/{model}/model"),
-        manifest="results/sft/{dataset}/{model}/manifest.json",
-        metrics="results/sft/{dataset}/{model}/metrics.parquet",
-        cost="results/sft/{dataset}/{model}/cost.json",
+        model=directory("results/sft/{dataset}/{model}{chain}/model"),
+        manifest="results/sft/{dataset}/{model}{chain}/manifest.json",
+        metrics="results/sft/{dataset}/{model}{chain}/metrics.parquet",
+        cost="results/sft/{dataset}/{model}{chain}/cost.json",
     log:
-        "results/logs/train_sft/{dataset}/{model}.log",
+        "results/logs/train_sft/{dataset}/{model}{chain}.log",
     benchmark:
-        "results/benchmarks/train_sft/{dataset}/{model}.tsv"
+        "results/benchmarks/train_sft/{dataset}/{model}{chain}.tsv"
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads(usual=2)
@@ -32,18 +32,18 @@ rule train_sft:
 
 rule train_reward:
     input:
-        unpack(lambda w: reward_start(w.dataset, w.reward_model)),
-        spec="results/specs/reward/{reward_model}.yaml",
+        unpack(lambda w: reward_start(w.dataset, w.reward_model, w.chain)),
+        spec="results/specs/reward/{reward_model}{chain}.yaml",
         data="results/data/{dataset}/train.parquet",
     output:
-        model=directory("results/reward_models/{dataset}/{reward_model}/model"),
-        manifest="results/reward_models/{dataset}/{reward_model}/manifest.json",
-        metrics="results/reward_models/{dataset}/{reward_model}/metrics.parquet",
-        cost="results/reward_models/{dataset}/{reward_model}/cost.json",
+        model=directory("results/reward_models/{dataset}/{reward_model}{chain}/model"),
+        manifest="results/reward_models/{dataset}/{reward_model}{chain}/manifest.json",
+        metrics="results/reward_models/{dataset}/{reward_model}{chain}/metrics.parquet",
+        cost="results/reward_models/{dataset}/{reward_model}{chain}/cost.json",
     log:
-        "results/logs/train_reward/{dataset}/{reward_model}.log",
+        "results/logs/train_reward/{dataset}/{reward_model}{chain}.log",
     benchmark:
-        "results/benchmarks/train_reward/{dataset}/{reward_model}.tsv"
+        "results/benchmarks/train_reward/{dataset}/{reward_model}{chain}.tsv"
     priority: 10
     conda:
         "../envs/pipeline.yaml"
@@ -54,7 +54,7 @@ rule train_reward:
     params:
         code=lambda w: code("train_reward.py", reward_model=w.reward_model),
         folder=subpath(output.manifest, parent=True),
-        model=lambda w: plan.reward_start_path(w.dataset, w.reward_model),
+        model=lambda w: plan.reward_start_path(w.dataset, w.reward_model, w.chain),
     shell:
         "{resources.launch} scripts/train_reward.py --spec {input.spec:q} --data {input.data:q} --model {params.model:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
@@ -62,15 +62,15 @@ rule train_reward:
 
 rule compute_reference:
     input:
-        unpack(lambda w: start_files(w.dataset, w.model)),
-        spec="results/specs/reference/{dataset}/{model}.yaml",
+        unpack(lambda w: start_files(w.dataset, w.model, w.chain)),
+        spec="results/specs/reference/{dataset}/{model}{chain}.yaml",
         data="results/data/{dataset}/{split}.parquet",
     output:
-        "results/reference/{dataset}/{model}/{split}.parquet",
+        "results/reference/{dataset}/{model}{chain}/{split}.parquet",
     log:
-        "results/logs/compute_reference/{dataset}/{model}/{split}.log",
+        "results/logs/compute_reference/{dataset}/{model}{chain}/{split}.log",
     benchmark:
-        "results/benchmarks/compute_reference/{dataset}/{model}/{split}.tsv"
+        "results/benchmarks/compute_reference/{dataset}/{model}{chain}/{split}.tsv"
     priority: 20
     conda:
         "../envs/pipeline.yaml"
@@ -80,18 +80,57 @@ rule compute_reference:
         **sizes(),
     params:
         code=code("compute_reference.py"),
-        start=lambda w: plan.start_path(w.dataset, w.model),
+        start=lambda w: plan.start_path(w.dataset, w.model, w.chain),
     shell:
         "{resources.launch} scripts/compute_reference.py --spec {input.spec:q} --data {input.data:q} --model {params.start:q}"
         " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
+rule count_steps:
+    # A budget as optimizer steps, for all seeds; measured with the first one.
+    input:
+        unpack(lambda w: own_start(of_first_seed(w)) | reward_inputs(w.dataset, budget_reward(plan, w), SEEDS[0])),
+        unpack(lambda w: steps_inputs(other_steps_files(plan, of_first_seed(w)))),
+        spec="results/specs/budget/{dataset}/{model}/{run}.yaml",
+        data="results/data/{dataset}/train.parquet",
+        reference=lambda w: plan.reference(of_first_seed(w), "train"),
+    output:
+        "results/budgets/{dataset}/{model}/{run}.json",
+    log:
+        "results/logs/count_steps/{dataset}/{model}/{run}.log",
+    benchmark:
+        "results/benchmarks/count_steps/{dataset}/{model}/{run}.tsv"
+    wildcard_constraints:
+        run=one_of(budget_runs(plan)),
+    priority: 10
+    conda:
+        "../envs/pipeline.yaml"
+    threads: all_threads()
+    resources:
+        **TRAINING,
+        **sizes(),
+    params:
+        code=lambda w: code(
+            "count_steps.py", f"policy/{w.dataset}/{w.model}/{w.run}", budget_reward(plan, w), method=other_method(w)
+        ),
+        start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, SEEDS[0])),
+        reward=lambda w, input: plan.reward_arguments(w.dataset, budget_reward(plan, w), input, SEEDS[0]),
+        steps=lambda w, input: steps_arguments(input),
+        seed=SEEDS[0],
+        speeds=SPEEDS,
+    shell:
+        "{resources.launch} scripts/count_steps.py --spec {input.spec:q} --seed {params.seed:q} --data {input.data:q}"
+        " --reference {input.reference:q} --model {params.start:q} {params.reward} {params.steps:q} --speeds {params.speeds:q}"
+        " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+
+
 rule train_policy:
     input:
-        unpack(lambda w: start_files(w.dataset, w.model) | reward_inputs(w.dataset, plan.policy_reward(w))),
+        unpack(lambda w: own_start(w) | reward_inputs(w.dataset, plan.policy_reward(w), w.seed)),
+        unpack(lambda w: steps_inputs(steps_files(plan, w))),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
-        reference="results/reference/{dataset}/{model}/train.parquet",
+        reference=lambda w: plan.reference(w, "train"),
     output:
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
@@ -112,9 +151,10 @@ rule train_policy:
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
-        start=lambda w: plan.start_path(w.dataset, w.model),
-        reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input),
+        start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
+        reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input, w.seed),
+        steps=lambda w, input: steps_arguments(input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.reward}"
+        " --reference {input.reference:q} --model {params.start:q} {params.reward} {params.steps:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

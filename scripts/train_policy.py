@@ -10,9 +10,9 @@ from pathlib import Path
 
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.columns.reference import REFERENCE_LOGPS
-from pipeline.jobs.io import InputError, command_line, read_parquet, read_yaml, run
+from pipeline.jobs.io import InputError, command_line, read_json, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 from pipeline.tracking import OFF
 
 
@@ -25,6 +25,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--model", required=True, help="SFT model, folder")
     parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
+    parser.add_argument("--steps", type=Path, help="steps that a budget or another run's record has, JSON")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
     parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
@@ -36,9 +37,14 @@ def main(argv: list[str] | None = None) -> None:
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer
     from pipeline.training.running import run_training
+    from pipeline.training.steps import with_steps
 
+    # Of a record nothing counts but the steps: it has timings.
+    arguments.steps = read_json(arguments.steps)["steps"] if arguments.steps else None
+    training = with_steps(spec, len(reference), arguments.steps)
     device = device_from_arguments(arguments, spec["model"])
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
     inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
@@ -50,7 +56,7 @@ def main(argv: list[str] | None = None) -> None:
             from pipeline.rewards.scorer import RewardModel
 
             reward = RewardModel(arguments.reward_model, reward_entry, device)
-        return policy_trainer(spec, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
+        return policy_trainer(training, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
 
     name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
     config = spec | {"seed": arguments.seed}
@@ -59,4 +65,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

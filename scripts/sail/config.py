@@ -8,6 +8,7 @@ from trl import DPOConfig
 ESTIMATORS = ("exact", "upstream")
 BASELINES = ("none", "mean", "leave-one-out")
 LABEL_DRAWS = ("hard", "bernoulli")
+ROLLOUT_POLICIES = ("current", "start")
 
 
 @dataclass
@@ -71,6 +72,12 @@ class SAILConfig(DPOConfig):
         metadata={"help": "Key-value cache of rollouts; static has one shape, for which a GPU's kernels are compiled."},
     )
     max_age: int = field(default=8, metadata={"help": "The most optimizer steps that a sampled pair may be old."})
+    rollout_policy: str = field(
+        default="current",
+        metadata={
+            "help": "Who samples pairs: the current policy, or start, the reference, whose pairs never grow old."
+        },
+    )
 
     def __post_init__(self):
         super().__post_init__()
@@ -82,6 +89,7 @@ class SAILConfig(DPOConfig):
             ("estimator", ESTIMATORS),
             ("baseline", BASELINES),
             ("label_draw", LABEL_DRAWS),
+            ("rollout_policy", ROLLOUT_POLICIES),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
@@ -102,6 +110,10 @@ class SAILConfig(DPOConfig):
             raise ValueError("r + p + g = 1 leaves no offline row to count epochs by: set max_steps")
         if self.revkl > 0 and self.p + self.g == 0:
             raise ValueError("revkl is estimated on policy responses: set p or g above 0, or revkl to 0")
+        if self.revkl > 0 and self.rollout_policy != "current":
+            raise ValueError(
+                "revkl is estimated on the current policy's responses: set rollout_policy so, or revkl to 0"
+            )
         self._check_rewards()
         if self.online_share > 0:
             self._check_parent_settings()

@@ -138,7 +138,7 @@ class RolloutPool:
         reuse: how often a pair is given out; between two uses of one lie those of all others.
     """
 
-    def __init__(self, max_age: int, reuse: int = 1):
+    def __init__(self, max_age: float, reuse: int = 1):
         self.max_age = max_age
         self.reuse = reuse
         self.pairs: deque[RolloutPair] = deque()

@@ -5,12 +5,13 @@ import math
 import random
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from itertools import islice
 from typing import Any
 
 import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
+from trl.trainer.utils import use_adapter
 
 from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
@@ -28,6 +29,8 @@ class SamplesPairs:
     accelerator: Any
     model: Any
     model_wrapped: Any
+    ref_model: Any
+    rollout_tokens: int
     data_collator: Any
     pool: RolloutPool
     train_dataset: Any
@@ -101,6 +104,7 @@ class SamplesPairs:
         seconds = time.perf_counter() - started
         self._log("sail/rollouts_per_second", len(responses) / seconds)
         self.rollout_seconds += seconds
+        self.rollout_tokens += sum(map(len, responses))
 
     def _kept(self, pairs: list[RolloutPair]) -> list[RolloutPair]:
         """The pairs that may be trained on: all of them, or those that are whole."""
@@ -143,11 +147,12 @@ class SamplesPairs:
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
         ends = self._end_tokens()
         cut = [not ids or ids[-1] not in ends for ids in responses]
+        step = self.state.global_step if self.args.rollout_policy == "current" else 0
         pairs = [
             RolloutPair(
                 ids,
                 (responses[2 * i], responses[2 * i + 1]),
-                self.state.global_step,
+                step,
                 cut=(cut[2 * i], cut[2 * i + 1]),
             )
             for i, ids in enumerate(prompts)
@@ -183,12 +188,28 @@ class SamplesPairs:
         ends = {tokenizer_of(self).eos_token_id, *(configured if isinstance(configured, list) else [configured])}
         return sorted(ends - {None})
 
+    def used_share(self) -> float:
+        """The part of what was sampled so far that rows have stood for, or that was thrown away."""
+        return 1 - len(self.pool) / max(self._prompts_drawn * self.args.rollout_reuse, 1)
+
+    @contextmanager
+    def _as_start(self) -> Iterator[Any]:
+        """The wrapped model of the policy that the training began with, which is the reference."""
+        if self.ref_model is not None:
+            yield self.ref_model
+            return
+        adapted = self.accelerator.unwrap_model(self.model)
+        with use_adapter(adapted, adapter_name="ref" if "ref" in adapted.peft_config else None):
+            yield self.model_wrapped
+
     def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """A response per prompt."""
+        starts = self.args.rollout_policy == "start"
         with (
             # The next one does so too, but does not undo it after an exception.
             disable_gradient_checkpointing(self.model, self.args.gradient_checkpointing_kwargs),
-            unwrap_model_for_generation(self.model_wrapped, self.accelerator) as model,
+            self._as_start() if starts else nullcontext(self.model_wrapped) as wrapped,
+            unwrap_model_for_generation(wrapped, self.accelerator) as model,
             whole_parameters(model, self.accelerator),
             self.accelerator.autocast(),
         ):

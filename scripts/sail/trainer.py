@@ -3,6 +3,7 @@
 import contextlib
 import copy
 import logging
+import math
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
@@ -90,12 +91,13 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             )
         if self._samples:
             self._cut_responses()
-            self.pool = RolloutPool(args.max_age, args.rollout_reuse)
+            age = args.max_age if args.rollout_policy == "current" else math.inf
+            self.pool = RolloutPool(age, args.rollout_reuse)
             self._walk_prompts(0)
             self._sharded = is_sharded(self.accelerator)
             self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
-        self.rollout_seconds = 0.0
+        self.rollout_seconds, self.rollout_tokens = 0.0, 0
         self._routing = torch.Generator().manual_seed(args.seed * 1009 + self.accelerator.process_index)
         # Labels have draws of their own: a row's route does not depend on how the batch is split.
         self._labels = torch.Generator().manual_seed(
@@ -112,6 +114,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             "labels": self._labels.get_state(),
             "baseline": self._baseline.state_dict(),
             "rollout_seconds": self.rollout_seconds,
+            "rollout_tokens": self.rollout_tokens,
         }
         if self._samples:
             state |= {
@@ -125,7 +128,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._routing.set_state(state["routing"])
         self._labels.set_state(state["labels"])
         self._baseline.load_state_dict(state["baseline"])
-        self.rollout_seconds = state["rollout_seconds"]
+        self.rollout_seconds, self.rollout_tokens = state["rollout_seconds"], state.get("rollout_tokens", 0)
         if self._samples:
             self.pool.load_state_dict(state["pool"])
             self._rollout_rng.setstate(state["rollout_rng"])
@@ -135,7 +138,9 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         reasons = []
         if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
             reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-        if self.args.max_age > 0:
+        if self.args.rollout_policy == "start":
+            reasons.append("pairs are sampled by the policy that the training began with")
+        elif self.args.max_age > 0:
             reasons.append(f"pairs may be up to {self.args.max_age} steps old")
         if self.args.estimator == "exact" and reasons:
             logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))

@@ -11,7 +11,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_chain import DEVICE, DPO, DPR, arguments_of, call, chain
+from fixtures_chain import CONFIG, DEVICE, DPO, DPR, arguments_of, call, chain
 from fixtures_scripts import SCRIPTS, fresh_modules
 from safetensors.torch import load_file
 from transformers.utils import logging
@@ -19,8 +19,10 @@ from transformers.utils import logging
 import generate_responses
 import score_bt
 import train_policy
+from pipeline.config.extents import budget_spec
+from pipeline.config.settings import Settings
 from pipeline.data.world import gold_score
-from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml, write_parquet, write_yaml
+from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml, write_json, write_parquet, write_yaml
 from pipeline.jobs.provenance import SILENT, _imported_files, _imports
 
 CHECKPOINT = {"model", "manifest.json", "metrics.parquet", "cost.json", "provenance.json"}
@@ -206,6 +208,29 @@ def test_another_seed_gives_other_weights_and_responses(at, tmp_path):
     call("generate_responses", model=at.sft_model, reference_model=at.sft_model, seed=2, **generation)
     responses = read_parquet(tmp_path / "r.parquet")["response"].tolist()
     assert responses != read_parquet(at.responses["sft"])["response"].tolist()
+
+
+def test_a_budget_becomes_steps_by_what_a_step_once_took(at, tmp_path):
+    tasks = [*CONFIG["tasks"], {"method": "dpo", "seconds_like": "dpr"}]
+    settings = Settings.from_config(CONFIG | {"tasks": tasks, "baseline": DPO})
+    run = "dpo-seconds_like_dpr"
+    write_yaml(budget_spec(settings, "tiny", "tiny", run), tmp_path / "budget.yaml")
+    write_yaml(settings.policy_spec("tiny", "tiny", run), tmp_path / "policy.yaml")
+    data = {"data": at.train, "reference": at.reference["train"], "model": at.sft_model, "seed": 1}
+    reward = {"reward_spec": at.specs / "reward.yaml", "reward_model": at.reward_model}
+    places = {"speeds": tmp_path / "speeds", "output": tmp_path / "steps.json"}
+    call("count_steps", spec=tmp_path / "budget.yaml", **data, **reward, **places)
+    measured = {path.name.split("-")[0]: path for path in (tmp_path / "speeds/tiny/tiny").iterdir()}
+    speeds = {name: read_json(path) for name, path in measured.items()}
+    seconds = 3 * speeds["dpr"]["seconds_per_step"] / speeds["dpo"]["seconds_per_step"]
+    assert read_json(tmp_path / "steps.json") == {"steps": max(round(seconds), 1)}
+    # What is kept is read again, whatever the clock says now.
+    for name, value in (("dpo", 0.5), ("dpr", 1.0)):
+        write_json(speeds[name] | {"seconds_per_step": value}, measured[name])
+    call("count_steps", spec=tmp_path / "budget.yaml", **data, **reward, **places)
+    assert read_json(tmp_path / "steps.json") == {"steps": 6}
+    call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "dpo", **data)
+    assert read_json(tmp_path / "dpo" / "cost.json")["steps"] == 6
 
 
 def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):

@@ -39,6 +39,7 @@ SPECS = {
     "prepare_data": ["data/small"],
     "train_reward": ["reward/tiny"],
     "train_policy": [f"policy/small/tiny/{RUN}", "reward/tiny"],
+    "count_steps": [f"policy/small/tiny/{RUN}", "reward/tiny"],
     "generate_responses": ["generation/tiny"],
     "decode_responses": ["generation/tiny/greedy"],
     "score_responses": ["reward/tiny"],

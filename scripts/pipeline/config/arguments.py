@@ -20,8 +20,28 @@ CONVERTED = {
         "remove_unused_columns": not grouped,
     },
 }
-# Ours that are no argument of a trainer: how the device cuts a batch; which data and which model are trained on.
-NO_ARGUMENTS = ("global_batch_size", "responses", "model", "sft", "adapter", "lora", "dataset", "share")
+# What takes the place of epochs: what a budget is in the hyperparameters, and the steps or seconds of another run. A
+# trainer has max_steps in place of them all.
+BUDGETED = {
+    **{"steps": "max_steps", "tokens": "budget_tokens"},
+    **{"seconds": "budget_seconds", "relative": "budget_relative"},
+}
+LIKE = ("steps_like", "seconds_like")
+EXTENTS = (*BUDGETED.values(), *LIKE)
+# Ours that are no argument of a trainer: how the device cuts a batch; which data and which model are trained on; what
+# became max_steps before.
+NO_ARGUMENTS = (
+    "global_batch_size",
+    "responses",
+    "model",
+    "sft",
+    "adapter",
+    "lora",
+    "dataset",
+    "share",
+    "budget",
+    *LIKE,
+)
 # Theirs -> ours, for a config that has them by the names of the library.
 OWN_NAMES = {theirs: ours for ours, theirs in THEIR_NAMES.items()} | {
     "train_sampling_strategy": "group_by_length",

@@ -2,7 +2,8 @@
 
 from dataclasses import dataclass
 
-from pipeline.config.fields import choice, flag, number, or_null, whole
+from pipeline.config.arguments import BUDGETED, LIKE
+from pipeline.config.fields import by_presence, choice, flag, mapping, number, or_null, text, whole
 
 
 @dataclass(frozen=True)
@@ -32,6 +33,14 @@ LOSSES = (
     *("apo_zero", "apo_down", "discopop", "sft", "sigmoid_norm"),
 )
 
+# What a budget may be of.
+BUDGETS = {
+    "steps": whole("Optimizer steps, as max_steps.", examples=[300]),
+    "tokens": number("Tokens that are trained on and sampled.", exclusiveMinimum=0, examples=[2e6]),
+    "seconds": number("Seconds of training.", exclusiveMinimum=0, examples=[600]),
+    "relative": number("Seconds of training, as a multiple of the baseline's.", exclusiveMinimum=0, examples=[1.0]),
+}
+
 # Of every policy.
 TRAINING = {
     "beta": number("Strength β of the tie to the reference policy.", exclusiveMinimum=0, default=0.1),
@@ -44,6 +53,22 @@ TRAINING = {
     ),
     "max_steps": or_null(
         whole("Optimizer steps; when given, it takes the place of epochs. Needed where r + p + g = 1.", examples=[500])
+    ),
+    "budget": by_presence(
+        "How long to train, in place of epochs and max_steps: one of steps, tokens (trained on and sampled), seconds, "
+        "and relative (seconds, as a multiple of the baseline's). It becomes steps once, before the training.",
+        {kind: mapping("A budget.", {kind: schema}, (kind,)) for kind, schema in BUDGETS.items()},
+        examples=[{"seconds": 600}],
+    ),
+    "steps_like": or_null(
+        text(
+            "Train for as many optimizer steps as another run of the same dataset, model and seed: its name, or a "
+            "method that has exactly one run. Takes the place of epochs.",
+            examples=["dpr"],
+        )
+    ),
+    "seconds_like": or_null(
+        text("Likewise for as many seconds, turned into steps once, before the training.", examples=["dpr"])
     ),
     "warmup_steps": whole("Optimizer steps of linear warm-up of the learning rate.", minimum=0, default=150),
     "global_batch_size": whole("Pairs per optimizer step, over all processes and accumulation steps.", default=32),
@@ -121,13 +146,23 @@ ROLLOUTS = {
     "max_age": whole(
         "Most optimizer steps that may lie between sampling a pair and training on it.", minimum=0, default=8
     ),
+    "rollout_policy": choice(
+        "Which policy samples the pairs: current, as it is after so many steps, or start, the one that the training "
+        "begins with, so that no pair is fresher than one sampled before the first step.",
+        ("current", "start"),
+        default="current",
+    ),
 }
 # In no spec and no table where they have their default.
-UNSAID = ("mask_truncated_completions", "missing_eos_penalty")
+UNSAID = (
+    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE),
+    *(key for key in BUDGETED.values() if key != "max_steps"),
+)
 # How a run is trained, rather than what it minimises: part of its name only where its task sets it.
 HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
-    *(key for key in ROLLOUTS if key.startswith("rollout_")),
+    *BUDGETED.values(),
+    *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
     "max_age",
 )
 

@@ -11,6 +11,7 @@ from pathlib import Path
 
 from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
+from pipeline.config.extents import check_extents, check_tasks, controls_of, followed_extent, named_run
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
@@ -64,6 +65,7 @@ class Settings:
         filled = fill({key: value for key, value in written.items() if key != "tasks"}, schema)
         filled = {"tasks": written["tasks"], **filled}
         filled["decodings"] = {**fill({"decodings": DECODINGS}, schema)["decodings"], **filled["decodings"]}
+        check_tasks(written, source)
         runs = expand(written["tasks"], written.get("policy", {}), source)
         entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
         kinds = {has_sft(filled, entries["models"].get(name, {})) for name in filled["models"]}
@@ -100,6 +102,11 @@ class Settings:
             if run.trained or run.name == start_name(self.has_sft(model))
         ]
 
+    @cached_property
+    def controls(self) -> dict[str, list[str]]:
+        """Names of the runs that are controls of a run, by its name, of the runs that have some."""
+        return controls_of(self)
+
     def has_sft(self, model: str) -> bool:
         """Whether a model is fine-tuned before its policies; else they start from it as it is."""
         return has_sft(self.config, self.entries["models"][model])
@@ -113,15 +120,7 @@ class Settings:
         baseline = self.config["baseline"]
         if baseline in UNTRAINED:
             baseline = start_name(self.has_sft(model))
-        if baseline in self.task_runs:
-            return baseline
-        named = [run.name for run in self.task_runs.values() if run.method == baseline]
-        if len(named) == 1:
-            return named[0]
-        if named:
-            text = f"{baseline} has {len(named)} runs ({', '.join(named)}); name the one to compare with"
-            raise self.error(Problem(("baseline",), text, named[0]))
-        raise self.error(unknown_name(("baseline",), "run or method with a run", baseline, list(self.task_runs)))
+        return named_run(self, baseline, ("baseline",)).name
 
     def data_spec(self, dataset: str) -> dict:
         """What a dataset is prepared from: its name and entry, and the tokenizers by which rows are too long."""
@@ -150,7 +149,7 @@ class Settings:
 
         Returns:
             {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0).
+            labelled by one (DPR's, g > 0); and extent, where another run has as many steps.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -162,7 +161,7 @@ class Settings:
         }
         if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
             spec["reward_model"] = self.reward_model_name(dataset)
-        return copy.deepcopy(spec)
+        return copy.deepcopy(spec | followed_extent(self, task_run))
 
     def reference_spec(self, dataset: str, model: str) -> dict:
         """What reference log-probabilities are computed from: {dataset, model: {name, …}, max_length}."""
@@ -236,6 +235,7 @@ class Settings:
             self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
             self._check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
+        check_extents(self)
         self.max_length  # noqa: B018
 
     def _check_judge(self, dataset: str, source: str) -> None:

@@ -74,6 +74,9 @@ def check_starts(settings) -> None:
     """
     if settings.config["sft"] is not False:
         check_training(settings.config["sft"], SFT, ("sft",), settings.source, settings.config)
+        if settings.config["seed_scope"] == "all" and (seed := settings.config["sft"]["seed"]):
+            text = f"{seed} would change nothing: with seed_scope all each SFT model has its run's seed"
+            raise settings.error(Problem(("sft", "seed"), text, 0))
     with_sft = [model for model in settings.models if settings.has_sft(model)]
     for model in settings.models:
         if "architecture" in settings.entries["models"][model] and model not in with_sft:

@@ -17,12 +17,13 @@ def summary(settings: Settings) -> str:
         judged = judges[settings.datasets[0]]
     else:
         judged = ", ".join(f"{judge} ({dataset})" for dataset, judge in judges.items())
+    own = ", each with an SFT model and a reward model of its own" if settings.config["seed_scope"] == "all" else ""
     baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
     several = len(settings.decodings) > 1
     decoded = f" Responses under the {_listed('decoding', settings.decodings)}, each by itself." if several else ""
     return (
         f"Config **{_escaped(settings.tag)}**: {_listed('dataset', settings.datasets)}; "
-        f"{_listed('model', settings.models)}; {_listed('run', names)}; {_listed('seed', settings.seeds)}. "
+        f"{_listed('model', settings.models)}; {_listed('run', names)}; {_listed('seed', settings.seeds)}{own}. "
         f"Judged on the {settings.split} split by {_escaped(judged)}; baseline run {_escaped(baseline)}."
         f"{decoded}"
     )

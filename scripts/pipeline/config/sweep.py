@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cache
 from itertools import product
 
+from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
 from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
 from pipeline.config.schema import default_of, load_schema, subschema
@@ -15,6 +16,7 @@ from pipeline.jobs.parts import all_parts
 DESCRIPTIONS = all_parts("methods", "description")
 METHODS = tuple(DESCRIPTIONS)
 UNTRAINED = ("sft", "start")  # the methods whose run is what policies start from
+UNSWEPT = ("method", "control_of")  # the keys of a task that are no hyperparameters
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 
 Value = str | float | int | bool | None
@@ -29,12 +31,14 @@ class TaskRun:
         method: one of METHODS.
         hyperparameters: every one that the method takes, in a fixed order, without those of UNSAID at their default.
         task: position of its task in the config.
+        control_of: what the task names as that which it is a control of: runs, or methods with one run.
     """
 
     name: str
     method: str
     hyperparameters: dict[str, Value]
     task: int
+    control_of: tuple[str, ...] = ()
 
     @property
     def trained(self) -> bool:
@@ -67,8 +71,14 @@ class Run:
 
 @cache
 def method_defaults(method: str) -> dict[str, Value]:
-    """The hyperparameters that a method takes, in their fixed order, with their defaults."""
-    return {key: default_of(schema) for key, schema in DESCRIPTIONS[method].HYPERPARAMETERS.items()}
+    """The hyperparameters that a method takes, in their fixed order, with their defaults.
+
+    A budget is one of BUDGETED here, max_steps or another of which all are None.
+    """
+    found: dict[str, Value] = {}
+    for key, schema in DESCRIPTIONS[method].HYPERPARAMETERS.items():
+        found |= dict.fromkeys(BUDGETED.values()) if key == "budget" else {key: default_of(schema)}
+    return found
 
 
 def rows_of(method: str) -> tuple:
@@ -92,12 +102,12 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
             without responses of the policy; a task, or `policy` for all of its runs, sets what is not read; a name is
             too long.
     """
-    content = {"tasks": tasks, "policy": policy}
+    content, policy = {"tasks": tasks, "policy": policy}, _flat(policy)
     runs: dict[str, TaskRun] = {}
     same: dict[tuple, TaskRun] = {}
     for index, task in enumerate(tasks):
         for given in _combinations(task):
-            run = _run(index, task["method"], given, policy)
+            run = _run(index, task, given, policy)
             _check(run, given, content, source)
             _check_read(run, given, content, source)
             if same.setdefault((run.method, *run.hyperparameters.items()), run).name != run.name:
@@ -128,19 +138,33 @@ def format_value(value: Value) -> str:
 
 
 def _combinations(task: dict) -> list[dict[str, Value]]:
-    swept = {key: value if isinstance(value, list) else [value] for key, value in task.items() if key != "method"}
-    return [dict(zip(swept, values, strict=True)) for values in product(*swept.values())]
+    swept = {key: value if isinstance(value, list) else [value] for key, value in task.items() if key not in UNSWEPT}
+    return [_flat(dict(zip(swept, values, strict=True))) for values in product(*swept.values())]
 
 
-def _run(index: int, method: str, given: dict[str, Value], policy: dict) -> TaskRun:
+def _flat(given: dict) -> dict[str, Value]:
+    """Hyperparameters with one of BUDGETED for a budget."""
+    budget = {BUDGETED[kind]: amount for kind, amount in given.get("budget", {}).items()}
+    return {key: value for key, value in given.items() if key != "budget"} | budget
+
+
+def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskRun:
+    method = task["method"]
     defaults = method_defaults(method)
     shared = {key: value for key, value in policy.items() if key in defaults and key not in given}
+    if any(
+        given.get(key) is not None for key in ("epochs", *EXTENTS)
+    ):  # a task's own extent takes a shared one's place
+        own = given.get("epochs") is not None or given.get("max_steps") is not None
+        shared = {key: value for key, value in shared.items() if key not in EXTENTS or (own and key == "max_steps")}
     unused = unread({**defaults, **shared, **given}, rows_of(method))
     shared = {key: value for key, value in shared.items() if key not in unused or key == "epochs"}
     values = {**defaults, **shared, **given}
     naming = {key: value for key, value in shared.items() if key not in HOW_TRAINED} | given
     said = [key for key in defaults if key not in UNSAID or values[key] != defaults[key]]
-    return TaskRun(run_name(method, naming), method, {key: values[key] for key in said}, index)
+    controlled = task.get("control_of", ())
+    controlled = (controlled,) if isinstance(controlled, str) else tuple(controlled)
+    return TaskRun(run_name(method, naming), method, {key: values[key] for key in said}, index, controlled)
 
 
 def _unread(run: TaskRun) -> dict[str, str]:
@@ -185,7 +209,7 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         smaller = {key: math.floor(90 * value / float(total)) / 100 for key, value in shares.items()}
         right = {"method": run.method, **smaller}
         raise Problem(("tasks", run.task, share), text, right, ("tasks", run.task)).error(source, content)
-    if total == 1 and values["max_steps"] is None:
+    if total == 1 and all(values.get(key) is None for key in EXTENTS):
         text = f"{added} in run {run.name} leaves no offline row, by which epochs are counted; give max_steps instead"
         right = {"method": run.method, **shares, "max_steps": 500}
         raise Problem(("tasks", run.task, share), text, right, ("tasks", run.task)).error(source, content)
@@ -196,6 +220,12 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
         text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
         wrong = ("loss_type", text, "sigmoid")
+    elif values.get("revkl") and values.get("rollout_policy") == "start":
+        wrong = (
+            "revkl",
+            "it is estimated on the current policy's responses, so with rollout_policy start it is 0",
+            0.0,
+        )
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)

@@ -5,6 +5,7 @@ What TRL's losses read is here as in its DPOTrainer.
 
 from collections.abc import Iterable
 
+from pipeline.config.arguments import EXTENTS
 from pipeline.config.errors import PathParts, Problem
 
 # The losses that read label_smoothing, and the one that does not read beta.
@@ -13,7 +14,7 @@ WITHOUT_BETA = ("sft",)
 # Hyperparameters of how responses are sampled, of their labels, and of a part of the gradient.
 SAMPLING = (
     *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse", "max_age"),
-    "mask_truncated_completions",
+    *("mask_truncated_completions", "rollout_policy"),
 )
 LABELS = ("label_draw", "missing_eos_penalty")
 RESPONSE_PART = ("variance_baseline", "upstream_scale")
@@ -32,8 +33,9 @@ def unread(values: dict, rows: Iterable) -> dict[str, str]:
     made = [kind for kind in kinds if values[kind.share]]
     sampled = [kind for kind in made if kind.sampled]
     found = unread_schedule(values)
-    if values["max_steps"] is not None:
-        found["epochs"] = f"max_steps, {values['max_steps']}, takes its place"
+    for key in EXTENTS:
+        if values.get(key) is not None:
+            found["epochs"] = f"{key}, {values[key]}, takes its place"
     if loss not in SMOOTHED:
         found["label_smoothing"] = f"the loss {loss} does not know it; {', '.join(SMOOTHED)} do"
     if loss in WITHOUT_BETA and all(kind.rewarded for kind in made):
@@ -55,6 +57,8 @@ def unread(values: dict, rows: Iterable) -> dict[str, str]:
     else:
         other = "upstream_scale" if values["estimator"] == "exact" else "variance_baseline"
         found[other] = f"the estimator {values['estimator']} has none"
+    if sampled and values.get("rollout_policy") == "start":
+        found["max_age"] = "with rollout_policy start a pair never grows old"
     return {key: why for key, why in found.items() if key in values}
 
 

@@ -63,7 +63,7 @@ def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, fo
 
 def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     """Win rate with its interval per run, a panel per opponent, a row of panels per (dataset, model)."""
-    opponents = sorted(dict.fromkeys(winrate["baseline"]), key=lambda name: name != CHOSEN)
+    opponents = [name for name in (CHOSEN, table.baseline) if name in set(winrate["baseline"])]
     rates = winrate[["win_rate", "win_rate_low", "win_rate_high"]]
     limits = [max(0.0, min(rates.min().min() - 4, 45.0)), min(100.0, max(rates.max().max() + 4, 55.0))]
     rows = []

@@ -1,13 +1,13 @@
 """Where the results of a config are, below results/, as the rules and the tables of runs name them."""
 
-import os
 import shlex
 from dataclasses import dataclass
 
 from pipeline.config.circularity import judge_shares
 from pipeline.config.entries import parts_of
-from pipeline.config.reward_training import prepared_datasets, reward_dataset, starts_from_sft
-from pipeline.config.settings import Run, Settings
+from pipeline.config.reward_training import prepared_datasets
+from pipeline.config.settings import Run
+from pipeline.plan.checkpoints import Checkpoints
 
 SPLITS = ("train", "selection", "eval")
 # What a run that is trained leaves besides its model.
@@ -18,14 +18,12 @@ PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
 
 
 @dataclass(frozen=True)
-class Plan:
+class Plan(Checkpoints):
     """The files of a config, as paths relative to the working directory.
 
     Where a method takes `names`, that is anything with the names of what is meant as attributes (dataset, model, run,
     seed, judge, as far as it needs them), such as Snakemake's wildcards.
     """
-
-    settings: Settings
 
     @property
     def prepared(self) -> list[str]:
@@ -62,66 +60,11 @@ class Plan:
             return "python"
         return f"accelerate launch --config_file config/accelerate/{strategy}.yaml --num_processes {processes}"
 
-    def policy_folder(self, names) -> str | None:
-        """Folder of a run's policy: the SFT model's of the run `sft`, none of the run `start`."""
-        if not self.settings.task_runs[names.run].trained:
-            return self.start_folder(names.dataset, names.model)
-        return f"results/policies/{names.dataset}/{names.model}/{names.run}/seed{names.seed}"
-
-    def policy_path(self, names) -> str:
-        """The checkpoint of a run's policy."""
-        folder = self.policy_folder(names)
-        return f"{folder}/model" if folder else self.start_path(names.dataset, names.model)
-
-    def start_folder(self, dataset: str, model: str) -> str | None:
-        """Folder of the SFT model that policies start from; None where they start from the model as it is."""
-        return f"results/sft/{dataset}/{model}" if self.settings.has_sft(model) else None
-
-    def start_path(self, dataset: str, model: str) -> str:
-        """The checkpoint that policies start from, which is their reference: the SFT model, or the entry's path."""
-        return self._path_of(self.start_folder(dataset, model), model)
-
-    def reward_start(self, dataset: str, reward_model: str) -> str | None:
-        """Folder of the SFT model that a trained reward model starts from; None where it starts from the model itself.
-
-        Args:
-            dataset: that it is trained on.
-        """
-        if not starts_from_sft(self.settings, reward_model):
-            return None
-        return f"results/sft/{dataset}/{self.settings.entries['reward_models'][reward_model]['train']['model']}"
-
-    def reward_start_path(self, dataset: str, reward_model: str) -> str:
-        """The checkpoint that a trained reward model starts from."""
-        model = self.settings.entries["reward_models"][reward_model]["train"]["model"]
-        return self._path_of(self.reward_start(dataset, reward_model), model)
-
-    def _path_of(self, sft_folder: str | None, model: str) -> str:
-        """The checkpoint in an SFT model's folder, that of the model's entry where there is none."""
-        return (
-            f"{sft_folder}/model" if sft_folder else os.path.expanduser(self.settings.entries["models"][model]["path"])
-        )
-
-    def reward_model_folder(self, dataset: str, reward_model: str) -> str | None:
-        """Folder of a reward model that the workflow trains; None for a checkpoint from the hub or from disk."""
-        trained = "train" in self.settings.entries["reward_models"][reward_model]
-        place = f"{reward_dataset(self.settings, dataset, reward_model)}/{reward_model}"
-        return f"results/reward_models/{place}" if trained else None
-
-    def reward_model_path(self, dataset: str, reward_model: str) -> str:
-        """The checkpoint of a trained reward model, or the path of its entry."""
-        folder = self.reward_model_folder(dataset, reward_model)
-        return (
-            f"{folder}/model"
-            if folder
-            else os.path.expanduser(self.settings.entries["reward_models"][reward_model]["path"])
-        )
-
-    def reward_arguments(self, dataset: str, reward_model: str | None, input) -> str:
+    def reward_arguments(self, dataset: str, reward_model: str | None, input, seed: int | str | None = None) -> str:
         """Arguments of a script that may ask a reward model, whose spec is the job's input `reward_spec`, quoted."""
         if reward_model is None:
             return ""
-        path = self.reward_model_path(dataset, reward_model)
+        path = self.reward_model_path(dataset, reward_model, seed)
         return shlex.join(["--reward-spec", str(input.reward_spec), "--reward-model", path])
 
     def policy_reward(self, names) -> str | None:
@@ -130,9 +73,13 @@ class Plan:
         return self.settings.reward_model_name(names.dataset) if labelled else None
 
     def baselines(self, run: Run) -> list[str]:
-        """What a run's responses are judged against: the dataset's chosen responses, and the baseline run."""
+        """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls."""
         other = self.settings.baseline_run(run.dataset, run.model)
-        return ["chosen"] if run.name == other else ["chosen", other]
+        return list(
+            dict.fromkeys(
+                ["chosen", *([] if run.name == other else [other]), *self.settings.controls.get(run.name, [])]
+            )
+        )
 
     def decodings(self, split: str) -> list[str]:
         """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
@@ -181,6 +128,7 @@ class Plan:
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
+                **({"controls": list(settings.controls[run.name])} if run.name in settings.controls else {}),
                 **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
             }
             for decoding in self.decodings(split)

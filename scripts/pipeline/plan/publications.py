@@ -42,14 +42,15 @@ def _parts(plan: Plan, repository: dict) -> dict:
         records |= {"card": f"results/data/{dataset}/card.json", "calibration": plan.calibrations(dataset)}
         return {"files": files, "records": records, "reward_model": plan.settings.reward_model_name(dataset)}
     if kind == "reward_model":
-        spec = f"results/specs/reward/{of['reward_model']}.yaml"
+        spec = f"results/specs/reward/{of['reward_model']}{plan.reward_chain(of['reward_model'])}.yaml"
         trained_on = reward_dataset(plan.settings, dataset, of["reward_model"])
         records = {"data": f"results/specs/data/{trained_on}.yaml"}
         records |= {"spec": spec, "calibration": plan.calibrations(dataset)}
         return {"folder": plan.reward_model_path(dataset, of["reward_model"]), "records": records}
     place = f"{dataset}/{of['model']}"
     if kind == "sft":
-        spec, folder = f"results/specs/sft/{place}.yaml", f"results/sft/{place}/model"
+        chain = plan.start_chain(of["model"], plan.settings.seeds[0])
+        spec, folder = f"results/specs/sft/{place}{chain}.yaml", plan.start_path(dataset, of["model"], chain)
     else:
         spec = f"results/specs/policy/{place}/{of['run']}.yaml"
         folder = f"results/policies/{place}/{of['run']}/seed{of['seed']}/model"

@@ -10,7 +10,9 @@ from itertools import product
 
 import yaml
 
+from pipeline.config.extents import budget_spec
 from pipeline.config.reward_training import prepared_datasets
+from pipeline.plan.budgets import budget_runs
 from pipeline.plan.files import Plan
 from pipeline.plan.publications import publication_spec
 
@@ -30,11 +32,13 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
     places = list(product(settings.datasets, settings.entries["models"]))
     tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
     trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
+    budgeted = set(budget_runs(plan))
     kinds = {
         "data": (settings.data_spec, prepared),
         "sft": (settings.sft_spec, tuned),
         "reference": (settings.reference_spec, places),
         "policy": (settings.policy_spec, trained),
+        "budget": (partial(budget_spec, settings), [names for names in trained if names[2] in budgeted]),
         # the first decoding has the model's name alone
         "generation": (
             settings.generation_spec,
@@ -48,8 +52,25 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
     }
     tables = {"runs": partial(plan.run_table, settings.split), "selection": partial(plan.run_table, "selection")}
-    return tables | {
+    found = tables | {
         f"{kind}/{'/'.join(names)}": partial(make, *names) for kind, (make, wanted) in kinds.items() for names in wanted
+    }
+    return found | (_own(found, settings.seeds) if settings.config["seed_scope"] == "all" else {})
+
+
+def _own(specs: dict[str, Callable], seeds: list[int]) -> dict[str, Callable[[], dict]]:
+    """The specs of what each seed has of its own: the seed takes the place of that of SFT and reward models."""
+
+    def seeded(make: Callable[[], dict], kind: str, seed: int) -> dict:
+        spec, key = make(), {"sft": "sft", "reward": "train"}.get(kind)
+        return spec | {key: spec[key] | {"seed": seed}} if key in spec else spec
+
+    kinds = {name: name.split("/")[0] for name in specs}
+    return {
+        f"{name}/seed{seed}": partial(seeded, specs[name], kind, seed)
+        for name, kind in kinds.items()
+        if kind in ("sft", "reference", "reward")
+        for seed in seeds
     }
 
 

@@ -17,10 +17,12 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
+from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.controls import control_sentences, controls_section
 from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
@@ -118,9 +120,11 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    agreement = agreement_section(table, inputs.pairs, read)
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, cost, drawn["winrate"], selection),
+        answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost)),
+        *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
@@ -129,6 +133,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
         slices_section(table, slices, read),
+        *([agreement] if agreement else []),
         bad_answers_section(table, bad),
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),

@@ -8,13 +8,13 @@ import pandas as pd
 from pipeline.metrics import bootstrap
 from pipeline.metrics.answers import is_empty, refuses, repeats
 from pipeline.report.section import Section
+from pipeline.report.shares import shares
 from pipeline.report.texts import response_text
 from pipeline.results.run_table import Run, RunTable, read_finished, read_responses
 
 FAULTS = ("empty", "unfinished", "repeating", "refusing")
 SAME = "same"  # the same answer with every seed
 Found = dict[tuple[Run, int], pd.DataFrame]
-NORMAL = 1.959963984540054  # of a 95% interval
 
 
 def find_faults(table: RunTable) -> Found:
@@ -61,9 +61,8 @@ def _row(run: Run, seeds: dict[int, pd.DataFrame], title: str) -> dict:
         name: bootstrap.cell_matrix({seed: frame[name] for seed, frame in seeds.items()}, list(seeds), prompts)
         for name in FAULTS
     }
-    row = {"run": run.run, "answers": int(np.isfinite(cells["empty"]).sum()), "links": {}}
+    row = {"run": run.run, "answers": int(np.isfinite(cells["empty"]).sum()), "links": {}} | shares(cells)
     for name in FAULTS:
-        row |= _share(name, cells[name])
         counts = {seed: int(np.nansum(of_seed)) for seed, of_seed in zip(seeds, cells[name], strict=True)}
         row["links"][name] = [
             {"seed": seed, "count": count, "href": address(title, run.run, seed, filter=name)}
@@ -73,17 +72,7 @@ def _row(run: Run, seeds: dict[int, pd.DataFrame], title: str) -> dict:
     if len(seeds) > 1:
         texts = pd.DataFrame({seed: frame["text"] for seed, frame in seeds.items()}).dropna()
         same = texts.eq(texts.iloc[:, 0], axis=0).all(axis=1) & texts.iloc[:, 0].str.strip().ne("")
-        row |= _share(SAME, same.to_numpy(dtype=float)[None])
+        row |= shares({SAME: same.to_numpy(dtype=float)[None]})
         link = {"seed": None, "count": int(same.sum()), "href": address(title, run.run, run.seeds[0], filter=SAME)}
         row["links"][SAME] = [link] if link["count"] else []
     return row
-
-
-def _share(name: str, cells: np.ndarray) -> dict[str, float]:
-    """A share in per cent with its interval; Wilson's, of the prompts, where the bootstrap has nothing to vary."""
-    share = {key: 100 * value for key, value in bootstrap.estimates({name: cells}).items()}
-    prompts = np.isfinite(cells).any(axis=0).sum()
-    if share[name] in (0, 100) and prompts:
-        reach = 100 * NORMAL**2 / (prompts + NORMAL**2)
-        share |= {f"{name}_low": max(0.0, share[name] - reach), f"{name}_high": min(100.0, share[name] + reach)}
-    return share

@@ -22,12 +22,15 @@ class Chunks:
 
     def __init__(self) -> None:
         self.contents: list[str] = []
+        self.numbers: dict[str, int] = {}
 
     def add(self, text: str) -> int:
-        """Store a text; the same bytes for the same text."""
-        packed = gzip.compress(text.encode("utf-8"), LEVEL, mtime=0)
-        self.contents.append(base64.b64encode(packed).decode("ascii"))
-        return len(self.contents) - 1
+        """Store a text, once however often it is added; the same bytes for the same text."""
+        packed = base64.b64encode(gzip.compress(text.encode("utf-8"), LEVEL, mtime=0)).decode("ascii")
+        if packed not in self.numbers:
+            self.numbers[packed] = len(self.contents)
+            self.contents.append(packed)
+        return self.numbers[packed]
 
     def add_texts(self, texts: list[str | None]) -> int:
         """Store texts, None for one that is not there."""

@@ -1,7 +1,7 @@
 """The answer in words: which runs are better than the baseline, by how much, and how sure that is."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import pandas as pd
 
@@ -51,10 +51,19 @@ class GroupFindings:
 
 
 def answer_section(
-    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, figure: dict, selection: Selection
+    table: RunTable,
+    winrate: pd.DataFrame,
+    cost: pd.DataFrame,
+    figure: dict,
+    selection: Selection,
+    further: dict[tuple[str, ...], str] | None = None,
 ) -> Section:
-    """The section that answers the question, with the figure of the win rates, placed."""
-    answers = {group: group_findings(table, winrate, group, selection) for group in table.groups}
+    """The section that answers the question, with the figure of the win rates, placed.
+
+    Args:
+        further: see `group_findings`.
+    """
+    answers = {group: group_findings(table, winrate, group, selection, further) for group in table.groups}
     values = {
         "answers": [(answers[group], disagreements(table, winrate, group[:2])) for group in table.first.groups],
         "groups": list(answers.values()),
@@ -66,7 +75,11 @@ def answer_section(
 
 
 def group_findings(
-    table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...], selection: Selection | None = None
+    table: RunTable,
+    winrate: pd.DataFrame,
+    group: tuple[str, ...],
+    selection: Selection | None = None,
+    further: dict[tuple[str, ...], str] | None = None,
 ) -> GroupFindings:
     """Lead, headline and a finding per run of one (dataset, model, decoding).
 
@@ -77,8 +90,10 @@ def group_findings(
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
+        further: sentences that follow a run's own, by group and run.
     """
     rows = rows_of(winrate, group)
+    rows = rows[rows["baseline"].isin([CHOSEN, table.baseline])]  # not against controls
     by_run = {name: part.set_index("baseline").to_dict("index") for name, part in rows.groupby("run", sort=False)}
     findings, trained = [], []
     for run in table.runs_of(group):
@@ -87,6 +102,8 @@ def group_findings(
             findings.append(_baseline_finding(run.run, opponents))
             continue
         finding = _finding(run.run, table.baseline, opponents)
+        if sentence := (further or {}).get((*group, run.run)):
+            finding = replace(finding, text=f"{finding.text} {sentence}")
         findings.append(finding)
         if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
@@ -204,14 +221,7 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
     direct, chosen = opponents.get(baseline), opponents.get(CHOSEN)
     sentences, verdict, rests = [], outcome(opponents, baseline), of_rows(opponents.values())
     if direct is not None and _known(direct, "win_rate"):
-        if direct_outcome(direct) == UNCLEAR:
-            start = f"No clear difference between {run} and {baseline}"
-        else:
-            start = f"{run} {claim(verdict == BETTER, rests)} {baseline}"
-        sentences.append(
-            f"{start}{qualifiers(rests)}: it wins {_percent(direct, 'win_rate')} of the direct comparisons"
-            f"{_test(direct, 'p_value_holm')}."
-        )
+        sentences.append(direct_comparison(run, baseline, direct, rests))
     if chosen is not None and _known(chosen, "difference"):
         against_chosen = difference_outcome(chosen)
         signed = f"{chosen['difference']:+.1f}".replace("-", "−")
@@ -229,6 +239,20 @@ def _finding(run: str, baseline: str, opponents: dict[str, dict]) -> Finding:
         if {verdict, against_chosen} == {BETTER, WORSE}:
             sentences.append("The two comparisons contradict each other.")
     return Finding(run, verdict, " ".join(sentences) or f"{run} was not compared with {baseline}.", rests)
+
+
+def direct_comparison(run: str, other: str, row: dict, rests: str) -> str:
+    """What the row of the win-rate table against another run says, as a sentence.
+
+    Args:
+        rests: what it rests on, as the column `caveats` has it.
+    """
+    found = direct_outcome(row)
+    start = f"{run} {claim(found == BETTER, rests)} {other}"
+    if found == UNCLEAR:
+        start = f"No clear difference between {run} and {other}"
+    won = f"it wins {_percent(row, 'win_rate')} of the direct comparisons{_test(row, 'p_value_holm')}."
+    return f"{start}{qualifiers(rests)}: {won}"
 
 
 def _baseline_finding(run: str, opponents: dict[str, dict]) -> Finding:

@@ -1,8 +1,9 @@
 """The browser of prompts and responses: what the page carries of them, in chunks.
 
-Per (dataset, model) the prompts have one order, and every column (the dataset's chosen and rejected responses, then
-each run and seed) has its responses in that order, in blocks of `BLOCK` prompts. Scores and mean preferences are a list
-per column; single verdicts, with the judge's own words where they are given, are in blocks again.
+Per (dataset, model, decoding) the prompts have one order, and every column (the dataset's chosen and rejected
+responses, each run and seed, then those of other decodings) has its responses in that order, in blocks of `BLOCK`
+prompts. Scores and mean preferences are a list per column; single verdicts, with the judge's own words where they are
+given, are in blocks again.
 """
 
 import math
@@ -56,6 +57,7 @@ def responses_section(
         ]
         groups.append(content | {"slices": parts})
     total = sum(column["responses"] for group in groups for column in group["columns"])
+    _add_other_decodings(groups)
     section = Section(
         "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
     )
@@ -74,7 +76,7 @@ def _group(
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
     ids = sorted(prompts)
-    columns = []
+    columns, told = [], group[2] if len(table.decodings) > 1 else ""
     if pairs is not None:
         frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
@@ -82,7 +84,7 @@ def _group(
             label = {"run": name, "method": "dataset", "seed": None}
             columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
-        column = _column(run, seed, frame["response"].reindex(ids), replies, chunks, read)
+        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, read)
         bad = found[run, seed][list(FAULTS)].reindex(ids)
         column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
         columns.append(column)
@@ -90,6 +92,7 @@ def _group(
     content = {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
+        "told": told,
         "prompts": len(ids),
         "ids": chunks.add_json([printable(str(name)) for name in ids]),
         "text": texts,
@@ -98,9 +101,21 @@ def _group(
     return content, ids
 
 
-def _column(run: Run, seed: int, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read) -> dict:
+def _add_other_decodings(groups: list[dict]) -> None:
+    """Let each group show the columns of the other decodings of its prompts too, behind its own."""
+    own = [[column for column in group["columns"] if column["seed"] is not None] for group in groups]
+    for group in groups:
+        for other, columns in zip(groups, own, strict=True):
+            same = all(group[name] == other[name] for name in ("dataset", "model", "ids"))
+            if same and other is not group:
+                group["columns"] = [*group["columns"], *columns]
+
+
+def _column(
+    run: Run, seed: int, told: str, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read
+) -> dict:
     ids = responses.index.tolist()
-    column = {"run": run.run, "method": run.method, "seed": seed, "verdicts": {}}
+    column = {"run": run.run, "method": run.method, "seed": seed, "decoding": told, "verdicts": {}}
     column |= _texts(responses, chunks)
     if "scores" in run.files[seed]:
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)
@@ -109,6 +124,7 @@ def _column(run: Run, seed: int, responses: pd.Series, replies: dict[str, str], 
         means = bootstrap.order_means(verdicts).reindex(ids)
         details = _details(verdicts, replies)
         column["verdicts"][opponent] = {
+            "orders": int(verdicts["order"].nunique()),
             "preference": chunks.add_json([_rounded(value) for value in means]),
             "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
         }

@@ -14,6 +14,7 @@ from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.bad_answers import address
 from pipeline.report.section import Section
+from pipeline.report.shares import shares
 from pipeline.report.texts import plain_text
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses
 
@@ -108,9 +109,9 @@ def _row(table: RunTable, run: Run, slices: list[Slice], read: Read) -> dict:
     place = (table.title_of(run.group), run.run, seed)
     parts: dict[str, dict] = {}
     masked = {part.key: np.where(prompts.isin(part.prompts), cells, np.nan) for part in slices}
-    rates = bootstrap.estimates(masked, RESAMPLES) if masked else {}
+    rates = shares(masked, RESAMPLES)
     for key in masked:
-        share = {f"rate{end}": 100 * rates[key + end] for end in ("", "_low", "_high")}
+        share = {f"rate{end}": rates[key + end] for end in ("", "_low", "_high")}
         side = "better" if share["rate_low"] > 50 else "worse" if share["rate_high"] < 50 else ""
         parts[key] = share | {"href": address(*place, right=right, slice=key), "verdict": side}
     every: dict[str, dict] = {}

@@ -16,7 +16,7 @@ def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> lis
     """The names of what the rows of a run rest on, but for `decodings-disagree`.
 
     Args:
-        baseline: the baseline run of its group, if any.
+        baseline: the baseline run of its group, or a control that it is compared with, if any.
         prompts: how many have a verdict.
         coin: whether the judge cannot be told from a coin.
     """

@@ -11,6 +11,7 @@
         seeds:
           1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
+        controls: names of the runs that are this one's controls, where it has some
         decoding: name of what the responses were decoded by; a run stands in the table once for each decoding
         judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
@@ -59,6 +60,7 @@ class Run:
     sources: str = ""
     decoding: str = ""
     judge_shares: str = ""
+    controls: tuple[str, ...] = ()
 
     @property
     def group(self) -> tuple[str, str, str]:
@@ -262,7 +264,7 @@ def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str,
 
 
 def _run(entry: dict, where: str) -> Run:
-    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, *OPTIONAL_KEYS), where)
+    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, *OPTIONAL_KEYS, "controls"), where)
     if entry.get("judge_shares", "") not in JUDGE_SHARES:
         raise InputError(f"{where}.judge_shares: it must be one of {', '.join(JUDGE_SHARES[1:])}")
     _check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
@@ -280,10 +282,9 @@ def _run(entry: dict, where: str) -> Run:
         verdicts[seed] = paths["verdicts"]
     if not files:
         raise InputError(f"{where}.seeds: there are none; at least one is needed")
-    names = {key: str(entry[key]) for key in ("dataset", "model", "run", "method")}
+    names = {key: str(entry.get(key, "")) for key in ("dataset", "model", "run", "method", *OPTIONAL_KEYS)}
     given = {key: entry[key] for key in ("hyperparameters", "baselines")}
-    more = {key: str(entry.get(key, "")) for key in OPTIONAL_KEYS}
-    return Run(**names, **given, files=files, verdicts=verdicts, **more)
+    return Run(**names, **given, files=files, verdicts=verdicts, controls=tuple(entry.get("controls", ())))
 
 
 def _check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:

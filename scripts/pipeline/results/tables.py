@@ -76,6 +76,7 @@ def winrate_table(
     for group in table.groups:
         baseline = table.baseline_of(group)
         reference = _scores(baseline) if baseline else None
+        controls = {run.run: run for run in table.runs_of(group)} | dict.fromkeys((CHOSEN, table.baseline), baseline)
         for run in table.runs_of(group):
             scores = reference if run is baseline else _scores(run)
             row = _rewards(run, scores, None if run is baseline else reference, resamples, seed)
@@ -83,7 +84,7 @@ def winrate_table(
             names = {name: getattr(run, name) for name in WINRATE_LEFT[:-1]}
             for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
                 measured = compared[(*group, run.run, opponent)] | row
-                known = row_caveats(run, baseline, measured["prompts"], run.dataset in coin_like)
+                known = row_caveats(run, controls[opponent], measured["prompts"], run.dataset in coin_like)
                 rows.append(measured | names | {"baseline": opponent, "caveats": known} | run.hyperparameters)
     disagreed = disagreeing(pd.DataFrame(rows), table.baseline)
     for row in rows:

@@ -3,10 +3,11 @@
 import resource
 import sys
 from collections.abc import Callable
-from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
@@ -109,9 +110,10 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
 
 def add_lengths(dataset: Dataset) -> Dataset:
     """Tokenised preference pairs with the column `length`: the tokens of the longer sequence of each pair."""
-    prompts = map(len, dataset["prompt_ids"]) if "prompt_ids" in dataset.column_names else repeat(0)
-    sequences = zip(prompts, map(len, dataset["chosen_ids"]), map(len, dataset["rejected_ids"]), strict=False)
-    return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
+    names = [name for name in ("prompt_ids", "chosen_ids", "rejected_ids") if name in dataset.column_names]
+    table = dataset.select_columns(names).with_format("arrow")[:]
+    *prompt, chosen, rejected = (pc.list_value_length(table[name]).to_numpy() for name in names)
+    return dataset.add_column("length", (sum(prompt) + np.maximum(chosen, rejected)).tolist())
 
 
 def run_training(

@@ -100,7 +100,8 @@ def test_schemas_sweeps_cards_and_figures_have_the_methods_that_there_are():
     assert len(set(STYLES.values())) == len({color for color, _ in STYLES.values()}) == len(METHODS)
     assert STYLES["dpr"] == (drawing.VERMILION, "triangle-down")
     for name, method in described.items():
-        assert set(branches(tasks)[name]["properties"]) == {"method", *method.HYPERPARAMETERS}
+        trained = {"control_of"} if method.HYPERPARAMETERS else set()
+        assert set(branches(tasks)[name]["properties"]) == {"method", *method.HYPERPARAMETERS} | trained
         assert {key for rows in method.ROWS for key in (rows.share, rows.weight)} <= set(method.HYPERPARAMETERS)
 
 

@@ -86,7 +86,7 @@ def test_each_method_takes_only_what_concerns_it():
     assert keys["ddp"] - keys["dpo"] == {"estimator", "r", "rho"}
     online = {"estimator", "variance_baseline", "upstream_scale", "revkl", "max_age"}
     online |= {"mask_truncated_completions"}
-    online |= {f"rollout_{key}" for key in ("temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
+    online |= {f"rollout_{key}" for key in ("policy", "temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
     assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
     assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "missing_eos_penalty", "g", "gamma"}
     assert keys["mix"] == keys["ddp"] | keys["dpp"] | keys["dpr"]
@@ -95,7 +95,7 @@ def test_each_method_takes_only_what_concerns_it():
 def test_numbers_of_defaults_have_the_type_that_given_ones_have():
     for method in METHODS:
         for key, value in method_defaults(method).items():
-            if key == "missing_eos_penalty":
+            if key in ("missing_eos_penalty", "steps_like", "seconds_like") or key.startswith("budget_"):
                 assert value is None
                 continue
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")

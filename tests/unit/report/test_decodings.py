@@ -77,4 +77,28 @@ def test_a_run_of_the_table_opens_under_its_decoding(page):
     chosen = "const place = document.querySelector('[data-part=group]'); return place.options[place.value].text"
     assert page.execute_script(chosen) == TITLES[1]
     assert f"{DPR} says" in page.execute_script("return document.querySelector('[data-part=detail]').innerText")
-    assert DPO in texts(page, "[data-part=right]")[0]
+
+
+def test_responses_of_two_decodings_stand_side_by_side(page):
+    labels = {"left": f"{DPR}, seed 1, sample", "right": f"{DPR}, seed 1, greedy"}
+
+    def choose(right):
+        page.execute_script(
+            "for (const [side, name] of Object.entries(arguments[0])) {"
+            "  const place = document.querySelector(`[data-part=${side}]`);"
+            "  place.value = [...place.options].findIndex((option) => option.text === name);"
+            "  place.dispatchEvent(new Event('change', {bubbles: true})); }",
+            labels | {"right": right},
+        )
+        wait(page, "document.getElementById('responses').dataset.state === 'ready'")
+        wait(page, f"document.querySelector('[data-part=detail]').innerText.includes({right!r})")
+        return page.execute_script("return document.querySelector('[data-part=list]').innerText")
+
+    page.execute_script(
+        "const place = document.querySelector('[data-part=group]'); place.value = 0;"
+        "place.dispatchEvent(new Event('change', {bubbles: true}))"
+    )
+    assert "preferred" not in choose(labels["right"])  # nobody judged the one against the other
+    titles = texts(page, "[data-part=detail] h4")
+    assert [title for title in titles if title in labels.values()] == list(labels.values())
+    assert "preferred" not in choose(f"{DPO}, seed 1, greedy") and "preferred" in choose(f"{DPO}, seed 1, sample")

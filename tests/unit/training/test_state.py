@@ -85,7 +85,7 @@ def length_reward(prompts, completions, **columns):
 def trainer_of(kind, base, ref_logps, scratch):
     method, _, variant = kind.partition(" ")
     entry = {"path": str(base)} | (LORA if variant == "lora" else {})
-    more = GROUPED if variant == "grouped" else {}
+    more = {"grouped": GROUPED, "start": {"rollout_policy": "start"}}.get(variant, {})
     if method == "sft":
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
@@ -122,6 +122,7 @@ KINDS = (
     "dpo grouped",
     "dpr",
     "dpr grouped",
+    "dpr start",
 )
 
 

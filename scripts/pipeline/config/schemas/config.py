@@ -1,6 +1,8 @@
 """A config: what is run."""
 
+from pipeline.config.arguments import LIKE
 from pipeline.config.fields import (
+    LONGEST,
     NAME,
     by_choice,
     choice,
@@ -78,6 +80,17 @@ HYPERPARAMETERS: dict[str, dict] = {}
 for method in METHODS.values():
     HYPERPARAMETERS = {**method.HYPERPARAMETERS, **HYPERPARAMETERS}
 OWN = {name for method in METHODS.values() for rows in method.ROWS for name in (rows.share, rows.weight)}
+OWN |= set(LIKE)
+CONTROL_OF = {
+    "description": "What this task is a control of: a run's name, a method that has exactly one run beside controls, "
+    "or a list of them. The report puts them side by side, and a run is judged against its controls too.",
+    "type": ["string", "array"],
+    "maxLength": LONGEST,
+    "items": text("A run's name, or a method."),
+    "minItems": 1,
+    "uniqueItems": True,
+    "examples": ["dpr"],
+}
 SWEEPS = {key: swept(schema) for key, schema in HYPERPARAMETERS.items()}
 TASK = by_choice(
     "A method with its hyperparameters, each a value or a list of values.",
@@ -89,7 +102,8 @@ TASK = by_choice(
             {
                 key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema)
                 for key, schema in method.HYPERPARAMETERS.items()
-            },
+            }
+            | ({"control_of": CONTROL_OF} if method.HYPERPARAMETERS else {}),
         )
         for name, method in METHODS.items()
     },
@@ -116,6 +130,12 @@ SCHEMA = mapping(
             "Training and sampling seeds; every run is done once for each.",
             whole("A seed.", minimum=0),
             examples=[[1, 2, 3]],
+        ),
+        "seed_scope": choice(
+            "What the seeds reach: policy, the policies and their responses, or all, so that each seed also has an SFT "
+            "model, reference log-probabilities and a trained reward model of its own to label by.",
+            ("policy", "all"),
+            default="policy",
         ),
         "device": text("Name of the device, from config/devices.yaml.", default="auto"),
         "split": choice(

@@ -11,4 +11,5 @@ OWN = {
     "rho": weight("ρ of the label part of the gradient on DDP rows", 0.2),
 }
 HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **OWN}
+BY_PAIRS = True  # an epoch is a pass over the pairs
 COLOR, MARKER = "orange", "square"

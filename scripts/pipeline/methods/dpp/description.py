@@ -11,4 +11,5 @@ OWN = {
     "pi": weight("π of the label and response parts of the gradient on DPP rows", 0.2),
 }
 HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **OWN}
+BY_PAIRS = True  # an epoch is a pass over the pairs
 COLOR, MARKER = "green", "triangle-up"

@@ -28,4 +28,5 @@ OWN = {
     "gamma": weight("γ of the response part of the gradient on DPR rows", 0.02),
 }
 HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **LABELS, **OWN}
+BY_PAIRS = True  # an epoch is a pass over the pairs
 COLOR, MARKER = "vermilion", "triangle-down"

@@ -13,4 +13,5 @@ OWN = {**ddp.OWN, **dpp.OWN, **dpr.OWN}
 # a mixture starts from none of them
 SHARES = {rows.share: {**OWN[rows.share], "default": 0, "examples": [OWN[rows.share]["default"]]} for rows in ROWS}
 HYPERPARAMETERS = {**TRAINING, **ESTIMATOR, **ROLLOUTS, **dpr.LABELS, **OWN, **SHARES}
+BY_PAIRS = True  # an epoch is a pass over the pairs
 COLOR, MARKER = "pink", "cross"

@@ -1,6 +1,6 @@
 // The browser of responses: two columns, a filter, a search, a list of prompts, one prompt in full.
 import { element, json, number, readJson, texts } from "./codec.js";
-import { columnKey, columnName, detail } from "./detail.js";
+import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
@@ -54,8 +54,8 @@ export class Browser {
       this.part(side).replaceChildren(...columns.map((column, i) => element("option", { value: i }, columnName(column))));
     }
     const at = (run, seed) => columns.findIndex((column) => column.run === run && (seed === undefined || column.seed === seed));
-    const named = (side) => columns.findIndex((column) => columnKey(column) === wanted.get(side));
-    const runs = columns.filter((column) => column.seed !== null);
+    const named = (side) => columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(side)));
+    const runs = columns.filter((column) => column.seed !== null && column.decoding === this.group.told);
     const left = named("left") >= 0 ? named("left") : at(runs.at(-1)?.run);
     const other = at(this.index.baseline, columns[left]?.seed);
     this.part("left").value = Math.max(0, left);

@@ -6,12 +6,17 @@ import { marked } from "./search.js";
 const SHOWN = 3000; // characters of a text before it is folded
 
 export function columnName(column) {
-  return column.seed === null ? `${column.run} (dataset)` : `${column.run}, seed ${column.seed}`;
+  if (column.seed === null) return `${column.run} (dataset)`;
+  return `${column.run}, seed ${column.seed}${column.decoding ? `, ${column.decoding}` : ""}`;
 }
 
-// What links call a column.
-export function columnKey(column) {
+// What links call a column; without its decoding it is the first of that run and seed, which is the group's own.
+export function shortKey(column) {
   return column.seed === null ? column.run : `${column.run}:${column.seed}`;
+}
+
+export function columnKey(column) {
+  return column.decoding ? `${shortKey(column)}:${column.decoding}` : shortKey(column);
 }
 
 export async function detail(group, block, row, left, right, expression) {

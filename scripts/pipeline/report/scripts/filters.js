@@ -1,6 +1,6 @@
 // Filters of the list of prompts: which ones two columns have, and which rows each keeps.
 import { json, texts } from "./codec.js";
-import { contradicts, directVerdicts, outcome, preferences } from "./outcomes.js";
+import { contradicts, directVerdicts, outcome, preferences, scores } from "./outcomes.js";
 
 const FAULTS = { empty: "empty", unfinished: "unfinished", repeating: "repeating", refusing: "refusing" };
 
@@ -16,11 +16,21 @@ export function filtersOf(group, left, right) {
     });
   }
   const direct = directVerdicts(left, right);
-  add("flipped", "orders contradict", async () => {
-    if (!direct) return () => false;
-    const orders = await whole(direct.details, json);
-    return (row) => contradicts(orders[row]);
-  });
+  if (direct?.orders > 1) {
+    add("flipped", "orders contradict", async () => {
+      const orders = await whole(direct.details, json);
+      return (row) => contradicts(orders[row]);
+    });
+  }
+  if (direct && left.score !== undefined && right.score !== undefined) {
+    const sides = { "reward-not-judge": ["left", 1, "right"], "reward-not-judge-right": ["right", -1, "left"] };
+    for (const [name, [side, sign, winner]] of Object.entries(sides)) {
+      add(name, `reward prefers ${side}, judge does not`, async () => {
+        const [preferred, own, other] = await Promise.all([preferences(left, right), scores(left), scores(right)]);
+        return (row) => own[row] !== null && other[row] !== null && sign * (own[row] - other[row]) > 0 && outcome(preferred[row]) === winner;
+      });
+    }
+  }
   add("equal", "equal responses", async () => {
     const [own, other] = [await whole(left.text, texts), await whole(right.text, texts)];
     return (row) => own[row] !== null && own[row] === other[row];
@@ -40,7 +50,7 @@ export function filtersOf(group, left, right) {
       return (row) => preferred.every((values) => outcome(values[row]) === winner);
     });
   }
-  const siblings = group.columns.filter((column) => column.run === left.run && column.seed !== null);
+  const siblings = group.columns.filter((column) => column.run === left.run && column.seed !== null && column.decoding === left.decoding);
   if (siblings.length > 1) {
     add("same", "left is the same with every seed", async () => {
       const columns = await Promise.all(siblings.map((column) => whole(column.text, texts)));
@@ -53,9 +63,11 @@ export function filtersOf(group, left, right) {
 // The same two runs as left and right with each seed that has verdicts on them.
 function pairsOfSeeds(group, left, right) {
   const moving = left.seed === null ? right : left;
-  const seeds = group.columns.filter((column) => column.run === moving.run && column.seed !== null).map((column) => column.seed);
+  const seeds = group.columns
+    .filter((column) => column.run === moving.run && column.seed !== null && column.decoding === moving.decoding)
+    .map((column) => column.seed);
   const withSeed = (side, seed) => (side.seed === null ? side
-    : group.columns.find((column) => column.run === side.run && column.seed === seed));
+    : group.columns.find((column) => column.run === side.run && column.seed === seed && column.decoding === side.decoding));
   return seeds.map((seed) => [withSeed(left, seed), withSeed(right, seed)])
     .filter(([a, b]) => a && b && directVerdicts(a, b));
 }

@@ -3,7 +3,7 @@ import { json } from "./codec.js";
 
 // The verdicts that compare the two directly: {preference, details, mirrored}, null where none were asked for.
 export function directVerdicts(left, right) {
-  const same = (run, other) => other.seed === null || other.seed === run.seed;
+  const same = (run, other) => other.seed === null || (other.seed === run.seed && other.decoding === run.decoding);
   if (left.verdicts?.[right.run] && same(left, right)) return { ...left.verdicts[right.run], mirrored: false };
   if (right.verdicts?.[left.run] && same(right, left)) return { ...right.verdicts[left.run], mirrored: true };
   return null;

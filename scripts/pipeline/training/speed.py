@@ -1,0 +1,144 @@
+"""What an optimizer step of a training takes, measured by a few steps of a trainer of its own, and kept in a file.
+
+Such a file is read ever after, on whatever machine: a clock decides once how many steps a budget has.
+"""
+
+import hashlib
+import json
+import os
+import tempfile
+import time
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import torch
+from transformers import PrinterCallback, TrainerCallback
+
+from pipeline.jobs.io import InputError, read_json, write_json
+from pipeline.jobs.processes import is_first_process
+from pipeline.models.devices import Device
+from pipeline.training.fitting import fit, free, tile_tokens
+from pipeline.training.processes import share_order
+from sail.internals import logits_of, unlogged
+
+WARM, TIMED = 2, 8  # steps: the first ones are slower
+KEYS = ("seconds_per_step", "tokens_per_step")
+
+
+class Clock(TrainerCallback):
+    """Notes the time, and the seconds of sampling so far, after each step.
+
+    Args:
+        trainer: that it is added to.
+    """
+
+    def __init__(self, trainer):
+        self.trainer, self.ends = trainer, []
+
+    def on_step_end(self, args, state, control, **kwargs):
+        if torch.cuda.is_initialized():
+            torch.cuda.synchronize()
+        self.ends.append((time.perf_counter(), getattr(self.trainer, "rollout_seconds", 0.0)))
+
+
+def speed_path(folder: Path, spec: dict) -> Path:
+    """Where the speed of a training is kept.
+
+    Args:
+        spec: its policy spec without what says how long it is; another spec has another file, whatever runs are called.
+    """
+    key = hashlib.sha256(json.dumps(spec | {"run": None}, sort_keys=True).encode()).hexdigest()[:12]
+    return folder / spec["dataset"] / spec["model"]["name"] / f"{spec['method']}-{key}.json"
+
+
+def read_speed(path: Path) -> dict:
+    """A kept speed.
+
+    Raises:
+        InputError: it lacks one of KEYS, or has a number that is not above 0.
+    """
+    speed = read_json(path)
+    for key in KEYS:
+        if not isinstance(speed, dict) or not isinstance(speed.get(key), int | float) or not speed[key] > 0:
+            raise InputError(f"{path}: {key} must be a number above 0; without the file it is measured again")
+    return speed
+
+
+def keep_speed(path: Path, speed: dict) -> None:
+    """Keep a measured speed, unless another job has kept one meanwhile, in one step."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
+        write_json(speed, Path(folder) / path.name)
+        with suppress(FileExistsError):
+            os.link(Path(folder) / path.name, path)
+
+
+def sample_rows(reference: pd.DataFrame, global_batch_size: int) -> pd.DataFrame:
+    """Rows of the train split for the measured steps, evenly spread: their lengths are those of all."""
+    wanted = min((WARM + TIMED) * global_batch_size, len(reference))
+    return reference.iloc[np.linspace(0, len(reference) - 1, wanted).round().astype(int)].reset_index(drop=True)
+
+
+def measured_speed(make: Callable, device: Device) -> dict:
+    """Seconds and tokens of a step, over some steps of a training that nothing is kept of.
+
+    Pairs that were sampled and wait to be trained on count in part: their sampling is spread over the steps they last.
+
+    Args:
+        make: called with a folder that the trainer may write to, for the trainer, whose max_steps are WARM + TIMED.
+
+    Returns:
+        seconds_per_step, tokens_per_step (trained on, both responses of a pair with their prompt, and sampled, over all
+        processes), steps measured, and the device's record.
+
+    Raises:
+        InputError: the trainer counts no tokens.
+    """
+    with tempfile.TemporaryDirectory() as folder, logits_of(tile_tokens(device, "policy")):
+        trainer = make(folder)
+        fit(trainer, "policy", device, Path(folder))
+        trainer.remove_callback(PrinterCallback)
+        trainer.add_callback(clock := Clock(trainer))
+        share_order(trainer)
+        trainer.train()
+        speed = _speed(trainer, clock.ends) | {"device": device.record()}
+    del trainer
+    clock.trainer = None
+    free()
+    return speed
+
+
+def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
+    steps = len(ends)
+    (begun, sampled_before), (ended, sampled) = ends[WARM - 1], ends[-1]
+    training = (ended - begun - (sampled - sampled_before)) / (steps - WARM)
+    used = trainer.used_share() if sampled and hasattr(trainer, "used_share") else 1.0
+    counts = torch.tensor(float(getattr(trainer, "rollout_tokens", 0)), device=trainer.accelerator.device)
+    generated = trainer.accelerator.reduce(counts, "sum").item()
+    trained = max(unlogged(trainer)["tokens"], trainer.state.num_input_tokens_seen)
+    if not trained:
+        raise InputError(f"{type(trainer).__name__} counts no tokens; give a budget of steps")
+    seconds, tokens = training + used * sampled / steps, (trained + used * generated) / steps
+    return {"seconds_per_step": seconds, "tokens_per_step": tokens, "steps": steps}
+
+
+def kept_speed(folder: Path, spec: dict, make: Callable, device: Device) -> dict:
+    """The speed of a training: the kept one, else measured and kept.
+
+    Args:
+        folder: of all kept speeds.
+        spec: see `speed_path`.
+        make: see `measured_speed`.
+    """
+    path = speed_path(folder, spec)
+    if not path.is_file():
+        speed = measured_speed(make, device)
+        if is_first_process():
+            keep_speed(path, speed)
+            print(f"{spec['run']}: {speed['seconds_per_step']:.3f} s and {speed['tokens_per_step']:.0f} tokens a step")
+        if not path.is_file():
+            return speed  # in another process, whose result nobody reads
+    return read_speed(path)
