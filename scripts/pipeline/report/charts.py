@@ -26,6 +26,7 @@ SCRIPTS = (
     "outcomes",
     "search",
     "filters",
+    "invisible",
     "virtual_list",
     "detail",
     "browser",

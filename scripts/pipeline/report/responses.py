@@ -20,7 +20,7 @@ from pipeline.report.bad_answers import FAULTS, Found
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
 from pipeline.report.slices import Slice
-from pipeline.report.texts import plain_text, response_text
+from pipeline.report.texts import plain_text, response_text, turns
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses, read_scores, read_verdict_details
 
 BLOCK = 512
@@ -89,6 +89,7 @@ def _group(
         column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
         columns.append(column)
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
+    dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids)]
     content = {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
@@ -96,6 +97,7 @@ def _group(
         "prompts": len(ids),
         "ids": chunks.add_json([printable(str(name)) for name in ids]),
         "text": texts,
+        "turns": dialogues,
         "columns": columns,
     }
     return content, ids

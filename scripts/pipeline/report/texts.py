@@ -3,6 +3,8 @@
 import math
 from collections.abc import Iterable
 
+from pipeline.report.embedding import printable
+
 
 def plain_text(content: object) -> str:
     """A prompt or response as text: itself, or the messages of a dialogue, each behind its role."""
@@ -13,6 +15,28 @@ def plain_text(content: object) -> str:
     if isinstance(content, dict):
         return f"{content.get('role', '')}: {content.get('content', '')}"
     return "\n\n".join(plain_text(part) for part in content) if isinstance(content, Iterable) else str(content)
+
+
+def turns(content: object) -> list[list]:
+    """The turns of a dialogue: [role, start, end] in what `plain_text` gives, role left out of it; [] for a text.
+
+    Places are counted as browsers count them, in units of UTF-16.
+    """
+    if isinstance(content, str | dict) or not isinstance(content, Iterable):
+        return []
+    found, start = [], 0
+    for message in content:
+        if not isinstance(message, dict):
+            return []
+        end = start + _units(plain_text(message))
+        role, said = str(message.get("role", "")), str(message.get("content", ""))
+        found.append([printable(role), end - _units(said), end])
+        start = end + _units("\n\n")
+    return found
+
+
+def _units(text: str) -> int:
+    return len(text.encode("utf-16-le", "surrogatepass")) // 2
 
 
 def response_text(content: object) -> str:

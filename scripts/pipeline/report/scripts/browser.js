@@ -2,6 +2,7 @@
 import { element, json, number, readJson, texts } from "./codec.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
+import { showInvisible } from "./invisible.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
@@ -32,7 +33,7 @@ export class Browser {
     this.part("group").parentElement.hidden = this.index.groups.length < 2;
     this.part("sort").append(...options(SORTS));
     this.part("group").addEventListener("change", () => this.read(new URLSearchParams({ group: this.index.groups[this.part("group").value].title })));
-    for (const name of ["left", "right", "filter", "slice", "sort", "scope"]) this.part(name).addEventListener("change", () => this.update());
+    for (const name of ["left", "right", "filter", "slice", "sort", "scope", "invisible"]) this.part(name).addEventListener("change", () => this.update());
     this.part("swap").addEventListener("click", () => {
       [this.part("left").value, this.part("right").value] = [this.part("right").value, this.part("left").value];
       this.update();
@@ -155,12 +156,15 @@ export class Browser {
     if (typeof a === "number" && typeof b === "number") facts.push(element("span", {}, `reward ${number(a - b, 2, true)}`));
     holder.append(snippet, element("span", { class: "facts" }, ...facts.filter(Boolean)));
     const block = await texts(this.group.text[Math.floor(row / this.index.block)]);
-    snippet.append(...marked(block[row % this.index.block].slice(0, SNIPPET), this.expression));
+    const turns = (await json(this.group.turns[Math.floor(row / this.index.block)]))[row % this.index.block];
+    const asked = turns.findLast(([role]) => role === "user") ?? [null, 0];
+    snippet.append(...marked(block[row % this.index.block].slice(asked[1], asked[2]).slice(0, SNIPPET), this.expression));
   }
 
   async show(row) {
     const generation = this.generation;
     const parts = await detail(this.group, this.index.block, row, this.left, this.right, this.expression);
+    if (this.part("invisible").checked) parts.forEach(showInvisible);
     if (generation !== this.generation || row !== this.rows[this.list.selected]) return;
     this.part("detail").replaceChildren(...parts);
     this.part("detail").scrollTop = 0;
