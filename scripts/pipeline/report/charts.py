@@ -27,6 +27,7 @@ SCRIPTS = (
     "search",
     "filters",
     "invisible",
+    "differences",
     "virtual_list",
     "detail",
     "browser",

@@ -3,6 +3,7 @@
 import pandas as pd
 from chromium import complaints, detail, open_browser, open_page, set_value, settle
 from fixtures_report import build_report, render
+from fixtures_results import DPO
 
 from pipeline.jobs.io import read_yaml, write_parquet
 from pipeline.report.texts import plain_text, turns
@@ -11,6 +12,10 @@ from pipeline.report.texts import plain_text, turns
 def dialogue(i):
     first = [("system", "Be kind 😀."), ("user", "Hello."), ("assistant", "Hi <b>you</b>."), ("user", f"And then {i}?")]
     return [{"role": role, "content": content} for role, content in first]
+
+
+def response(run, i):
+    return f"a\u200bb{i} \nthe {'old' if run == DPO else 'new one'} <b>end"
 
 
 def test_turns_have_their_places_as_a_browser_counts():
@@ -24,7 +29,7 @@ def test_turns_have_their_places_as_a_browser_counts():
 
 
 def test_a_dialogue_is_shown_in_turns_and_listed_by_its_last_question(tmp_path):
-    build_report(tmp_path, prompts=6, seeds=(1, 2), text=lambda run, i: f"a\u200bb{i} \ncd", render_it=False)
+    build_report(tmp_path, prompts=6, seeds=(1, 2), text=response, render_it=False)
     for run in read_yaml(tmp_path / "runs.yaml")["runs"]:
         for files in run["seeds"].values():
             frame = pd.read_parquet(files["responses"])
@@ -46,6 +51,13 @@ def test_a_dialogue_is_shown_in_turns_and_listed_by_its_last_question(tmp_path):
         settle(page)
         signs = "return [...document.querySelectorAll('.sides article:first-child .invisible')].map((s) => s.innerText)"
         assert page.execute_script(signs) == ["U+200B", "·"]
+        page.execute_script("document.querySelector('[data-part=invisible]').click()")
+        page.execute_script("document.querySelector('[data-part=differences]').click()")
+        settle(page)
+        only = "return [...document.querySelectorAll('.sides ins')].map((part) => part.textContent)"
+        assert page.execute_script(only) == ["new one", "old"]
+        texts = "return [...document.querySelectorAll('.sides .text')].map((part) => part.textContent)"
+        assert page.execute_script(texts) == [response("dpr", 3), response(DPO, 3)]
         assert complaints(page) == []
     finally:
         page.quit()

@@ -2,6 +2,7 @@
 import { element, json, number, readJson, texts } from "./codec.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
+import { showDifferences } from "./differences.js";
 import { showInvisible } from "./invisible.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
@@ -33,7 +34,10 @@ export class Browser {
     this.part("group").parentElement.hidden = this.index.groups.length < 2;
     this.part("sort").append(...options(SORTS));
     this.part("group").addEventListener("change", () => this.read(new URLSearchParams({ group: this.index.groups[this.part("group").value].title })));
-    for (const name of ["left", "right", "filter", "slice", "sort", "scope", "invisible"]) this.part(name).addEventListener("change", () => this.update());
+    for (const name of ["left", "right", "filter", "slice", "sort", "scope"]) this.part(name).addEventListener("change", () => this.update());
+    for (const name of ["invisible", "differences"]) {
+      this.part(name).addEventListener("change", () => this.rows.length && this.show(this.rows[this.list.selected]));
+    }
     this.part("swap").addEventListener("click", () => {
       [this.part("left").value, this.part("right").value] = [this.part("right").value, this.part("left").value];
       this.update();
@@ -164,6 +168,7 @@ export class Browser {
   async show(row) {
     const generation = this.generation;
     const parts = await detail(this.group, this.index.block, row, this.left, this.right, this.expression);
+    if (this.part("differences").checked) parts.forEach(showDifferences);
     if (this.part("invisible").checked) parts.forEach(showInvisible);
     if (generation !== this.generation || row !== this.rows[this.list.selected]) return;
     this.part("detail").replaceChildren(...parts);
