@@ -70,7 +70,7 @@ def main(checkpoint: str, folder: str, settings: str) -> None:
     rank, sampled, refills = run.accelerator.process_index, [], []
     if settings.get("p") or settings.get("g"):
         record_rollouts(run, sampled, refills)
-        run._sharded = sharded
+        run._together = sharded
     if only_rank is not None:
         route = DPP if rank == only_rank else OFFLINE
         run._draw_routes = lambda size: torch.full((size,), route)

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
     "report": "columns jobs metrics results figures judges",
-    "plan": "columns jobs config publishing",
+    "plan": "columns jobs metrics config publishing",
     # Parts: what they do.
     "sources.adapter": "columns jobs data",
     "reward_formats.text": "jobs models rewards",
