@@ -18,6 +18,8 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
+from pipeline.report.agreement import agreement_section
+from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -32,6 +34,7 @@ from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
+from pipeline.report.slices import find_slices, slices_section
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
@@ -120,11 +123,14 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
-    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
+    bad = find_faults(table)
+    slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
+    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    agreement = agreement_section(table, inputs.pairs, read)
     answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
     over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
@@ -143,6 +149,9 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
+        slices_section(table, slices, read),
+        *([agreement] if agreement else []),
+        bad_answers_section(table, bad),
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),

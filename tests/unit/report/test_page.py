@@ -6,14 +6,24 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from chromium import complaints, open_browser, open_page, requests, wait
+from chromium import (
+    choose,
+    complaints,
+    detail,
+    open_browser,
+    open_page,
+    requests,
+    set_value,
+    settle,
+    status,
+    wait,
+)
 from fixtures_report import EVIL, build_report, render
 from fixtures_results import DPO, DPR
 
 import measure_parts
 from pipeline.jobs.io import read_yaml, write_parquet
 
-READY = "document.getElementById('responses').dataset.state === 'ready'"
 LONG = "long " * 200_000 + "end"
 RTL = "مرحبا بالعالم"
 TEXTS = {0: EVIL, 1: LONG, 2: RTL, 3: "</script><script>document.title='taken'</script>", 4: "# **bold** 😀\n\n- a"}
@@ -67,37 +77,6 @@ def rows(page):
     return page.execute_script(
         "return [...document.querySelectorAll('#results tbody tr')].map((row) => row.innerText.split('\\t'))"
     )
-
-
-def set_value(page, selector, value, event="change"):
-    page.execute_script(
-        "const place = document.querySelector(arguments[0]); place.value = arguments[1];"
-        "place.dispatchEvent(new Event(arguments[2], {bubbles: true}))",
-        *(selector, value, event),
-    )
-
-
-def settle(page):
-    time.sleep(0.2)
-    wait(page, READY)
-
-
-def status(page):
-    return page.execute_script("return document.querySelector('[data-part=status]').textContent")
-
-
-def detail(page):
-    return page.execute_script("return document.querySelector('[data-part=detail]').innerText")
-
-
-def choose(page, side, name):
-    script = (
-        "const place = document.querySelector(`[data-part=${arguments[0]}]`);"
-        "place.value = [...place.options].findIndex((option) => option.text === arguments[1]);"
-        "place.dispatchEvent(new Event('change'))"
-    )
-    page.execute_script(script, side, name)
-    settle(page)
 
 
 def test_nothing_is_asked_for_and_nothing_complained_of(page):

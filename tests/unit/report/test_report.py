@@ -26,7 +26,7 @@ from pipeline.report.charts import page_script
 from pipeline.report.embedding import Chunks, json_element
 from pipeline.report.judgements import read_judgements
 from pipeline.report.numbers import number
-from pipeline.report.responses import plain_text, response_text
+from pipeline.report.texts import plain_text, response_text
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.tables import read_table
 
@@ -107,7 +107,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(built):
             assert attributes.get(key, "#").startswith("#") or (tag == "link" and attributes[key] == "data:,")
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r'<a href="#([^"]+)"', content)) <= set(ids)
+    assert set(re.findall(r'<a href="#([^"?]+)', content)) <= set(ids)
     assert "prefers-color-scheme: dark" in content and "@media print" in content
     index = embedded(content, "responses-index")
     assert index["groups"][0]["prompts"] == 30 and len(index["groups"][0]["columns"]) == 2 + 3 * 3
