@@ -26,6 +26,23 @@ def add_metric(trainer: Any, name: str, value: float) -> None:
     trainer._metrics["train"][name].append(value)
 
 
+def count_tokens(trainer: Any, tokens: Any) -> None:
+    """Count tokens that this process trains on, with those of the other ones, for a trainer that counts none.
+
+    Args:
+        tokens: a tensor of one number.
+    """
+    counted = trainer.accelerator.gather(tokens).sum().item()
+    trainer._total_train_tokens = getattr(trainer, "_total_train_tokens", 0) + counted
+
+
+def _values(trainer: Any) -> dict:
+    """{metric: values since the last line of the log}: TRL's trainers have three names for it."""
+    if hasattr(trainer, "stats"):
+        return trainer.stats
+    return (trainer._stored_metrics if hasattr(trainer, "_stored_metrics") else trainer._metrics)["train"]
+
+
 def unlogged(trainer: Any) -> dict:
     """What the next line of a training's log is made from: the losses and metrics since the last one.
 
@@ -35,7 +52,7 @@ def unlogged(trainer: Any) -> dict:
     return {
         "loss": trainer._tr_loss.detach().cpu(),
         "step": trainer._globalstep_last_logged,
-        "metrics": {name: list(values) for name, values in trainer._metrics["train"].items()},
+        "metrics": {name: list(values) for name, values in _values(trainer).items()},
         "tokens": getattr(trainer, "_total_train_tokens", 0),
     }
 
@@ -44,8 +61,9 @@ def load_unlogged(trainer: Any, log: dict) -> None:
     """Put what `unlogged` gave into a trainer that goes on."""
     trainer._tr_loss = log["loss"].to(trainer.args.device)
     trainer._globalstep_last_logged = log["step"]
-    trainer._metrics["train"].clear()
-    trainer._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
+    values = _values(trainer)
+    values.clear()
+    values.update({name: list(found) for name, found in log["metrics"].items()})
     trainer._total_train_tokens = log["tokens"]
 
 

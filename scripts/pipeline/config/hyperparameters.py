@@ -41,7 +41,7 @@ BUDGETS = {
     "relative": number("Seconds of training, as a multiple of the baseline's.", exclusiveMinimum=0, examples=[1.0]),
 }
 
-# Of every policy.
+# Of DPO and its variants.
 TRAINING = {
     "beta": number("Strength β of the tie to the reference policy.", exclusiveMinimum=0, default=0.1),
     "learning_rate": number("Peak learning rate.", exclusiveMinimum=0, maximum=1, default=1e-5),
@@ -101,6 +101,8 @@ TRAINING = {
         default=0,
     ),
 }
+# Of every method: not the losses of pairs.
+COMMON = {key: schema for key, schema in TRAINING.items() if key not in ("loss_type", "label_smoothing")}
 # Of the methods with an extra gradient.
 ESTIMATOR = {
     "estimator": choice(

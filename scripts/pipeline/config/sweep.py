@@ -86,6 +86,17 @@ def rows_of(method: str) -> tuple:
     return DESCRIPTIONS[method].ROWS
 
 
+def smoothed_of(method: str) -> tuple[str, ...]:
+    """The losses of a method that read label_smoothing."""
+    return getattr(DESCRIPTIONS[method], "SMOOTHED", SMOOTHED)
+
+
+def takes(method: str, key: str, value: Value) -> bool:
+    """Whether a method takes a hyperparameter with that value, which `policy` has for all methods."""
+    schema = DESCRIPTIONS[method].HYPERPARAMETERS.get(key, {})
+    return key in method_defaults(method) and ("enum" not in schema or value in schema["enum"])
+
+
 def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
     """The runs of a config's tasks, in the order of the tasks and of the values in their lists.
 
@@ -151,13 +162,13 @@ def _flat(given: dict) -> dict[str, Value]:
 def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskRun:
     method = task["method"]
     defaults = method_defaults(method)
-    shared = {key: value for key, value in policy.items() if key in defaults and key not in given}
+    shared = {key: value for key, value in policy.items() if takes(method, key, value) and key not in given}
     if any(
         given.get(key) is not None for key in ("epochs", *EXTENTS)
     ):  # a task's own extent takes a shared one's place
         own = given.get("epochs") is not None or given.get("max_steps") is not None
         shared = {key: value for key, value in shared.items() if key not in EXTENTS or (own and key == "max_steps")}
-    unused = unread({**defaults, **shared, **given}, rows_of(method))
+    unused = unread({**defaults, **shared, **given}, rows_of(method), smoothed_of(method))
     shared = {key: value for key, value in shared.items() if key not in unused or key == "epochs"}
     values = {**defaults, **shared, **given}
     naming = {key: value for key, value in shared.items() if key not in HOW_TRAINED} | given
@@ -168,7 +179,7 @@ def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskR
 
 
 def _unread(run: TaskRun) -> dict[str, str]:
-    return unread({**method_defaults(run.method), **run.hyperparameters}, rows_of(run.method))
+    return unread({**method_defaults(run.method), **run.hyperparameters}, rows_of(run.method), smoothed_of(run.method))
 
 
 def _check_read(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
@@ -177,7 +188,7 @@ def _check_read(run: TaskRun, given: dict[str, Value], content: dict, source: st
     for key, why in _unread(run).items():
         if given.get(key, defaults[key]) != defaults[key]:
             right = {"method": run.method} | {name: value for name, value in given.items() if name != key}
-            right |= {"loss_type": SMOOTHED[0], key: given[key]} if key == "label_smoothing" else {}
+            right |= {"loss_type": smoothed_of(run.method)[0], key: given[key]} if key == "label_smoothing" else {}
             text = f"{given[key]} in run {run.name} would change nothing: {why}"
             raise Problem(("tasks", run.task, key), text, right, ("tasks", run.task)).error(source, content)
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.jobs.parts import all_parts
 from pipeline.metrics import bootstrap
 from pipeline.results.run_table import Run, read_evaluation, read_finished, read_responses
+
+METHODS = all_parts("methods", "description")
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
@@ -29,7 +32,10 @@ def unfinished_share(run: Run, seeds: list[int]) -> float:
 
 
 def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
-    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL."""
+    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL.
+
+    Methods whose loss makes the policy no reward model have no implicit reward.
+    """
     lengths = [read_responses(run, seed)["response"].str.len() for seed in seeds]
     measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
     evaluations = [read_evaluation(run, seed) for seed in seeds if "evaluation" in run.files[seed]]
@@ -38,7 +44,7 @@ def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
     frame = pd.concat(evaluations)
     measurements["kl"] = bootstrap.cell_mean(frame["response_logps"] - frame["ref_response_logps"])
     beta = run.hyperparameters.get("beta")
-    if beta is not None:
+    if beta is not None and getattr(METHODS.get(run.method), "IMPLICIT_REWARD", True):
         chosen = frame["chosen_logps"] - frame["ref_chosen_logps"]
         margins = beta * (chosen - (frame["rejected_logps"] - frame["ref_rejected_logps"]))
         measurements["reward_accuracy"] = bootstrap.positive_share(margins)

@@ -48,10 +48,11 @@ class Start:
 
         Args:
             config: class of the arguments.
-            more: further arguments.
+            more: further arguments, or other values of these.
         """
         hyperparameters = self.spec["hyperparameters"]
-        return config(**trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed), **more)
+        common = trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed)
+        return config(**(common | more))
 
 
 def policy_trainer(
@@ -90,7 +91,8 @@ def policy_trainer(
     dataset = preference_dataset(frame, tokenizer, entry, reference)
     start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
-    trainer.train_dataset = add_lengths(trainer.train_dataset)
+    if "chosen_ids" in trainer.train_dataset.column_names:
+        trainer.train_dataset = add_lengths(trainer.train_dataset)
     quicken(trainer, device)
     return trainer
 
@@ -102,7 +104,7 @@ def quicken(trainer: Trainer, device: Device) -> None:
         InputError: share_prompt, with a model that cannot have it.
     """
     use_hub_kernels(trainer.model, device)
-    if device.share_prompt:
+    if device.share_prompt and hasattr(trainer, "share_prompts"):
         try:
             trainer.share_prompts()
         except ValueError as error:

@@ -124,7 +124,7 @@ NEW_METHOD = '''"""What the method twin is called, takes and looks like."""
 
 from pipeline.methods.dpr.description import CARD, HYPERPARAMETERS, ROWS
 
-ORDER, SENTENCE, COLOR, MARKER = 7, "DPR once more.", "sky", "stroke"
+ORDER, SENTENCE, COLOR, MARKER = 99, "DPR once more.", "sky", "stroke"
 '''
 READERS = """
 import yaml
@@ -141,7 +141,7 @@ assert [run.name for run in settings.runs][-2:] == ["twin-g0.1", "twin-g0.2"]
 assert settings.policy_spec("world", "W1M", "twin-g0.1")["reward_model"] == "world"
 assert METHODS[-1] == "twin" and STYLES["twin"] == ("#56b4e9", "stroke") and "DPR" in cards.METHODS["twin"].CARD
 made = reference()
-assert "| `twin` | DPR once more. |" in made[GUIDE] and "dpr, mix, twin" in made[GUIDE]
+assert "| `twin` | DPR once more. |" in made[GUIDE] and "mix, twin" in made[GUIDE]
 assert '"twin": {' in made[SCHEMAS / "config.schema.json"]
 """
 
