@@ -67,6 +67,28 @@ def load_unlogged(trainer: Any, log: dict) -> None:
     trainer._total_train_tokens = log["tokens"]
 
 
+def buffer_of(trainer: Any) -> dict:
+    """What GRPOTrainer and RLOOTrainer have sampled and not trained on, on the CPU.
+
+    Returns:
+        {step: micro-batches so far, batches: of one generation, or None where the next step samples anew}.
+    """
+    step, every = trainer._step, trainer.args.steps_per_generation * trainer.num_iterations
+    return {"step": step, "batches": _on(trainer._buffered_inputs, "cpu") if step % every else None}
+
+
+def load_buffer(trainer: Any, buffer: dict) -> None:
+    """Put what `buffer_of` gave into a trainer that goes on."""
+    trainer._step, trainer._buffered_inputs = buffer["step"], _on(buffer["batches"], trainer.accelerator.device)
+
+
+def _on(batches: list[dict] | None, device: Any) -> list[dict] | None:
+    """Batches with their tensors on a device."""
+    if batches is None:
+        return None
+    return [{key: part.to(device) if hasattr(part, "to") else part for key, part in batch.items()} for batch in batches]
+
+
 def attention_of(model: Any) -> str:
     """The implementation of attention that a model of transformers has."""
     return model.config._attn_implementation
@@ -86,6 +108,8 @@ def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
 def set_batch(trainer: Any, rows: int, steps: int, checkpointing: bool) -> None:
     """Set the rows per device, the accumulation steps and activation checkpointing of a trainer that has not begun."""
     args = trainer.args
+    if hasattr(args, "steps_per_generation"):  # of micro-batches, whose generations stay as many
+        args.steps_per_generation = args.steps_per_generation * args.per_device_train_batch_size // rows
     args.per_device_train_batch_size, args.gradient_accumulation_steps = rows, steps
     trainer._train_batch_size = args.train_batch_size
     args.activation_checkpointing = args.gradient_checkpointing = checkpointing

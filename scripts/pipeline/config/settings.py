@@ -17,7 +17,7 @@ from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
 from pipeline.config.schema import fill, load_schema, validate
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
-from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
+from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, is_rewarded
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
@@ -149,7 +149,7 @@ class Settings:
 
         Returns:
             {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0); and extent, where another run has as many steps.
+            labelled or scored by one; and extent, where another run has as many steps.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -159,7 +159,7 @@ class Settings:
             "method": task_run.method,
             "hyperparameters": task_run.hyperparameters,
         }
-        if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
+        if is_rewarded(task_run):
             spec["reward_model"] = self.reward_model_name(dataset)
         return copy.deepcopy(spec | followed_extent(self, task_run))
 

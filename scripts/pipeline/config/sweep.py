@@ -86,6 +86,16 @@ def rows_of(method: str) -> tuple:
     return DESCRIPTIONS[method].ROWS
 
 
+def is_rewarded(run) -> bool:
+    """Whether a run's training asks the reward model.
+
+    Args:
+        run: has method and hyperparameters as attributes.
+    """
+    asked = any(rows.rewarded and run.hyperparameters[rows.share] for rows in rows_of(run.method))
+    return asked or getattr(DESCRIPTIONS[run.method], "REWARDED", False)
+
+
 def smoothed_of(method: str) -> tuple[str, ...]:
     """The losses of a method that read label_smoothing."""
     return getattr(DESCRIPTIONS[method], "SMOOTHED", SMOOTHED)
@@ -204,6 +214,16 @@ def _check_policy_is_read(tasks: list[dict], runs: list[TaskRun], content: dict,
             raise Problem(("policy", key), text, right, ("policy",)).error(source, content)
 
 
+def _wrong_groups(values: dict) -> tuple | None:
+    """What is wrong with the sizes of a method that compares the responses of one prompt: key, why, what is right."""
+    step, group, sampled = (values[key] for key in ("global_batch_size", "num_generations", "generation_batch_size"))
+    if step % group:
+        return "global_batch_size", f"it has to be a multiple of num_generations, {group}", -(-step // group) * group
+    if sampled and sampled % step:
+        return "generation_batch_size", f"it has to be a multiple of global_batch_size, {step}", 2 * step
+    return None
+
+
 def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
     """Raise what only the values of one run together can show to be wrong."""
     values = run.hyperparameters
@@ -240,6 +260,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)
+    elif "num_generations" in values:
+        wrong = _wrong_groups(values)
     if wrong:
         key, text, right = wrong
         path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)

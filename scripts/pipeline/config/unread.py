@@ -46,13 +46,15 @@ def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -
     for kind in kinds:
         if kind not in made:
             found[kind.weight] = f"{kind.share} is 0, so there are no such rows"
-    if not any(kind.rewarded for kind in made):
+    if kinds and not any(kind.rewarded for kind in made):
         found |= dict.fromkeys(LABELS, "no row is labelled by the reward model")
     if not made:
         found["estimator"] = "no row has an extra gradient"
     elif loss != "sigmoid" and not sampled:
         found["estimator"] = f"with the loss {loss} there is no extra gradient"
-    if not sampled:
+    if not kinds:
+        pass
+    elif not sampled:
         found |= dict.fromkeys((*SAMPLING, *RESPONSE_PART), "no row has responses of the policy")
     elif loss != "sigmoid" or not any(values[kind.weight] for kind in sampled):
         weights = " and ".join(kind.weight for kind in sampled)

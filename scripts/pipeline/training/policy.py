@@ -43,16 +43,17 @@ class Start:
     scratch: str
     reward_function: Any = None
 
-    def arguments(self, config: type[TrainingArguments], **more) -> TrainingArguments:
+    def arguments(self, config: type[TrainingArguments], but: tuple[str, ...] = (), **more) -> TrainingArguments:
         """The arguments of a method's trainer, every one of its hyperparameters among them.
 
         Args:
             config: class of the arguments.
+            but: what other trainers take and this class does not know.
             more: further arguments, or other values of these.
         """
         hyperparameters = self.spec["hyperparameters"]
         common = trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed)
-        return config(**(common | more))
+        return config(**({key: value for key, value in common.items() if key not in but} | more))
 
 
 def policy_trainer(

@@ -40,7 +40,14 @@ OWN = {
     "kto": {"loss_type": "kto", "undesirable_weight": 1.5},
     "cpo": {"loss_type": "simpo", "cpo_alpha": 0.5, "simpo_gamma": 0.25},
 }
-REWARDED = ("dpr",)
+GROUPS = {"global_batch_size": 4, "num_generations": 2, "max_completion_length": 4, "temperature": 1.0}
+GROUPS |= {"generation_batch_size": 12, "num_iterations": 2}  # of six steps, so that stops are amid them
+OWN |= {
+    "online_dpo": {"max_new_tokens": 4, "temperature": 0.9},
+    "grpo": GROUPS | {"loss_type": "dapo", "beta": 0.04},
+    "rloo": GROUPS | {"normalize_advantages": True},
+}
+REWARDED = ("dpr", "online_dpo", "grpo", "rloo")
 LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": "all-linear"}}
 GROUPED = {"group_by_length": True}
 WORDS = ("red", "blue", "yellow", "old", "small", "sour", "big", "the cat", "a very old and yellow tree")
@@ -136,6 +143,10 @@ KINDS = (
     "kto lora",
     "orpo grouped",
     "cpo lora",
+    "online_dpo",
+    "grpo",
+    "grpo lora",
+    "rloo",
 )
 
 

@@ -1,7 +1,7 @@
 """What the method kto is called, takes and looks like."""
 
 from pipeline.config.fields import choice, number
-from pipeline.config.hyperparameters import COMMON
+from pipeline.config.hyperparameters import UNGROUPED
 
 ORDER = 7
 SENTENCE = "KTO: each response of a pair by itself, as desirable or undesirable."
@@ -14,7 +14,7 @@ OWN = {
     "undesirable_weight": number("Weight of the losses of rejected responses.", minimum=0, default=1),
 }
 # Its order of the data is drawn once, so rows cannot be grouped by length.
-HYPERPARAMETERS = {key: schema for key, schema in COMMON.items() if key != "group_by_length"} | OWN
+HYPERPARAMETERS = UNGROUPED | OWN
 ROWS = ()
 BY_PAIRS = True  # an epoch is a pass over the pairs
 COLOR, MARKER = "sky", "diamond"
