@@ -78,7 +78,8 @@ class Grouped(CountsRollouts):
     def _generate_single_turn(self, *args, **kwargs):
         begun = time.perf_counter()
         found = super()._generate_single_turn(*args, **kwargs)
-        self.count_rollouts(sum(map(len, found[0])), begun)
+        responses = found[0] if isinstance(found, tuple) else found
+        self.count_rollouts(sum(map(len, responses)), begun)
         return found
 
     def _get_train_sampler(self, *args, **kwargs):
