@@ -9,6 +9,7 @@ from itertools import product
 from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
 from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
+from pipeline.config.named_losses import LOSSES, spelled_out
 from pipeline.config.schema import default_of, load_schema, subschema
 from pipeline.config.unread import SMOOTHED, unread
 from pipeline.jobs.parts import all_parts
@@ -31,6 +32,7 @@ class TaskRun:
         method: one of METHODS.
         hyperparameters: every one that the method takes, in a fixed order, without those of UNSAID at their default.
         task: position of its task in the config.
+        called: its method, or the named loss that its task has for one.
         control_of: what the task names as that which it is a control of: runs, or methods with one run.
     """
 
@@ -39,6 +41,7 @@ class TaskRun:
     hyperparameters: dict[str, Value]
     task: int
     control_of: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def trained(self) -> bool:
@@ -124,11 +127,12 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
             too long.
     """
     content, policy = {"tasks": tasks, "policy": policy}, _flat(policy)
+    called, tasks = [task["method"] for task in tasks], [spelled_out(task) for task in tasks]
     runs: dict[str, TaskRun] = {}
     same: dict[tuple, TaskRun] = {}
     for index, task in enumerate(tasks):
         for given in _combinations(task):
-            run = _run(index, task, given, policy)
+            run = _run(index, task, given, policy, called[index])
             _check(run, given, content, source)
             _check_read(run, given, content, source)
             if same.setdefault((run.method, *run.hyperparameters.items()), run).name != run.name:
@@ -169,7 +173,7 @@ def _flat(given: dict) -> dict[str, Value]:
     return {key: value for key, value in given.items() if key != "budget"} | budget
 
 
-def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskRun:
+def _run(index: int, task: dict, given: dict[str, Value], policy: dict, called: str) -> TaskRun:
     method = task["method"]
     defaults = method_defaults(method)
     shared = {key: value for key, value in policy.items() if takes(method, key, value) and key not in given}
@@ -185,7 +189,11 @@ def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskR
     said = [key for key in defaults if key not in UNSAID or values[key] != defaults[key]]
     controlled = task.get("control_of", ())
     controlled = (controlled,) if isinstance(controlled, str) else tuple(controlled)
-    return TaskRun(run_name(method, naming), method, {key: values[key] for key in said}, index, controlled)
+    name = run_name(
+        method, {key: value for key, value in naming.items() if called == method or key not in LOSSES[called]}
+    )
+    name = called + name.removeprefix(method)
+    return TaskRun(name, method, {key: values[key] for key in said}, index, controlled, called)
 
 
 def _unread(run: TaskRun) -> dict[str, str]:
