@@ -1,5 +1,7 @@
 """What the methods of TRL are trained on: rows, tokens, batches that are found, labels of the reward model."""
 
+import copy
+import math
 from dataclasses import replace
 
 import pandas as pd
@@ -19,6 +21,7 @@ from pipeline.training.fitting import fit
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.speed import TIMED, WARM, measured_speed
+from sail.objective import pair_loss, preference_margin
 
 disable_progress_bars()
 DEVICE = replace(cpu_device(2), checkpoint_seconds=1e9)
@@ -126,6 +129,37 @@ def test_the_batch_is_found_where_the_device_leaves_it(made, method, tmp_path):
         assert trainer.args.steps_per_generation == 2 and trainer.args.generation_batch_size == 8
     trainer.train()
     assert trainer.state.global_step == 2
+
+
+def test_online_dpo_has_the_loss_of_dpr_s_rows_without_its_extra_gradient(made):
+    """Its loss of pairs that it sampled and the reward model labelled, after a step, is ℓ of DPR with γ = 0."""
+    trainer = made("online_dpo", max_steps=2)
+    start, seen = copy.deepcopy(trainer.model).eval(), []
+    sample, step = trainer._generate, trainer.training_step
+
+    def sampled(*args):
+        seen.append(sample(*args))
+        return seen[-1]
+
+    def compared(model, inputs, count=None):
+        loss = step(model, inputs, count).item() * trainer.args.gradient_accumulation_steps
+        ids, mask, responses, ended, _ = seen[-1]
+        prompts = [row[keep.bool()].tolist() for row, keep in zip(ids, mask, strict=True)]
+        answers = [row[keep.bool()].tolist() for row, keep in zip(responses, ended, strict=True)]
+        policy, reference = (torch.tensor(response_logps(m, prompts, answers, 0, 1)) for m in (model, start))
+        texts = trainer.processing_class.batch_decode(responses, skip_special_tokens=True)
+        lengths = torch.tensor([len(text) for text in texts])  # its rewards
+        wins = lengths[:2] >= lengths[2:]
+        chosen, rejected = torch.where(wins, 0, 2) + torch.arange(2), torch.where(wins, 2, 0) + torch.arange(2)
+        margin = preference_margin(policy[chosen], policy[rejected], reference[chosen], reference[rejected], 0.1)
+        assert loss == pytest.approx(pair_loss(margin).mean().item(), rel=1e-4)
+        losses.append(loss)
+        return torch.tensor(loss / trainer.args.gradient_accumulation_steps)
+
+    losses = []
+    trainer._generate, trainer.training_step = sampled, compared
+    trainer.train()
+    assert len(losses) == 4 and losses[0] == pytest.approx(math.log(2)) != pytest.approx(losses[-1], abs=1e-4)
 
 
 def test_a_policy_that_is_no_reward_model_has_no_implicit_reward(monkeypatch):

@@ -139,14 +139,12 @@ KINDS = (
     "dpr",
     "dpr grouped",
     "dpr start",
-    "kto",
     "kto lora",
-    "orpo grouped",
+    pytest.param("orpo grouped", marks=pytest.mark.slow),
     "cpo lora",
     "online_dpo",
-    "grpo",
     "grpo lora",
-    "rloo",
+    pytest.param("rloo", marks=pytest.mark.slow),
 )
 
 
