@@ -13,7 +13,7 @@ from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     frame = read_parquet(arguments.data, SPLIT_COLUMNS)
 
     from pipeline.jobs.processes import is_first_process
+    from pipeline.models.devices import device_from_arguments
     from pipeline.training.reference import reference_logps
 
     device = device_from_arguments(arguments, spec["model"])
@@ -45,4 +46,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

@@ -14,7 +14,7 @@ from pipeline.columns.reference import REFERENCE_LOGPS
 from pipeline.jobs.io import command_line, read_json, read_parquet, read_yaml, run, write_json
 from pipeline.jobs.processes import is_first_process
 from pipeline.jobs.records import Record
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -37,6 +37,7 @@ def main(argv: list[str] | None = None) -> None:
     reference = read_parquet(arguments.reference, ["row", *REFERENCE_LOGPS])
     counted = read_json(arguments.steps)["steps"] if arguments.steps else None
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer
     from pipeline.training.speed import TIMED, WARM, kept_speed, sample_rows
     from pipeline.training.steps import steps_in_budget, steps_of
@@ -72,4 +73,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

@@ -10,7 +10,6 @@ from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.judges.kinds import add_judge_arguments, judge_pairs
-from pipeline.judges.tables import pair_responses
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -25,6 +24,8 @@ def main(argv: list[str] | None = None) -> None:
     )
     parser.add_argument("--output", type=Path, required=True, help="verdicts to write, parquet")
     arguments = parser.parse_args(argv)
+
+    from pipeline.judges.tables import pair_responses
 
     inputs = ("spec", "responses", "baseline_responses", "reward_spec", "reward_model", "service")
     record = Record(__file__, arguments, inputs, ("output", "store"), read_yaml(arguments.spec))
@@ -41,4 +42,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True, first=False)

@@ -26,7 +26,7 @@ from pipeline.jobs.io import command_line, read_yaml, run, write_table
 from pipeline.jobs.parts import part_names
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 from pipeline.publishing.lookup import find_pairs
 from pipeline.rewards.finite import check_finite
 from pipeline.rewards.pair_tables import pairs_of, read_splits, refuse_columns, score_columns, with_scores
@@ -95,6 +95,7 @@ def main(argv: list[str] | None = None) -> None:
             reasons = in_words(dropped_rows(tally), tally.of(MALFORMED))
             print(f"{split}: {unscored:,} rows have no pair, and null for a score: {reasons}", flush=True)
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.rewards.scorer import RewardModel, score_pairs
 
     given = {"reverse": arguments.reverse, "text_format": arguments.text_format}
@@ -125,4 +126,4 @@ def named_column(text: str) -> tuple[str, str]:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

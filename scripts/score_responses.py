@@ -14,7 +14,7 @@ from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -32,6 +32,7 @@ def main(argv: list[str] | None = None) -> None:
     entry = read_yaml(arguments.spec)
     frames = [read_parquet(path, RESPONSE_TEXTS) for path in arguments.responses]
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.models.templates import as_text
     from pipeline.rewards.finite import check_finite
     from pipeline.rewards.scorer import RewardModel
@@ -52,4 +53,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

@@ -13,7 +13,7 @@ from pathlib import Path
 from pipeline.columns.pairs import PAIR_COLUMNS
 from pipeline.jobs.io import command_line, read_parquet, read_yaml, run
 from pipeline.jobs.records import Record
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 from pipeline.tracking import OFF
 
 
@@ -30,6 +30,7 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, [*PAIR_COLUMNS, *(["prompt_id"] if "share" in spec["train"] else [])])
 
+    from pipeline.models.devices import device_from_arguments
     from pipeline.rewards.saving import save_reward_model
     from pipeline.training.classifier import is_merged
     from pipeline.training.reward import reward_trainer
@@ -45,4 +46,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)

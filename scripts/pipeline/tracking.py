@@ -4,13 +4,17 @@ Nothing here waits for a network for long: the server has `SECONDS` to answer be
 its end to take what is left; what it has not taken stays in the run's folder, for `wandb sync`.
 """
 
+from __future__ import annotations
+
 import os
 import threading
 import urllib.error
 import urllib.request
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-import pandas as pd
+if TYPE_CHECKING:
+    import pandas as pd
 
 OFF = "none"  # in place of a project's name
 SECONDS = 3.0

@@ -5,7 +5,8 @@ does that itself, and there calls the parent's method of that name.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from trl.kernels import chunked_logprob
@@ -14,6 +15,11 @@ from trl.kernels import chunked_logprob
 def tokenizer_of(trainer: Any) -> Any:
     """The tokenizer of a trainer's processing class."""
     return trainer._tokenizer
+
+
+def prepared(trainer: Any, dataset: Any, name: str) -> Any:
+    """A dataset in tokens, as a trainer makes its train dataset; `name` is for its bar of progress."""
+    return trainer._prepare_dataset(dataset, trainer.processing_class, trainer.args, name)
 
 
 def run_folder(trainer: Any, trial: Any) -> str:
@@ -126,3 +132,29 @@ def logits_of(tokens: int | None) -> Iterator[None]:
         yield
     finally:
         chunked_logprob.TOKEN_CHUNK_SIZE = before
+
+
+@contextmanager
+def engine_options(**options: Any) -> Iterator[None]:
+    """Let TRL make its colocated engines with these arguments of vLLM's `LLM` too."""
+    from trl.generation import vllm_generation
+
+    engine = getattr(vllm_generation, "LLM", None)
+    if engine is None:  # vLLM is not installed, which TRL says
+        yield
+        return
+    vllm_generation.LLM = partial(engine, **options)
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = engine
+
+
+def gathered(generation: Any) -> AbstractContextManager:
+    """The parameters of the model of TRL's `VLLMGeneration`, gathered where ZeRO-3 shards them."""
+    return generation._dist.gather_params(list(generation.model.parameters()))
+
+
+def colocated_model(generation: Any) -> Any:
+    """What runs the model of a colocated engine of TRL's `VLLMGeneration`, in this process."""
+    return generation.llm.llm_engine.model_executor.driver_worker.model_runner

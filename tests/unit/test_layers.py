@@ -4,9 +4,12 @@ import ast
 import sys
 from functools import cache
 from importlib.metadata import packages_distributions
+from itertools import accumulate
 from pathlib import Path
 
 import pytest
+
+import warm_up
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 MODULES = sorted(SCRIPTS.rglob("*.py"))
@@ -37,7 +40,7 @@ MAY_IMPORT = {
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
     "report": "columns jobs metrics results figures judges",
-    "plan": "columns jobs config publishing",
+    "plan": "columns jobs metrics config publishing",
     # Parts: what they do.
     "sources.adapter": "columns jobs data",
     "reward_formats.text": "jobs models rewards",
@@ -67,6 +70,7 @@ ON_DEMAND = {
 # Who only measures the others: scripts/benchmark.py imports them by name, and benchmark_gpu.py one of them.
 MEASURES = "benchmarks"
 BENCHMARKING = ("benchmark", "benchmark_gpu")
+STATEMENTS = (ast.Import, ast.ImportFrom)
 HEAVY = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}
 
 
@@ -194,6 +198,30 @@ def test_scripts_that_need_no_torch_import_none():
                 if parts[0] in HEAVY and (parts[0], module) not in ON_DEMAND:
                     wrong.add(f"{script} imports {parts[0]} through {module}")
     assert not wrong, "\n".join(sorted(wrong))
+
+
+def imports_at_start(path: Path) -> set[str]:
+    """What a module imports as soon as it is imported itself."""
+    body = [node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, STATEMENTS)]
+    return imports(ast.Module(body, []), name_of(path), path.name == "__init__.py")
+
+
+def test_scripts_that_hand_their_job_over_import_no_neural_network_before():
+    """The run's worker has imported it for them, and reads the code of all of them (`pipeline.jobs.handover`)."""
+    paths = {name_of(path): path for path in MODULES}
+    handing = {path.stem for path in ENTRIES if "run(main, warm=True" in path.read_text(encoding="utf-8")}
+    assert handing == set(warm_up.SCRIPTS) and len(handing) > 5
+    for script in sorted(handing):
+        seen, waiting = set(), [script]
+        while waiting:
+            module = waiting.pop()
+            if module in seen:
+                continue
+            seen.add(module)
+            names = imports_at_start(paths[module])
+            assert not roots(names) & HEAVY, f"{script} imports {roots(names) & HEAVY} at its start through {module}"
+            stems = {stem for name in names for stem in accumulate(name.split("."), "{}.{}".format)}
+            waiting += stems & paths.keys()
 
 
 def test_scripts_is_no_package_and_nobody_imports_it_as_one():

@@ -26,8 +26,8 @@ def fresh(tmp_path):
 def finished(tmp_path_factory):
     """The workflow after the small config ran to the report; not to be changed.
 
-    Its jobs are forks of a process that has imported their libraries. The tests that are marked slow run all jobs as
-    processes of their own, and compare the bytes.
+    Its jobs are forks of a process that has imported their libraries. Tests that are marked slow run them as forks of
+    the run's own worker, and as processes of their own (PIPELINE_WARM=0), and compare the bytes.
     """
     base = tmp_path_factory.getbasetemp()
     # the test processes of one session have it together

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import yaml
 
+from pipeline.jobs.handover import WARM
 from workflow.forks import Forks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -99,7 +100,7 @@ class Workflow:
     def _run(self, command: list[str], output: int, environment: dict[str, str] | None, python: Path | None) -> int:
         """Run Python, as a fork where the environment is as usual; its exit code."""
         if environment is None:
-            told = {"PYTHONEXECUTABLE": str(python)} if python else {}
+            told = {"PYTHONEXECUTABLE": str(python), WARM: "0"} if python else {}  # which forks itself
             return snakemakes().run(command, self.folder, variables() | told, output, 30 * MINUTES)
         return subprocess.run(
             [sys.executable, *command],

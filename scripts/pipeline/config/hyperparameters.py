@@ -175,6 +175,21 @@ ROLLOUTS = {
     "max_age": whole(
         "Most optimizer steps that may lie between sampling a pair and training on it.", minimum=0, default=8
     ),
+    "use_vllm": flag(
+        "Let vLLM, where that package is installed, sample the policy's responses in the training's own process."
+    ),
+    "vllm_importance_sampling_correction": flag(
+        "Weight a sampled row by how likely the policy is to give its two responses, over how likely vLLM was to "
+        "sample them: corrects age, temperature and vLLM's rounding."
+    ),
+    "vllm_importance_sampling_mode": choice(
+        "What becomes of a weight above the bound: sequence_mask, 0; sequence_truncate, the bound.",
+        ("sequence_mask", "sequence_truncate"),
+        default="sequence_mask",
+    ),
+    "vllm_importance_sampling_clip_max": or_null(
+        number("Upper bound of a row's weight; null for none, which is unbiased.", exclusiveMinimum=0, default=3.0)
+    ),
     "rollout_policy": choice(
         "Which policy samples the pairs: current, as it is after so many steps, or start, the one that the training "
         "begins with, so that no pair is fresher than one sampled before the first step.",
@@ -182,9 +197,10 @@ ROLLOUTS = {
         default="current",
     ),
 }
+VLLM = tuple(key for key in ROLLOUTS if "vllm" in key)
 # In no spec and no table where they have their default.
 UNSAID = (
-    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE),
+    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE, *VLLM),
     *(key for key in BUDGETED.values() if key != "max_steps"),
 )
 # How a run is trained, rather than what it minimises: part of its name only where its task sets it.
@@ -192,7 +208,11 @@ HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
     *BUDGETED.values(),
     *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
+<<<<<<< HEAD
     *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size"),
+=======
+    *("max_age", *VLLM),
+>>>>>>> main
 )
 
 

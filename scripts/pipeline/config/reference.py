@@ -89,7 +89,7 @@ def _tables() -> dict[str, str]:
         "reward_formats": _parts(all_parts("reward_formats", "description")),
         "judge_kinds": _parts(all_parts("judge_kinds", "description")),
         "backends": _parts(all_parts("backends", "description")),
-        "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish")),
+        "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish", "sizes")),
         "judge_quality": _keys({"": properties["judge_quality"]}),
         "publish": _keys({"": properties["publish"]}),
         "hyperparameters": _keys({name: tasks[name] for name in config.METHODS}, "methods", ("method",)),

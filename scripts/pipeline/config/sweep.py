@@ -259,6 +259,11 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
         text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
         wrong = ("loss_type", text, "sigmoid")
+    elif values.get("use_vllm") and values.get("rollout_policy") == "start":
+        wrong = ("rollout_policy", "with use_vllm the current policy samples", "current")
+    elif values.get("vllm_importance_sampling_correction") and values["loss_type"] != "sigmoid":
+        text = "vllm_importance_sampling_correction weights that of sigmoid alone"
+        wrong = ("loss_type", text, "sigmoid")
     elif values.get("revkl") and values.get("rollout_policy") == "start":
         wrong = (
             "revkl",

@@ -14,8 +14,10 @@ WITHOUT_BETA = ("sft",)
 # Hyperparameters of how responses are sampled, of their labels, and of a part of the gradient.
 SAMPLING = (
     *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse", "max_age"),
-    *("mask_truncated_completions", "rollout_policy"),
+    *("mask_truncated_completions", "use_vllm", "rollout_policy"),
 )
+CORRECTION = "vllm_importance_sampling_correction"
+BOUNDS = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
 LABELS = ("label_draw", "missing_eos_penalty")
 RESPONSE_PART = ("variance_baseline", "upstream_scale")
 
@@ -62,6 +64,12 @@ def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -
     else:
         other = "upstream_scale" if values["estimator"] == "exact" else "variance_baseline"
         found[other] = f"the estimator {values['estimator']} has none"
+    if not values.get("use_vllm"):
+        found |= dict.fromkeys((CORRECTION, *BOUNDS), "use_vllm is off")
+    elif not values[CORRECTION]:
+        found |= dict.fromkeys(BOUNDS, f"{CORRECTION} is off")
+    elif values[BOUNDS[1]] is None:
+        found[BOUNDS[0]] = f"without {BOUNDS[1]} there is no bound"
     if sampled and values.get("rollout_policy") == "start":
         found["max_age"] = "with rollout_policy start a pair never grows old"
     return {key: why for key, why in found.items() if key in values}

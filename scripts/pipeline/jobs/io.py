@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import contextlib
-import errno
 import glob
 import hashlib
 import json
@@ -19,13 +18,13 @@ from typing import TYPE_CHECKING
 import yaml
 
 from pipeline.jobs.console import prepared_console, redact
+from pipeline.jobs.handover import hand_over
 from pipeline.jobs.ownership import follow_owner, try_lock
+from pipeline.jobs.refusals import full_disk, refused_path
 
 if TYPE_CHECKING:  # they take Snakemake, which reads no tables, longer to import than all else here
     import pandas as pd
     import pyarrow as pa
-
-FULL = ("No space left on device", "database or disk is full")  # words of the system, and of SQLite
 
 
 class InputError(ValueError):
@@ -38,14 +37,21 @@ def command_line(text: str) -> argparse.ArgumentParser:
     return argparse.ArgumentParser(description=text, formatter_class=form)
 
 
-def run(main: Callable[[], None]) -> None:
+def run(main: Callable[[], None], warm: bool = False, first: bool = True) -> None:
     """Call an entry script's main; an `InputError`, a full disk or a forbidden path is one line on stderr, with code 1.
 
     Secrets are read from .env first (see `pipeline.jobs.console`), and are in nothing that is printed. A script that
     Snakemake started ends with Snakemake.
+
+    Args:
+        warm: whether the run's worker, if there is one, does the job (see `pipeline.jobs.handover`): of scripts that
+            import what takes long inside main.
+        first: whether the job may be the one that the worker imports the libraries for; else it does the job itself.
     """
     with prepared_console():
         follow_owner()
+        if warm and (code := hand_over(first)) is not None:
+            sys.exit(code)
         try:
             main()
         except InputError as error:
@@ -57,30 +63,6 @@ def run(main: Callable[[], None]) -> None:
                 raise
             remedy = "make room and start again: what is finished is kept, and a job that was under way continues"
             sys.exit(redact(f"error: no space left on the disk, {unwritten}; {remedy}"))
-
-
-def refused_path(error: BaseException) -> str | None:
-    """The file or folder that the system does not let be used, and why, if that is what an error says; else None."""
-    refusals = (errno.EACCES, errno.EPERM, errno.EROFS, errno.ENAMETOOLONG, errno.ELOOP)
-    if not isinstance(error, OSError) or error.errno not in refusals:
-        return None
-    name = str(error.filename or error)
-    return f"{name[:300]}{'…' * (len(name) > 300)}: {error.strerror or 'it may not be used'}"
-
-
-def full_disk(error: BaseException | None) -> str | None:
-    """What could not be written, if an error or one behind it says that a disk is full or a quota used up; else None.
-
-    Libraries write in their own ways: safetensors has the system's message as its own, torch only its own.
-    """
-    while error is not None:
-        text = str(error)
-        if getattr(error, "errno", None) in (errno.ENOSPC, errno.EDQUOT) or any(words in text for words in FULL):
-            return f"while writing {getattr(error, 'filename', None) or 'a file'} ({text})"
-        if isinstance(error, RuntimeError) and ("PytorchStreamWriter" in text or "inline_container" in text):
-            return "or not to be written to, while torch was saving a file"
-        error = error.__cause__ or error.__context__
-    return None
 
 
 @contextlib.contextmanager

@@ -7,8 +7,10 @@ from pathlib import Path
 
 # Per version of control groups: the folder of the memory controller, the file of a limit.
 V1, V2 = ("memory", "memory.limit_in_bytes"), ("", "memory.max")
-# Of glibc: blocks of at least that size are mapped for themselves, and M_MMAP_THRESHOLD's number.
-OWN_BLOCKS, M_MMAP_THRESHOLD = 2**20, -3
+# Of glibc: blocks of at least that size are mapped for themselves, and its numbers for what can be set.
+OWN_BLOCKS, M_MMAP_THRESHOLD, M_TRIM_THRESHOLD = 2**20, -3, -1
+NEVER = 2**31 - 1  # a size that no block has
+PR_SET_THP_DISABLE = 41  # of Linux: this process gets no huge pages
 
 
 def total_memory(root: Path = Path("/")) -> int:
@@ -35,10 +37,23 @@ def return_large_blocks() -> None:
     """Have large blocks of memory go back to the system as soon as they are freed, where glibc manages them.
 
     It would keep them for later ones, between others that are in use: a training step then takes nearly twice the
-    memory that its tensors have.
+    memory that its tensors have. Huge pages, which a fork of the run's worker may have, would add to that.
     """
     with suppress(OSError, AttributeError, TypeError):  # of another system's library
         ctypes.CDLL(None).mallopt(M_MMAP_THRESHOLD, OWN_BLOCKS)
+        ctypes.CDLL(None).prctl(PR_SET_THP_DISABLE, 1, 0, 0, 0)
+
+
+def keep_freed_blocks() -> None:
+    """Have freed memory stay with this process for what it needs next, where glibc manages it.
+
+    A small model's steps ask for the same memory again and again; to get it from the system each time, page by page,
+    took a fifth of a training with rollouts. The process holds up to a third more.
+    """
+    with suppress(OSError, AttributeError, TypeError):  # of another system's library
+        mallopt = ctypes.CDLL(None).mallopt
+        if mallopt(M_MMAP_THRESHOLD, NEVER):
+            mallopt(M_TRIM_THRESHOLD, NEVER)
 
 
 def _machine_memory(root: Path) -> int:

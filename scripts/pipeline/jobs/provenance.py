@@ -18,7 +18,8 @@ OWN = ("pipeline", "sail")
 # Modules that only say, watch or lock: whatever they do, results have the same values.
 SILENT = (
     *("config/errors", "config/secrets", "data/inspection", "tracking", "training/progress", "training/tracking"),
-    *(f"jobs/{name}" for name in ("console", "forecast", "ownership", "progress", "provenance", "records")),
+    *(f"jobs/{name}" for name in ("console", "forecast", "handover", "ownership", "progress", "provenance", "records")),
+    "jobs/worker",
 )
 
 HELD = {"names", "body", "orelse"}  # what imports, ifs and modules are for

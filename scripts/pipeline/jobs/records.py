@@ -116,6 +116,7 @@ class Record:
             "device": device and device.record(),
             "machine": machine(device),
             "seconds": round(time.monotonic() - self.started if seconds is None else seconds, 3),
+            "cpu_seconds": round(cpu_seconds(), 3),
             "peak_memory_mib": round(peak_memory_mib(), 1),
             "peak_device_memory_mib": peak_device_memory_mib(),
             "finished": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -175,6 +176,12 @@ def machine(device=None) -> dict:
     """What the job ran on."""
     found = {"system": platform.platform(), "architecture": platform.machine(), "cpus": os.cpu_count()}
     return found | {"accelerator": device.description if device else "cpu", "processes": processes()[1]}
+
+
+def cpu_seconds() -> float:
+    """CPU time of this process and its children so far; of a fork of the run's worker, without the worker's imports."""
+    used = [resource.getrusage(who) for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return sum(part.ru_utime + part.ru_stime for part in used)
 
 
 def peak_memory_mib() -> float:

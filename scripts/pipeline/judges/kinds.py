@@ -1,12 +1,16 @@
 """Any kind of judge on a table of responses."""
 
+from __future__ import annotations
+
 import argparse
 from pathlib import Path
-
-import pandas as pd
+from typing import TYPE_CHECKING
 
 from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.parts import load_part, part_names
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 
 def add_judge_arguments(parser: argparse.ArgumentParser) -> None:

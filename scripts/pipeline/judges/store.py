@@ -26,7 +26,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import IO
 
-from pipeline.jobs.io import InputError, full_disk
+from pipeline.jobs.io import InputError
+from pipeline.jobs.refusals import full_disk
 from pipeline.judges.replies import Reply, read_reply
 
 TABLES = """

@@ -16,8 +16,9 @@ from pipeline.config.global_batch import batch_sizes, split_batch
 from pipeline.config.schemas.devices import AUTO
 from pipeline.jobs.gathering import own_torch_device
 from pipeline.jobs.io import InputError
-from pipeline.jobs.memory import return_large_blocks
+from pipeline.jobs.memory import keep_freed_blocks, return_large_blocks
 from pipeline.jobs.processes import processes
+from pipeline.models.device_arguments import add_device_arguments as add_device_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 SWITCHES = ("share_prompt", "kernels", "tf32", "dataloader_workers", "generation_cache")
@@ -163,16 +164,6 @@ def resolve_device(name: str, entry: dict) -> Device:
     )
 
 
-def add_device_arguments(parser: argparse.ArgumentParser) -> None:
-    """The arguments of every script that runs a model: --device, --threads and --side-by-side."""
-    parser.add_argument("--device", default="auto", help="name of an entry of config/devices.yaml")
-    parser.add_argument("--threads", type=int, help="CPU threads of torch; all when left out")
-    about = (
-        "jobs on this machine at a time, which share its memory; 0 where the model is a small one trained from scratch"
-    )
-    parser.add_argument("--side-by-side", type=int, default=1, help=about)
-
-
 def device_from_arguments(arguments: argparse.Namespace, model: dict | None = None) -> Device:
     """The device that the arguments name, and torch set to the number of threads that they ask for.
 
@@ -188,6 +179,8 @@ def device_from_arguments(arguments: argparse.Namespace, model: dict | None = No
     sizes = batch_sizes({"per_device_batch_size": device.batch_sizes}, loaded)
     if device.type == "cpu" and AUTO in sizes.values():
         return_large_blocks()
+    elif device.type == "cpu" and not loaded:
+        keep_freed_blocks()
     return replace(device, batch_sizes=sizes, side_by_side=max(arguments.side_by_side, 1))
 
 

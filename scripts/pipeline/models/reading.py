@@ -10,7 +10,8 @@ from collections.abc import Callable, Collection, Iterator
 from pathlib import Path
 from typing import Any
 
-from pipeline.jobs.io import InputError, full_disk, refused_path
+from pipeline.jobs.io import InputError
+from pipeline.jobs.refusals import full_disk, refused_path
 
 LONGEST, MOST_NAMES = 300, 5  # characters of a library's words, names of weights
 # Errors of the machine, not of a checkpoint.

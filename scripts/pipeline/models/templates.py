@@ -149,7 +149,7 @@ def pair_token_ids(
         InputError: see `whole_text`.
     """
     start, texts = whole_texts(prompt, responses, tokenizer, entry)
-    ids, wholes = text_token_ids(start, tokenizer), [text_token_ids(text, tokenizer) for text in texts]
+    ids, *wholes = text_token_ids([start, *texts], tokenizer)
     if tokenizer.chat_template is None:
         ids = common_start((ids, *wholes))
     return ids, [

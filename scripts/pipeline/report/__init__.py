@@ -12,6 +12,7 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
@@ -25,6 +26,8 @@ from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.parts import parts_section
+from pipeline.report.power import with_power
 from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
@@ -49,7 +52,11 @@ class ReportInputs:
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
         replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
+        parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
+            no judge gives any.
+        overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
+        last: likewise, shown at the end.
     """
 
     table: RunTable
@@ -61,7 +68,10 @@ class ReportInputs:
     pairs: dict[str, Path] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
+    overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
+    last: list[Section] = field(default_factory=list)
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -115,20 +125,28 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
+    over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost)),
+        with_power(answer, table, read),
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
+        *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
+        *(
+            Section("overoptimisation", figure.title, "figures.jinja", {"figures": [charts.place(figure)]})
+            for figure in over
+        ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),
+        *inputs.last,
     ]
     return sections, {"results-table": rows, "responses-index": index}
 

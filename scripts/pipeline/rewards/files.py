@@ -6,7 +6,8 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from pipeline.jobs.io import InputError, file_hash, full_disk, joint_hash, read_json, visible_files
+from pipeline.jobs.io import InputError, file_hash, joint_hash, read_json, visible_files
+from pipeline.jobs.refusals import full_disk
 from pipeline.models.checkpoints import local_folder
 
 

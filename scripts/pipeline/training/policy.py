@@ -32,6 +32,7 @@ class Start:
         device: that it is trained on.
         scratch: folder that the trainer may write to.
         reward_function: for g > 0, see `sail.SAILTrainer`.
+        unlabelled: pairs without a preference for r > 0, in the form of dataset; None where the dataset has none.
     """
 
     spec: dict
@@ -42,6 +43,7 @@ class Start:
     device: Device
     scratch: str
     reward_function: Any = None
+    unlabelled: Dataset | None = None
 
     def arguments(self, config: type[TrainingArguments], but: tuple[str, ...] = (), **more) -> TrainingArguments:
         """The arguments of a method's trainer, every one of its hyperparameters among them.
@@ -65,6 +67,7 @@ def policy_trainer(
     device: Device,
     scratch: str,
     reward_function=None,
+    unlabelled: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Trainer:
     """The trainer of a policy spec.
 
@@ -75,6 +78,7 @@ def policy_trainer(
         model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which
             stays its reference.
         seed, device, scratch, reward_function: see `Start`.
+        unlabelled: pairs without a preference, and that model's log-probabilities of them, like frame and reference.
 
     Raises:
         InputError: the device has share_prompt, which the model's attention cannot do.
@@ -90,7 +94,8 @@ def policy_trainer(
     if reward_function is not None:
         reward_function = without_thoughts(reward_function, tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
-    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
+    aside = preference_dataset(unlabelled[0], tokenizer, entry, unlabelled[1]) if unlabelled else None
+    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function, aside)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
     if "chosen_ids" in trainer.train_dataset.column_names:
         trainer.train_dataset = add_lengths(trainer.train_dataset)

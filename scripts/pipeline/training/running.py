@@ -3,10 +3,11 @@
 import resource
 import sys
 from collections.abc import Callable
-from itertools import repeat
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+import pyarrow.compute as pc
 import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
@@ -26,6 +27,7 @@ from pipeline.models.manners import template_notes
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import as_text, format_prompt, pair_token_ids
 from pipeline.training.fitting import fit, free, halve, tile_tokens
+from pipeline.training.kept import KeepsCheckpoints, kept_results, write_kept
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
@@ -109,13 +111,14 @@ def trainer_arguments(hyperparameters: dict, device: Device, stage: str, folder:
 
 def add_lengths(dataset: Dataset) -> Dataset:
     """Tokenised preference pairs with the column `length`: the tokens of the longer sequence of each pair."""
-    prompts = map(len, dataset["prompt_ids"]) if "prompt_ids" in dataset.column_names else repeat(0)
-    sequences = zip(prompts, map(len, dataset["chosen_ids"]), map(len, dataset["rejected_ids"]), strict=False)
-    return dataset.add_column("length", [prompt + max(chosen, rejected) for prompt, chosen, rejected in sequences])
+    names = [name for name in ("prompt_ids", "chosen_ids", "rejected_ids") if name in dataset.column_names]
+    table = dataset.select_columns(names).with_format("arrow")[:]
+    *prompt, chosen, rejected = (pc.list_value_length(table[name]).to_numpy() for name in names)
+    return dataset.add_column("length", (sum(prompt) + np.maximum(chosen, rejected)).tolist())
 
 
 def run_training(
-    stage: str, make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint
+    stage: str, make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint, kept: int = 0
 ) -> None:
     """The work of a training script, unless it was done before: train, and write results and record.
 
@@ -126,22 +129,22 @@ def run_training(
         stage: sft, policy or reward.
         make: called with a folder that the trainer may write to, for the trainer.
         tracked: what `pipeline.training.tracking.track` takes beside the trainer.
-        save: see `train_and_save`.
+        save, kept: see `train_and_save`.
     """
     names = ("model", "metrics.parquet", "cost.json", "provenance.json", "manifest.json")
-    results = [output_dir / name for name in names]
+    results = [output_dir / name for name in names] + kept_results(output_dir, kept)
     with JobState(output_dir, record.key) as state:
         if state.restored(results):
             return
         seconds = None
         with logits_of(tile_tokens(record.device, stage)):
             while seconds is None:
-                seconds = _attempt(stage, make, record.device, state.folder, output_dir, tracked, save)
+                seconds = _attempt(stage, make, record.device, state.folder, output_dir, tracked, save, kept)
         record.write(seconds=seconds)
         state.finish(results)
 
 
-def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_dir: Path, tracked: tuple, save):
+def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_dir: Path, tracked: tuple, save, kept):
     """Train once; None where a step ran out of memory, and the next attempt has a smaller batch.
 
     Raises:
@@ -152,7 +155,7 @@ def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_di
     rows = trainer.args.per_device_train_batch_size
     track(trainer, *tracked)
     try:
-        return train_and_save(trainer, trainer.processing_class, output_dir, device, save, batch)
+        return train_and_save(trainer, trainer.processing_class, output_dir, device, save, batch, kept)
     except torch.OutOfMemoryError:
         pass  # what the error refers to is given free first
     del trainer
@@ -168,9 +171,11 @@ def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_di
 
 
 def train_and_save(
-    trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint, batch: dict | None = None
+    trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint, batch: dict | None = None, kept: int = 0
 ) -> float:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
+
+    With kept checkpoints also these, and before the manifest the file by which they are known.
 
     A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the
     first one writes.
@@ -179,6 +184,7 @@ def train_and_save(
         trainer: a TRL trainer of a class made by `pipeline.training.state.continued`, not yet trained.
         save: called with (model, tokenizer, folder), and with state_dict where the model has a part of it only.
         batch: what was found to fit, for cost.json.
+        kept: how many checkpoints are kept, see `pipeline.training.kept`.
 
     Returns:
         Seconds that the training took, all attempts together.
@@ -190,6 +196,8 @@ def train_and_save(
     trainer.add_callback(LogsLastStep())
     trainer.add_callback(StepLines())
     share_order(trainer)
+    if kept:
+        trainer.add_callback(KeepsCheckpoints(trainer, tokenizer, kept, Path(trainer.args.output_dir), save))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     train_on(trainer, device.checkpoint_seconds)
@@ -212,6 +220,8 @@ def train_and_save(
     }
     write_json(cost, output_dir / "cost.json")
     save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)
+    if kept:
+        write_kept(Path(trainer.args.output_dir), output_dir, kept, trainer.state.global_step)
     write_manifest(output_dir / "model", output_dir / "manifest.json")
     return cost["seconds"]
 

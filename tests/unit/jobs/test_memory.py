@@ -11,6 +11,20 @@ from pipeline.jobs.memory import resident_memory, total_memory
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 GIB = 2**30
 WAYS = ("no", "yes")
+# Steps that each take and free the same memory, as those of a training do; prints the pages that the system gave.
+STEPS = """
+import resource, sys
+import numpy as np
+from pipeline.jobs.memory import keep_freed_blocks
+if sys.argv[1] == "yes":
+    keep_freed_blocks()
+for i in range(20):
+    if i == 2:
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+    blocks = [np.ones(2**22), np.ones(2**23)]
+    del blocks
+print(resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
 V1_GROUPS = "9:name=systemd:/\n4:cpu,memory:/pods/one\n1:cpu:/elsewhere\n0::/\n"
 
 
@@ -66,3 +80,10 @@ print((resident_memory() - before - sum(block.nbytes for block in kept)) // 2**2
     command = [sys.executable, "-c", program]
     held = [int(subprocess.run([*command, way], cwd=SCRIPTS, capture_output=True, check=True).stdout) for way in WAYS]
     assert held[1] <= 2 and held[1] <= held[0]
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="of glibc")
+def test_freed_blocks_are_kept_for_the_next_step():
+    command = [sys.executable, "-c", STEPS]
+    pages = [int(subprocess.run([*command, way], cwd=SCRIPTS, capture_output=True, check=True).stdout) for way in WAYS]
+    assert pages[1] < pages[0] / 20

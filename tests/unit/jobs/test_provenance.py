@@ -154,7 +154,7 @@ def test_texts_of_errors_and_of_printed_lines_are_no_change(changed):
 def test_modules_that_say_watch_or_lock_are_no_part(changed, real):
     assert set(provenance.SILENT) == {
         *("config/errors", "config/secrets", "data/inspection", "jobs/console", "jobs/forecast", "jobs/ownership"),
-        "jobs/progress",
+        *("jobs/handover", "jobs/progress", "jobs/worker"),
         *("jobs/provenance", "jobs/records", "tracking", "training/progress", "training/tracking"),
     }
     files = [f"pipeline/{module}.py" for module in provenance.SILENT]

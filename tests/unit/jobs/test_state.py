@@ -14,9 +14,10 @@ import torch
 
 import clean_state
 from pipeline.jobs import io, partial
-from pipeline.jobs.io import InputError, atomic_folder, full_disk, scratch_folder, write_text
+from pipeline.jobs.io import InputError, atomic_folder, scratch_folder, write_text
 from pipeline.jobs.ownership import OWNER, enter_folder
 from pipeline.jobs.partial import PartialResults
+from pipeline.jobs.refusals import full_disk
 from pipeline.jobs.state import JobState, all_states, finished_states, remove_states, state_place
 
 SCRIPTS = Path(io.__file__).parents[2]

@@ -14,7 +14,8 @@ from pipeline.config.global_batch import batch_sizes, check_global_batches, divi
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import InputError
 from pipeline.models import devices
-from pipeline.models.devices import ROOT, add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
+from pipeline.models.devices import ROOT, device_from_arguments
 from pipeline.training.fitting import TILE_TOKENS, tile_tokens
 from sail.internals import logits_of
 
@@ -35,13 +36,14 @@ SCORING = {"score": 32, "score_tokens": 16384}
 )
 def test_models_from_scratch_keep_their_sizes(given, model, sizes, monkeypatch):
     asked = []
-    monkeypatch.setattr(devices, "return_large_blocks", lambda: asked.append(True))
+    monkeypatch.setattr(devices, "return_large_blocks", lambda: asked.append("returned"))
+    monkeypatch.setattr(devices, "keep_freed_blocks", lambda: asked.append("kept"))
     parser = argparse.ArgumentParser()
     add_device_arguments(parser)
     device = device_from_arguments(parser.parse_args(["--device", "cpu", *given]), model)
     assert device.batch_sizes == sizes | SCORING
     assert device.side_by_side == (3 if "3" in given else 2 if "2" in given else 1)
-    assert bool(asked) == ("auto" in sizes.values())
+    assert asked == ["returned" if "auto" in sizes.values() else "kept"]
 
 
 def test_a_number_is_taken_for_every_model():

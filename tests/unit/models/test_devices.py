@@ -12,7 +12,8 @@ from pipeline.config.global_batch import check_device, check_global_batches
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import InputError
 from pipeline.judge_kinds.reward.judge import reward_scorer
-from pipeline.models.devices import ROOT, Device, add_device_arguments, device_from_arguments, resolve_device
+from pipeline.models.device_arguments import add_device_arguments
+from pipeline.models.devices import ROOT, Device, device_from_arguments, resolve_device
 
 ENTRIES = read_entries("devices", {}, ROOT, "config/devices.yaml")
 CUDA = {"accelerator": "cuda"}

@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from fixtures_data import plain, prepare_rows, row, write_jsonl
 from fixtures_report import CARD, EVIL, build_report, render
-from fixtures_results import DPO, DPR
+from fixtures_results import DPO, DPR, put_checkpoints
 
+import compute_overoptimisation
 from pipeline.data import preparation
 from pipeline.figures.calibration import FIGURES as CALIBRATION_FIGURES
 from pipeline.figures.winrates import FIGURES
@@ -73,6 +74,17 @@ def test_the_judges_stand_in_the_report_where_they_were_measured(built, tmp_path
 def built(tmp_path_factory):
     """The folder of a finished report."""
     return build_report(tmp_path_factory.mktemp("built"), prompts=30).parent
+
+
+def test_rewards_against_kl_stand_in_the_report_where_checkpoints_were_measured(built, tmp_path):
+    assert 'id="overoptimisation"' not in (built / "report.html").read_text()
+    place = shutil.copytree(built, tmp_path / "copy")
+    put_checkpoints(place, place / "runs.yaml")
+    csv = place / "over.csv"
+    options = ["--output", str(csv), "--figure", str(place / "over.svg"), "--resamples", "20"]
+    compute_overoptimisation.main(["--runs", str(place / "runs.yaml"), *options])
+    page = render(place, extra=["--overoptimisation", str(csv)]).read_text(encoding="utf-8")
+    assert "Reward against KL" in page and "chart-overoptimisation-0-1" in page
 
 
 def test_the_page_holds_everything_and_asks_for_nothing(built):

@@ -21,6 +21,7 @@ from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
 from pipeline.rewards.saving import save_reward_model
+from pipeline.training.kept import kept_steps
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
@@ -113,14 +114,14 @@ def trainer_of(kind, base, ref_logps, scratch):
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
 
 
-def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
+def train(kind, base, ref_logps, folder, stop=None, device=None, kept=0) -> list[int]:
     """Train into a folder, from where an earlier attempt got to; the steps that were begun."""
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
     save = {"save": save_reward_model} if kind.startswith("reward") else {}
     try:
-        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, **save)
+        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, kept=kept, **save)
         assert stop is None
     except StoppedError:
         pass
@@ -166,6 +167,28 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(kind, base, ref_logps, tmp
             assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
     assert read_json(cut / "cost.json")["steps"] == STEPS
     assert read_parquet(cut / "metrics.parquet").query("metric == 'loss'")["step"].tolist() == [10, STEPS]
+
+
+@pytest.mark.parametrize("kind", ["dpo", "dpr"])
+def test_kept_checkpoints_survive_a_stop_and_change_nothing(kind, base, ref_logps, tmp_path):
+    for name, kept in (("plain", 0), ("whole", 3)):
+        train(kind, base, ref_logps, tmp_path / name, device=NO_CHECKPOINT, kept=kept)
+    for stop in (5, 9, None):  # the first kept one is before a stop, the second after one
+        train(kind, base, ref_logps, tmp_path / "cut", stop, kept=3)
+    plain, whole, cut = (tmp_path / name / "out" for name in ("plain", "whole", "cut"))
+    for name in ("model/model.safetensors", "metrics.parquet", "manifest.json"):
+        assert (plain / name).read_bytes() == (whole / name).read_bytes() == (cut / name).read_bytes()
+    assert not list(plain.glob("checkpoints*"))
+    steps = read_json(cut / "checkpoints3.json")
+    assert steps == read_json(whole / "checkpoints3.json") and steps["steps"] == [4, 9, STEPS]
+    files = [cut / "checkpoints3" / f"step-{step}" / "model.safetensors" for step in (4, 9)]
+    weights = [path.read_bytes() for path in [*files, cut / "model" / "model.safetensors"]]
+    assert len(set(weights)) == 3 and {path.name for path in (cut / "checkpoints3").iterdir()} == {"step-4", "step-9"}
+
+
+@pytest.mark.parametrize(("count", "last", "steps"), [(1, 7, [7]), (4, 100, [25, 50, 75, 100]), (5, 3, [1, 2, 3])])
+def test_kept_steps_divide_the_training(count, last, steps):
+    assert kept_steps(count, last) == steps
 
 
 def test_the_time_of_all_attempts_is_counted(base, ref_logps, tmp_path):

@@ -127,6 +127,11 @@ SCHEMA = mapping(
             maxLength=LONGEST_TAG,
             examples=["embedded"],
         ),
+        "note": text(
+            "What a reader should know of this config; it is said when a run begins, and at the head of the report.",
+            minLength=1,
+        ),
+        "size": text("Name of the size to run, one of sizes; the config as it stands when absent.", examples=["small"]),
         "datasets": _names("dataset", "config/datasets.yaml", "world"),
         "models": _names("model", "config/models.yaml", "W1M"),
         "seeds": several(
@@ -181,6 +186,15 @@ SCHEMA = mapping(
         ),
         "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
         "judge_quality": JUDGE_QUALITY,
+        "evaluate_checkpoints": whole(
+            "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
+            "reward model and by the judge against KL, in results/overoptimisation.csv and the report; 0 keeps none.",
+            minimum=0,
+            default=0,
+        ),
+        "checkpoint_prompts": whole(
+            "Prompts of the judged split, the first ones, that each checkpoint answers; at most all.", default=128
+        ),
         "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
         "publish": PUBLISH,
         "definitions": section(
@@ -191,4 +205,12 @@ SCHEMA = mapping(
     },
     required=("tag", "datasets", "models", "seeds", "tasks"),
     title="Config",
+)
+SCHEMA["properties"]["sizes"] = named(
+    "Named changes to this config, of which size chooses one: mappings are changed key by key, lists and values as a "
+    "whole. What the command line sets comes before them.",
+    mapping(
+        "Changes to the config, key by key.",
+        {key: {"description": f"Changes to {key}."} for key in SCHEMA["properties"] if key != "size"},
+    ),
 )
