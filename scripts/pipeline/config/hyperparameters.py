@@ -208,11 +208,7 @@ HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
     *BUDGETED.values(),
     *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
-<<<<<<< HEAD
-    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size"),
-=======
-    *("max_age", *VLLM),
->>>>>>> main
+    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size", *VLLM),
 )
 
 

@@ -152,14 +152,10 @@ class Settings:
     def policy_spec(self, dataset: str, model: str, run: str) -> dict:
         """What a policy is trained from, up to its seed.
 
-                Returns:
-                    {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-        <<<<<<< HEAD
-                    labelled or scored by one; and extent, where another run has as many steps.
-        =======
-                    labelled by one (DPR's, g > 0); extent, where another run has as many steps; unlabelled: true where its DDP
-                    rows (r > 0) are the dataset's unlabelled.
-        >>>>>>> main
+            Returns:
+                {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
+        labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
+        rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
