@@ -1,4 +1,4 @@
-"""Train a policy from the SFT model: DPO with TRL's trainer, DDP, DPP, DPR and mixes with the SAIL plugin.
+"""Train a policy from the SFT model: a method's own trainer, TRL's or the SAIL plugin's.
 
 Reads the policy spec (YAML), the train split, the reference log-probabilities and the SFT model; writes model/,
 metrics.parquet, cost.json and manifest.json into the output folder. With --checkpoints N also checkpointsN/, the
@@ -27,7 +27,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--unlabelled", type=Path, help="pairs without a preference, parquet, for DDP's rows (r > 0)")
     parser.add_argument("--unlabelled-reference", type=Path, help="reference log-probabilities of these, parquet")
     parser.add_argument("--model", required=True, help="SFT model, folder")
-    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
+    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where the training asks it")
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
     parser.add_argument("--steps", type=Path, help="steps that a budget or another run's record has, JSON")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
@@ -46,7 +46,7 @@ def main(argv: list[str] | None = None) -> None:
         aside = read_parquet(arguments.unlabelled_reference, columns)
         unlabelled = read_parquet(arguments.unlabelled, PAIR_COLUMNS), aside
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
-        raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
+        raise InputError(f"{arguments.spec}: it needs a reward model; give --reward-model and --reward-spec")
 
     from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer

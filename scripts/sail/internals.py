@@ -32,6 +32,23 @@ def add_metric(trainer: Any, name: str, value: float) -> None:
     trainer._metrics["train"][name].append(value)
 
 
+def count_tokens(trainer: Any, tokens: Any) -> None:
+    """Count tokens that this process trains on, with those of the other ones, for a trainer that counts none.
+
+    Args:
+        tokens: a tensor of one number.
+    """
+    counted = trainer.accelerator.gather(tokens).sum().item()
+    trainer._total_train_tokens = getattr(trainer, "_total_train_tokens", 0) + counted
+
+
+def _values(trainer: Any) -> dict:
+    """{metric: values since the last line of the log}: TRL's trainers have three names for it."""
+    if hasattr(trainer, "stats"):
+        return trainer.stats
+    return (trainer._stored_metrics if hasattr(trainer, "_stored_metrics") else trainer._metrics)["train"]
+
+
 def unlogged(trainer: Any) -> dict:
     """What the next line of a training's log is made from: the losses and metrics since the last one.
 
@@ -41,7 +58,7 @@ def unlogged(trainer: Any) -> dict:
     return {
         "loss": trainer._tr_loss.detach().cpu(),
         "step": trainer._globalstep_last_logged,
-        "metrics": {name: list(values) for name, values in trainer._metrics["train"].items()},
+        "metrics": {name: list(values) for name, values in _values(trainer).items()},
         "tokens": getattr(trainer, "_total_train_tokens", 0),
     }
 
@@ -50,9 +67,32 @@ def load_unlogged(trainer: Any, log: dict) -> None:
     """Put what `unlogged` gave into a trainer that goes on."""
     trainer._tr_loss = log["loss"].to(trainer.args.device)
     trainer._globalstep_last_logged = log["step"]
-    trainer._metrics["train"].clear()
-    trainer._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
+    values = _values(trainer)
+    values.clear()
+    values.update({name: list(found) for name, found in log["metrics"].items()})
     trainer._total_train_tokens = log["tokens"]
+
+
+def buffer_of(trainer: Any) -> dict:
+    """What GRPOTrainer and RLOOTrainer have sampled and not trained on, on the CPU.
+
+    Returns:
+        {step: micro-batches so far, batches: of one generation, or None where the next step samples anew}.
+    """
+    step, every = trainer._step, trainer.args.steps_per_generation * trainer.num_iterations
+    return {"step": step, "batches": _on(trainer._buffered_inputs, "cpu") if step % every else None}
+
+
+def load_buffer(trainer: Any, buffer: dict) -> None:
+    """Put what `buffer_of` gave into a trainer that goes on."""
+    trainer._step, trainer._buffered_inputs = buffer["step"], _on(buffer["batches"], trainer.accelerator.device)
+
+
+def _on(batches: list[dict] | None, device: Any) -> list[dict] | None:
+    """Batches with their tensors on a device."""
+    if batches is None:
+        return None
+    return [{key: part.to(device) if hasattr(part, "to") else part for key, part in batch.items()} for batch in batches]
 
 
 def attention_of(model: Any) -> str:
@@ -74,6 +114,8 @@ def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
 def set_batch(trainer: Any, rows: int, steps: int, checkpointing: bool) -> None:
     """Set the rows per device, the accumulation steps and activation checkpointing of a trainer that has not begun."""
     args = trainer.args
+    if hasattr(args, "steps_per_generation"):  # of micro-batches, whose generations stay as many
+        args.steps_per_generation = args.steps_per_generation * args.per_device_train_batch_size // rows
     args.per_device_train_batch_size, args.gradient_accumulation_steps = rows, steps
     trainer._train_batch_size = args.train_batch_size
     args.activation_checkpointing = args.gradient_checkpointing = checkpointing

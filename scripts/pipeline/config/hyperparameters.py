@@ -41,7 +41,7 @@ BUDGETS = {
     "relative": number("Seconds of training, as a multiple of the baseline's.", exclusiveMinimum=0, examples=[1.0]),
 }
 
-# Of every policy.
+# Of DPO and its variants.
 TRAINING = {
     "beta": number("Strength β of the tie to the reference policy.", exclusiveMinimum=0, default=0.1),
     "learning_rate": number("Peak learning rate.", exclusiveMinimum=0, maximum=1, default=1e-5),
@@ -100,6 +100,35 @@ TRAINING = {
         exclusiveMaximum=0.5,
         default=0,
     ),
+}
+# Of every method: not the losses of pairs.
+COMMON = {key: schema for key, schema in TRAINING.items() if key not in ("loss_type", "label_smoothing")}
+# Of those that put no rows of like length together.
+UNGROUPED = {key: schema for key, schema in COMMON.items() if key != "group_by_length"}
+# Of the methods that compare the responses of one prompt with each other.
+GROUPS = {
+    "global_batch_size": whole(
+        "Responses per optimizer step, over all processes and accumulation steps; a multiple of num_generations.",
+        default=32,
+    ),
+    "num_generations": whole("Responses to each prompt.", minimum=2, default=2),
+    "max_completion_length": whole("Most tokens of a response that the policy samples.", default=512),
+    "temperature": number("Sampling temperature of the policy's responses.", exclusiveMinimum=0, default=1),
+    "top_p": number(
+        "The policy's responses are sampled among the most likely tokens that together have this probability.",
+        exclusiveMinimum=0,
+        maximum=1,
+        default=1,
+    ),
+    "generation_batch_size": or_null(
+        whole(
+            "Responses that are sampled at a time, a multiple of global_batch_size; null for those of one step.",
+            examples=[64],
+        )
+    ),
+    "num_iterations": whole("How often each response is trained on.", default=1),
+    "epsilon": number("Range ε about 1 that the ratio to the sampling policy is clipped to.", minimum=0, default=0.2),
+    "mask_truncated_completions": flag("Train on no response that was cut before its end."),
 }
 # Of the methods with an extra gradient.
 ESTIMATOR = {
@@ -179,7 +208,7 @@ HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
     *BUDGETED.values(),
     *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
-    *("max_age", *VLLM),
+    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size", *VLLM),
 )
 
 

@@ -19,7 +19,7 @@ from pipeline.config.reward_training import reward_model_spec, training_problem,
 from pipeline.config.schema import fill, load_schema
 from pipeline.config.sizes import sized
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
-from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
+from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, is_rewarded
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
@@ -152,10 +152,10 @@ class Settings:
     def policy_spec(self, dataset: str, model: str, run: str) -> dict:
         """What a policy is trained from, up to its seed.
 
-        Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0); extent, where another run has as many steps; unlabelled: true where its DDP
-            rows (r > 0) are the dataset's unlabelled.
+            Returns:
+                {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
+        labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
+        rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -165,7 +165,7 @@ class Settings:
             "method": task_run.method,
             "hyperparameters": task_run.hyperparameters,
         }
-        if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
+        if is_rewarded(task_run):
             spec["reward_model"] = self.reward_model_name(dataset)
         if task_run.hyperparameters.get("r") and self.entries["datasets"][dataset].get("unlabelled"):
             spec["unlabelled"] = True

@@ -8,6 +8,7 @@ from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
+from pipeline.config.sweep import is_rewarded
 from pipeline.plan.checkpoints import Checkpoints
 
 SPLITS = ("train", "selection", "eval")
@@ -71,9 +72,9 @@ class Plan(Checkpoints):
         return shlex.join(["--reward-spec", str(input.reward_spec), "--reward-model", path])
 
     def policy_reward(self, names) -> str | None:
-        """The reward model that labels rows of a run (g > 0), the dataset's; None where none does."""
-        labelled = self.settings.task_runs[names.run].hyperparameters.get("g")
-        return self.settings.reward_model_name(names.dataset) if labelled else None
+        """The reward model that a run's training asks, the dataset's; None where it asks none."""
+        asked = is_rewarded(self.settings.task_runs[names.run])
+        return self.settings.reward_model_name(names.dataset) if asked else None
 
     def baselines(self, run: Run) -> list[str]:
         """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls."""

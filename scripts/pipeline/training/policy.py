@@ -45,15 +45,17 @@ class Start:
     reward_function: Any = None
     unlabelled: Dataset | None = None
 
-    def arguments(self, config: type[TrainingArguments], **more) -> TrainingArguments:
+    def arguments(self, config: type[TrainingArguments], but: tuple[str, ...] = (), **more) -> TrainingArguments:
         """The arguments of a method's trainer, every one of its hyperparameters among them.
 
         Args:
             config: class of the arguments.
-            more: further arguments.
+            but: what other trainers take and this class does not know.
+            more: further arguments, or other values of these.
         """
         hyperparameters = self.spec["hyperparameters"]
-        return config(**trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed), **more)
+        common = trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed)
+        return config(**({key: value for key, value in common.items() if key not in but} | more))
 
 
 def policy_trainer(
@@ -95,7 +97,8 @@ def policy_trainer(
     aside = preference_dataset(unlabelled[0], tokenizer, entry, unlabelled[1]) if unlabelled else None
     start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function, aside)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
-    trainer.train_dataset = add_lengths(trainer.train_dataset)
+    if "chosen_ids" in trainer.train_dataset.column_names:
+        trainer.train_dataset = add_lengths(trainer.train_dataset)
     quicken(trainer, device)
     return trainer
 
@@ -107,7 +110,7 @@ def quicken(trainer: Trainer, device: Device) -> None:
         InputError: share_prompt, with a model that cannot have it.
     """
     use_hub_kernels(trainer.model, device)
-    if device.share_prompt:
+    if device.share_prompt and hasattr(trainer, "share_prompts"):
         try:
             trainer.share_prompts()
         except ValueError as error:

@@ -229,14 +229,15 @@ def train_and_save(
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:
     """The trainer's log in long form: step (int64), metric (str), value (float64).
 
-    The closing summary and rates per second are left out: timings differ between two runs of the same training.
+    The closing summary, rates per second and seconds of steps are left out: timings differ between two runs of the
+    same training.
     """
     rows = [
         (entry["step"], metric, float(value))
         for entry in log_history
         if "train_runtime" not in entry
         for metric, value in entry.items()
-        if metric not in ("step", "epoch") and not metric.endswith("_per_second")
+        if metric not in ("step", "epoch", "step_time") and not metric.endswith("_per_second")
     ]
     frame = pd.DataFrame(rows, columns=CURVE_COLUMNS)
     return frame.astype({"step": "int64", "metric": "str", "value": "float64"})

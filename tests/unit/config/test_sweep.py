@@ -96,11 +96,15 @@ def test_each_method_takes_only_what_concerns_it():
 def test_numbers_of_defaults_have_the_type_that_given_ones_have():
     for method in METHODS:
         for key, value in method_defaults(method).items():
-            if key in ("missing_eos_penalty", "steps_like", "seconds_like") or key.startswith("budget_"):
+            if key in ("missing_eos_penalty", "epsilon_high", "steps_like", "seconds_like") or key.startswith(
+                "budget_"
+            ):
                 assert value is None
                 continue
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
             whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
+            whole = whole or key in ("max_new_tokens", "max_completion_length", "generation_batch_size")
+            whole = whole or key in ("num_generations", "num_iterations")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
 
 

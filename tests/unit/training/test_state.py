@@ -15,6 +15,7 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOTrainer
 
 from pipeline.backends.transformers import generate as backend
+from pipeline.config.sweep import DESCRIPTIONS
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
@@ -35,7 +36,19 @@ TRAINING = {
     **{"optimizer": "adamw_torch", "weight_decay": 0.1, "max_length": 128, "global_batch_size": 4, "seed": 0},
 }
 POLICY = {**TRAINING, "beta": 0.1, "label_smoothing": 0.0, "loss_type": "sigmoid", "optimizer": "rmsprop"}
-SAIL = {"g": 0.5, "gamma": 0.3, "rollout_max_new_tokens": 4, "rollout_prompts": 4}
+OWN = {
+    "dpr": {"g": 0.5, "gamma": 0.3, "rollout_max_new_tokens": 4, "rollout_prompts": 4},
+    "kto": {"loss_type": "kto", "undesirable_weight": 1.5},
+    "cpo": {"loss_type": "simpo", "cpo_alpha": 0.5, "simpo_gamma": 0.25},
+}
+GROUPS = {"global_batch_size": 4, "num_generations": 2, "max_completion_length": 4, "temperature": 1.0}
+GROUPS |= {"generation_batch_size": 12, "num_iterations": 2}  # of six steps, so that stops are amid them
+OWN |= {
+    "online_dpo": {"max_new_tokens": 4, "temperature": 0.9},
+    "grpo": GROUPS | {"loss_type": "dapo", "beta": 0.04},
+    "rloo": GROUPS | {"normalize_advantages": True},
+}
+REWARDED = ("dpr", "online_dpo", "grpo", "rloo")
 LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": "all-linear"}}
 GROUPED = {"group_by_length": True}
 WORDS = ("red", "blue", "yellow", "old", "small", "sour", "big", "the cat", "a very old and yellow tree")
@@ -93,8 +106,11 @@ def trainer_of(kind, base, ref_logps, scratch):
     if method == "reward":
         spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
         return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
-    spec = {"model": {}, "method": method, "hyperparameters": POLICY | more | (SAIL if method == "dpr" else {})}
-    reward = length_reward if method == "dpr" else None
+    entry = LORA if variant == "lora" else {}
+    spec = {"model": entry, "method": method, "hyperparameters": POLICY | OWN.get(method, {}) | more}
+    for key in POLICY.keys() - DESCRIPTIONS[method].HYPERPARAMETERS.keys() - {"seed"}:
+        del spec["hyperparameters"][key]
+    reward = length_reward if method in REWARDED else None
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
 
 
@@ -124,6 +140,12 @@ KINDS = (
     "dpr",
     "dpr grouped",
     "dpr start",
+    "kto lora",
+    pytest.param("orpo grouped", marks=pytest.mark.slow),
+    "cpo lora",
+    "online_dpo",
+    "grpo lora",
+    pytest.param("rloo", marks=pytest.mark.slow),
 )
 
 

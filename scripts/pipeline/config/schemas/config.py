@@ -1,5 +1,7 @@
 """A config: what is run."""
 
+from collections.abc import Iterable
+
 from pipeline.config.arguments import LIKE
 from pipeline.config.fields import (
     LONGEST,
@@ -19,6 +21,7 @@ from pipeline.config.fields import (
     whole,
 )
 from pipeline.config.hyperparameters import TRAINING
+from pipeline.config.named_losses import LOSSES, meaning
 from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
@@ -91,22 +94,22 @@ CONTROL_OF = {
     "uniqueItems": True,
     "examples": ["dpr"],
 }
+
+
+def _task(sentence: str, method: str, fixed: Iterable[str] = ()) -> dict:
+    """A task of a method, some of whose hyperparameters are fixed."""
+    taken = {key: schema for key, schema in METHODS[method].HYPERPARAMETERS.items() if key not in fixed}
+    keys = {key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema) for key, schema in taken.items()}
+    return mapping(sentence, keys | ({"control_of": CONTROL_OF} if taken else {}))
+
+
 SWEEPS = {key: swept(schema) for key, schema in HYPERPARAMETERS.items()}
 TASK = by_choice(
     "A method with its hyperparameters, each a value or a list of values.",
     "method",
-    "What is trained: the SFT model alone, DPO, or one of SAIL's variants.",
-    {
-        name: mapping(
-            method.SENTENCE,
-            {
-                key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema)
-                for key, schema in method.HYPERPARAMETERS.items()
-            }
-            | ({"control_of": CONTROL_OF} if method.HYPERPARAMETERS else {}),
-        )
-        for name, method in METHODS.items()
-    },
+    "What is trained: the SFT model alone, DPO, one of SAIL's variants, another method, or a loss by its name.",
+    {name: _task(method.SENTENCE, name) for name, method in METHODS.items()}
+    | {name: _task(meaning(name), fixed["method"], fixed) for name, fixed in LOSSES.items()},
 )
 
 
