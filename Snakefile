@@ -34,10 +34,12 @@ include: "rules/specs.smk"
 include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/generate.smk"
+include: "rules/checkpoints.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
 include: "rules/publish.smk"
+include: "rules/costs.smk"
 include: "rules/forecast.smk"
 include: "rules/state.smk"
 
@@ -57,6 +59,7 @@ rule all:
         plan.measured_judges("csv"),
         plan.bt_splits(),
         plan.tracked_winrates(),
+        overoptimisation_table(settings),
     conda:
         "envs/pipeline.yaml"
 

@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 from snakemake.exceptions import WorkflowError
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
@@ -16,17 +17,19 @@ from pipeline.jobs.handover import WARM
 from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
+from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
+from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
         read_yaml(path)
-    settings = Settings.from_config(config, ROOT)
+    settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
     PUBLICATIONS = repositories(settings)
 except InputError as error:
@@ -120,7 +123,7 @@ wildcard_constraints:
     seed=r"\d+",
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
     chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
-    split=one_of(SPLITS),
+    split=one_of([*SPLITS, UNLABELLED]),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
 
@@ -150,6 +153,27 @@ def in_report(path, category, what, form="figure", caption=None):
     of = ", ".join(re.findall(r"{\w+}", path))
     labels = {"what": f"{what}: {of}" if of else what, "form": form}
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
+
+
+def kept_outputs():
+    """Outputs of a policy's training for the checkpoints that are kept of it; none where none are."""
+    names = zip(("kept", "kept_steps"), kept_checkpoints(settings))
+    return {name: directory(path) if name == "kept" else path for name, path in names}
+
+
+def kept_files(wildcards):
+    """Inputs of what asks a run's checkpoints: the policy and its kept ones; none of the run that is no training."""
+    if not settings.task_runs[wildcards.run].trained:
+        return {}
+    folder, steps = (path.format(**wildcards) for path in kept_checkpoints(settings))
+    return policy_files(wildcards) | {"kept": ancient(folder), "kept_steps": steps}
+
+
+def label_files(dataset, seed):
+    """Inputs of what asks the reward model that labels a seed's pairs beside another one: its spec and files."""
+    name = settings.reward_model_name(dataset)
+    files = {f"label_{key}": path for key, path in reward_model_files(dataset, name, seed).items()}
+    return files | {"label_spec": reward_spec(name, seed)}
 
 
 def start_files(dataset, model, chain):

@@ -1,7 +1,7 @@
 # What is said at the start, what will run, on which device, about how long; and what is said while it runs. No rules here.
 from snakemake.logging import logger
 
-from pipeline.jobs.forecast import PlannedJob, describe, describe_device, expected_seconds
+from pipeline.jobs.forecast import PlannedJob, describe, describe_device
 from pipeline.jobs.io import InputError
 from pipeline.publishing.token import require_token
 from pipeline.terminal.output import take_over
@@ -12,8 +12,11 @@ OUTPUT = take_over(logger, workflow.output_settings) if workflow.is_main_process
 
 
 def planned_jobs():
-    """The jobs that are to run, each after those that it waits for; not the targets, which run nothing."""
-    waiting = {job for job in workflow.dag.needrun_jobs() if not job.is_norun}
+    """The jobs that are to run, each after those that it waits for; not the targets, which run nothing.
+
+    For Snakemake the jobs of a dry run are finished when it ends.
+    """
+    waiting = {job for job in workflow.dag.needrun_jobs(exclude_finished=not workflow.dryrun) if not job.is_norun}
     order = [job for level in workflow.dag.toposorted(waiting) for job in level]
     places = {job: i for i, job in enumerate(order)}
     return [
@@ -24,9 +27,26 @@ def planned_jobs():
             count if isinstance(count := job.resources.get("gpu", 0), int) else 0,
             tuple(places[other] for other in workflow.dag.dependencies[job] if other in places),
             workflow.dag.jobid(job),
+            dict(job.wildcards.items()),
+            next(map(str, job.output), ""),
         )
         for job in order
     ]
+
+
+def describe_plan(jobs, cores, gpus):
+    """What a call runs: the lines that say it, and the seconds that each job is expected to take."""
+    device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
+    where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
+    seconds, basis, further = costs(jobs, cores, gpus)
+    text = describe(settings.tag, device, where, jobs, seconds, cores, gpus, basis=basis)
+    return "\n".join([text, *further]), seconds
+
+
+def limits():
+    """The cores and GPUs that jobs share; None where there is no limit."""
+    gpus = workflow.global_resources.get("gpu")
+    return workflow.cores if workflow.local_exec else None, gpus if isinstance(gpus, int) else None
 
 
 def announce_plan():
@@ -40,13 +60,11 @@ def announce_plan():
             require_token()
         except InputError as error:
             raise WorkflowError(str(error)) from None
-    cores = workflow.cores if workflow.local_exec else None
-    gpus = workflow.global_resources.get("gpu")
-    gpus = gpus if isinstance(gpus, int) else None
-    device = describe_device(settings.device, settings.device_entry()["accelerator"], cores)
-    where = f"{cores} cores" if workflow.local_exec else "as many nodes as it can use"
-    seconds = expected_seconds(jobs, "results/benchmarks")
-    logger.info(describe(settings.tag, device, where, jobs, seconds, cores, gpus))
+    cores, gpus = limits()
+    text, seconds = describe_plan(jobs, cores, gpus)
+    logger.info(text)
+    if note := settings.config.get("note"):
+        logger.info(note)
     if OUTPUT is not None:
         keep_going = workflow.execution_settings.keep_going
         run = Run(jobs, seconds, cores, gpus, keep_going)

@@ -19,6 +19,26 @@ rule compute_cost:
         "python scripts/compute_cost.py --runs {input.runs:q} --output {output:q} > {log:q} 2>&1"
 
 
+rule measure_parts:
+    # What gains are made of, where a judge gives parts of its verdicts.
+    input:
+        plan.files("verdicts"),
+        runs="results/specs/runs.yaml",
+    output:
+        table=in_report("results/parts.csv", "Win rates", "parts of the verdicts", "table"),
+        figure=in_report("results/figures/parts.svg", "Win rates", "parts of the verdicts"),
+    log:
+        "results/logs/measure_parts.log",
+    benchmark:
+        "results/benchmarks/measure_parts.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("measure_parts.py"),
+    shell:
+        "python scripts/measure_parts.py --runs {input.runs:q} --output {output.table:q} --figure {output.figure:q} > {log:q} 2>&1"
+
+
 rule plot_figures:
     input:
         plan.files("metrics"),
@@ -61,6 +81,9 @@ rule render_report:
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         selection=plan.selection_table(),
         by_source=plan.source_table(),
+        config="results/specs/config.yaml",
+        parts=plan.parts_table(),
+        overoptimisation=overoptimisation_table(settings),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -75,11 +98,17 @@ rule render_report:
         pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
         selection=lambda w, input: ["--selection", *input.selection] if input.selection else [],
         by_source=plan.source_arguments(),
+        parts=[part for path in plan.parts_table() for part in ("--parts", path)],
+        overoptimisation=lambda w, input: (
+            ["--overoptimisation", *input.overoptimisation] if input.overoptimisation else []
+        ),
         judgements=JUDGEMENTS,
+        price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
-        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} --judges {input.judges:q}"
+        " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
+        " {params.overoptimisation:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

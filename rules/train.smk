@@ -127,11 +127,12 @@ rule count_steps:
 rule train_policy:
     input:
         unpack(lambda w: own_start(w) | reward_inputs(w.dataset, plan.policy_reward(w), w.seed)),
-        unpack(lambda w: steps_inputs(steps_files(plan, w))),
+        unpack(lambda w: steps_inputs(steps_files(plan, w)) | unlabelled_files(plan, w)),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference=lambda w: plan.reference(w, "train"),
     output:
+        **kept_outputs(),
         model=directory("results/policies/{dataset}/{model}/{run}/seed{seed}/model"),
         manifest="results/policies/{dataset}/{model}/{run}/seed{seed}/manifest.json",
         metrics="results/policies/{dataset}/{model}/{run}/seed{seed}/metrics.parquet",
@@ -148,13 +149,16 @@ rule train_policy:
     resources:
         **TRAINING,
         **sizes(),
+        checkpoints=settings.config["evaluate_checkpoints"],
     params:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
+        unlabelled=lambda w: unlabelled_arguments(plan, w),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input, w.seed),
         steps=lambda w, input: steps_arguments(input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.reward} {params.steps:q}"
+        " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward} {params.steps:q}"
+        " --checkpoints {resources.checkpoints:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

@@ -11,6 +11,7 @@ Benchmarks, each with options of its own:
     statistics  the statistics of a million verdicts.
     coverage    how often the intervals of win rates hold the truth, simulated.
     sweep       the plan of a sweep, for several numbers of runs.
+    forecast    the times that the plan tells, against those that jobs took.
     memory      the memory of a DPO step, by the pairs that are side by side.
 """
 
@@ -19,7 +20,7 @@ from importlib import import_module
 
 from pipeline.jobs.io import command_line, run
 
-BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep", "memory")
+BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep", "forecast", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -14,6 +14,7 @@ from pipeline.jobs.io import command_line, read_parquet, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import DECIMALS, add_bootstrap_arguments
 from pipeline.metrics.comparison import REFITS, compare
+from pipeline.results.judge_agreement import with_agreement
 from pipeline.results.limits import coin_like
 from pipeline.results.run_table import read_run_table
 from pipeline.results.source_table import source_table
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     record = Record(__file__, arguments, inputs, ("output", "by_source"), spec, files=files)
     if runs:
         counts = arguments.resamples, arguments.seed, arguments.refits
-        table = winrate_table(runs, *counts, coin_like(arguments.judges))
+        table = with_agreement(winrate_table(runs, *counts, coin_like(arguments.judges)), arguments.judges)
         if arguments.by_source:
             write_csv(source_table(runs, *counts), arguments.by_source)
     else:

@@ -24,7 +24,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
     parser.add_argument("--model", required=True, help="SFT model, folder")
-    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
+    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where the training asks it")
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
     parser.add_argument("--steps", type=Path, help="steps of the run that a relative budget is relative to, JSON")
     parser.add_argument("--speeds", type=Path, required=True, help="folder of the kept speeds")

@@ -4,18 +4,24 @@ Reads the run table, the files that it names, the result tables, the data cards 
 splits. The file that it writes opens offline and asks the network for nothing.
 """
 
-from pipeline.jobs.io import command_line, read_json, run, write_text
+from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
 from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
+from pipeline.report.made_from import made_from_section
+from pipeline.report.whole_cost import cost_section, read_paid
 from pipeline.results.csv_tables import named_path
+from pipeline.results.overoptimisation import read_overoptimisation
+from pipeline.results.parts_table import read_parts_table
+from pipeline.results.pedigree import all_jobs
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
 from pipeline.results.tables import read_table
+from pipeline.results.whole_cost import whole_costs
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -33,16 +39,25 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
+    parser.add_argument("--config", help="the whole config, with every default and entry (YAML)")
+    parser.add_argument("--dollars-per-hour", type=float, help="what an hour of a job costs")
+    parser.add_argument("--parts", help="parts of the verdicts (CSV)")
+    parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
-    read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection")
+    read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     files = [*table.paths("responses"), *pairs.values()]
-    record = Record(__file__, arguments, (*read, "by_source"), ("output",), table.summary, files=files)
+    tables = ("by_source", "parts", "overoptimisation")
+    record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
+    costs = whole_costs(table, read_paid(arguments.judgements) if arguments.judgements else {})
+    if whole := cost_section(costs, arguments.dollars_per_hour):
+        more.insert(0, whole)
+    made_from = made_from_section(all_jobs(table), read_yaml(arguments.config) if arguments.config else None)
     inputs = ReportInputs(
         table,
         read_table(arguments.winrate),
@@ -53,7 +68,10 @@ def main(argv: list[str] | None = None) -> None:
         pairs=pairs,
         replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
+        parts=read_parts_table(arguments.parts) if arguments.parts else None,
+        overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
         more=more,
+        last=[made_from] if made_from else [],
     )
     write_text(render_report(inputs), arguments.output)
     record.write()

@@ -1,7 +1,9 @@
-"""Train a policy from the SFT model: DPO with TRL's trainer, DDP, DPP, DPR and mixes with the SAIL plugin.
+"""Train a policy from the SFT model: a method's own trainer, TRL's or the SAIL plugin's.
 
 Reads the policy spec (YAML), the train split, the reference log-probabilities and the SFT model; writes model/,
-metrics.parquet, cost.json and manifest.json into the output folder.
+metrics.parquet, cost.json and manifest.json into the output folder. With --checkpoints N also checkpointsN/, the
+checkpoints after the steps that divide the training into N parts (the last of which is model/), and checkpointsN.json,
+which names the steps.
 
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
@@ -22,20 +24,29 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--seed", type=int, required=True, help="seed of data order, routing and rollouts")
     parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
     parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
+    parser.add_argument("--unlabelled", type=Path, help="pairs without a preference, parquet, for DDP's rows (r > 0)")
+    parser.add_argument("--unlabelled-reference", type=Path, help="reference log-probabilities of these, parquet")
     parser.add_argument("--model", required=True, help="SFT model, folder")
-    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where rewards label rows (g > 0)")
+    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where the training asks it")
     parser.add_argument("--reward-model", help="reward model, hub id or folder")
     parser.add_argument("--steps", type=Path, help="steps that a budget or another run's record has, JSON")
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
+    parser.add_argument("--checkpoints", type=int, default=0, help="how many checkpoints are kept, the last included")
     parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
     add_device_arguments(parser)
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
     frame = read_parquet(arguments.data, PAIR_COLUMNS)
-    reference = read_parquet(arguments.reference, ["row", *REFERENCE_LOGPS])
+    columns, unlabelled = ["row", *REFERENCE_LOGPS], None
+    reference = read_parquet(arguments.reference, columns)
+    if spec.get("unlabelled"):
+        if not (arguments.unlabelled and arguments.unlabelled_reference):
+            raise InputError(f"{arguments.spec}: unlabelled needs --unlabelled and --unlabelled-reference")
+        aside = read_parquet(arguments.unlabelled_reference, columns)
+        unlabelled = read_parquet(arguments.unlabelled, PAIR_COLUMNS), aside
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
-        raise InputError(f"{arguments.spec}: g > 0 needs a reward model; give --reward-model and --reward-spec")
+        raise InputError(f"{arguments.spec}: it needs a reward model; give --reward-model and --reward-spec")
 
     from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer
@@ -47,7 +58,7 @@ def main(argv: list[str] | None = None) -> None:
     training = with_steps(spec, len(reference), arguments.steps)
     device = device_from_arguments(arguments, spec["model"])
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
-    inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model")
+    inputs = ("spec", "data", "reference", "unlabelled", "unlabelled_reference", "model", "reward_spec", "reward_model")
     record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
 
     def trainer(scratch: str):
@@ -56,12 +67,13 @@ def main(argv: list[str] | None = None) -> None:
             from pipeline.rewards.scorer import RewardModel
 
             reward = RewardModel(arguments.reward_model, reward_entry, device)
-        return policy_trainer(training, frame, reference, arguments.model, arguments.seed, device, scratch, reward)
+        given = arguments.model, arguments.seed, device, scratch, reward, unlabelled
+        return policy_trainer(training, frame, reference, *given)
 
     name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"
     config = spec | {"seed": arguments.seed}
     tracked = arguments.wandb, f"{name}/seed{arguments.seed}", name, "train_policy", config
-    run_training("policy", trainer, record, arguments.output_dir, tracked)
+    run_training("policy", trainer, record, arguments.output_dir, tracked, kept=arguments.checkpoints)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import time
 
 import pytest
 
+READY = "document.getElementById('responses').dataset.state === 'ready'"
 BROWSERS = ("chromium", "chromium-browser", "google-chrome")  # the last one is what GitHub's machines have
 
 
@@ -32,7 +33,7 @@ def open_page(browser, path, fragment="", seconds=60):
     started = time.monotonic()
     browser.get(f"{path.resolve().as_uri()}{fragment}")
     wait(browser, "document.documentElement.dataset.charts === 'drawn'", seconds)
-    wait(browser, "document.getElementById('responses').dataset.state === 'ready'", seconds)
+    wait(browser, READY, seconds)
     return time.monotonic() - started
 
 
@@ -56,3 +57,39 @@ def requests(browser):
     kept = {one["requestId"] for name, one in events if name == "Network.loadingFailed" and one.get("blockedReason")}
     sent = [one for name, one in events if name == "Network.requestWillBeSent" and one.get("type") != "Document"]
     return [one["request"]["url"] for one in sent if one["requestId"] not in kept]
+
+
+def set_value(page, selector, value, event="change"):
+    """Set a control of the page and tell the page so."""
+    page.execute_script(
+        "const place = document.querySelector(arguments[0]); place.value = arguments[1];"
+        "place.dispatchEvent(new Event(arguments[2], {bubbles: true}))",
+        *(selector, value, event),
+    )
+
+
+def settle(page):
+    """Wait until the browser of responses is ready again."""
+    time.sleep(0.2)
+    wait(page, READY)
+
+
+def status(page):
+    """How many prompts are listed, in words."""
+    return page.execute_script("return document.querySelector('[data-part=status]').textContent")
+
+
+def detail(page):
+    """The prompt that is shown, with its responses."""
+    return page.execute_script("return document.querySelector('[data-part=detail]').innerText")
+
+
+def choose(page, side, name):
+    """Choose a column of the browser of responses by its name."""
+    script = (
+        "const place = document.querySelector(`[data-part=${arguments[0]}]`);"
+        "place.value = [...place.options].findIndex((option) => option.text === arguments[1]);"
+        "place.dispatchEvent(new Event('change'))"
+    )
+    page.execute_script(script, side, name)
+    settle(page)

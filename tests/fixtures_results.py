@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from pipeline.jobs.io import write_json, write_parquet, write_yaml
+from pipeline.jobs.io import read_yaml, write_json, write_parquet, write_yaml
 
 DPO, DPR = "dpo-beta0.1", "dpr-beta0.1-g0.3-gamma0.3"
 RUNS = {
@@ -130,4 +130,26 @@ def pair_scores(path: Path, prompts: int, seed: int = 0) -> Path:
     )
     margins = frame["chosen_score"] - frame["rejected_score"]
     write_parquet(frame.assign(bt_prob=1 / (1 + np.exp(-margins))), path)
+    return path
+
+
+CHECKPOINT_STEPS = {DPO: [5, 10], DPR: [5, 10], "sft": [0]}
+
+
+def checkpoints(steps: list[int], prompts: int = 3) -> pd.DataFrame:
+    """Labelling scores are step + prompt, the judge's −step, KL step/10 + prompt."""
+    rows = [(step, f"p{i}", float(step + i), -float(step), step / 10 + i) for step in steps for i in range(prompts)]
+    frame = pd.DataFrame(rows, columns=["step", "prompt_id", "labelling_score", "judge_score", "kl"])
+    logps = {"ref_response_logps": -20.0, "response_logps": frame["kl"] - 20}
+    return frame.assign(response="text", response_tokens=4, **logps)
+
+
+def put_checkpoints(root: Path, path: Path) -> Path:
+    """Files of checkpoints for each run of a run table, which then names them."""
+    content = read_yaml(path)
+    for entry in content["runs"]:
+        for seed, files in entry["seeds"].items():
+            files["checkpoints"] = str(root / entry["run"] / f"{seed}.parquet")
+            write_parquet(checkpoints(CHECKPOINT_STEPS[entry["run"]]), files["checkpoints"])
+    write_yaml(content, path)
     return path

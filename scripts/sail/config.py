@@ -8,6 +8,8 @@ from trl import DPOConfig
 ESTIMATORS = ("exact", "upstream")
 BASELINES = ("none", "mean", "leave-one-out")
 LABEL_DRAWS = ("hard", "bernoulli")
+VLLM_MODES = ("colocate", "server")
+CORRECTIONS = ("sequence_mask", "sequence_truncate")
 ROLLOUT_POLICIES = ("current", "start")
 
 
@@ -78,6 +80,43 @@ class SAILConfig(DPOConfig):
             "help": "Who samples pairs: the current policy, or start, the reference, whose pairs never grow old."
         },
     )
+    # Names and defaults of TRL's GRPOConfig, but for the correction, which is on there.
+    use_vllm: bool = field(default=False, metadata={"help": "Sample rollouts with vLLM instead of `generate`."})
+    vllm_mode: str = field(
+        default="colocate", metadata={"help": f"Where vLLM runs: in this process or on a server, one of {VLLM_MODES}."}
+    )
+    vllm_model_impl: str = field(default="vllm", metadata={"help": "vLLM's own models, `vllm`, or `transformers`."})
+    vllm_enable_sleep_mode: bool = field(
+        default=False, metadata={"help": "Give the engine's memory free between refills (colocate)."}
+    )
+    vllm_server_base_url: str | None = field(
+        default=None,
+        metadata={"help": "The server's address, instead of host and port: http://localhost:8000."},
+    )
+    vllm_server_host: str = field(default="0.0.0.0", metadata={"help": "The server's host."})
+    vllm_server_port: int = field(default=8000, metadata={"help": "The server's port."})
+    vllm_server_timeout: float = field(default=240.0, metadata={"help": "Seconds to wait for the server to be up."})
+    vllm_group_port: int = field(default=51216, metadata={"help": "Port on which weights are sent to the server."})
+    vllm_gpu_memory_utilization: float = field(
+        default=0.3, metadata={"help": "Share of a GPU's memory that the engine takes (colocate)."}
+    )
+    vllm_max_model_length: int | None = field(
+        default=None,
+        metadata={"help": "Most tokens of prompt and response in the engine; max_length + rollout_max_new_tokens."},
+    )
+    vllm_tensor_parallel_size: int = field(default=1, metadata={"help": "GPUs that share an engine (colocate)."})
+    vllm_importance_sampling_correction: bool = field(
+        default=False,
+        metadata={"help": "Weight a sampled row's terms by π(y1)π(y2)/q(y1)q(y2), q as the engine sampled the pair."},
+    )
+    vllm_importance_sampling_mode: str = field(
+        default="sequence_mask",
+        metadata={"help": f"What becomes of weights out of bounds, 0 or the bound; one of {CORRECTIONS}."},
+    )
+    vllm_importance_sampling_clip_max: float | None = field(
+        default=3.0, metadata={"help": "Upper bound of a pair's weight; None for no bound, which is unbiased."}
+    )
+    vllm_importance_sampling_clip_min: float | None = field(default=None, metadata={"help": "Lower bound, or None."})
 
     def __post_init__(self):
         super().__post_init__()
@@ -89,6 +128,8 @@ class SAILConfig(DPOConfig):
             ("estimator", ESTIMATORS),
             ("baseline", BASELINES),
             ("label_draw", LABEL_DRAWS),
+            ("vllm_mode", VLLM_MODES),
+            ("vllm_importance_sampling_mode", CORRECTIONS),
             ("rollout_policy", ROLLOUT_POLICIES),
         ):
             if getattr(self, name) not in choices:
@@ -115,6 +156,7 @@ class SAILConfig(DPOConfig):
                 "revkl is estimated on the current policy's responses: set rollout_policy so, or revkl to 0"
             )
         self._check_rewards()
+        self._check_vllm()
         if self.online_share > 0:
             self._check_parent_settings()
 
@@ -144,6 +186,28 @@ class SAILConfig(DPOConfig):
                 raise ValueError(f"{name} changes the rewards that DPR labels by: set g above 0, or leave it unset")
         if self.mask_truncated_completions and self.p + self.g == 0:
             raise ValueError("mask_truncated_completions is for sampled pairs: set p or g above 0, or leave it unset")
+
+    def _check_vllm(self):
+        corrected = self.vllm_importance_sampling_correction
+        if self.use_vllm and self.p + self.g == 0:
+            raise ValueError("use_vllm is for sampled pairs: set p or g above 0, or leave it unset")
+        if self.use_vllm and self.rollout_policy != "current":
+            raise ValueError("the engine has the current policy's weights: set rollout_policy so, or use_vllm off")
+        if corrected and not self.use_vllm:
+            raise ValueError("vllm_importance_sampling_correction needs the engine's log-probabilities: set use_vllm")
+        if corrected and not self.has_dpo_loss:
+            raise ValueError(
+                "vllm_importance_sampling_correction weights DPO's own loss: set loss_type=['sigmoid'] with the "
+                "reverse KL, or leave it unset"
+            )
+        low, high = self.vllm_importance_sampling_clip_min, self.vllm_importance_sampling_clip_max
+        for name, bound in (("min", low), ("max", high)):
+            if bound is not None and not 0 < bound < math.inf:
+                raise ValueError(f"vllm_importance_sampling_clip_{name} must be a number above 0, or None, not {bound}")
+        if low is not None and high is not None and low >= high:
+            raise ValueError(
+                f"vllm_importance_sampling_clip_min, {low}, must be below vllm_importance_sampling_clip_max, {high}"
+            )
 
     def _check_parent_settings(self):
         weights = {"rho": self.r * self.rho, "pi": self.p * self.pi, "gamma": self.g * self.gamma, "revkl": self.revkl}

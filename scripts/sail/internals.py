@@ -5,7 +5,8 @@ does that itself, and there calls the parent's method of that name.
 """
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
+from functools import partial
 from typing import Any
 
 from trl.kernels import chunked_logprob
@@ -14,6 +15,11 @@ from trl.kernels import chunked_logprob
 def tokenizer_of(trainer: Any) -> Any:
     """The tokenizer of a trainer's processing class."""
     return trainer._tokenizer
+
+
+def prepared(trainer: Any, dataset: Any, name: str) -> Any:
+    """A dataset in tokens, as a trainer makes its train dataset; `name` is for its bar of progress."""
+    return trainer._prepare_dataset(dataset, trainer.processing_class, trainer.args, name)
 
 
 def run_folder(trainer: Any, trial: Any) -> str:
@@ -26,6 +32,23 @@ def add_metric(trainer: Any, name: str, value: float) -> None:
     trainer._metrics["train"][name].append(value)
 
 
+def count_tokens(trainer: Any, tokens: Any) -> None:
+    """Count tokens that this process trains on, with those of the other ones, for a trainer that counts none.
+
+    Args:
+        tokens: a tensor of one number.
+    """
+    counted = trainer.accelerator.gather(tokens).sum().item()
+    trainer._total_train_tokens = getattr(trainer, "_total_train_tokens", 0) + counted
+
+
+def _values(trainer: Any) -> dict:
+    """{metric: values since the last line of the log}: TRL's trainers have three names for it."""
+    if hasattr(trainer, "stats"):
+        return trainer.stats
+    return (trainer._stored_metrics if hasattr(trainer, "_stored_metrics") else trainer._metrics)["train"]
+
+
 def unlogged(trainer: Any) -> dict:
     """What the next line of a training's log is made from: the losses and metrics since the last one.
 
@@ -35,7 +58,7 @@ def unlogged(trainer: Any) -> dict:
     return {
         "loss": trainer._tr_loss.detach().cpu(),
         "step": trainer._globalstep_last_logged,
-        "metrics": {name: list(values) for name, values in trainer._metrics["train"].items()},
+        "metrics": {name: list(values) for name, values in _values(trainer).items()},
         "tokens": getattr(trainer, "_total_train_tokens", 0),
     }
 
@@ -44,9 +67,32 @@ def load_unlogged(trainer: Any, log: dict) -> None:
     """Put what `unlogged` gave into a trainer that goes on."""
     trainer._tr_loss = log["loss"].to(trainer.args.device)
     trainer._globalstep_last_logged = log["step"]
-    trainer._metrics["train"].clear()
-    trainer._metrics["train"].update({name: list(values) for name, values in log["metrics"].items()})
+    values = _values(trainer)
+    values.clear()
+    values.update({name: list(found) for name, found in log["metrics"].items()})
     trainer._total_train_tokens = log["tokens"]
+
+
+def buffer_of(trainer: Any) -> dict:
+    """What GRPOTrainer and RLOOTrainer have sampled and not trained on, on the CPU.
+
+    Returns:
+        {step: micro-batches so far, batches: of one generation, or None where the next step samples anew}.
+    """
+    step, every = trainer._step, trainer.args.steps_per_generation * trainer.num_iterations
+    return {"step": step, "batches": _on(trainer._buffered_inputs, "cpu") if step % every else None}
+
+
+def load_buffer(trainer: Any, buffer: dict) -> None:
+    """Put what `buffer_of` gave into a trainer that goes on."""
+    trainer._step, trainer._buffered_inputs = buffer["step"], _on(buffer["batches"], trainer.accelerator.device)
+
+
+def _on(batches: list[dict] | None, device: Any) -> list[dict] | None:
+    """Batches with their tensors on a device."""
+    if batches is None:
+        return None
+    return [{key: part.to(device) if hasattr(part, "to") else part for key, part in batch.items()} for batch in batches]
 
 
 def attention_of(model: Any) -> str:
@@ -68,6 +114,8 @@ def wrap_train_sampler(trainer: Any, wrap: Callable[[Any], Any]) -> None:
 def set_batch(trainer: Any, rows: int, steps: int, checkpointing: bool) -> None:
     """Set the rows per device, the accumulation steps and activation checkpointing of a trainer that has not begun."""
     args = trainer.args
+    if hasattr(args, "steps_per_generation"):  # of micro-batches, whose generations stay as many
+        args.steps_per_generation = args.steps_per_generation * args.per_device_train_batch_size // rows
     args.per_device_train_batch_size, args.gradient_accumulation_steps = rows, steps
     trainer._train_batch_size = args.train_batch_size
     args.activation_checkpointing = args.gradient_checkpointing = checkpointing
@@ -84,3 +132,29 @@ def logits_of(tokens: int | None) -> Iterator[None]:
         yield
     finally:
         chunked_logprob.TOKEN_CHUNK_SIZE = before
+
+
+@contextmanager
+def engine_options(**options: Any) -> Iterator[None]:
+    """Let TRL make its colocated engines with these arguments of vLLM's `LLM` too."""
+    from trl.generation import vllm_generation
+
+    engine = getattr(vllm_generation, "LLM", None)
+    if engine is None:  # vLLM is not installed, which TRL says
+        yield
+        return
+    vllm_generation.LLM = partial(engine, **options)
+    try:
+        yield
+    finally:
+        vllm_generation.LLM = engine
+
+
+def gathered(generation: Any) -> AbstractContextManager:
+    """The parameters of the model of TRL's `VLLMGeneration`, gathered where ZeRO-3 shards them."""
+    return generation._dist.gather_params(list(generation.model.parameters()))
+
+
+def colocated_model(generation: Any) -> Any:
+    """What runs the model of a colocated engine of TRL's `VLLMGeneration`, in this process."""
+    return generation.llm.llm_engine.model_executor.driver_worker.model_runner

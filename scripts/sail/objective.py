@@ -168,3 +168,36 @@ def reverse_kl_terms(
     """
     chosen, rejected = chosen_logps - ref_chosen_logps, rejected_logps - ref_rejected_logps
     return torch.where(on_policy, 0.25 * (chosen**2 + rejected**2), torch.zeros_like(chosen))
+
+
+def importance_weights(
+    chosen_logps: Tensor,
+    rejected_logps: Tensor,
+    sampler_logps: Tensor,
+    mode: str = "sequence_truncate",
+    low: float | None = None,
+    high: float | None = None,
+) -> Tensor:
+    """π(y1)·π(y2) / (q(y1)·q(y2)) of pairs that q has sampled, without gradient, shape (B,).
+
+    Without bounds E_q[weight · term] = E_π[term]. With an upper bound c, "sequence_truncate" gives E_π[min(1, c·q/π) ·
+    term] instead: pairs that the policy prefers more than c times to the sampler count less, and the mean weight falls
+    short of 1 by the probability that is lost so. "sequence_mask" leaves such pairs out. A lower bound, likewise, lets
+    pairs that the policy has left count more, or leaves them out.
+
+    Args:
+        chosen_logps, rejected_logps: s_θ of the two responses, shape (B,).
+        sampler_logps: log q(y1) + log q(y2), shape (B,); NaN on rows that no sampler made, whose weight is 1.
+        mode: "sequence_truncate": a weight beyond a bound is the bound; "sequence_mask": it is 0.
+        low, high: the bounds, None for none.
+    """
+    # e^80 is beyond every bound and can be represented.
+    ratio = ((chosen_logps + rejected_logps).detach() - sampler_logps).clamp(max=80).exp()
+    kept = ratio.clamp(low, high) if low is not None or high is not None else ratio
+    weights = kept if mode == "sequence_truncate" else torch.where(kept == ratio, ratio, torch.zeros_like(ratio))
+    return torch.where(sampler_logps.isnan(), torch.ones_like(ratio), weights)
+
+
+def weighted_terms(margin: Tensor, terms: Tensor, weights: Tensor) -> Tensor:
+    """What is to be added to ℓ(Δ) so that a row's loss and its terms both have its weight, shape (B,)."""
+    return weights * terms + (weights - 1) * pair_loss(margin)

@@ -31,6 +31,8 @@ class RolloutPair:
         step: the optimizer step whose policy sampled them.
         uses: how many rows it has stood for.
         cut: which of the two have no end, as they were cut at the most tokens.
+        sampler_logps: the two responses' summed log-probabilities as they were sampled, in nats; None where the
+            sampler does not tell them.
     """
 
     prompt_ids: list[int]
@@ -41,6 +43,7 @@ class RolloutPair:
     preferred: int | None = None
     uses: int = 0
     cut: tuple[bool, bool] = (False, False)
+    sampler_logps: tuple[float, float] | None = None
 
     @property
     def identical(self) -> bool:

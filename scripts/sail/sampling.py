@@ -13,6 +13,7 @@ import torch
 from trl.models.utils import disable_gradient_checkpointing, unwrap_model_for_generation
 from trl.trainer.utils import use_adapter
 
+from sail.engine_use import UsesEngine
 from sail.generation import cut_behind_end, sample_responses
 from sail.internals import tokenizer_of
 from sail.objective import DPR
@@ -20,9 +21,10 @@ from sail.rollouts import RolloutPair, RolloutPool, add_rewards, label_by_reward
 from sail.sharding import whole_parameters
 
 logger = logging.getLogger(__name__)
+BOTH = ("chosen_ids", "rejected_ids")
 
 
-class SamplesPairs:
+class SamplesPairs(UsesEngine):
     """What `SAILTrainer` inherits to sample pairs with the policy as it is."""
 
     args: Any
@@ -36,19 +38,29 @@ class SamplesPairs:
     train_dataset: Any
     state: Any
     reward_function: Any
-    _sharded: bool
     _rollout_rng: random.Random
     _reference_logps: Callable
     _log: Callable[[str, float], None]
 
     def _cut_responses(self):
         """Let the dataset's responses end where sampled ones do, whatever a chat template writes behind that."""
-        ends, names = self._end_tokens(), ["chosen_ids", "rejected_ids"]
-        batches = self.train_dataset.select_columns(names).iter(1000)
-        if any(len(cut_behind_end(ids, ends)) < len(ids) for batch in batches for name in names for ids in batch[name]):
-            self.train_dataset = self.train_dataset.map(
-                lambda row: {name: cut_behind_end(row[name], ends) for name in names}
-            )
+        ends = self._end_tokens()
+        batches = self.train_dataset.select_columns(list(BOTH)).iter(1000)
+        if any(len(cut_behind_end(ids, ends)) < len(ids) for batch in batches for name in BOTH for ids in batch[name]):
+            for name in ("train_dataset", "unlabelled_dataset"):
+                if (dataset := getattr(self, name)) is not None:
+                    setattr(self, name, dataset.map(lambda row: {key: cut_behind_end(row[key], ends) for key in BOTH}))
+
+    def _warn_if_approximate(self):
+        reasons = []
+        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
+            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
+        if self.args.rollout_policy == "start":
+            reasons.append("pairs are sampled by the policy that the training began with")
+        elif self.args.max_age > 0:
+            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
+        if self.args.estimator == "exact" and reasons:
+            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
@@ -58,7 +70,7 @@ class SamplesPairs:
 
     def _next_pair(self, route: int) -> RolloutPair | None:
         """The next usable pair, after a refill if the pool is empty; None if the refill brought none."""
-        refilled = self._sharded  # there no rank may sample alone
+        refilled = self._together  # there no rank may sample alone
         while True:
             if not len(self.pool):
                 if refilled:
@@ -74,13 +86,14 @@ class SamplesPairs:
                 return pair
 
     def _refill_together(self, wanted: int):
-        """Where parameters are sharded, refill on all ranks as long as one has too few pairs for its batch.
+        """Where parameters are sharded, or the engine is shared, refill on all ranks as long as one has too few pairs
+        for its batch.
 
         Elsewhere nothing is done: each rank refills its pool when it is empty, and none waits for another. It ends too
         where a refill brought a pair to none of them.
         """
         fresh = 1
-        while self._sharded:
+        while self._together:
             counts = torch.tensor([float(len(self.pool) < wanted), float(fresh)], device=self.accelerator.device)
             if not self.accelerator.reduce(counts, "sum").all():
                 return
@@ -141,7 +154,12 @@ class SamplesPairs:
                 # The collator would cut such a prompt after the policy has answered it whole.
                 prompts = [ids[-max(limit - most, 1) :] for ids in prompts]
             most = max(min(most, limit - min(map(len, prompts))), 1)
-        responses = self._generate([ids for ids in prompts for _ in range(2)], most)
+        doubled, logps = [ids for ids in prompts for _ in range(2)], None
+        if self._engine is None:
+            responses = self._generate(doubled, most)
+        else:
+            responses, logps = self._engine.respond(doubled, self.state.global_step, self._prompts_drawn)
+            self._log_engine_gap(doubled, responses, logps)
         if limit is not None:
             # What the collator would cut away is not trained on: the reward must not see it either.
             responses = [ids[: max(limit - len(prompts[i // 2]), 0)] for i, ids in enumerate(responses)]
@@ -157,6 +175,10 @@ class SamplesPairs:
             )
             for i, ids in enumerate(prompts)
         ]
+        if logps is not None:
+            sums = [sum(tokens[: len(ids)]) for tokens, ids in zip(logps, responses, strict=True)]
+            for pair, first, second in zip(pairs, sums[::2], sums[1::2], strict=True):
+                pair.sampler_logps = (first, second)
         self._add_reference_logps(pairs)
         if self.reward_function is not None and self.args.g > 0:
             add_rewards(

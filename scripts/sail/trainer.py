@@ -2,14 +2,13 @@
 
 import contextlib
 import copy
-import logging
 import math
 import random
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 import torch
-from datasets import IterableDataset
+from datasets import Dataset, IterableDataset
 from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 from sail import objective
@@ -22,15 +21,13 @@ from sail.reference import REFERENCE_COLUMNS, Recorder, ReferenceColumnsDPOTrain
 from sail.rewards import RewardFunctions, reward_function
 from sail.rollouts import RewardFunction, RolloutPool
 from sail.sampling import SamplesPairs
-from sail.sharding import is_sharded
+from sail.unlabelled import TakesUnlabelled
 
 if TYPE_CHECKING:
     from peft import PeftModel
 
-logger = logging.getLogger(__name__)
 
-
-class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
+class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOTrainer):  # type: ignore[misc]
     """Online DPO (SAIL, arXiv 2406.15567): DDP, DPP, DPR and any mix of them with offline rows.
 
     The only change from DPOTrainer is that each row of a training batch may be routed: to DDP (the policy labels the
@@ -47,11 +44,11 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             label, or its hub id or folder. A list of these is their sum, weighted by `reward_weights` of the arguments.
         reward_processing_classes: the classifier's tokenizer, or a list with one for each function, None where it has
             none; loaded with the classifier where absent.
-        Others: as DPOTrainer's. A dataset with the columns `ref_chosen_logps` and `ref_rejected_logps` has its
-            reference log-probabilities taken from there.
+        unlabelled_dataset: pairs without a preference, in train_dataset's columns, which DDP rows then are.
+        Others: as DPOTrainer's. A dataset's columns `ref_chosen_logps` and `ref_rejected_logps` are taken as they are.
 
     Raises:
-        ValueError: g > 0 without `reward_funcs`.
+        ValueError: g > 0 without `reward_funcs`, or `unlabelled_dataset` without r > 0.
     """
 
     _tag_names = ["trl", "dpo", "sail"]  # noqa: RUF012
@@ -68,6 +65,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         *others: Any,
         reward_funcs: RewardFunction | str | PreTrainedModel | list | None = None,
         reward_processing_classes: PreTrainedTokenizerBase | list | None = None,
+        unlabelled_dataset: Dataset | None = None,
         **kwargs: Any,
     ) -> None:
         args = SAILConfig("SAIL") if args is None else copy.copy(args)
@@ -84,6 +82,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         if self._samples and isinstance(train_dataset, IterableDataset):
             raise ValueError("rollouts draw prompts by row: pass a Dataset, no IterableDataset, or set p and g to 0")
         super().__init__(model, ref_model, args, data_collator, train_dataset, *others, **kwargs)
+        self._set_unlabelled(unlabelled_dataset)
         self.reward_function: RewardFunctions | None = None
         if reward_funcs is not None:
             self.reward_function = reward_function(
@@ -94,7 +93,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             age = args.max_age if args.rollout_policy == "current" else math.inf
             self.pool = RolloutPool(age, args.rollout_reuse)
             self._walk_prompts(0)
-            self._sharded = is_sharded(self.accelerator)
+            self._start_engine()
             self._rollout_rng = random.Random(f"{args.seed}:{self.accelerator.process_index}:rollouts")
             self._warn_if_approximate()
         self.rollout_seconds, self.rollout_tokens = 0.0, 0
@@ -115,6 +114,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             "baseline": self._baseline.state_dict(),
             "rollout_seconds": self.rollout_seconds,
             "rollout_tokens": self.rollout_tokens,
+            "unlabelled_drawn": self._unlabelled_drawn,
         }
         if self._samples:
             state |= {
@@ -129,39 +129,31 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._labels.set_state(state["labels"])
         self._baseline.load_state_dict(state["baseline"])
         self.rollout_seconds, self.rollout_tokens = state["rollout_seconds"], state.get("rollout_tokens", 0)
+        self._walk_unlabelled(state.get("unlabelled_drawn", 0))
         if self._samples:
             self.pool.load_state_dict(state["pool"])
             self._rollout_rng.setstate(state["rollout_rng"])
             self._walk_prompts(state["prompts_drawn"])
-
-    def _warn_if_approximate(self):
-        reasons = []
-        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
-            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-        if self.args.rollout_policy == "start":
-            reasons.append("pairs are sampled by the policy that the training began with")
-        elif self.args.max_age > 0:
-            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
-        if self.args.estimator == "exact" and reasons:
-            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
 
     def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
         has_reference = set(REFERENCE_COLUMNS) <= set(inputs)
         if not self.model.training or self.args.online_share == 0:
             with self._reference_in_batch(has_reference):
                 return super().compute_loss(model, inputs, return_outputs, num_items_in_batch)
+        routes = self._draw_routes(len(inputs["input_ids"]) // 2)
+        inputs = self._put_unlabelled(inputs, routes)
         if not has_reference:
             inputs |= dict(zip(REFERENCE_COLUMNS, self._reference_logps(inputs), strict=True))
-        routes = self._draw_routes(len(inputs["ref_chosen_logps"]))
         inputs, routes, pairs = self._replace_rows(inputs, routes)
         routes, pairs = routes.to(inputs["input_ids"].device), pairs.to(inputs["input_ids"].device)
         if self.args.r + self.args.p > 0 and not self.args.has_dpo_loss:
             inputs = self._label_by_policy(inputs, routes)
+        sampler_logps = inputs.pop("sampler_logps", None)
         recorder = Recorder(self.shared(model))
         with self._reference_in_batch(True):
             loss = super().compute_loss(recorder, inputs, False, num_items_in_batch)
         self._log("sail/dpo_loss", loss.detach().item())
-        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs)).mean()
+        return loss + self._online_terms(inputs, routes, pairs, *recorder.logps(inputs), sampler_logps).mean()
 
     def _reference_logps(self, inputs):
         return self.compute_ref_log_probs(self.ref_model or self.model, inputs)
@@ -213,12 +205,16 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         for row, pair in taken.items():
             examples[row] = pair.as_example(by_reward=routes[row].item() == DPR)
         batch = self.data_collator(examples)
+        if self.args.vllm_importance_sampling_correction:
+            batch["sampler_logps"] = torch.full((len(routes),), math.nan)
+            for row, pair in taken.items():
+                batch["sampler_logps"][row] = sum(pair.sampler_logps)  # type: ignore[arg-type]
         return {key: value.to(inputs["input_ids"].device) for key, value in batch.items()}, routes, pairs
 
     def _examples(self, inputs: dict) -> list[dict]:
         """The rows of a collated batch as the tokenised examples that they were, cut to max_length."""
         examples = []
-        size = len(inputs["ref_chosen_logps"])
+        size = len(inputs["input_ids"]) // 2
         attended, completion = inputs["attention_mask"].bool(), inputs["completion_mask"].bool()
         for row in range(size):
             prompts = [inputs["input_ids"][i][attended[i] & ~completion[i]].tolist() for i in (row, row + size)]
@@ -228,7 +224,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
                 "chosen_ids": inputs["input_ids"][row][completion[row]].tolist(),
                 "rejected_ids": inputs["input_ids"][row + size][completion[row + size]].tolist(),
             }
-            examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS})
+            examples.append(example | {name: inputs[name][row].item() for name in REFERENCE_COLUMNS if name in inputs})
         return examples
 
     def _label_by_policy(self, inputs: dict, routes: torch.Tensor) -> dict:
@@ -260,7 +256,7 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
         self._log("sail/label_flips", flipped.sum().item())
         return flipped
 
-    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps) -> torch.Tensor:
+    def _online_terms(self, inputs, routes, pairs, chosen_logps, rejected_logps, sampler_logps=None) -> torch.Tensor:
         """What the routed rows add to their DPO losses, shape (B,)."""
         args = self.args
         reference = [inputs[name] for name in REFERENCE_COLUMNS]
@@ -282,6 +278,9 @@ class SAILTrainer(Resumable, SamplesPairs, ReferenceColumnsDPOTrainer):  # type:
             on_policy = (routes == DPP) | (routes == DPR)
             penalty = objective.reverse_kl_terms(chosen_logps, rejected_logps, *reference, on_policy)  # type: ignore[call-arg]
             terms = terms + args.revkl / (args.p + args.g) * penalty
+        if sampler_logps is not None:
+            importance = self._importance_weights(chosen_logps, rejected_logps, sampler_logps)
+            terms = objective.weighted_terms(margin, terms, importance)
         log_ratios = (chosen_logps - reference[0] + rejected_logps - reference[1]).detach() / 2
         for route, name in {OFFLINE: "offline", **ROUTES}.items():
             rows = routes == route

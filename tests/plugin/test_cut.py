@@ -90,7 +90,7 @@ def test_where_all_are_cut_the_rows_stay_the_dataset_s(sail_trainer, caplog):
 def test_ranks_that_fill_their_pools_together_do_not_wait_for_pairs_without_end(sail_trainer):
     trainer = sail_trainer(p=0.5, mask_truncated_completions=True, rollout_max_new_tokens=1)
     trainer._end_tokens = lambda: [9999]
-    trainer._sharded = True
+    trainer._together = True
     trainer._refill_together(4)
     assert len(trainer.pool) == 0 and len(trainer._metrics["train"]["sail/cut"]) == 1
 

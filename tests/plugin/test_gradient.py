@@ -93,6 +93,46 @@ def test_the_trainer_s_terms_have_the_objective_s_gradient_in_expectation(mixtur
     assert (got - right).norm() <= 1e-6 * right.norm()
 
 
+def sampled_elsewhere(mixture, bound=None):
+    """Gradients in theta: of the weighted terms over pairs that q ≠ π samples, and of the enumerated objective."""
+    theta, reference = tabular.parameters(3).requires_grad_(), tabular.parameters(4)
+    q = tabular.parameters(3) + 0.5 * tabular.parameters(5)
+    probability, routes, x, w, lost = tabular.outcomes(q, mixture, ROUTES)
+    s, s_ref, s_q = (tabular.response_logps(each) for each in (theta, reference, q))
+    drawn = (routes == DPP) | (routes == DPR)
+    sampler_logps = torch.where(drawn, s_q[x, w] + s_q[x, lost], torch.nan)
+    inputs = {"ref_chosen_logps": s_ref[x, w], "ref_rejected_logps": s_ref[x, lost]}
+    shares = {"r": mixture.r, "p": mixture.p, "g": mixture.g, "revkl": mixture.revkl, "beta": mixture.beta}
+    bounds = {"mode": "sequence_truncate", "clip_min": None, "clip_max": bound}
+    names = {f"vllm_importance_sampling_{name}": value for name, value in bounds.items()}
+    log = {}
+    trainer = SimpleNamespace(
+        args=SimpleNamespace(rho=1.0, pi=1.0, gamma=1.0, estimator="exact", has_dpo_loss=True, **shares, **names),
+        _log=log.__setitem__,
+        state=SimpleNamespace(global_step=1),
+        _baseline=lambda margin, *_: torch.full_like(margin, 0.4),
+    )
+    trainer._importance_weights = lambda *logps: SAILTrainer._importance_weights(trainer, *logps)
+    rows = inputs, routes, torch.arange(len(x)), s[x, w], s[x, lost]
+    terms = SAILTrainer._online_terms(trainer, *rows, sampler_logps)
+    loss = pair_loss(preference_margin(s[x, w], s[x, lost], s_ref[x, w], s_ref[x, lost], mixture.beta))
+    (got,) = torch.autograd.grad((probability * (loss + terms)).sum(), theta, retain_graph=True)
+    plain = SAILTrainer._online_terms(trainer, *rows)
+    (unweighted,) = torch.autograd.grad((probability * (loss + plain)).sum(), theta)
+    (right,) = torch.autograd.grad(tabular.enumerated_objective(theta, reference, mixture), theta)
+    return got, unweighted, right
+
+
+@pytest.mark.parametrize("mixture", [MIXTURES["dpp"], MIXTURES["dpr"], MIXTURES["mix"]], ids=["dpp", "dpr", "mix"])
+def test_weights_make_another_sampler_s_pairs_the_policy_s_own(mixture):
+    """Unbounded they meet the enumerated objective; with a bound, or without weights, they do not."""
+    got, unweighted, right = sampled_elsewhere(mixture)
+    assert (got - right).norm() <= 1e-6 * right.norm()
+    assert (unweighted - right).norm() > 0.05 * right.norm()
+    bounded, _, _ = sampled_elsewhere(mixture, bound=1.5)
+    assert 1e-3 * right.norm() < (bounded - right).norm()
+
+
 @pytest.mark.parametrize("estimator", ["upstream", "exact"])
 def test_upstream_labels_are_flipped_as_often_as_the_policy_disagrees(estimator):
     """At Δ = log 9 the policy keeps a label with probability 9/10; DPR and offline rows are not its to label."""

@@ -5,6 +5,7 @@ H = 3/4·log(4/3) + 1/4·log 4 = 0.5623351, dℓ/dΔ = −1/4, dH/dΔ = −Δ·�
 """
 
 import math
+from functools import partial
 
 import pytest
 import torch
@@ -17,11 +18,13 @@ from sail.objective import (
     OFFLINE,
     divergence_scores,
     exact_terms,
+    importance_weights,
     label_entropy,
     pair_loss,
     preference_margin,
     reverse_kl_terms,
     upstream_terms,
+    weighted_terms,
 )
 
 LOG3 = math.log(3)
@@ -268,3 +271,20 @@ def test_dropping_pairs_of_equal_responses_would_bias_the_gradient():
     loss = (probability / probability.sum() * (pair_loss(margin) + terms)).sum()
     (got,) = torch.autograd.grad(loss, theta)
     assert (got - right).norm() > 0.05 * right.norm()
+
+
+def test_a_bound_on_the_weights_loses_what_the_policy_prefers_most():
+    """E_q[min(π/q, c)] = Σ min(π, c·q), and masked the pairs beyond c are missing; rows that nobody sampled count 1."""
+    pi, q = (torch.tensor(p, dtype=torch.float64) for p in ([0.6, 0.3, 0.1], [0.2, 0.3, 0.5]))
+    logps = pi.log() / 2
+    weights = partial(importance_weights, logps, logps, q.log())
+    torch.testing.assert_close(weights(), pi / q)
+    assert (q * weights(high=2.0)).sum().item() == pytest.approx(torch.minimum(pi, 2 * q).sum().item())
+    assert weights("sequence_mask", high=2.0).tolist() == pytest.approx([0, 1, 0.2])
+    assert weights(low=0.5, high=2.0).tolist() == pytest.approx([2, 1, 0.5])
+    assert weights("sequence_mask", low=0.5).tolist() == pytest.approx([3, 1, 0])
+    mixed = importance_weights(logps, logps, torch.tensor([math.nan, 0.0, -1e6]), high=2.0)
+    assert mixed[0] == 1 and mixed[2] == 2 and importance_weights(logps, logps, q.log() - 1e6).isfinite().all()
+    margin, terms = torch.tensor([0.3, -1.0]), torch.tensor([0.5, 0.2])
+    total = pair_loss(margin) + weighted_terms(margin, terms, torch.tensor([2.0, 0.0]))
+    torch.testing.assert_close(total, torch.tensor([2.0, 0.0]) * (pair_loss(margin) + terms))

@@ -105,4 +105,4 @@ def test_sharded_parameters_are_gathered_once_for_a_generation(checkpoint, tmp_p
     found = [json.loads((folder / f"gathered-{rank}.json").read_text()) for rank in (0, 1)]
     assert [result["tokens"] for result in found] == [12, 3]  # each rank as many as it likes
     for result in found:
-        assert result["as_unsharded"] and result["sharded_again"] and result["trains"]
+        assert result["as_unsharded"] and result["sharded_again"] and result["trains"] and result["synced"]

@@ -44,6 +44,7 @@ def test_readers_take_their_columns_from_their_owner():
         (responses.RESPONSE_TEXTS, responses.RESPONSE_COLUMNS),
         (["prompt_id", *evaluation.PAIR_LOGPS, *evaluation.RESPONSE_LOGPS], evaluation.EVALUATION_COLUMNS),
         ([*verdicts.REQUIRED_COLUMNS, *verdicts.DETAIL_COLUMNS], verdicts.VERDICT_COLUMNS),
+        (verdicts.PART_DETAILS, [*verdicts.VERDICT_COLUMNS, *verdicts.PART_COLUMNS]),
         (verdicts.COMPARED_COLUMNS, verdicts.REQUIRED_COLUMNS),
         (["step", "metric", "value"], learning_curve.CURVE_COLUMNS),
     ],

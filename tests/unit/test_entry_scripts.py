@@ -250,7 +250,7 @@ def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):
 def test_rewards_need_a_reward_model(at, tmp_path):
     options = {"spec": at.specs / f"{DPR}.yaml", "seed": 1, "data": at.train, "model": at.sft_model}
     options |= {"reference": at.reference["train"], "output_dir": tmp_path / "policy"}
-    with pytest.raises(InputError, match="g > 0 needs a reward model; give --reward-model and --reward-spec"):
+    with pytest.raises(InputError, match="it needs a reward model; give --reward-model and --reward-spec"):
         train_policy.main([*arguments_of(options), *DEVICE])
     assert not (tmp_path / "policy").exists()
 

@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
     "report": "columns jobs metrics results figures judges",
-    "plan": "columns jobs config publishing",
+    "plan": "columns jobs metrics config publishing",
     # Parts: what they do.
     "sources.adapter": "columns jobs data",
     "reward_formats.text": "jobs models rewards",
@@ -51,7 +51,7 @@ MAY_IMPORT = {
 PARTS = {"methods": "trainer", "sources": "adapter", "reward_formats": "text", "judge_kinds": "judge"}
 PARTS |= {"backends": "generate"}
 # Modules of the pipeline that train with TRL's trainers, beside those of methods.
-MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "reference")}
+MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "reference", "unpaired")}
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),

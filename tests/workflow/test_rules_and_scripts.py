@@ -41,6 +41,7 @@ SPECS = {
     "train_policy": [f"policy/small/tiny/{RUN}", "reward/tiny"],
     "count_steps": [f"policy/small/tiny/{RUN}", "reward/tiny"],
     "generate_responses": ["generation/tiny"],
+    "evaluate_checkpoints": ["judge/gold", "checkpoints/tiny"],
     "decode_responses": ["generation/tiny/greedy"],
     "score_responses": ["reward/tiny"],
     "score_decoded": ["reward/tiny"],

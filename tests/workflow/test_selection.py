@@ -7,7 +7,9 @@ import pandas as pd
 import pytest
 import yaml
 
-from workflow.snakemake_copy import SMALL, Workflow
+from workflow.conftest import LIBRARIES
+from workflow.forks import Forks
+from workflow.snakemake_copy import SMALL, Workflow, variables
 
 DDP = ["ddp-beta0.1-r0.4-rho0.2", "ddp-beta0.5-r0.4-rho0.2"]
 
@@ -43,7 +45,8 @@ def test_every_run_is_judged_on_the_selection_split_too(tmp_path):
 def test_the_report_chooses_the_best_of_the_sweep_there(copied):
     results = copied.folder / "results"
     before = {path: path.stat().st_mtime_ns for path in results.glob("responses/**/eval.parquet")}
-    copied.snakemake(config=sweep(copied.folder))
+    with Forks(LIBRARIES, variables() | {"OMP_WAIT_POLICY": "passive"}) as forks:
+        copied.snakemake(config=sweep(copied.folder), python=forks.as_python())
     assert before and all(path.stat().st_mtime_ns == made for path, made in before.items())
     selection, reported = (pd.read_csv(results / f"{name}.csv") for name in ("selection", "winrate"))
     assert list(selection.columns) == list(reported.columns) and set(selection["decoding"]) == {"short"}

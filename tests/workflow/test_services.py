@@ -86,7 +86,15 @@ def test_the_plan_is_told_at_the_start(tracked):
     output = tracked[1][0]
     start = output.split("Config small on device cpu (CPU")[1].splitlines()
     assert "5 train_policy" in start[0] and "1 render_report" in start[0]
-    assert start[1].startswith("How long that takes is not known")
+    assert re.match(r"About .* on \d+ cores, a guess by usual speeds of a CPU", start[1])
+    lines = "\n".join(start[:12])
+    for part in (
+        "  what methods share, ",
+        "  dpr: its trainings, ",
+        "of disk, ",
+        "With 1 seed and 32 prompts a method shows",
+    ):
+        assert part in lines, part
     assert output.count("Config small on device") == 1
 
 

@@ -26,7 +26,8 @@ def written(*names):
     return {Job("write_spec", (name,)) for name in names}
 
 
-NEW_TABLE = written("runs") | TABLES
+CONFIG = written("config")  # which the report shows
+NEW_TABLE = written("runs") | CONFIG | TABLES
 
 
 def trained(runs, seed="1"):
@@ -132,7 +133,7 @@ def test_a_hyperparameter_of_the_reward_model(copied):
     splits = {Job("score_bt", ("small", "tiny", split)) for split in ("train", "eval")}
     others = scored(["sft", *TRAINED])
     # what DPR and the mix answer is new, the answers of the others are only scored again
-    stale = reward_model | splits | CALIBRATION | trained(REWARDED) | answered(REWARDED) | others | TABLES
+    stale = reward_model | splits | CALIBRATION | trained(REWARDED) | answered(REWARDED) | others | CONFIG | TABLES
     assert copied.plan() == stale
 
 
@@ -143,7 +144,7 @@ def test_a_hyperparameter_of_sft_comes_before_all_but_the_data(copied):
         *(Job("compute_reference", (*PLACE, split)) for split in ("train", "eval")),
         *(Job("score_bt", (*PLACE, split)) for split in ("train", "eval")),
     }
-    assert copied.plan() == start | CALIBRATION | trained(TRAINED) | answered(["sft", *TRAINED]) | TABLES
+    assert copied.plan() == start | CALIBRATION | trained(TRAINED) | answered(["sft", *TRAINED]) | CONFIG | TABLES
 
 
 def test_entries_that_nothing_here_is_made_from(copied):
@@ -258,9 +259,9 @@ def test_another_column_of_the_verdicts_judges_again(copied):
 
 def test_another_sample_measures_the_judge_again(copied):
     copied.configure(lambda config: config.update(judge_quality={"pairs": 20}))
-    assert copied.plan() == MEASURED | REPORT
+    assert copied.plan() == MEASURED | CONFIG | REPORT
     copied.configure(lambda config: config.update(judge_quality={"pairs": 0}))
-    assert copied.plan() == REPORT
+    assert copied.plan() == CONFIG | REPORT
 
 
 def test_code_of_the_comparison_of_scores_compares_again(copied):

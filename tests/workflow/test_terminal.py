@@ -20,7 +20,14 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 sys.path.insert(0, {str(REPOSITORY / "scripts")!r})
+from pipeline.jobs.forecast import expected_seconds
+
 settings = SimpleNamespace(tag="mine", device="cpu", device_entry=lambda: {{"accelerator": "cpu"}})
+
+
+def costs(jobs, cores, gpus):
+    return expected_seconds(jobs, "results/benchmarks"), "by the times of earlier jobs", []
+
 
 
 include: {str(REPOSITORY / "rules/forecast.smk")!r}

@@ -113,6 +113,9 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         return
     _check_label_noise(path, entry, source, content)
     _check_columns(path, entry, source, content)
+    if (unlabelled := entry.get("unlabelled", 0)) > 1 and unlabelled % 1:
+        text = f"{unlabelled:g}, which is neither a share below 1 nor a whole number of rows"
+        raise Problem((*path, "unlabelled"), text, round(unlabelled)).error(source, content)
     if entry["source"] == "world":
         if entry["eval_size"] + entry["selection_size"] >= entry["size"]:
             text = (
@@ -121,6 +124,9 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
             )
             right = {"size": 4320, "eval_size": 512, "selection_size": 384}
             raise Problem((*path, "size"), text, {"source": "world", **right}, path).error(source, content)
+        if entry.get("edition") == 2 and entry["size"] > (most := 2736 + entry["eval_size"] // 2):
+            text = f"{entry['size']}; edition 2 has {most} prompts where eval_size is {entry['eval_size']}"
+            raise Problem((*path, "size"), text, most).error(source, content)
     elif ("eval" in entry["splits"]) == ("eval_share" in entry):
         both = "eval_share" in entry
         text = f"{'unused' if both else 'missing'}; either splits.eval names splits, or eval_share holds out prompts"

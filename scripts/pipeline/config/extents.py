@@ -32,7 +32,7 @@ def check_tasks(config: dict, source: str) -> None:
 
 
 def named_run(settings, name: str, path: PathParts) -> TaskRun:
-    """The run of that name, else the only one of that method, where controls do not count beside others.
+    """The run of that name, else the only one of that method or named loss, where controls do not count beside others.
 
     Args:
         path: where the name stands in the config.
@@ -43,7 +43,7 @@ def named_run(settings, name: str, path: PathParts) -> TaskRun:
     runs = settings.task_runs
     if name in runs:
         return runs[name]
-    of_method = [run for run in runs.values() if run.method == name]
+    of_method = [run for run in runs.values() if name == (run.called or run.method)]
     named = [run for run in of_method if not run.control_of] or of_method
     if len(named) == 1:
         return named[0]

@@ -41,7 +41,7 @@ BUDGETS = {
     "relative": number("Seconds of training, as a multiple of the baseline's.", exclusiveMinimum=0, examples=[1.0]),
 }
 
-# Of every policy.
+# Of DPO and its variants.
 TRAINING = {
     "beta": number("Strength β of the tie to the reference policy.", exclusiveMinimum=0, default=0.1),
     "learning_rate": number("Peak learning rate.", exclusiveMinimum=0, maximum=1, default=1e-5),
@@ -101,6 +101,35 @@ TRAINING = {
         default=0,
     ),
 }
+# Of every method: not the losses of pairs.
+COMMON = {key: schema for key, schema in TRAINING.items() if key not in ("loss_type", "label_smoothing")}
+# Of those that put no rows of like length together.
+UNGROUPED = {key: schema for key, schema in COMMON.items() if key != "group_by_length"}
+# Of the methods that compare the responses of one prompt with each other.
+GROUPS = {
+    "global_batch_size": whole(
+        "Responses per optimizer step, over all processes and accumulation steps; a multiple of num_generations.",
+        default=32,
+    ),
+    "num_generations": whole("Responses to each prompt.", minimum=2, default=2),
+    "max_completion_length": whole("Most tokens of a response that the policy samples.", default=512),
+    "temperature": number("Sampling temperature of the policy's responses.", exclusiveMinimum=0, default=1),
+    "top_p": number(
+        "The policy's responses are sampled among the most likely tokens that together have this probability.",
+        exclusiveMinimum=0,
+        maximum=1,
+        default=1,
+    ),
+    "generation_batch_size": or_null(
+        whole(
+            "Responses that are sampled at a time, a multiple of global_batch_size; null for those of one step.",
+            examples=[64],
+        )
+    ),
+    "num_iterations": whole("How often each response is trained on.", default=1),
+    "epsilon": number("Range ε about 1 that the ratio to the sampling policy is clipped to.", minimum=0, default=0.2),
+    "mask_truncated_completions": flag("Train on no response that was cut before its end."),
+}
 # Of the methods with an extra gradient.
 ESTIMATOR = {
     "estimator": choice(
@@ -146,6 +175,21 @@ ROLLOUTS = {
     "max_age": whole(
         "Most optimizer steps that may lie between sampling a pair and training on it.", minimum=0, default=8
     ),
+    "use_vllm": flag(
+        "Let vLLM, where that package is installed, sample the policy's responses in the training's own process."
+    ),
+    "vllm_importance_sampling_correction": flag(
+        "Weight a sampled row by how likely the policy is to give its two responses, over how likely vLLM was to "
+        "sample them: corrects age, temperature and vLLM's rounding."
+    ),
+    "vllm_importance_sampling_mode": choice(
+        "What becomes of a weight above the bound: sequence_mask, 0; sequence_truncate, the bound.",
+        ("sequence_mask", "sequence_truncate"),
+        default="sequence_mask",
+    ),
+    "vllm_importance_sampling_clip_max": or_null(
+        number("Upper bound of a row's weight; null for none, which is unbiased.", exclusiveMinimum=0, default=3.0)
+    ),
     "rollout_policy": choice(
         "Which policy samples the pairs: current, as it is after so many steps, or start, the one that the training "
         "begins with, so that no pair is fresher than one sampled before the first step.",
@@ -153,9 +197,10 @@ ROLLOUTS = {
         default="current",
     ),
 }
+VLLM = tuple(key for key in ROLLOUTS if "vllm" in key)
 # In no spec and no table where they have their default.
 UNSAID = (
-    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE),
+    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE, *VLLM),
     *(key for key in BUDGETED.values() if key != "max_steps"),
 )
 # How a run is trained, rather than what it minimises: part of its name only where its task sets it.
@@ -163,7 +208,7 @@ HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
     *BUDGETED.values(),
     *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
-    "max_age",
+    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size", *VLLM),
 )
 
 

@@ -21,11 +21,26 @@ def judge_names(root: Path) -> list[str]:
     return sorted(names, key=lambda name: (name != "reward", (root / "config/judges" / name / "prompt.txt").exists()))
 
 
-def why_not_judge(judge: dict, dataset: str, source: str) -> str | None:
-    """Why a judge cannot be run on a dataset of that source, None where it can."""
-    if judge["kind"] == "gold" and source != "world":
+def why_not_judge(judge: dict, dataset: str, parts: list[dict]) -> str | None:
+    """Why a judge cannot be run on a dataset, None where it can.
+
+    Args:
+        parts: entries of the datasets that it is drawn from, or its own.
+    """
+    if judge["kind"] != "gold":
+        return None
+    if any(entry["source"] != "world" for entry in parts):
         return f"{judge['name']} knows the embedded world alone and cannot judge the dataset {dataset}"
-    return None
+    edition, editions = judge.get("edition", 1), {entry.get("edition", 1) for entry in parts}
+    if editions == {edition}:
+        return None
+    told = " and ".join(map(str, sorted(editions)))
+    return f"{judge['name']} knows edition {edition} of the embedded world; the dataset {dataset} is of edition {told}"
+
+
+def gives_parts(judge: dict) -> bool:
+    """Whether a judge's verdicts have named parts."""
+    return judge.get("edition") == 2 or bool(judge.get("parts"))
 
 
 def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, dict]:

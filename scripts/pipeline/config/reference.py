@@ -6,6 +6,7 @@ from pathlib import Path
 from types import ModuleType
 
 from pipeline.config.fields import Schema, branches
+from pipeline.config.named_losses import LOSSES, meaning
 from pipeline.config.schema import SCHEMAS
 from pipeline.config.schemas import config, datasets, devices, judges, models, reward_models
 from pipeline.config.sweep import format_value
@@ -80,17 +81,18 @@ def _document(name: str) -> str:
 
 def _tables() -> dict[str, str]:
     """The tables of the guide, by the name at their place."""
-    properties = config.SCHEMA["properties"]
+    properties, tasks = config.SCHEMA["properties"], branches(config.TASK)
     return {
         "methods": _parts(all_parts("methods", "description")),
+        "named_losses": _rows(["name", "what it is"], [[f"`{name}`", meaning(name)] for name in LOSSES]),
         "sources": _parts(all_parts("sources", "description")),
         "reward_formats": _parts(all_parts("reward_formats", "description")),
         "judge_kinds": _parts(all_parts("judge_kinds", "description")),
         "backends": _parts(all_parts("backends", "description")),
-        "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish")),
+        "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish", "sizes")),
         "judge_quality": _keys({"": properties["judge_quality"]}),
         "publish": _keys({"": properties["publish"]}),
-        "hyperparameters": _keys(branches(config.TASK), "methods", ("method",)),
+        "hyperparameters": _keys({name: tasks[name] for name in config.METHODS}, "methods", ("method",)),
         "datasets": _keys(DATASETS, "sources"),
         "models": _keys(branches(models.MODEL), "with"),
         "reward_models": _keys(branches(reward_models.REWARD_MODEL), "with", ("train",)),

@@ -5,6 +5,7 @@ from it. Seeds, tag and device are in none.
 """
 
 import copy
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
@@ -15,9 +16,10 @@ from pipeline.config.extents import check_extents, check_tasks, controls_of, fol
 from pipeline.config.fields import branches
 from pipeline.config.judges import judge_names, read_judge, why_not_judge
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
-from pipeline.config.schema import fill, load_schema, validate
+from pipeline.config.schema import fill, load_schema
+from pipeline.config.sizes import sized
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
-from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, rows_of
+from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, is_rewarded
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
@@ -46,19 +48,22 @@ class Settings:
     source: str
 
     @classmethod
-    def from_config(cls, config: dict, root: Path | None = None, source: str = "config") -> "Settings":
+    def from_config(
+        cls, config: dict, root: Path | None = None, source: str = "config", given: Mapping | None = None
+    ) -> "Settings":
         """Validate a config and all that it names.
 
         Args:
             config: as Snakemake hands it over; it is not changed.
             root: folder that holds config/; the repository when None.
             source: file that the config is from, for messages.
+            given: what of the config the command line sets; it comes before the changes of a size.
 
         Raises:
             ConfigError: anything in the config or in an entry's file is wrong.
         """
         root = ROOT if root is None else Path(root)
-        written = validate(dict(config), "config", source)
+        written, source = sized(dict(config), source, given)
         schema = load_schema("config")
         if written.get("sft") is True:
             del written["sft"]
@@ -147,9 +152,10 @@ class Settings:
     def policy_spec(self, dataset: str, model: str, run: str) -> dict:
         """What a policy is trained from, up to its seed.
 
-        Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-            labelled by one (DPR's, g > 0); and extent, where another run has as many steps.
+            Returns:
+                {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
+        labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
+        rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -159,8 +165,10 @@ class Settings:
             "method": task_run.method,
             "hyperparameters": task_run.hyperparameters,
         }
-        if any(rows.rewarded and task_run.hyperparameters[rows.share] for rows in rows_of(task_run.method)):
+        if is_rewarded(task_run):
             spec["reward_model"] = self.reward_model_name(dataset)
+        if task_run.hyperparameters.get("r") and self.entries["datasets"][dataset].get("unlabelled"):
+            spec["unlabelled"] = True
         return copy.deepcopy(spec | followed_extent(self, task_run))
 
     def reference_spec(self, dataset: str, model: str) -> dict:
@@ -179,6 +187,15 @@ class Settings:
         name = decoding or self.decodings[0]
         sampling = self._named(name, self.config["decodings"][name])
         return {"model": self._model(model), "decoding": sampling, "max_length": self.max_length}
+
+    def checkpoint_spec(self, model: str) -> dict:
+        """How kept checkpoints are sampled: as `generation_spec` has it, on so many prompts.
+
+        Returns:
+            {model: {name, …}, decoding: …, prompts}.
+        """
+        spec = self.generation_spec(model)
+        return {name: spec[name] for name in ("model", "decoding")} | {"prompts": self.config["checkpoint_prompts"]}
 
     def judge_name(self, dataset: str) -> str:
         """Name of a dataset's judge: the config's, else the dataset's own."""
@@ -232,16 +249,16 @@ class Settings:
             if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
                 text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, " and ".join(sorted({entry["source"] for entry in parts.values()})))
+            self._check_judge(dataset, list(parts.values()))
             self._check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
         check_extents(self)
         self.max_length  # noqa: B018
 
-    def _check_judge(self, dataset: str, source: str) -> None:
+    def _check_judge(self, dataset: str, parts: list[dict]) -> None:
         """A dataset's judge can be run, and on this dataset."""
         judge = self.judge_spec(self.judge_name(dataset))
-        if text := why_not_judge(judge, dataset, source):
+        if text := why_not_judge(judge, dataset, parts):
             path, file, content = self._place_of_use(dataset, "judge")
             raise Problem(path, text, "reward").error(file, content)
         if "reward_model" in judge:

@@ -25,7 +25,7 @@ def summary(settings: Settings) -> str:
         f"Config **{_escaped(settings.tag)}**: {_listed('dataset', settings.datasets)}; "
         f"{_listed('model', settings.models)}; {_listed('run', names)}; {_listed('seed', settings.seeds)}{own}. "
         f"Judged on the {settings.split} split by {_escaped(judged)}; baseline run {_escaped(baseline)}."
-        f"{decoded}"
+        f"{decoded}" + (f" {_escaped(settings.config['note'])}" if "note" in settings.config else "")
     )
 
 

@@ -9,6 +9,7 @@ from itertools import product
 from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
 from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
+from pipeline.config.named_losses import LOSSES, spelled_out
 from pipeline.config.schema import default_of, load_schema, subschema
 from pipeline.config.unread import SMOOTHED, unread
 from pipeline.jobs.parts import all_parts
@@ -31,6 +32,7 @@ class TaskRun:
         method: one of METHODS.
         hyperparameters: every one that the method takes, in a fixed order, without those of UNSAID at their default.
         task: position of its task in the config.
+        called: its method, or the named loss that its task has for one.
         control_of: what the task names as that which it is a control of: runs, or methods with one run.
     """
 
@@ -39,6 +41,7 @@ class TaskRun:
     hyperparameters: dict[str, Value]
     task: int
     control_of: tuple[str, ...] = ()
+    called: str = ""
 
     @property
     def trained(self) -> bool:
@@ -86,6 +89,27 @@ def rows_of(method: str) -> tuple:
     return DESCRIPTIONS[method].ROWS
 
 
+def is_rewarded(run) -> bool:
+    """Whether a run's training asks the reward model.
+
+    Args:
+        run: has method and hyperparameters as attributes.
+    """
+    asked = any(rows.rewarded and run.hyperparameters[rows.share] for rows in rows_of(run.method))
+    return asked or getattr(DESCRIPTIONS[run.method], "REWARDED", False)
+
+
+def smoothed_of(method: str) -> tuple[str, ...]:
+    """The losses of a method that read label_smoothing."""
+    return getattr(DESCRIPTIONS[method], "SMOOTHED", SMOOTHED)
+
+
+def takes(method: str, key: str, value: Value) -> bool:
+    """Whether a method takes a hyperparameter with that value, which `policy` has for all methods."""
+    schema = DESCRIPTIONS[method].HYPERPARAMETERS.get(key, {})
+    return key in method_defaults(method) and ("enum" not in schema or value in schema["enum"])
+
+
 def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
     """The runs of a config's tasks, in the order of the tasks and of the values in their lists.
 
@@ -103,11 +127,12 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
             too long.
     """
     content, policy = {"tasks": tasks, "policy": policy}, _flat(policy)
+    called, tasks = [task["method"] for task in tasks], [spelled_out(task) for task in tasks]
     runs: dict[str, TaskRun] = {}
     same: dict[tuple, TaskRun] = {}
     for index, task in enumerate(tasks):
         for given in _combinations(task):
-            run = _run(index, task, given, policy)
+            run = _run(index, task, given, policy, called[index])
             _check(run, given, content, source)
             _check_read(run, given, content, source)
             if same.setdefault((run.method, *run.hyperparameters.items()), run).name != run.name:
@@ -148,27 +173,31 @@ def _flat(given: dict) -> dict[str, Value]:
     return {key: value for key, value in given.items() if key != "budget"} | budget
 
 
-def _run(index: int, task: dict, given: dict[str, Value], policy: dict) -> TaskRun:
+def _run(index: int, task: dict, given: dict[str, Value], policy: dict, called: str) -> TaskRun:
     method = task["method"]
     defaults = method_defaults(method)
-    shared = {key: value for key, value in policy.items() if key in defaults and key not in given}
+    shared = {key: value for key, value in policy.items() if takes(method, key, value) and key not in given}
     if any(
         given.get(key) is not None for key in ("epochs", *EXTENTS)
     ):  # a task's own extent takes a shared one's place
         own = given.get("epochs") is not None or given.get("max_steps") is not None
         shared = {key: value for key, value in shared.items() if key not in EXTENTS or (own and key == "max_steps")}
-    unused = unread({**defaults, **shared, **given}, rows_of(method))
+    unused = unread({**defaults, **shared, **given}, rows_of(method), smoothed_of(method))
     shared = {key: value for key, value in shared.items() if key not in unused or key == "epochs"}
     values = {**defaults, **shared, **given}
     naming = {key: value for key, value in shared.items() if key not in HOW_TRAINED} | given
     said = [key for key in defaults if key not in UNSAID or values[key] != defaults[key]]
     controlled = task.get("control_of", ())
     controlled = (controlled,) if isinstance(controlled, str) else tuple(controlled)
-    return TaskRun(run_name(method, naming), method, {key: values[key] for key in said}, index, controlled)
+    name = run_name(
+        method, {key: value for key, value in naming.items() if called == method or key not in LOSSES[called]}
+    )
+    name = called + name.removeprefix(method)
+    return TaskRun(name, method, {key: values[key] for key in said}, index, controlled, called)
 
 
 def _unread(run: TaskRun) -> dict[str, str]:
-    return unread({**method_defaults(run.method), **run.hyperparameters}, rows_of(run.method))
+    return unread({**method_defaults(run.method), **run.hyperparameters}, rows_of(run.method), smoothed_of(run.method))
 
 
 def _check_read(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
@@ -177,7 +206,7 @@ def _check_read(run: TaskRun, given: dict[str, Value], content: dict, source: st
     for key, why in _unread(run).items():
         if given.get(key, defaults[key]) != defaults[key]:
             right = {"method": run.method} | {name: value for name, value in given.items() if name != key}
-            right |= {"loss_type": SMOOTHED[0], key: given[key]} if key == "label_smoothing" else {}
+            right |= {"loss_type": smoothed_of(run.method)[0], key: given[key]} if key == "label_smoothing" else {}
             text = f"{given[key]} in run {run.name} would change nothing: {why}"
             raise Problem(("tasks", run.task, key), text, right, ("tasks", run.task)).error(source, content)
 
@@ -191,6 +220,16 @@ def _check_policy_is_read(tasks: list[dict], runs: list[TaskRun], content: dict,
             text = f"{value} would change nothing: {reasons[0]} (run {takers[0].name})"
             right = {"loss_type": SMOOTHED[0], key: value} if key == "label_smoothing" else None
             raise Problem(("policy", key), text, right, ("policy",)).error(source, content)
+
+
+def _wrong_groups(values: dict) -> tuple | None:
+    """What is wrong with the sizes of a method that compares the responses of one prompt: key, why, what is right."""
+    step, group, sampled = (values[key] for key in ("global_batch_size", "num_generations", "generation_batch_size"))
+    if step % group:
+        return "global_batch_size", f"it has to be a multiple of num_generations, {group}", -(-step // group) * group
+    if sampled and sampled % step:
+        return "generation_batch_size", f"it has to be a multiple of global_batch_size, {step}", 2 * step
+    return None
 
 
 def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) -> None:
@@ -220,6 +259,11 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
         text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
         wrong = ("loss_type", text, "sigmoid")
+    elif values.get("use_vllm") and values.get("rollout_policy") == "start":
+        wrong = ("rollout_policy", "with use_vllm the current policy samples", "current")
+    elif values.get("vllm_importance_sampling_correction") and values["loss_type"] != "sigmoid":
+        text = "vllm_importance_sampling_correction weights that of sigmoid alone"
+        wrong = ("loss_type", text, "sigmoid")
     elif values.get("revkl") and values.get("rollout_policy") == "start":
         wrong = (
             "revkl",
@@ -229,6 +273,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)
+    elif "num_generations" in values:
+        wrong = _wrong_groups(values)
     if wrong:
         key, text, right = wrong
         path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)

@@ -14,42 +14,49 @@ WITHOUT_BETA = ("sft",)
 # Hyperparameters of how responses are sampled, of their labels, and of a part of the gradient.
 SAMPLING = (
     *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse", "max_age"),
-    *("mask_truncated_completions", "rollout_policy"),
+    *("mask_truncated_completions", "use_vllm", "rollout_policy"),
 )
+CORRECTION = "vllm_importance_sampling_correction"
+BOUNDS = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
 LABELS = ("label_draw", "missing_eos_penalty")
 RESPONSE_PART = ("variance_baseline", "upstream_scale")
 
 
-def unread(values: dict, rows: Iterable) -> dict[str, str]:
+def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -> dict[str, str]:
     """Why each hyperparameter that a run does not read is not read, as half a sentence.
 
     Args:
         values: all hyperparameters of the run.
         rows: the kinds of rows that its method makes of others, as `pipeline.config.hyperparameters.Rows`.
+        smoothed: the losses of the method that read label_smoothing.
     """
     if not values:
         return {}
-    loss, kinds = values["loss_type"], list(rows)
+    loss, kinds = values.get("loss_type"), list(rows)
     made = [kind for kind in kinds if values[kind.share]]
     sampled = [kind for kind in made if kind.sampled]
     found = unread_schedule(values)
     for key in EXTENTS:
         if values.get(key) is not None:
             found["epochs"] = f"{key}, {values[key]}, takes its place"
-    if loss not in SMOOTHED:
-        found["label_smoothing"] = f"the loss {loss} does not know it; {', '.join(SMOOTHED)} do"
+    if loss not in smoothed:
+        found["label_smoothing"] = f"the loss {loss} does not know it; {', '.join(smoothed)} do"
+    if loss != "simpo":
+        found["simpo_gamma"] = f"the loss {loss} has no margin; simpo has"
     if loss in WITHOUT_BETA and all(kind.rewarded for kind in made):
         found["beta"] = f"the loss {loss} does not know it"
     for kind in kinds:
         if kind not in made:
             found[kind.weight] = f"{kind.share} is 0, so there are no such rows"
-    if not any(kind.rewarded for kind in made):
+    if kinds and not any(kind.rewarded for kind in made):
         found |= dict.fromkeys(LABELS, "no row is labelled by the reward model")
     if not made:
         found["estimator"] = "no row has an extra gradient"
     elif loss != "sigmoid" and not sampled:
         found["estimator"] = f"with the loss {loss} there is no extra gradient"
-    if not sampled:
+    if not kinds:
+        pass
+    elif not sampled:
         found |= dict.fromkeys((*SAMPLING, *RESPONSE_PART), "no row has responses of the policy")
     elif loss != "sigmoid" or not any(values[kind.weight] for kind in sampled):
         weights = " and ".join(kind.weight for kind in sampled)
@@ -57,6 +64,12 @@ def unread(values: dict, rows: Iterable) -> dict[str, str]:
     else:
         other = "upstream_scale" if values["estimator"] == "exact" else "variance_baseline"
         found[other] = f"the estimator {values['estimator']} has none"
+    if not values.get("use_vllm"):
+        found |= dict.fromkeys((CORRECTION, *BOUNDS), "use_vllm is off")
+    elif not values[CORRECTION]:
+        found |= dict.fromkeys(BOUNDS, f"{CORRECTION} is off")
+    elif values[BOUNDS[1]] is None:
+        found[BOUNDS[0]] = f"without {BOUNDS[1]} there is no bound"
     if sampled and values.get("rollout_policy") == "start":
         found["max_age"] = "with rollout_policy start a pair never grows old"
     return {key: why for key, why in found.items() if key in values}

@@ -7,8 +7,8 @@ and `rejected` holding what the assistant says to it. That is the conversational
 carry no model's template.
 
 Further columns, where the source has what they hold: `score_margin` (float64, the score of the chosen response minus
-that of the rejected), `completions` (lists of text, all responses to the prompt, by which a row may be too long) and
-`bt_prob` (float64, as in the source).
+that of the rejected), `completions` (lists of text, all responses to the prompt, by which a row may be too long),
+`bt_prob` (float64, as in the source) and `source` (text, a kind of prompt by which results are told apart).
 
 Rows that hold no usable pair are dropped with a reason: `no_preference` (a tie, or no label), `prompts_differ`,
 `several_turns` (arena) or `malformed` (the row lacks what the adapter needs, e.g. it has not four completions). What is

@@ -10,7 +10,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.columns.pairs import PAIR_COLUMNS, SOURCE_COLUMN
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
 from pipeline.data.columns import MESSAGES, TEXT, is_list, joined_texts
 from pipeline.data.duplicates import sketches
@@ -88,7 +88,8 @@ def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.nd
     Returns:
         prompt: uint64, the prompt_id as a number. place: uint64, see `splitting.prompt_place`. digest: uint64 of
         shape (rows, 2), equal for equal rows. chosen_characters, rejected_characters: int32. score_margin: float64,
-        chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it.
+        chosen minus rejected, where the source has scores. bt_prob: float64, where labels are drawn from it. source:
+        text, where the source has it.
         prompt_bands, prompt_sketch, response_bands, response_sketch: see `duplicates.sketches`, where near
         duplicates are looked for.
     """
@@ -102,6 +103,8 @@ def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.nd
     for name in ("score_margin", "bt_prob"):
         if name in pairs.column_names:
             records[name] = pairs[name].to_numpy().astype(np.float64)
+    if SOURCE_COLUMN in pairs.column_names:
+        records[SOURCE_COLUMN] = np.array(pairs[SOURCE_COLUMN].to_pylist())
     if threshold := spec.get("near_duplicates"):
         records["prompt_bands"], records["prompt_sketch"] = sketches([texts["prompt"]], threshold)
         responses = sketches([texts["chosen"], texts["rejected"]], threshold)

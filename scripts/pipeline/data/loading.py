@@ -15,11 +15,11 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from pipeline.data import fair_world, world
 from pipeline.data.columns import Columns
 from pipeline.data.hub_errors import why_not_loaded
 from pipeline.data.json_lines import first_odd, json_column, json_rows
 from pipeline.data.split_files import SUFFIXES, local_kind, split_files
-from pipeline.data.world import preference_rows
 from pipeline.jobs.io import InputError
 
 BATCH_ROWS = 5_000
@@ -45,7 +45,8 @@ def read_batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
     """The rows of one of the source's splits.
 
     Args:
-        spec: a resolved dataset entry (source, path, config_name, revision, splits; size, seed and noise for world).
+        spec: a resolved dataset entry (source, path, config_name, revision, splits; for world size, seed, noise,
+            edition and eval_size).
         split: the split's name in the source.
         columns: the columns that are wanted, or what chooses them among all of a file.
 
@@ -59,7 +60,7 @@ def read_batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
 
 def _batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
     if spec["source"] == "world":
-        yield from _read_world(spec)
+        yield from _read_world(spec, split)
         return
     path = Path(spec["path"]).expanduser()
     kind = local_kind(path)
@@ -81,9 +82,20 @@ def _batches(spec: dict, split: str, columns: Columns) -> Iterator[Batch]:
         raise InputError(f"{path}: there is no such file or folder, and it is no hub id (owner/name)")
 
 
-def _read_world(spec: dict) -> Iterator[Batch]:
+def source_splits(spec: dict) -> dict[str, str]:
+    """The source's splits that train and, where it has one of its own, eval are made from."""
+    if spec.get("edition") == 2:
+        return {"train": "train", "eval": "eval"}
+    return spec.get("splits") or {"train": "train"}
+
+
+def _read_world(spec: dict, split: str) -> Iterator[Batch]:
+    size, seed, noise = spec["size"], spec.get("seed", 42), spec["noise"]
     try:
-        rows = preference_rows(spec["size"], spec.get("seed", 42), spec["noise"])
+        if spec.get("edition") == 2:
+            rows = fair_world.preference_rows(size, spec["eval_size"], seed, noise)[split]
+        else:
+            rows = world.preference_rows(size, seed, noise)
     except ValueError as error:
         raise InputError(f"dataset {spec['name']}: {error}") from error
     yield Batch(pa.Table.from_pylist(rows), "the embedded world", 0)

@@ -41,6 +41,11 @@ def noisy_labels(spec: dict, digests: np.ndarray, bt_prob: np.ndarray | None) ->
     return labels | ({"bt_prob": np.where(flipped, 1 - bt_prob, bt_prob)} if spec.get("relabel") else {})
 
 
+def drawn_order(spec: dict, digests: np.ndarray) -> np.ndarray:
+    """Whether the two responses of pairs without a preference change places, a fair coin for each: bool, (rows,)."""
+    return uniform(digests, spec.get("label_seed", 0), 3) < 0.5
+
+
 def uniform(digests: np.ndarray, seed: int, draw: int) -> np.ndarray:
     """A number strictly between 0 and 1 for each digest, independent over digests, seeds and draws: (rows,)."""
     key = np.random.SeedSequence([seed, draw]).generate_state(2, np.uint64)

@@ -19,12 +19,13 @@ from pathlib import Path
 
 import numpy as np
 
+from pipeline.columns.pairs import SOURCE_COLUMN, UNLABELLED
 from pipeline.data.duplicates import near_duplicates, repeated
 from pipeline.data.filters import Filtered, RowFilter
-from pipeline.data.loading import Batch, read_batches
-from pipeline.data.noise import is_noisy, noisy_labels
+from pipeline.data.loading import Batch, read_batches, source_splits
+from pipeline.data.noise import drawn_order, is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
-from pipeline.data.splitting import prompt_groups, sampled, shuffled, split, split_with_own_eval
+from pipeline.data.splitting import prompt_groups, sampled, set_aside, shuffled, split, split_with_own_eval
 from pipeline.data.tally import Tally
 from pipeline.data.writing import described, scratch_for, write_splits
 from pipeline.jobs.io import InputError
@@ -39,14 +40,15 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
 
     Each split has the columns prompt_id, prompt, chosen and rejected, its rows in a seeded order; eval and selection
     have one pair per prompt, train may have several. With label noise train has the columns of
-    `pipeline.data.noise.noisy_labels` too.
+    `pipeline.data.noise.noisy_labels` too; where the source tells kinds of prompts apart, all splits have
+    `source`. With `unlabelled` there is unlabelled.parquet too: train rows whose two responses are in a drawn order.
 
     Args:
         spec: a resolved dataset entry: name, source, path, config_name, revision, splits {train, eval}, limit (pairs
             of the train source), eval_share or eval_size (prompts), selection_share or selection_size (prompts of
             what is left), seed, preference (pku), near_duplicates (Jaccard threshold or None), relabel,
-            bt_noise_gauss, label_switching and label_seed, size and noise (world); tokenizers and max_length of the
-            policies, see `pipeline.data.lengths.LengthRule`.
+            bt_noise_gauss, label_switching and label_seed, unlabelled (rows, or a share of train), size, noise and
+            edition (world); tokenizers and max_length of the policies, see `pipeline.data.lengths.LengthRule`.
         folder: it is made where it is not there.
         processes: that filter side by side; as many as there are CPUs when None.
 
@@ -59,7 +61,7 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
     row_filter = RowFilter(spec)
     for note in row_filter.length_rule.notes() if row_filter.length_rule else ():
         print(note, flush=True)
-    sources, seed, dropped = spec.get("splits") or {"train": "train"}, spec.get("seed", 42), Tally()
+    sources, seed, dropped = source_splits(spec), spec.get("seed", 42), Tally()
     threshold = spec.get("near_duplicates")
     with scratch_for(folder) as scratch:
         store, kept = PairStore(scratch), []
@@ -79,10 +81,18 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             splits = split(spec, records, sampled(train, spec.get("limit"), dropped), dropped)
         else:
             splits = split_with_own_eval(spec, records, train, shuffled(own_eval, seed), dropped)
+        swap = {}
+        if spec.get("unlabelled"):
+            splits = set_aside(spec, records, splits, dropped)
+            swap[UNLABELLED] = drawn_order(spec, records["digest"][splits[UNLABELLED]])
         labels = _labels(spec, records, splits["train"])
+        if labels:
+            swap["train"] = labels["flipped"]
         card = described(spec, store, records, splits, rows_in, dropped, labels)
-        added = {"train": labels} if labels else {}
-        return write_splits(card, spec, store, splits, added, folder, labels.get("flipped"))
+        kinds = records.get(SOURCE_COLUMN)
+        added = {} if kinds is None else {name: {SOURCE_COLUMN: kinds[rows]} for name, rows in splits.items()}
+        added["train"] = added.get("train", {}) | labels
+        return write_splits(card, spec, store, splits, added, folder, swap)
 
 
 def cpu_count() -> int:

@@ -11,6 +11,7 @@ from collections import Counter
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.data.duplicates import near_duplicates
 from pipeline.data.tally import MALFORMED, Tally, in_words
 from pipeline.jobs.io import InputError
@@ -124,6 +125,25 @@ def split_with_own_eval(
     dropped["near_prompt_in_eval"] += int(near.sum())
     train = sampled(train[~same & ~near], spec.get("limit"), dropped)
     return {**split({**spec, "eval_size": 0}, records, train, dropped), "eval": eval_rows}
+
+
+def set_aside(spec: dict, records: Records, splits: dict[str, np.ndarray], dropped: Counter) -> dict[str, np.ndarray]:
+    """The splits with about as many train rows as the spec says in one of their own behind it, UNLABELLED.
+
+    They are those of the train prompts that come last, all rows of a prompt and of those near to it together.
+
+    Raises:
+        InputError: no row, or every row, would be unlabelled.
+    """
+    train, wanted = splits["train"], spec["unlabelled"]
+    count = wanted if wanted >= 1 else round(wanted * len(train))
+    order = np.argsort(records["place"][train], kind="stable")[::-1]
+    taken = np.zeros(len(train), bool)
+    taken[order[_whole_groups(records["group"][train][order], count)]] = True
+    for name, rows in (("train", train[~taken]), (UNLABELLED, train[taken])):
+        if not len(rows):
+            refuse_empty(spec, name, dropped, f"unlabelled is {wanted:g}, of {len(train)} train rows")
+    return {"train": train[~taken], UNLABELLED: train[taken]} | {name: splits[name] for name in SPLITS[1:]}
 
 
 def dropped_rows(dropped: Counter) -> dict[str, int]:

@@ -7,10 +7,15 @@ from disk.
 The **gold score** of a response is a documented function of the prompt's and the response's text (`gold_score`). It
 labels the preference pairs through a Bradley-Terry draw and it is the gold judge. Training, reward model and
 generation never see it.
+
+This is the first edition, and what it shares with the second, `pipeline.data.fair_world`: objects, attributes and
+questions, how responses are written and how pairs are drawn.
 """
 
 import random
 import re
+from collections.abc import Callable
+from dataclasses import dataclass
 from itertools import permutations
 
 from scipy.special import expit
@@ -140,6 +145,11 @@ def parse_prompt(prompt: str) -> tuple[str, tuple[str, ...]]:
     return things[0], asked
 
 
+def sentences(response: str) -> list[str]:
+    """A text cut behind full stops, question and exclamation marks; the last part may lack its mark."""
+    return [part.strip() for part in re.findall(r"[^.?!]+[.?!]|[^.?!]+$", response) if part.strip()]
+
+
 _FACTS = {
     STATEMENTS[attribute].format(thing=thing, value=value): (thing, attribute, value)
     for thing in OBJECTS
@@ -164,9 +174,8 @@ def gold_score(prompt: str, response: str) -> float:
         The sum of the points. An empty response scores 0.
     """
     thing, asked = parse_prompt(prompt)
-    sentences = [sentence.strip() for sentence in re.findall(r"[^.?!]+[.?!]|[^.?!]+$", response) if sentence.strip()]
     score, seen, courtesies = 0.0, set(), set()
-    for sentence in sentences:
+    for sentence in sentences(response):
         if sentence in seen:
             score += POINTS["repeated"]
             continue
@@ -187,34 +196,67 @@ def gold_score(prompt: str, response: str) -> float:
     return score
 
 
-def write_response(prompt: str, rng: random.Random) -> str:
-    """A response as one of the dataset's writers gives it (see `WRITER`). Never empty."""
-    thing, asked = parse_prompt(prompt)
+@dataclass(frozen=True)
+class Edition:
+    """What differs between the world's editions.
+
+    Attributes:
+        statements: per attribute the sentences that state it, with places for thing and value.
+        openings, closings, rude, hedges: sentences of manner.
+        writer: probabilities as in `WRITER`; and true_aside, that what was not asked for is stated rightly, and
+            unfinished, that the response breaks off within its last sentence.
+        score: (prompt, response) -> gold score.
+    """
+
+    statements: dict[str, tuple[str, ...]]
+    openings: tuple[str, ...]
+    closings: tuple[str, ...]
+    rude: tuple[str, ...]
+    hedges: tuple[str, ...]
+    writer: dict[str, float]
+    score: Callable[[str, str], float]
+
+
+FIRST = Edition(
+    {attribute: (sentence,) for attribute, sentence in STATEMENTS.items()},
+    *(POLITE_OPENINGS, POLITE_CLOSINGS, RUDE_REMARKS, HEDGES),
+    {**WRITER, "true_aside": 0.5, "unfinished": 0.0},
+    gold_score,
+)
+
+
+def write_response(prompt: str, rng: random.Random, edition: Edition = FIRST) -> str:
+    """A response as one of the dataset's writers gives it (see `Edition.writer`). Never empty."""
+    (thing, asked), writer = parse_prompt(prompt), edition.writer
 
     def state(attribute: str, right: bool) -> str:
         value = fact(thing, attribute) if right else misconception(thing, attribute)
-        return STATEMENTS[attribute].format(thing=thing, value=value)
+        forms = edition.statements[attribute]
+        return (rng.choice(forms) if len(forms) > 1 else forms[0]).format(thing=thing, value=value)
 
     body = []
     for attribute in asked:
         draw = rng.random()
-        if draw < WRITER["right"] + WRITER["wrong"]:
-            body.append(state(attribute, draw < WRITER["right"]))
-    if len(asked) < len(ATTRIBUTES) and rng.random() < WRITER["off_topic"]:
-        body.append(state(rng.choice([a for a in ATTRIBUTES if a not in asked]), rng.random() < 0.5))
-    if body and rng.random() < WRITER["repeated"]:
+        if draw < writer["right"] + writer["wrong"]:
+            body.append(state(attribute, draw < writer["right"]))
+    if len(asked) < len(ATTRIBUTES) and rng.random() < writer["off_topic"]:
+        body.append(state(rng.choice([a for a in ATTRIBUTES if a not in asked]), rng.random() < writer["true_aside"]))
+    if body and rng.random() < writer["repeated"]:
         body.append(rng.choice(body))
 
     opening, closing = [], []
-    if rng.random() < WRITER["polite_opening"]:
-        opening.append(rng.choice(POLITE_OPENINGS))
-    if rng.random() < WRITER["rude"]:
-        opening.append(rng.choice(RUDE_REMARKS))
-    if rng.random() < WRITER["hedge"]:
-        (opening if rng.random() < 0.5 else closing).append(rng.choice(HEDGES))
-    if rng.random() < WRITER["polite_closing"]:
-        closing.append(rng.choice(POLITE_CLOSINGS))
-    return " ".join(opening + body + closing) or rng.choice(HEDGES)
+    if rng.random() < writer["polite_opening"]:
+        opening.append(rng.choice(edition.openings))
+    if rng.random() < writer["rude"]:
+        opening.append(rng.choice(edition.rude))
+    if rng.random() < writer["hedge"]:
+        (opening if rng.random() < 0.5 else closing).append(rng.choice(edition.hedges))
+    if rng.random() < writer["polite_closing"]:
+        closing.append(rng.choice(edition.closings))
+    words = " ".join(opening + body + closing) or rng.choice(edition.hedges)
+    if writer["unfinished"] and rng.random() < writer["unfinished"]:
+        return words.rsplit(" ", 1)[0]
+    return words
 
 
 def preference_rows(size: int, seed: int, noise: float) -> list[dict[str, str]]:
@@ -240,12 +282,17 @@ def preference_rows(size: int, seed: int, noise: float) -> list[dict[str, str]]:
     if noise <= 0:
         raise ValueError(f"noise must be > 0, not {noise}")
     rng = random.Random(seed)
+    return draw_pairs(rng.sample(prompts, size), rng, noise, FIRST)
+
+
+def draw_pairs(prompts: list[str], rng: random.Random, noise: float, edition: Edition) -> list[dict[str, str]]:
+    """A pair for each prompt: two different responses, of which the annotator chooses one."""
     rows = []
-    for prompt in rng.sample(prompts, size):
-        first = second = write_response(prompt, rng)
+    for prompt in prompts:
+        first = second = write_response(prompt, rng, edition)
         while second == first:
-            second = write_response(prompt, rng)
-        prefers_first = expit((gold_score(prompt, first) - gold_score(prompt, second)) / noise)
+            second = write_response(prompt, rng, edition)
+        prefers_first = expit((edition.score(prompt, first) - edition.score(prompt, second)) / noise)
         chosen, rejected = (first, second) if rng.random() < prefers_first else (second, first)
         rows.append({"prompt": prompt, "chosen": chosen, "rejected": rejected})
     return rows

@@ -4,9 +4,11 @@ Used for datasets that are prepared from a source and for those that are mixed f
 """
 
 import os
+from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import AbstractContextManager
 from pathlib import Path
+from types import MappingProxyType
 
 import numpy as np
 import pandas as pd
@@ -14,13 +16,12 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from pipeline.columns.pairs import PAIR_COLUMNS
+from pipeline.columns.pairs import PAIR_COLUMNS, UNLABELLED
 from pipeline.data.card import data_card, sample_rows
 from pipeline.data.columns import joined_texts
 from pipeline.data.contamination import Contamination
 from pipeline.data.filters import is_dialogue
 from pipeline.data.scratch import PairStore
-from pipeline.data.splitting import SPLITS
 from pipeline.data.tally import FURTHER, Tally
 from pipeline.jobs.io import scratch_folder, write_json
 from pipeline.jobs.state import PREPARATION
@@ -59,31 +60,31 @@ def write_splits(
     splits: dict[str, np.ndarray],
     added: dict[str, dict[str, np.ndarray]],
     folder: str | Path,
-    swap: np.ndarray | None = None,
+    swap: Mapping[str, np.ndarray] = MappingProxyType({}),
 ) -> dict:
     """Write {split}.parquet for each split and the card, completed by what needs the texts: contamination, samples.
 
     Args:
         card: the data card.
         added: {split: {column: its values}} of columns beside those of the store.
-        swap: whether chosen and rejected of each train row change places; None where none do.
+        swap: {split: whether chosen and rejected of each row change places}; none do in a split that is not in it.
 
     Returns:
         The whole card.
     """
     contamination = Contamination()
-    seen = {"eval": contamination.add_eval, "train": contamination.see_train}
-    for name in reversed(SPLITS):  # eval comes before train
-        flips = swap if name == "train" else None
-        write_split(store, splits[name], added.get(name, {}), store.folder / f"{name}.parquet", seen.get(name), flips)
+    seen = {"eval": contamination.add_eval} | dict.fromkeys(("train", UNLABELLED), contamination.see_train)
+    for name in reversed(splits):  # eval comes before train
+        path = store.folder / f"{name}.parquet"
+        write_split(store, splits[name], added.get(name, {}), path, seen.get(name), swap.get(name))
     positions = sample_rows(spec, splits["train"])
     own = {name: values[positions] for name, values in added.get("train", {}).items()}
-    flips = None if swap is None else swap[positions]
+    flips = swap["train"][positions] if "train" in swap else None
     samples = _completed(store.gather(splits["train"][positions]), own, flips)
     card |= {"contamination": contamination.summary(), "samples": samples.to_pylist()}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    for name in SPLITS:
+    for name in splits:
         os.replace(store.folder / f"{name}.parquet", folder / f"{name}.parquet")
     write_json(card, folder / "card.json")
     return card

@@ -9,6 +9,7 @@ import pandas as pd
 
 from pipeline.figures.drawing import Figure, Panel, values
 from pipeline.figures.styles import method_color, method_shape
+from pipeline.results.measurements import has_implicit_reward
 from pipeline.results.run_table import Run, RunTable, read_metrics
 
 CURVES = {
@@ -36,7 +37,8 @@ def learning_curves(table: RunTable, shown: dict[tuple[str, ...], list[Run]]) ->
         logs = {run.run: pd.concat([read_metrics(run, seed) for seed in run.seeds_with("metrics")]) for run in trained}
         panels = []
         for metric, name in CURVES.items():
-            points = [point for run in trained for point in curve_points(logs[run.run], metric, run)]
+            having = [run for run in trained if metric == "loss" or has_implicit_reward(run.method)]
+            points = [point for run in having for point in curve_points(logs[run.run], metric, run)]
             if not points:
                 continue
             title = f"{group[0]}, {group[1]}: {name}" if len(table.groups) > 1 else name

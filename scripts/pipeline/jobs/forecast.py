@@ -4,8 +4,8 @@ import csv
 import statistics
 import subprocess
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cache
 from itertools import islice
 from pathlib import Path
@@ -25,6 +25,8 @@ class PlannedJob:
         gpus: GPUs that it takes.
         needs: positions of the jobs before it that it waits for.
         number: Snakemake's, by which its messages name the job.
+        names: its wildcards.
+        output: its first output; empty where it has none.
     """
 
     rule: str
@@ -33,6 +35,8 @@ class PlannedJob:
     gpus: int = 0
     needs: tuple[int, ...] = ()
     number: int = 0
+    names: Mapping[str, str] = field(default_factory=dict)
+    output: str = ""
 
 
 def expected_seconds(jobs: Sequence[PlannedJob], benchmarks: str | Path) -> list[float | None]:
@@ -89,7 +93,13 @@ def benchmark_seconds(path: Path) -> float | None:
 
 
 def describe(
-    tag: str, device: str, where: str, jobs: Sequence[PlannedJob], seconds: Sequence[float | None], *limits: int | None
+    tag: str,
+    device: str,
+    where: str,
+    jobs: Sequence[PlannedJob],
+    seconds: Sequence[float | None],
+    *limits: int | None,
+    basis: str = "by the times of earlier jobs",
 ) -> str:
     """Some lines for the user.
 
@@ -98,13 +108,14 @@ def describe(
         device: name of the device, and what it is here.
         where: what the jobs share: "2 cores".
         jobs, seconds, limits: as `span` takes them.
+        basis: what the seconds are known by.
     """
     counts = Counter(job.rule for job in jobs if not job.rule.startswith(UNCOUNTED) and job.benchmark)
     unknown = Counter(job.rule for job, one in zip(jobs, seconds, strict=True) if one is None)
     text = f"Config {tag} on device {device}: {_listed(counts) or 'specs alone'}"
     if not any(seconds):
         return text + ("\nHow long that takes is not known: no such job ran here before" if unknown else "")
-    text += f"\nAbout {duration(span(jobs, seconds, *limits))} on {where}, by the times of earlier jobs"
+    text += f"\nAbout {duration(span(jobs, seconds, *limits))} on {where}, {basis}"
     return text + (f"; not counted, as none ran before: {_listed(unknown)}" if unknown else "")
 
 

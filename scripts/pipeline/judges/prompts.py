@@ -9,6 +9,7 @@ last, after all material.
 import hashlib
 import json
 import re
+from collections.abc import Sequence
 
 from pipeline.models.templates import Text, conversation
 
@@ -22,6 +23,10 @@ GUARD = (
 )
 AS_TEXT = "End your reply with one line of exactly this form, a number in each place:\n{line}"
 AS_JSON = "Reply with one JSON object and nothing else; its keys, in this order: reasons (a text), {keys}."
+# What a part of a verdict is, by mode: as a value that is shown, and as a JSON schema.
+WINNERS = ("A", "B", "tie")
+PART = {"pairwise": ('"A", "B" or "tie"', {"enum": list(WINNERS)}), "single": ("a number", {"type": "number"})}
+PARTS_LINE = "PARTS:"
 
 
 def fill_prompt(template: str, prompt: Text, answers: dict[str, str]) -> str:
@@ -54,18 +59,32 @@ def dialogue(prompt: Text) -> str:
     return "\n\n".join(f"{turn['role'].capitalize()}: {turn['content']}" for turn in conversation(prompt))
 
 
-def reply_form(mode: str, structured: bool) -> str:
-    """The sentence that says how the reply is to look."""
+def reply_form(mode: str, structured: bool, parts: Sequence[str] = ()) -> str:
+    """The sentences that say how the reply is to look.
+
+    Args:
+        parts: of the verdict, which the reply is to have too.
+    """
+    value, names = PART[mode][0], ", ".join(parts)
     if not structured:
-        return AS_TEXT.format(line=LINES[mode])
-    return AS_JSON.format(keys=" and ".join(SCORES[mode]) + (" (numbers)" if len(SCORES[mode]) > 1 else " (a number)"))
+        form = AS_TEXT.format(line=LINES[mode])
+        before = f"Before that put one line: {PARTS_LINE} and a JSON object with the keys {names}, each {value}."
+        return f"{form}\n{before}" if parts else form
+    scores = " and ".join(SCORES[mode]) + (" (numbers)" if len(SCORES[mode]) > 1 else " (a number)")
+    return AS_JSON.format(keys=f"parts (an object with the keys {names}, each {value}), {scores}" if parts else scores)
 
 
-def reply_schema(mode: str) -> dict:
-    """The response_format of a structured reply: reasons first, so that they come before the scores."""
-    keys = {"reasons": {"type": "string"}, **{key: {"type": "number"} for key in SCORES[mode]}}
-    schema = {"type": "object", "properties": keys, "required": list(keys), "additionalProperties": False}
+def reply_schema(mode: str, parts: Sequence[str] = ()) -> dict:
+    """The response_format of a structured reply: reasons first, so that they come before parts and scores."""
+    keys: dict[str, dict] = {"reasons": {"type": "string"}}
+    if parts:
+        keys["parts"] = _object(dict.fromkeys(parts, PART[mode][1]))
+    schema = _object(keys | {key: {"type": "number"} for key in SCORES[mode]})
     return {"type": "json_schema", "json_schema": {"name": "verdict", "strict": True, "schema": schema}}
+
+
+def _object(keys: dict[str, dict]) -> dict:
+    return {"type": "object", "properties": keys, "required": list(keys), "additionalProperties": False}
 
 
 def estimate_tokens(text: str) -> int:

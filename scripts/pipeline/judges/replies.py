@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection
 from dataclasses import dataclass
 
-from pipeline.judges.parsing import only_thoughts, parse_scores
+from pipeline.judges.parsing import only_thoughts, parse_parts, parse_scores
 
 MOST_BYTES = 1 << 20  # of a reply; a longer one is cut there and counts as unreadable
 VERSION = re.compile(r"([@:].*|-\d{4}(\W.*)?|-\d{6}|-\d{8})?")  # after a model's name: a tag, or a date
@@ -54,6 +54,8 @@ class Outcome:
         reason: why it is not parsed.
         renamed: whether it failed as the reply came under another model's name.
         setting: whether a setting is the reason, which asking again does not change.
+        parts: of each score that was asked for {part: number}, None for one that the reply lacks; None where none were
+            asked for.
     """
 
     status: str
@@ -62,6 +64,7 @@ class Outcome:
     reason: str = ""
     renamed: bool = False
     setting: bool = False
+    parts: tuple[dict[str, float | None], ...] | None = None
 
     @property
     def final(self) -> bool:
@@ -129,11 +132,13 @@ def assess(reply: Reply, spec: dict, least_tokens: float = 0) -> Outcome:
             "prompts to its context, which is to be made longer there"
         )
         return Outcome("unparsed", None, model, reason, setting=True)
-    scores = parse_scores(reply.content, spec["mode"], spec["scale"])
+    asked_parts = spec.get("parts", ())
+    scores = parse_scores(reply.content, spec["mode"], spec["scale"], bool(asked_parts))
     if scores is None:
         where = f"its {reply.place}, as there is no content" if reply.place else "its end"
         return Outcome("unparsed", None, model, f"no scores at {where}: {reply.content.strip()[-80:]!r}")
-    return Outcome("parsed", scores, model)
+    parts = parse_parts(reply.content, spec["mode"], spec["scale"], asked_parts) if asked_parts else None
+    return Outcome("parsed", scores, model, parts=parts)
 
 
 def settled(replies: list[Reply], spec: dict, least_tokens: float = 0) -> Outcome | None:

@@ -87,7 +87,8 @@ def make_request(prompt, answers: dict[str, str], spec: dict) -> Request:
     text = fill_prompt(spec["prompt"], prompt, answers)
     content = {"judge": spec["name"], "structured": spec["structured"], "body": body(text, spec, first_form(spec))}
     key = hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
-    return Request(key, text, estimate_tokens(text) + estimate_tokens(reply_form(spec["mode"], True)) + MESSAGE_TOKENS)
+    form = reply_form(spec["mode"], True, spec.get("parts", ()))
+    return Request(key, text, estimate_tokens(text) + estimate_tokens(form) + MESSAGE_TOKENS)
 
 
 def first_form(spec: dict) -> bool:
@@ -97,7 +98,8 @@ def first_form(spec: dict) -> bool:
 
 def body(text: str, spec: dict, structured: bool) -> dict:
     """What is sent to an endpoint's chat completions."""
-    content = f"{text}\n\n{reply_form(spec['mode'], structured)}"
+    parts = spec.get("parts", ())
+    content = f"{text}\n\n{reply_form(spec['mode'], structured, parts)}"
     sent = {"model": spec["model"], "messages": [{"role": "user", "content": content}]}
     sent[spec["token_limit"]] = spec["max_tokens"]
     if spec["temperature"] is not None:
@@ -105,5 +107,5 @@ def body(text: str, spec: dict, structured: bool) -> dict:
     if spec["reasoning_effort"] is not None:
         sent["reasoning_effort"] = spec["reasoning_effort"]
     if structured:
-        sent["response_format"] = reply_schema(spec["mode"])
+        sent["response_format"] = reply_schema(spec["mode"], parts)
     return sent

@@ -3,22 +3,26 @@
 import numpy as np
 import pandas as pd
 
-from pipeline.columns.verdicts import VERDICT_COLUMNS
+from pipeline.columns.verdicts import PART_COLUMNS, VERDICT_COLUMNS
 from pipeline.config.fields import FAILED_SHARE
 from pipeline.jobs.io import InputError, check_distinct_prompts
 from pipeline.models.templates import as_text, response_text
 
 
-def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, run: str, seed: int, baseline: str):
+def judge_by_score(
+    table: pd.DataFrame, scorer, judge: str, judge_model: str, run: str, seed: int, baseline: str, parts=None
+) -> pd.DataFrame:
     """One verdict per prompt by comparing two scores: 1 where the run's is higher, 0 where lower, ½ on a tie.
 
     Args:
         table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages.
         scorer: (prompts, responses) -> scores, higher is better. One that is not finite makes the verdict failed.
         judge, judge_model: recorded as they are.
+        parts: (prompts, responses) -> {part: number} of each, for a judge that knows them.
 
     Returns:
-        VERDICT_COLUMNS, in the table's order. Lengths are in characters; order is "none", as a score has no order.
+        VERDICT_COLUMNS, and with `parts` PART_COLUMNS, in the table's order. Lengths are in characters; order is
+        "none", as a score has no order.
     """
     prompts = [as_text(prompt) for prompt in table["prompt"]]
     verdicts = pd.DataFrame({"prompt_id": table["prompt_id"], "run": run, "seed": seed, "baseline": baseline})
@@ -26,11 +30,14 @@ def judge_by_score(table: pd.DataFrame, scorer, judge: str, judge_model: str, ru
         responses = [response_text(as_text(value)) for value in table[column]]
         verdicts[f"score_{side}"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
         verdicts[f"len_{side}"] = [len(text) for text in responses]
+        if parts:
+            verdicts[f"parts_{side}"] = parts(prompts, responses)
     difference = verdicts["score_run"] - verdicts["score_baseline"]
     judged = np.isfinite(difference)
     verdicts["preference"] = ((difference > 0) + 0.5 * (difference == 0)).where(judged)
     verdicts["status"] = np.where(judged, "parsed", "failed")
-    return verdicts.assign(order="none", judge=judge, judge_model=judge_model, request_key="")[VERDICT_COLUMNS]
+    verdicts = verdicts.assign(order="none", judge=judge, judge_model=judge_model, request_key="")
+    return verdicts[VERDICT_COLUMNS + PART_COLUMNS * bool(parts)]
 
 
 def check_scores(verdicts: pd.DataFrame, spec: dict) -> pd.DataFrame:

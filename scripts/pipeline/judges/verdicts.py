@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from pipeline.columns.verdicts import VERDICT_COLUMNS
+from pipeline.columns.verdicts import PART_COLUMNS, VERDICT_COLUMNS
 from pipeline.jobs.io import InputError
 from pipeline.judges.batch import BatchAsker
 from pipeline.judges.client import Asker
@@ -33,7 +33,8 @@ def judge_by_model(
         folder: of the stores.
 
     Returns:
-        VERDICT_COLUMNS, prompts in the table's order. Lengths are in characters.
+        VERDICT_COLUMNS, and PART_COLUMNS where the judge is asked for parts, prompts in the table's order. Lengths are
+        in characters.
 
     Raises:
         InputError: it could not go on, or more than max_failed_share of the verdicts are not parsed.
@@ -43,6 +44,8 @@ def judge_by_model(
         outcomes = ask(requests, spec, service, store)
         spent = store.spent(service["prices"])
     verdicts = as_rows(table, questions, outcomes, spec["name"], (run, seed, baseline))
+    if spec.get("parts"):
+        verdicts[PART_COLUMNS] = parts_of(questions, outcomes)
     counts = verdicts["status"].value_counts()
     summary = ", ".join(f"{counts.get(status, 0)} {status}" for status in reversed(WORST_FIRST))
     print(f"{len(verdicts)} verdicts: {summary}; {spent:.4f} USD spent by this judge so far")
@@ -109,6 +112,16 @@ def as_rows(
     verdicts = pd.DataFrame(rows, columns=VERDICT_COLUMNS)
     numbers = dict.fromkeys(("preference", "score_run", "score_baseline"), "float64")
     return verdicts.astype(numbers | dict.fromkeys(("seed", "len_run", "len_baseline"), "int64"))
+
+
+def parts_of(questions: list[Question], outcomes: dict[str, Outcome]) -> list[tuple]:
+    """The parts of the run's and of the baseline's answer, a row a question; None where they were not given."""
+    rows = []
+    for question in questions:
+        found = [parts for key in question.keys for parts in outcomes[key].parts or ()]
+        own, other = found if len(found) == 2 else (None, None)
+        rows.append((other, own) if question.order == "ba" else (own, other))
+    return rows
 
 
 def preference(own: float | None, other: float | None) -> float | None:

@@ -1,6 +1,7 @@
 """What of other runs the number of a run's optimizer steps needs, and the jobs that turn budgets into steps."""
 
 from pipeline.config.extents import extent_of
+from pipeline.config.sweep import is_rewarded
 from pipeline.plan.files import Plan
 
 # Measured speeds: no rule's output, as they are to outlast the jobs that measured them.
@@ -40,8 +41,8 @@ def other_steps_files(plan: Plan, names) -> dict[str, str]:
 def budget_reward(plan: Plan, names) -> str | None:
     """The reward model that labels rows of the trainings that a budget's job measures; None where none does."""
     runs = [names.run, *([other] if (other := other_run(plan, names.run)) else [])]
-    labelled = [plan.settings.task_runs[run].hyperparameters.get("g") for run in runs]
-    return plan.settings.reward_model_name(names.dataset) if any(labelled) else None
+    asked = any(is_rewarded(plan.settings.task_runs[run]) for run in runs)
+    return plan.settings.reward_model_name(names.dataset) if asked else None
 
 
 def _like(run) -> bool:

@@ -5,8 +5,10 @@ from dataclasses import dataclass
 
 from pipeline.config.circularity import judge_shares
 from pipeline.config.entries import parts_of
+from pipeline.config.judges import gives_parts
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
+from pipeline.config.sweep import is_rewarded
 from pipeline.plan.checkpoints import Checkpoints
 
 SPLITS = ("train", "selection", "eval")
@@ -45,8 +47,10 @@ class Plan(Checkpoints):
         return ["--parts", *parts] if parts else []
 
     def mixes(self, split: str) -> dict[str, str]:
-        """{dataset: its split, whose rows know their source} of the mixes."""
-        return {of: f"results/data/{of}/{split}.parquet" for of in self.settings.datasets if self.mixed(of)}
+        """{dataset: its split} of those whose rows know their source: mixes, and the world's second edition."""
+        known = self.settings.entries["datasets"]
+        found = [of for of in self.settings.datasets if self.mixed(of) or known[of].get("edition") == 2]
+        return {of: f"results/data/{of}/{split}.parquet" for of in found}
 
     @property
     def scored_splits(self) -> tuple[str, str]:
@@ -68,9 +72,9 @@ class Plan(Checkpoints):
         return shlex.join(["--reward-spec", str(input.reward_spec), "--reward-model", path])
 
     def policy_reward(self, names) -> str | None:
-        """The reward model that labels rows of a run (g > 0), the dataset's; None where none does."""
-        labelled = self.settings.task_runs[names.run].hyperparameters.get("g")
-        return self.settings.reward_model_name(names.dataset) if labelled else None
+        """The reward model that a run's training asks, the dataset's; None where it asks none."""
+        asked = is_rewarded(self.settings.task_runs[names.run])
+        return self.settings.reward_model_name(names.dataset) if asked else None
 
     def baselines(self, run: Run) -> list[str]:
         """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls."""
@@ -101,6 +105,8 @@ class Plan(Checkpoints):
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
+        if kept := self.settings.config["evaluate_checkpoints"]:
+            files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files
@@ -135,7 +141,9 @@ class Plan(Checkpoints):
             for run in settings.runs
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
-        return {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        note = {"note": settings.config["note"]} if "note" in settings.config else {}
+        table = {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
+        return table | note
 
     def bt_split(self, dataset: str, split: str) -> str:
         """A split with Bradley-Terry scores."""
@@ -159,12 +167,22 @@ class Plan(Checkpoints):
         return ["results/selection.csv"] if self.settings.config["best_of_sweep"] else []
 
     def source_table(self) -> list[str]:
-        """The win rates by source, where the config has a mix."""
+        """The win rates by source, where the config has a dataset that knows them."""
         return ["results/winrate_by_source.csv"] if self.mixes(self.settings.split) else []
 
     def source_arguments(self) -> list[str]:
-        """The argument that names the win rates by source, where the config has a mix."""
+        """The argument that names the win rates by source, where there are any."""
         return [part for path in self.source_table() for part in ("--by-source", path)]
+
+    def price_arguments(self) -> list[str]:
+        """The argument that tells the report what an hour of a job costs, where the device says so."""
+        price = self.settings.device_entry().get("dollars_per_hour")
+        return [] if price is None else ["--dollars-per-hour", str(price)]
+
+    def parts_table(self) -> list[str]:
+        """The parts of the verdicts, where a judge gives any."""
+        judges = {self.settings.judge_name(dataset) for dataset in self.settings.datasets}
+        return ["results/parts.csv"] if any(gives_parts(self.settings.judge_spec(name)) for name in judges) else []
 
     def page_files(self) -> list[str]:
         """What the report's page is made of besides Python: templates, style, scripts, licences."""

@@ -1,7 +1,9 @@
 """What each published repository is made from: its files, and the records that its card tells of."""
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.reward_training import reward_dataset
 from pipeline.plan.files import SPLITS, Plan
+from pipeline.plan.unlabelled import partly_labelled
 
 TABLES = ("winrate", "cost")
 
@@ -37,7 +39,8 @@ def _parts(plan: Plan, repository: dict) -> dict:
     dataset = of["dataset"]
     records = {"data": f"results/specs/data/{dataset}.yaml"}
     if kind == "dataset":
-        files = {f"data/{split}.parquet": f"results/data/{dataset}/{split}.parquet" for split in SPLITS}
+        splits = (*SPLITS, UNLABELLED) if dataset in partly_labelled(plan) else SPLITS
+        files = {f"data/{split}.parquet": f"results/data/{dataset}/{split}.parquet" for split in splits}
         files |= {f"scored/{split}.parquet": plan.bt_split(dataset, split) for split in plan.scored_splits}
         records |= {"card": f"results/data/{dataset}/card.json", "calibration": plan.calibrations(dataset)}
         return {"files": files, "records": records, "reward_model": plan.settings.reward_model_name(dataset)}

@@ -11,6 +11,7 @@ from itertools import product
 import yaml
 
 from pipeline.config.extents import budget_spec
+from pipeline.config.resolved import resolved_config
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.budgets import budget_runs
 from pipeline.plan.files import Plan
@@ -44,6 +45,7 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
             settings.generation_spec,
             [(model, *name) for model in settings.models for name in ((), *((n,) for n in settings.decodings[1:]))],
         ),
+        "checkpoints": (settings.checkpoint_spec, [(name,) for name in settings.models]),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],
@@ -51,7 +53,11 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
         "judge": (settings.judge_spec, [(settings.judge_name(*dataset),) for dataset in datasets]),
         "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
     }
-    tables = {"runs": partial(plan.run_table, settings.split), "selection": partial(plan.run_table, "selection")}
+    tables = {
+        "config": partial(resolved_config, settings),
+        "runs": partial(plan.run_table, settings.split),
+        "selection": partial(plan.run_table, "selection"),
+    }
     found = tables | {
         f"{kind}/{'/'.join(names)}": partial(make, *names) for kind, (make, wanted) in kinds.items() for names in wanted
     }

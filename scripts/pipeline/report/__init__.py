@@ -12,11 +12,14 @@ import jinja2
 import pandas as pd
 from markupsafe import Markup
 
+from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
 from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
+from pipeline.report.agreement import agreement_section
+from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -25,10 +28,13 @@ from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.parts import parts_section
+from pipeline.report.power import with_power
 from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
+from pipeline.report.slices import find_slices, slices_section
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
@@ -49,7 +55,11 @@ class ReportInputs:
         pairs: per dataset a scored split of the judged prompts; a dataset may be missing.
         replies: judges' raw replies by request key, as `read_judgements` gives them.
         selection: the win-rate table of the same runs on the selection split; None where there is none.
+        parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
+            no judge gives any.
+        overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
+        last: likewise, shown at the end.
     """
 
     table: RunTable
@@ -61,7 +71,10 @@ class ReportInputs:
     pairs: dict[str, Path] = field(default_factory=dict)
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
+    parts: pd.DataFrame | None = None
+    overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
+    last: list[Section] = field(default_factory=list)
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -110,25 +123,39 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
-    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, read)
+    bad = find_faults(table)
+    slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
+    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
+    agreement = agreement_section(table, inputs.pairs, read)
+    answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
+    over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost)),
+        with_power(answer, table, read),
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
+        *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),
         Section("rewards", "The reward model", "rewards.jinja", rewards, "Rewards"),
+        *(
+            Section("overoptimisation", figure.title, "figures.jinja", {"figures": [charts.place(figure)]})
+            for figure in over
+        ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
+        slices_section(table, slices, read),
+        *([agreement] if agreement else []),
+        bad_answers_section(table, bad),
         responses,
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),
+        *inputs.last,
     ]
     return sections, {"results-table": rows, "responses-index": index}
 

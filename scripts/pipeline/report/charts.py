@@ -19,7 +19,21 @@ COLORS = {
 }
 FOLDER = Path(__file__).parent
 # In the order in which they need each other.
-SCRIPTS = ("codec", "charts", "table", "outcomes", "search", "virtual_list", "detail", "browser", "place", "main")
+SCRIPTS = (
+    "codec",
+    "charts",
+    "table",
+    "outcomes",
+    "search",
+    "filters",
+    "invisible",
+    "differences",
+    "virtual_list",
+    "detail",
+    "browser",
+    "place",
+    "main",
+)
 
 
 @dataclass

@@ -7,7 +7,7 @@ given, are in blocks again.
 """
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from pathlib import Path
 
 import pandas as pd
@@ -16,8 +16,11 @@ from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.columns.verdicts import DETAIL_COLUMNS
 from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
+from pipeline.report.bad_answers import FAULTS, Found
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.section import Section
+from pipeline.report.slices import Slice
+from pipeline.report.texts import plain_text, response_text, turns
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses, read_scores, read_verdict_details
 
 BLOCK = 512
@@ -26,7 +29,13 @@ Read = Callable[[Run, int, str], pd.DataFrame]
 
 
 def responses_section(
-    table: RunTable, pairs: dict[str, Path], replies: dict[str, str], chunks: Chunks, read: Read = read_verdict_details
+    table: RunTable,
+    pairs: dict[str, Path],
+    replies: dict[str, str],
+    chunks: Chunks,
+    found: Found,
+    slices: dict[tuple[str, ...], list[Slice]],
+    read: Read = read_verdict_details,
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
 
@@ -35,9 +44,18 @@ def responses_section(
             rejected_score); a dataset may be missing.
         replies: judges' raw replies by request key.
         chunks: to which the texts are added.
+        found: which responses are bad, as `pipeline.report.bad_answers.find_faults` gives it.
+        slices: kinds of prompts per group, as `pipeline.report.slices.find_slices` gives them.
         read: gives the verdicts of a run, seed and opponent, as `read_verdict_details` does.
     """
-    groups = [_group(table, group, pairs.get(group[0]), replies, chunks, read) for group in table.groups]
+    groups = []
+    for group in table.groups:
+        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, read)
+        parts = [
+            {"name": part.key, "rows": chunks.add_json([i for i, name in enumerate(ids) if name in part.prompts])}
+            for part in slices[group]
+        ]
+        groups.append(content | {"slices": parts})
     total = sum(column["responses"] for group in groups for column in group["columns"])
     _add_other_decodings(groups)
     section = Section(
@@ -46,28 +64,15 @@ def responses_section(
     return section, {"block": BLOCK, "baseline": table.baseline, "groups": groups}
 
 
-def plain_text(content: object) -> str:
-    """A prompt or response as text: itself, or the messages of a dialogue, each behind its role."""
-    if content is None or (isinstance(content, float) and math.isnan(content)):
-        return ""
-    if isinstance(content, str):
-        return content
-    if isinstance(content, dict):
-        return f"{content.get('role', '')}: {content.get('content', '')}"
-    return "\n\n".join(plain_text(part) for part in content) if isinstance(content, Iterable) else str(content)
-
-
-def response_text(content: object) -> str:
-    """A response as text; that of a single message has no role before it."""
-    if not isinstance(content, str | dict) and isinstance(content, Iterable) and len(list(content)) == 1:
-        content = next(iter(content))
-        return plain_text(content.get("content", "")) if isinstance(content, dict) else plain_text(content)
-    return plain_text(content)
-
-
 def _group(
-    table: RunTable, group: tuple[str, ...], pairs: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
-) -> dict:
+    table: RunTable,
+    group: tuple[str, ...],
+    pairs: Path | None,
+    replies: dict[str, str],
+    chunks: Chunks,
+    found: Found,
+    read: Read,
+) -> tuple[dict, list[str]]:
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
     ids = sorted(prompts)
@@ -79,17 +84,23 @@ def _group(
             label = {"run": name, "method": "dataset", "seed": None}
             columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
-        columns.append(_column(run, seed, told, frame["response"].reindex(ids), replies, chunks, read))
+        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, read)
+        bad = found[run, seed][list(FAULTS)].reindex(ids)
+        column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
+        columns.append(column)
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
-    return {
+    dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids)]
+    content = {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
         "told": told,
         "prompts": len(ids),
         "ids": chunks.add_json([printable(str(name)) for name in ids]),
         "text": texts,
+        "turns": dialogues,
         "columns": columns,
     }
+    return content, ids
 
 
 def _add_other_decodings(groups: list[dict]) -> None:
@@ -115,6 +126,7 @@ def _column(
         means = bootstrap.order_means(verdicts).reindex(ids)
         details = _details(verdicts, replies)
         column["verdicts"][opponent] = {
+            "orders": int(verdicts["order"].nunique()),
             "preference": chunks.add_json([_rounded(value) for value in means]),
             "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
         }
@@ -130,6 +142,11 @@ def _texts(responses: pd.Series, chunks: Chunks) -> dict:
         "text": [chunks.add_texts(block) for block in _blocks(texts)],
         "responses": sum(text is not None for text in texts),
     }
+
+
+def _rows(flags: pd.Series) -> list[int]:
+    """The places at which a column is 1."""
+    return [place for place, flag in enumerate(flags) if flag == 1]
 
 
 def _scores(scores: pd.Series, chunks: Chunks) -> dict:

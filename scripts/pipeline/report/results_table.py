@@ -22,6 +22,7 @@ MEASURED = [
     ("kl", "KL, nats", 2, False),
     ("unfinished_share", "unfinished, %", 1, False),
     ("win_rate_seed_sd", "sd of seeds", 1, False),
+    ("judge_agreement", "judge right, %", 1, True),
     ("n", "verdicts", 0, False),
     ("unparsed", "unparsed", 0, False),
     ("ties", "ties", 0, False),
@@ -34,7 +35,7 @@ MEASURED = [
 ]
 SHOWN = {
     *("win_rate", "lc_win_rate", "difference", "difference_p_value_holm"),
-    *("mean_reward", "mean_response_length", "kl", "seconds_ratio_to_baseline"),
+    *("mean_reward", "mean_response_length", "kl", "seconds_ratio_to_baseline", "judge_agreement"),
 }
 NAMES = ("tag", "dataset", "model", "decoding", "method", "run", "against", "seed", "caveats")
 

@@ -3,8 +3,11 @@
 import numpy as np
 import pandas as pd
 
+from pipeline.jobs.parts import all_parts
 from pipeline.metrics import bootstrap
 from pipeline.results.run_table import Run, read_evaluation, read_finished, read_responses
+
+METHODS = all_parts("methods", "description")
 
 
 def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
@@ -28,8 +31,16 @@ def unfinished_share(run: Run, seeds: list[int]) -> float:
     return 100 * (1 - bootstrap.cell_mean(np.concatenate([read_finished(run, seed) for seed in seeds])))
 
 
+def has_implicit_reward(method: str) -> bool:
+    """Whether a method's loss makes the policy a reward model: β times its log-ratio to the reference."""
+    return getattr(METHODS.get(method), "IMPLICIT_REWARD", True)
+
+
 def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
-    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL."""
+    """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL.
+
+    Methods whose loss makes the policy no reward model have no implicit reward.
+    """
     lengths = [read_responses(run, seed)["response"].str.len() for seed in seeds]
     measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
     evaluations = [read_evaluation(run, seed) for seed in seeds if "evaluation" in run.files[seed]]
@@ -38,7 +49,7 @@ def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
     frame = pd.concat(evaluations)
     measurements["kl"] = bootstrap.cell_mean(frame["response_logps"] - frame["ref_response_logps"])
     beta = run.hyperparameters.get("beta")
-    if beta is not None:
+    if beta is not None and has_implicit_reward(run.method):
         chosen = frame["chosen_logps"] - frame["ref_chosen_logps"]
         margins = beta * (chosen - (frame["rejected_logps"] - frame["ref_rejected_logps"]))
         measurements["reward_accuracy"] = bootstrap.positive_share(margins)

@@ -1,6 +1,6 @@
 """The run table: which files belong to which run and seed. Reads it and the files that it names, and checks both.
 
-    tag: str
+    tag: str; and note: str, where the config has one
     split: eval
     baseline: name of the baseline run
     seeds: [1, 2, 3]
@@ -9,15 +9,14 @@
         hyperparameters: {name: number, text or boolean}
         baselines: [chosen, <baseline>]
         seeds:
-          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics: path}
+          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics, checkpoints: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
         controls: names of the runs that are this one's controls, where it has some
         decoding: name of what the responses were decoded by; a run stands in the table once for each decoding
         judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
-`scores`, `evaluation`, `cost` and `metrics` may be absent: a dataset without a reward model has no scores, the SFT
-model itself has no training. Paths are relative to the working directory. Comparisons stay within one (dataset, model,
-decoding).
+`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores,
+the SFT model has no training. All paths are relative. Comparisons stay within one (dataset, model, decoding).
 """
 
 from collections import Counter
@@ -41,7 +40,7 @@ TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
 OPTIONAL_KEYS = ("sources", "decoding", "judge_shares")
 JUDGE_SHARES = ("", "data", "reward_model")
-FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics")
+FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
 
@@ -92,6 +91,7 @@ class RunTable:
     baseline: str
     seeds: list[int]
     runs: list[Run]
+    note: str = ""
 
     @property
     def hyperparameters(self) -> list[str]:
@@ -146,7 +146,7 @@ def read_run_table(path: str | Path) -> RunTable:
         InputError: a key is missing, unknown or of the wrong type, or a run stands in it twice.
     """
     content = read_yaml(path)
-    _check_keys(content, TABLE_KEYS, TABLE_KEYS, str(path))
+    _check_keys(content, TABLE_KEYS, (*TABLE_KEYS, "note"), str(path))
     _check_type(content["runs"], list, "a list of runs", f"{path}: runs")
     _check_type(content["seeds"], list, "a list of whole numbers", f"{path}: seeds")
     if not content["runs"]:
@@ -154,9 +154,9 @@ def read_run_table(path: str | Path) -> RunTable:
     runs = [_run(entry, f"{path}: runs[{i}]") for i, entry in enumerate(content["runs"])]
     for name, count in Counter((*run.place, run.decoding) for run in runs).items():
         if count > 1:
-            told = "/".join(filter(None, name))
-            raise InputError(f"{path}: runs: {told} stands in it {count} times; once is right")
-    return RunTable(str(path), str(content["tag"]), content["split"], content["baseline"], content["seeds"], runs)
+            raise InputError(f"{path}: runs: {'/'.join(filter(None, name))} stands in it {count} times; once is right")
+    tag, *rest = (content[name] for name in TABLE_KEYS[:4])
+    return RunTable(str(path), str(tag), *rest, runs, content.get("note", ""))
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:

@@ -1,4 +1,4 @@
-"""Win rates on mixes by source: the dataset that a judged prompt is from."""
+"""Win rates by source: the dataset that a judged prompt of a mix is from, or a kind of prompt that a dataset knows."""
 
 from pathlib import Path
 
@@ -21,13 +21,13 @@ RATES = [name + end for name in ("win_rate", "difference", "lc_win_rate") for en
 def source_table(
     table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
 ) -> pd.DataFrame:
-    """One row per (dataset, model, decoding, run, baseline, source) of the mixes, in the order of the run table.
+    """One row per (dataset, model, decoding, run, baseline, source) of datasets that know it, in the run table's order.
 
     Each source is compared by itself, as `pipeline.metrics.comparison.compare` does; counts are those of the win-rate
     table.
 
     Raises:
-        InputError: no dataset is a mix, or a judged prompt is not in the split of its mix.
+        InputError: no dataset knows sources, or a judged prompt is not in the split of its dataset.
     """
     rows = []
     for group in table.groups:
@@ -53,7 +53,7 @@ def source_table(
             for baseline in run.baselines:
                 rows += [row | names for row in found.get_group((name, baseline)).to_dict("records")]
     if not rows:
-        raise InputError(f"{table.path}: no dataset of these runs is a mix, so they have no win rates by source")
+        raise InputError(f"{table.path}: no dataset of these runs knows sources, so they have no win rates by source")
     frame = pd.DataFrame(rows).reindex(columns=[*NAMES, *COUNTS, *RATES])
     frame[RATES] = frame[RATES].astype(float).map(bootstrap.rounded)
     return frame

@@ -11,6 +11,7 @@ from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS
 from pipeline.results import caveats
 from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.judge_agreement import AGREEMENT_COLUMNS
 from pipeline.results.limits import disagreeing, row_caveats
 from pipeline.results.measurements import policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
@@ -27,6 +28,7 @@ WINRATE_RIGHT = [
     *("p_value", "p_value_holm", "difference_p_value", "difference_p_value_holm", "flipped"),
     *("lc_win_rate", "lc_win_rate_low", "lc_win_rate_high", "rating", "rating_low", "rating_high"),
     *("win_rate_t_low", "win_rate_t_high", "difference_t_low", "difference_t_high"),
+    *AGREEMENT_COLUMNS,
     "caveats",
 ]
 COST_COLUMNS = [

@@ -57,6 +57,14 @@ LABEL_NOISE = {
     ),
     "label_seed": whole("Seed of the label noise.", minimum=0, default=0),
 }
+UNLABELLED = {
+    "unlabelled": number(
+        "Train rows whose preference is taken away, a number, or a share where it is below 1: DDP alone sees them, and "
+        "its rows are these.",
+        exclusiveMinimum=0,
+        examples=[0.8],
+    ),
+}
 USES = {
     "reward_model": text(
         "Reward model of this dataset: labels DPR's pairs and scores responses. Needed here or in the config.",
@@ -67,4 +75,4 @@ USES = {
         examples=["reward"],
     ),
 }
-ROWS = {**LOCATION, **SPLITS, **LABEL_NOISE, **USES}
+ROWS = {**LOCATION, **SPLITS, **LABEL_NOISE, **UNLABELLED, **USES}

@@ -138,6 +138,9 @@ def _loss(trainer, stage: str, rows: int, length: int) -> torch.Tensor:
     with trainer.accelerator.autocast():
         if stage == "reward":
             return trainer.model(input_ids=ids, attention_mask=mask).logits.float().sum()
+        if getattr(trainer, "whole_logits", False):
+            logits = trainer.model(input_ids=ids, attention_mask=mask, use_cache=False).logits
+            return -logits.float().log_softmax(-1)[..., 0].sum()
         labels = ids.masked_fill(mask == 0, -100)
         outputs = trainer.model(input_ids=ids, attention_mask=mask, labels=labels, use_cache=False, fused_lm_head=True)
         return -outputs.log_probs.sum()

@@ -32,6 +32,7 @@ class Start:
         device: that it is trained on.
         scratch: folder that the trainer may write to.
         reward_function: for g > 0, see `sail.SAILTrainer`.
+        unlabelled: pairs without a preference for r > 0, in the form of dataset; None where the dataset has none.
     """
 
     spec: dict
@@ -42,16 +43,19 @@ class Start:
     device: Device
     scratch: str
     reward_function: Any = None
+    unlabelled: Dataset | None = None
 
-    def arguments(self, config: type[TrainingArguments], **more) -> TrainingArguments:
+    def arguments(self, config: type[TrainingArguments], but: tuple[str, ...] = (), **more) -> TrainingArguments:
         """The arguments of a method's trainer, every one of its hyperparameters among them.
 
         Args:
             config: class of the arguments.
-            more: further arguments.
+            but: what other trainers take and this class does not know.
+            more: further arguments, or other values of these.
         """
         hyperparameters = self.spec["hyperparameters"]
-        return config(**trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed), **more)
+        common = trainer_arguments(hyperparameters, self.device, "policy", self.scratch, self.seed)
+        return config(**({key: value for key, value in common.items() if key not in but} | more))
 
 
 def policy_trainer(
@@ -63,6 +67,7 @@ def policy_trainer(
     device: Device,
     scratch: str,
     reward_function=None,
+    unlabelled: tuple[pd.DataFrame, pd.DataFrame] | None = None,
 ) -> Trainer:
     """The trainer of a policy spec.
 
@@ -73,6 +78,7 @@ def policy_trainer(
         model_path: the SFT model's folder, or with `sft: false` the model's path, where the policy starts and which
             stays its reference.
         seed, device, scratch, reward_function: see `Start`.
+        unlabelled: pairs without a preference, and that model's log-probabilities of them, like frame and reference.
 
     Raises:
         InputError: the device has share_prompt, which the model's attention cannot do.
@@ -88,9 +94,11 @@ def policy_trainer(
     if reward_function is not None:
         reward_function = without_thoughts(reward_function, tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
-    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function)
+    aside = preference_dataset(unlabelled[0], tokenizer, entry, unlabelled[1]) if unlabelled else None
+    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function, aside)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
-    trainer.train_dataset = add_lengths(trainer.train_dataset)
+    if "chosen_ids" in trainer.train_dataset.column_names:
+        trainer.train_dataset = add_lengths(trainer.train_dataset)
     quicken(trainer, device)
     return trainer
 
@@ -102,7 +110,7 @@ def quicken(trainer: Trainer, device: Device) -> None:
         InputError: share_prompt, with a model that cannot have it.
     """
     use_hub_kernels(trainer.model, device)
-    if device.share_prompt:
+    if device.share_prompt and hasattr(trainer, "share_prompts"):
         try:
             trainer.share_prompts()
         except ValueError as error:

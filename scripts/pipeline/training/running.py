@@ -27,6 +27,7 @@ from pipeline.models.manners import template_notes
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import as_text, format_prompt, pair_token_ids
 from pipeline.training.fitting import fit, free, halve, tile_tokens
+from pipeline.training.kept import KeepsCheckpoints, kept_results, write_kept
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
@@ -117,7 +118,7 @@ def add_lengths(dataset: Dataset) -> Dataset:
 
 
 def run_training(
-    stage: str, make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint
+    stage: str, make: Callable, record: Record, output_dir: Path, tracked: tuple, save=save_checkpoint, kept: int = 0
 ) -> None:
     """The work of a training script, unless it was done before: train, and write results and record.
 
@@ -128,22 +129,22 @@ def run_training(
         stage: sft, policy or reward.
         make: called with a folder that the trainer may write to, for the trainer.
         tracked: what `pipeline.training.tracking.track` takes beside the trainer.
-        save: see `train_and_save`.
+        save, kept: see `train_and_save`.
     """
     names = ("model", "metrics.parquet", "cost.json", "provenance.json", "manifest.json")
-    results = [output_dir / name for name in names]
+    results = [output_dir / name for name in names] + kept_results(output_dir, kept)
     with JobState(output_dir, record.key) as state:
         if state.restored(results):
             return
         seconds = None
         with logits_of(tile_tokens(record.device, stage)):
             while seconds is None:
-                seconds = _attempt(stage, make, record.device, state.folder, output_dir, tracked, save)
+                seconds = _attempt(stage, make, record.device, state.folder, output_dir, tracked, save, kept)
         record.write(seconds=seconds)
         state.finish(results)
 
 
-def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_dir: Path, tracked: tuple, save):
+def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_dir: Path, tracked: tuple, save, kept):
     """Train once; None where a step ran out of memory, and the next attempt has a smaller batch.
 
     Raises:
@@ -154,7 +155,7 @@ def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_di
     rows = trainer.args.per_device_train_batch_size
     track(trainer, *tracked)
     try:
-        return train_and_save(trainer, trainer.processing_class, output_dir, device, save, batch)
+        return train_and_save(trainer, trainer.processing_class, output_dir, device, save, batch, kept)
     except torch.OutOfMemoryError:
         pass  # what the error refers to is given free first
     del trainer
@@ -170,9 +171,11 @@ def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_di
 
 
 def train_and_save(
-    trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint, batch: dict | None = None
+    trainer, tokenizer, output_dir: Path, device: Device, save=save_checkpoint, batch: dict | None = None, kept: int = 0
 ) -> float:
     """Train, then write into `output_dir`: metrics.parquet, cost.json, model/ and, last of all, manifest.json.
+
+    With kept checkpoints also these, and before the manifest the file by which they are known.
 
     A killed training goes on from the last checkpoint in the trainer's own output folder. Of several processes the
     first one writes.
@@ -181,6 +184,7 @@ def train_and_save(
         trainer: a TRL trainer of a class made by `pipeline.training.state.continued`, not yet trained.
         save: called with (model, tokenizer, folder), and with state_dict where the model has a part of it only.
         batch: what was found to fit, for cost.json.
+        kept: how many checkpoints are kept, see `pipeline.training.kept`.
 
     Returns:
         Seconds that the training took, all attempts together.
@@ -192,6 +196,8 @@ def train_and_save(
     trainer.add_callback(LogsLastStep())
     trainer.add_callback(StepLines())
     share_order(trainer)
+    if kept:
+        trainer.add_callback(KeepsCheckpoints(trainer, tokenizer, kept, Path(trainer.args.output_dir), save))
     if device.type == "cuda":
         torch.cuda.reset_peak_memory_stats()
     train_on(trainer, device.checkpoint_seconds)
@@ -214,6 +220,8 @@ def train_and_save(
     }
     write_json(cost, output_dir / "cost.json")
     save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)
+    if kept:
+        write_kept(Path(trainer.args.output_dir), output_dir, kept, trainer.state.global_step)
     write_manifest(output_dir / "model", output_dir / "manifest.json")
     return cost["seconds"]
 
@@ -221,14 +229,15 @@ def train_and_save(
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:
     """The trainer's log in long form: step (int64), metric (str), value (float64).
 
-    The closing summary and rates per second are left out: timings differ between two runs of the same training.
+    The closing summary, rates per second and seconds of steps are left out: timings differ between two runs of the
+    same training.
     """
     rows = [
         (entry["step"], metric, float(value))
         for entry in log_history
         if "train_runtime" not in entry
         for metric, value in entry.items()
-        if metric not in ("step", "epoch") and not metric.endswith("_per_second")
+        if metric not in ("step", "epoch", "step_time") and not metric.endswith("_per_second")
     ]
     frame = pd.DataFrame(rows, columns=CURVE_COLUMNS)
     return frame.astype({"step": "int64", "metric": "str", "value": "float64"})

@@ -8,9 +8,13 @@ import pytest
 from fixtures_config import refusal, with_task
 from transformers.trainer_utils import SchedulerType
 from transformers.training_args import OptimizerNames
-from trl import DPOConfig, RewardConfig, SFTConfig
+from trl import DPOConfig, GRPOConfig, KTOConfig, RewardConfig, RLOOConfig, SFTConfig
+from trl.experimental.cpo import CPOConfig
+from trl.experimental.online_dpo import OnlineDPOConfig
+from trl.experimental.orpo import ORPOConfig
 
 from pipeline.config.arguments import CONVERTED, NO_ARGUMENTS, OWN_NAMES, THEIR_NAMES, trainer_options
+from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.schema import default_of, load_schema
 from pipeline.config.sweep import DESCRIPTIONS, METHODS, expand
 from sail import SAILConfig
@@ -97,7 +101,24 @@ def test_choices_are_those_that_the_libraries_know():
     assert set(every["optimizer"]["enum"]) <= {name.value for name in OptimizerNames}
     assert set(every["lr_scheduler"]["enum"]) <= {name.value for name in SchedulerType}
     [help_] = [field.metadata["help"] for field in dataclasses.fields(DPOConfig) if field.name == "loss_type"]
-    assert all(f"`'{loss}'`" in help_ for loss in every["loss_type"]["enum"])
+    assert all(f"`'{loss}'`" in help_ for loss in DESCRIPTIONS["dpo"].HYPERPARAMETERS["loss_type"]["enum"])
+
+
+BY_TRL = {"kto": KTOConfig, "orpo": ORPOConfig, "cpo": CPOConfig, "online_dpo": OnlineDPOConfig, "grpo": GRPOConfig}
+BY_TRL |= {"rloo": RLOOConfig}
+
+
+@pytest.mark.parametrize(("method", "config"), BY_TRL.items(), ids=BY_TRL)
+def test_methods_of_trl_have_its_names_defaults_and_choices(method, config):
+    theirs = argument_defaults(config)
+    fields = {field.name: field for field in dataclasses.fields(config)}
+    for key, schema in DESCRIPTIONS[method].HYPERPARAMETERS.items():
+        if key in TRAINING and key not in ("beta", "loss_type", "label_smoothing"):
+            continue  # as for every method
+        default = theirs[key][0] if isinstance(theirs[key], list) else theirs[key]  # of β, one for each epoch
+        assert default_of(schema) == default, key
+        known = fields[key].metadata.get("choices") or schema.get("enum", [])
+        assert set(schema.get("enum", [])) <= set(known)
 
 
 def test_every_argument_that_sail_adds_is_a_hyperparameter_or_of_the_machine():

@@ -11,7 +11,11 @@ from pipeline.config.settings import ConfigError, Settings
     [
         ({"datasets": ["world", "U11"]}, "datasets[1]: there is no dataset 'U11' (did you mean 'U10'?)", "PP10, PP30"),
         ({"models": ["Q0.6B"]}, "models[0]: there is no model 'Q0.6B' (did you mean 'Q0.5B'?)", "Pm3B"),
-        ({"judge": "gould"}, "judge: there is no judge 'gould' (did you mean 'gold'?)", "reward, gold, PM, PP, U"),
+        (
+            {"judge": "gould"},
+            "judge: there is no judge 'gould' (did you mean 'gold'?)",
+            "reward, gold, independent, PM, PP, U",
+        ),
         ({"reward_model": "beaver"}, "reward_model: there is no reward model 'beaver'", "beaver-reward, beaver-cost"),
         ({"device": "h100"}, "device: there is no device 'h100'", "auto, cpu, t4"),
         ({"decoding": "beam"}, "decoding: there is no decoding 'beam'", "greedy, sample"),

@@ -141,7 +141,7 @@ def test_entries_files_are_validated_and_named_used_or_not(root, file, change, m
         ({"method": "dpp", "p": [0.3, 1.2]}, "tasks[2].p[1]: it must be a number at least 0 and at most 1, not 1.2"),
         ({"method": "dpp", "max_steps": 1.5}, "tasks[2].max_steps: it must be a whole number or null at least 1"),
         ({"method": "dpo", "loss_type": "sigmiod"}, "tasks[2].loss_type: it must be one of sigmoid, hinge"),
-        ({"method": "dpq"}, "tasks[2].method: it must be one of sft, dpo, ddp, dpp, dpr, mix, not 'dpq'"),
+        ({"method": "dpq"}, "tasks[2].method: it must be one of sft, dpo, ddp, dpp, dpr, mix, kto"),
         ({"beta": 0.1}, "tasks[2].method: missing"),
         ({"method": "sft", "beta": 0.1}, "tasks[2].beta: unknown key; with method sft the keys are: method"),
         ({"method": "dpo", "gamma": 0.1}, "tasks[2].gamma: unknown key; with method dpo the keys are: method, beta"),

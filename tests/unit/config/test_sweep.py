@@ -85,7 +85,8 @@ def test_each_method_takes_only_what_concerns_it():
     assert keys["sft"] == set()
     assert keys["ddp"] - keys["dpo"] == {"estimator", "r", "rho"}
     online = {"estimator", "variance_baseline", "upstream_scale", "revkl", "max_age"}
-    online |= {"mask_truncated_completions"}
+    online |= {"mask_truncated_completions", "use_vllm"}
+    online |= {f"vllm_importance_sampling_{key}" for key in ("correction", "mode", "clip_max")}
     online |= {f"rollout_{key}" for key in ("policy", "temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
     assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
     assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "missing_eos_penalty", "g", "gamma"}
@@ -95,12 +96,46 @@ def test_each_method_takes_only_what_concerns_it():
 def test_numbers_of_defaults_have_the_type_that_given_ones_have():
     for method in METHODS:
         for key, value in method_defaults(method).items():
-            if key in ("missing_eos_penalty", "steps_like", "seconds_like") or key.startswith("budget_"):
+            if key in ("missing_eos_penalty", "epsilon_high", "steps_like", "seconds_like") or key.startswith(
+                "budget_"
+            ):
                 assert value is None
                 continue
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
             whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
+            whole = whole or key in ("max_new_tokens", "max_completion_length", "generation_batch_size")
+            whole = whole or key in ("num_generations", "num_iterations")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
+
+
+def test_vllm_is_in_a_run_s_values_and_name_where_it_is_asked_for():
+    """Beside the other settings of rollouts; a run without it is as if there were none."""
+    plain = values({"method": "dpr"})
+    assert not any("vllm" in key for key in plain)
+    assert values({"method": "dpr", "use_vllm": True}) == plain | {"use_vllm": True}
+    assert names({"method": "dpr", "use_vllm": [False, True]}) == ["dpr-use_vllm_false", "dpr-use_vllm_true"]
+    policy = {"use_vllm": True, "vllm_importance_sampling_correction": True, "vllm_importance_sampling_clip_max": None}
+    assert names({"method": "dpo"}, {"method": "dpr"}, policy=policy) == ["dpo", "dpr"]
+    assert values({"method": "dpr"}, policy) == plain | policy
+    assert values({"method": "dpo"}, policy) == values({"method": "dpo"})
+
+
+@pytest.mark.parametrize(
+    ("settings", "message"),
+    [
+        ({"vllm_importance_sampling_correction": True}, "would change nothing: use_vllm is off"),
+        ({"use_vllm": True, "vllm_importance_sampling_clip_max": 2.0}, "vllm_importance_sampling_correction is off"),
+        (
+            {"use_vllm": True, "vllm_importance_sampling_correction": True, "loss_type": "ipo", "gamma": 0.0},
+            "weights that of sigmoid alone",
+        ),
+        ({"use_vllm": True, "g": 0.0}, "no row has responses of the policy"),
+    ],
+)
+def test_settings_of_vllm_that_nothing_reads_are_refused(settings, message):
+    with pytest.raises(ConfigError) as caught:
+        names({"method": "dpr", **settings})
+    assert message in str(caught.value)
 
 
 def test_equal_runs_are_one_under_the_first_name():

@@ -10,6 +10,7 @@ import time
 import urllib.request
 from dataclasses import replace
 from functools import partial
+from types import SimpleNamespace
 
 import pandas as pd
 import pytest
@@ -184,10 +185,15 @@ def test_each_prompt_has_a_seed_of_its_own():
     assert request_seed(1, "a") == request_seed(1, "a")
 
 
-def test_vllm_is_asked_for_where_it_is_missing(monkeypatch, policy):
+def test_vllm_is_asked_for_where_it_is_missing_or_another_device_s(monkeypatch, policy):
     monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    asked = GREEDY, [[1, 2]], str(policy), {}, [1], cpu_device(1), [1]
     with pytest.raises(InputError, match=r"decoding backend vllm needs the package vllm, .* install it, or use the"):
-        vllm_responses(GREEDY, [[1, 2]], str(policy), {}, [1], cpu_device(1))
+        vllm_responses(*asked)
     monkeypatch.setattr("importlib.util.find_spec", lambda name: object())
-    with pytest.raises(InputError, match="backend vllm needs a CUDA device, cpu is cpu; use transformers"):
-        vllm_responses(GREEDY, [[1, 2]], str(policy), {}, [1], cpu_device(1))
+    engine, lora = SimpleNamespace(LLM=None, SamplingParams=None), SimpleNamespace(LoRARequest=None)
+    platforms = SimpleNamespace(current_platform=SimpleNamespace(device_type="cuda"))
+    for name, module in {"": engine, ".lora": lora, ".lora.request": lora, ".platforms": platforms}.items():
+        monkeypatch.setitem(sys.modules, f"vllm{name}", module)
+    with pytest.raises(InputError, match=r"is for cuda here, and the device cpu is cpu; install the other of"):
+        vllm_responses(*asked)

@@ -11,7 +11,7 @@ import judge_responses
 from pipeline.columns.verdicts import VERDICT_COLUMNS
 from pipeline.data.world import POLITE_OPENINGS, all_prompts, gold_score
 from pipeline.jobs.io import InputError, read_parquet, write_parquet, write_yaml
-from pipeline.judge_kinds.gold.judge import gold_scores
+from pipeline.judge_kinds.gold.judge import gold
 from pipeline.judge_kinds.reward.judge import reward_scorer
 from pipeline.judges.tables import check_scores, judge_by_score, pair_responses
 
@@ -89,7 +89,7 @@ def test_missing_and_repeated_prompts_are_named():
 
 def test_gold_scores_are_the_worlds():
     texts = [POLITE, "I hate this.", "", "A lemon is yellow.", "What?", "No."]
-    assert gold_scores(PROMPTS, texts) == [
+    assert gold(gold_score, PROMPTS, texts) == [
         gold_score(prompt, text) for prompt, text in zip(PROMPTS, texts, strict=True)
     ]
 
@@ -99,7 +99,7 @@ def test_gold_scores_are_the_worlds():
 )
 def test_the_gold_judge_refuses_other_prompts(prompt):
     with pytest.raises(InputError, match="the gold judge knows the embedded world alone"):
-        gold_scores([PROMPTS[0], prompt], ["a", "b"])
+        gold(gold_score, [PROMPTS[0], prompt], ["a", "b"])
 
 
 # the script
@@ -159,7 +159,7 @@ def test_scores_that_are_no_numbers_end_the_job(judge, tmp_path, monkeypatch):
     texts = ["a"] * 20
     own, other = responses_of(texts, PROMPTS * 4), responses_of(["b"] * 20, PROMPTS * 4)
     scores = {"a": math.nan}
-    monkeypatch.setattr("pipeline.judge_kinds.gold.judge.gold_score", lambda prompt, text: scores.get(text, 1.0))
+    monkeypatch.setattr("pipeline.data.world.gold_score", lambda prompt, text: scores.get(text, 1.0))
     with pytest.raises(InputError, match=r"20 of 20 verdicts have a score that is no finite .* prompt id0 .* nan and"):
         judge("gold", own, other)
     assert not (tmp_path / "v.parquet").exists()

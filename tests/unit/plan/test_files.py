@@ -5,8 +5,11 @@ from types import SimpleNamespace
 
 import pytest
 import yaml
+from fixtures_config import settings
 
 from pipeline.jobs.io import write_yaml
+from pipeline.plan.files import Plan
+from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.specs import specs
 from pipeline.results.run_table import read_run_table
 
@@ -183,3 +186,16 @@ def test_the_page_is_made_of_templates_style_and_scripts(small):
     assert found == sorted(found) and all(path.startswith(f"{folder}/") for path in found)
     assert {f"{folder}/report.css", f"{folder}/templates/page.html.jinja", f"{folder}/scripts/main.js"} < set(found)
     assert {path.rsplit(".")[-1] for path in found} == {"css", "jinja", "js", "txt"}
+
+
+def test_checkpoints_are_measured_where_the_config_keeps_them():
+    plain, kept = Plan(settings()), Plan(settings(evaluate_checkpoints=4, note="Read this."))
+    assert (
+        kept_checkpoints(plain.settings) == overoptimisation_table(plain.settings) == plain.files("checkpoints") == []
+    )
+    table = plain.run_table("eval")
+    assert "note" not in table and "checkpoints" not in table["runs"][0]["seeds"][1]
+    assert kept_checkpoints(kept.settings)[1].endswith("seed{seed}/checkpoints4.json")
+    assert kept.files("checkpoints")[1] == "results/checkpoints/world/W1M/dpo/seed1/eval-of4.parquet"
+    assert len(kept.files("checkpoints")) == 3 and kept.run_table("eval")["note"] == "Read this."
+    assert kept.settings.checkpoint_spec("W1M")["prompts"] == 128

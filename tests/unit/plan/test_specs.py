@@ -24,7 +24,7 @@ def test_a_config_s_specs_by_name(small):
     of_entries |= {f"reward/{name}" for name in entries["reward_models"]}
     assert {"sft/small/tiny", "sft/small/W1M", "reward/tiny", "reward/deberta"} < of_entries
     assert set(found) == of_entries | {
-        *("runs", "selection", "data/small", "generation/tiny", "judge/gold"),
+        *("config", "runs", "selection", "data/small", "generation/tiny", "checkpoints/tiny", "judge/gold"),
         *(f"policy/small/tiny/{run}" for run in [*POLICIES, "mix-r0.2-p0.2-g0.2"]),
         *("publication/datasets/x-small", "publication/spaces/x-report"),
     }

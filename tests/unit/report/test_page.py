@@ -6,13 +6,24 @@ import time
 import numpy as np
 import pandas as pd
 import pytest
-from chromium import complaints, open_browser, open_page, requests, wait
+from chromium import (
+    choose,
+    complaints,
+    detail,
+    open_browser,
+    open_page,
+    requests,
+    set_value,
+    settle,
+    status,
+    wait,
+)
 from fixtures_report import EVIL, build_report, render
 from fixtures_results import DPO, DPR
 
+import measure_parts
 from pipeline.jobs.io import read_yaml, write_parquet
 
-READY = "document.getElementById('responses').dataset.state === 'ready'"
 LONG = "long " * 200_000 + "end"
 RTL = "مرحبا بالعالم"
 TEXTS = {0: EVIL, 1: LONG, 2: RTL, 3: "</script><script>document.title='taken'</script>", 4: "# **bold** 😀\n\n- a"}
@@ -45,10 +56,15 @@ def report(tmp_path_factory):
             frame.assign(order=order, preference=preference, request_key=key, judge="mine", judge_model="m-1")
         )
     both = pd.concat(orders, ignore_index=True)
+    both["parts_run"] = [{"facts": float(i % 3), "tone": None if i % 2 else -1.0} for i in both.index]
+    both["parts_baseline"] = [{"facts": 0.5, "tone": 0.0}] * len(both)
     write_parquet(both, path)
     replies = pd.DataFrame({"request_key": both["request_key"], "reply": [f"{EVIL} I prefer {i}" for i in both.index]})
     write_parquet(replies, folder / "replies.parquet")
-    return render(folder, extra=["--judgements", str(folder / "replies.parquet")])
+    parts = ["--output", str(folder / "parts.csv"), "--figure", str(folder / "parts.svg")]
+    measure_parts.main(["--runs", str(folder / "runs.yaml"), "--resamples", "50", *parts])
+    given = {"--judgements": "replies.parquet", "--parts": "parts.csv"}
+    return render(folder, extra=[part for name, file in given.items() for part in (name, str(folder / file))])
 
 
 @pytest.fixture
@@ -61,37 +77,6 @@ def rows(page):
     return page.execute_script(
         "return [...document.querySelectorAll('#results tbody tr')].map((row) => row.innerText.split('\\t'))"
     )
-
-
-def set_value(page, selector, value, event="change"):
-    page.execute_script(
-        "const place = document.querySelector(arguments[0]); place.value = arguments[1];"
-        "place.dispatchEvent(new Event(arguments[2], {bubbles: true}))",
-        *(selector, value, event),
-    )
-
-
-def settle(page):
-    time.sleep(0.2)
-    wait(page, READY)
-
-
-def status(page):
-    return page.execute_script("return document.querySelector('[data-part=status]').textContent")
-
-
-def detail(page):
-    return page.execute_script("return document.querySelector('[data-part=detail]').innerText")
-
-
-def choose(page, side, name):
-    script = (
-        "const place = document.querySelector(`[data-part=${arguments[0]}]`);"
-        "place.value = [...place.options].findIndex((option) => option.text === arguments[1]);"
-        "place.dispatchEvent(new Event('change'))"
-    )
-    page.execute_script(script, side, name)
-    settle(page)
 
 
 def test_nothing_is_asked_for_and_nothing_complained_of(page):
@@ -127,6 +112,18 @@ def test_charts_answer_the_pointer(page):
     wait(page, "document.querySelector('#vg-tooltip-element.visible')", 5)
     assert "sft" in page.execute_script("return document.querySelector('#vg-tooltip-element').innerText")
     assert complaints(page) == []
+
+
+def test_what_a_gain_is_made_of_is_drawn_and_told(page):
+    page.execute_script("document.getElementById('parts').scrollIntoView()")
+    wait(page, "document.querySelectorAll('#parts .chart svg .mark-rect path').length === 3")
+    rows = page.execute_script(
+        "return [...document.querySelectorAll('#parts tbody tr')].map((row) => row.innerText.split('\\t'))"
+    )
+    assert [row[:4] for row in rows] == [[DPR, DPO, "mine", part] for part in ("facts", "tone", "whole score")]
+    assert rows[0][-1].startswith("+") and rows[1][-1].startswith("\u22121.00")
+    assert [row[4] for row in rows] == ["40", "20", "40"]
+    assert "Parts" in page.execute_script("return document.querySelector('nav').innerText")
 
 
 def test_the_table_filters_and_sorts(page):

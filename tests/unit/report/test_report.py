@@ -12,8 +12,9 @@ import pandas as pd
 import pytest
 from fixtures_data import plain, prepare_rows, row, write_jsonl
 from fixtures_report import CARD, EVIL, build_report, render
-from fixtures_results import DPO, DPR
+from fixtures_results import DPO, DPR, put_checkpoints
 
+import compute_overoptimisation
 from pipeline.data import preparation
 from pipeline.figures.calibration import FIGURES as CALIBRATION_FIGURES
 from pipeline.figures.winrates import FIGURES
@@ -25,7 +26,7 @@ from pipeline.report.charts import page_script
 from pipeline.report.embedding import Chunks, json_element
 from pipeline.report.judgements import read_judgements
 from pipeline.report.numbers import number
-from pipeline.report.responses import plain_text, response_text
+from pipeline.report.texts import plain_text, response_text
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.tables import read_table
 
@@ -75,6 +76,17 @@ def built(tmp_path_factory):
     return build_report(tmp_path_factory.mktemp("built"), prompts=30).parent
 
 
+def test_rewards_against_kl_stand_in_the_report_where_checkpoints_were_measured(built, tmp_path):
+    assert 'id="overoptimisation"' not in (built / "report.html").read_text()
+    place = shutil.copytree(built, tmp_path / "copy")
+    put_checkpoints(place, place / "runs.yaml")
+    csv = place / "over.csv"
+    options = ["--output", str(csv), "--figure", str(place / "over.svg"), "--resamples", "20"]
+    compute_overoptimisation.main(["--runs", str(place / "runs.yaml"), *options])
+    page = render(place, extra=["--overoptimisation", str(csv)]).read_text(encoding="utf-8")
+    assert "Reward against KL" in page and "chart-overoptimisation-0-1" in page
+
+
 def test_the_page_holds_everything_and_asks_for_nothing(built):
     content = (built / "report.html").read_text()
     page = Page(content)
@@ -95,7 +107,7 @@ def test_the_page_holds_everything_and_asks_for_nothing(built):
             assert attributes.get(key, "#").startswith("#") or (tag == "link" and attributes[key] == "data:,")
     ids = [attributes["id"] for _, attributes in page.tags if "id" in attributes]
     assert len(ids) == len(set(ids))
-    assert set(re.findall(r'<a href="#([^"]+)"', content)) <= set(ids)
+    assert set(re.findall(r'<a href="#([^"?]+)', content)) <= set(ids)
     assert "prefers-color-scheme: dark" in content and "@media print" in content
     index = embedded(content, "responses-index")
     assert index["groups"][0]["prompts"] == 30 and len(index["groups"][0]["columns"]) == 2 + 3 * 3

@@ -69,7 +69,7 @@ def test_what_cannot_be_told_apart_is_refused(runs, tmp_path):
     with pytest.raises(InputError, match=r"mixed\.parquet: prompt p005 was judged, but is not in it"):
         source_table(table)
     other = build_results(tmp_path / "other", seeds=(1,), prompts=6)
-    with pytest.raises(InputError, match="no dataset of these runs is a mix"):
+    with pytest.raises(InputError, match="no dataset of these runs knows sources"):
         source_table(read_run_table(other))
     (tmp_path / "no.csv").write_text("dataset,model\nA,B\n")
     with pytest.raises(InputError, match=r"no\.csv: no column 'decoding'"):

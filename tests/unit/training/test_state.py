@@ -15,11 +15,13 @@ from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOTrainer
 
 from pipeline.backends.transformers import generate as backend
+from pipeline.config.sweep import DESCRIPTIONS
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
 from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
 from pipeline.rewards.saving import save_reward_model
+from pipeline.training.kept import kept_steps
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
@@ -34,7 +36,19 @@ TRAINING = {
     **{"optimizer": "adamw_torch", "weight_decay": 0.1, "max_length": 128, "global_batch_size": 4, "seed": 0},
 }
 POLICY = {**TRAINING, "beta": 0.1, "label_smoothing": 0.0, "loss_type": "sigmoid", "optimizer": "rmsprop"}
-SAIL = {"g": 0.5, "gamma": 0.3, "rollout_max_new_tokens": 4, "rollout_prompts": 4}
+OWN = {
+    "dpr": {"g": 0.5, "gamma": 0.3, "rollout_max_new_tokens": 4, "rollout_prompts": 4},
+    "kto": {"loss_type": "kto", "undesirable_weight": 1.5},
+    "cpo": {"loss_type": "simpo", "cpo_alpha": 0.5, "simpo_gamma": 0.25},
+}
+GROUPS = {"global_batch_size": 4, "num_generations": 2, "max_completion_length": 4, "temperature": 1.0}
+GROUPS |= {"generation_batch_size": 12, "num_iterations": 2}  # of six steps, so that stops are amid them
+OWN |= {
+    "online_dpo": {"max_new_tokens": 4, "temperature": 0.9},
+    "grpo": GROUPS | {"loss_type": "dapo", "beta": 0.04},
+    "rloo": GROUPS | {"normalize_advantages": True},
+}
+REWARDED = ("dpr", "online_dpo", "grpo", "rloo")
 LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": "all-linear"}}
 GROUPED = {"group_by_length": True}
 WORDS = ("red", "blue", "yellow", "old", "small", "sour", "big", "the cat", "a very old and yellow tree")
@@ -92,19 +106,22 @@ def trainer_of(kind, base, ref_logps, scratch):
     if method == "reward":
         spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
         return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
-    spec = {"model": {}, "method": method, "hyperparameters": POLICY | more | (SAIL if method == "dpr" else {})}
-    reward = length_reward if method == "dpr" else None
+    entry = LORA if variant == "lora" else {}
+    spec = {"model": entry, "method": method, "hyperparameters": POLICY | OWN.get(method, {}) | more}
+    for key in POLICY.keys() - DESCRIPTIONS[method].HYPERPARAMETERS.keys() - {"seed"}:
+        del spec["hyperparameters"][key]
+    reward = length_reward if method in REWARDED else None
     return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
 
 
-def train(kind, base, ref_logps, folder, stop=None, device=None) -> list[int]:
+def train(kind, base, ref_logps, folder, stop=None, device=None, kept=0) -> list[int]:
     """Train into a folder, from where an earlier attempt got to; the steps that were begun."""
     begun = []
     trainer = trainer_of(kind, base, ref_logps, str(folder / "state"))
     trainer.add_callback(StopBefore(stop, begun))
     save = {"save": save_reward_model} if kind.startswith("reward") else {}
     try:
-        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, **save)
+        train_and_save(trainer, trainer.processing_class, folder / "out", device or DEVICE, kept=kept, **save)
         assert stop is None
     except StoppedError:
         pass
@@ -123,6 +140,12 @@ KINDS = (
     "dpr",
     "dpr grouped",
     "dpr start",
+    "kto lora",
+    pytest.param("orpo grouped", marks=pytest.mark.slow),
+    "cpo lora",
+    "online_dpo",
+    "grpo lora",
+    pytest.param("rloo", marks=pytest.mark.slow),
 )
 
 
@@ -144,6 +167,28 @@ def test_a_stopped_training_goes_on_to_the_same_bytes(kind, base, ref_logps, tmp
             assert (whole / name).read_bytes() == (cut / name).read_bytes(), name
     assert read_json(cut / "cost.json")["steps"] == STEPS
     assert read_parquet(cut / "metrics.parquet").query("metric == 'loss'")["step"].tolist() == [10, STEPS]
+
+
+@pytest.mark.parametrize("kind", ["dpo", "dpr"])
+def test_kept_checkpoints_survive_a_stop_and_change_nothing(kind, base, ref_logps, tmp_path):
+    for name, kept in (("plain", 0), ("whole", 3)):
+        train(kind, base, ref_logps, tmp_path / name, device=NO_CHECKPOINT, kept=kept)
+    for stop in (5, 9, None):  # the first kept one is before a stop, the second after one
+        train(kind, base, ref_logps, tmp_path / "cut", stop, kept=3)
+    plain, whole, cut = (tmp_path / name / "out" for name in ("plain", "whole", "cut"))
+    for name in ("model/model.safetensors", "metrics.parquet", "manifest.json"):
+        assert (plain / name).read_bytes() == (whole / name).read_bytes() == (cut / name).read_bytes()
+    assert not list(plain.glob("checkpoints*"))
+    steps = read_json(cut / "checkpoints3.json")
+    assert steps == read_json(whole / "checkpoints3.json") and steps["steps"] == [4, 9, STEPS]
+    files = [cut / "checkpoints3" / f"step-{step}" / "model.safetensors" for step in (4, 9)]
+    weights = [path.read_bytes() for path in [*files, cut / "model" / "model.safetensors"]]
+    assert len(set(weights)) == 3 and {path.name for path in (cut / "checkpoints3").iterdir()} == {"step-4", "step-9"}
+
+
+@pytest.mark.parametrize(("count", "last", "steps"), [(1, 7, [7]), (4, 100, [25, 50, 75, 100]), (5, 3, [1, 2, 3])])
+def test_kept_steps_divide_the_training(count, last, steps):
+    assert kept_steps(count, last) == steps
 
 
 def test_the_time_of_all_attempts_is_counted(base, ref_logps, tmp_path):

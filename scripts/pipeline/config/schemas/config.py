@@ -1,5 +1,7 @@
 """A config: what is run."""
 
+from collections.abc import Iterable
+
 from pipeline.config.arguments import LIKE
 from pipeline.config.fields import (
     LONGEST,
@@ -19,6 +21,7 @@ from pipeline.config.fields import (
     whole,
 )
 from pipeline.config.hyperparameters import TRAINING
+from pipeline.config.named_losses import LOSSES, meaning
 from pipeline.config.schemas import datasets, models, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
@@ -91,22 +94,22 @@ CONTROL_OF = {
     "uniqueItems": True,
     "examples": ["dpr"],
 }
+
+
+def _task(sentence: str, method: str, fixed: Iterable[str] = ()) -> dict:
+    """A task of a method, some of whose hyperparameters are fixed."""
+    taken = {key: schema for key, schema in METHODS[method].HYPERPARAMETERS.items() if key not in fixed}
+    keys = {key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema) for key, schema in taken.items()}
+    return mapping(sentence, keys | ({"control_of": CONTROL_OF} if taken else {}))
+
+
 SWEEPS = {key: swept(schema) for key, schema in HYPERPARAMETERS.items()}
 TASK = by_choice(
     "A method with its hyperparameters, each a value or a list of values.",
     "method",
-    "What is trained: the SFT model alone, DPO, or one of SAIL's variants.",
-    {
-        name: mapping(
-            method.SENTENCE,
-            {
-                key: SWEEPS[key] if schema is HYPERPARAMETERS[key] else swept(schema)
-                for key, schema in method.HYPERPARAMETERS.items()
-            }
-            | ({"control_of": CONTROL_OF} if method.HYPERPARAMETERS else {}),
-        )
-        for name, method in METHODS.items()
-    },
+    "What is trained: the SFT model alone, DPO, one of SAIL's variants, another method, or a loss by its name.",
+    {name: _task(method.SENTENCE, name) for name, method in METHODS.items()}
+    | {name: _task(meaning(name), fixed["method"], fixed) for name, fixed in LOSSES.items()},
 )
 
 
@@ -124,6 +127,11 @@ SCHEMA = mapping(
             maxLength=LONGEST_TAG,
             examples=["embedded"],
         ),
+        "note": text(
+            "What a reader should know of this config; it is said when a run begins, and at the head of the report.",
+            minLength=1,
+        ),
+        "size": text("Name of the size to run, one of sizes; the config as it stands when absent.", examples=["small"]),
         "datasets": _names("dataset", "config/datasets.yaml", "world"),
         "models": _names("model", "config/models.yaml", "W1M"),
         "seeds": several(
@@ -178,6 +186,15 @@ SCHEMA = mapping(
         ),
         "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
         "judge_quality": JUDGE_QUALITY,
+        "evaluate_checkpoints": whole(
+            "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
+            "reward model and by the judge against KL, in results/overoptimisation.csv and the report; 0 keeps none.",
+            minimum=0,
+            default=0,
+        ),
+        "checkpoint_prompts": whole(
+            "Prompts of the judged split, the first ones, that each checkpoint answers; at most all.", default=128
+        ),
         "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
         "publish": PUBLISH,
         "definitions": section(
@@ -188,4 +205,12 @@ SCHEMA = mapping(
     },
     required=("tag", "datasets", "models", "seeds", "tasks"),
     title="Config",
+)
+SCHEMA["properties"]["sizes"] = named(
+    "Named changes to this config, of which size chooses one: mappings are changed key by key, lists and values as a "
+    "whole. What the command line sets comes before them.",
+    mapping(
+        "Changes to the config, key by key.",
+        {key: {"description": f"Changes to {key}."} for key in SCHEMA["properties"] if key != "size"},
+    ),
 )

@@ -69,6 +69,11 @@ DEVICE = mapping(
             (AUTO, "always", "never"),
             default=AUTO,
         ),
+        "dollars_per_hour": number(
+            "What an hour of a job on it costs, for the report: of all its processes together.",
+            minimum=0,
+            examples=[1.29],
+        ),
         "share_prompt": flag(
             "Compute the prompt that chosen and rejected have in common once while training a policy; on CUDA with "
             "FlexAttention. A model whose attention cannot do so is refused."

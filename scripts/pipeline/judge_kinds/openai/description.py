@@ -1,6 +1,6 @@
 """What judges of kind openai are called and which keys they take."""
 
-from pipeline.config.fields import MAX_FAILED_SHARE, choice, flag, mapping, number, or_null, several, text, whole
+from pipeline.config.fields import MAX_FAILED_SHARE, NAME, choice, flag, mapping, number, or_null, several, text, whole
 
 ORDER = 3
 SENTENCE = (
@@ -54,6 +54,12 @@ REPLIES = {
         "items": number("A score.", minimum=-1e6, maximum=1e6),
         **{"minItems": 2, "maxItems": 2, "default": [1, 10]},
     },
+    "parts": several(
+        "What the judge is asked for besides: which answer is better (A, B or tie) in each of these parts, or of a "
+        "single answer a score for each. A part that a reply lacks is missing; the verdict counts all the same.",
+        text("Name of a part, which prompt.txt explains.", pattern=NAME),
+        examples=[["correctness", "tone"]],
+    ),
     "structured": choice(
         "The form of replies: json_schema, an object that the endpoint holds to a schema; none, text that ends with a "
         "verdict line; auto, the first where the endpoint takes it.",

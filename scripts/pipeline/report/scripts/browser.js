@@ -1,13 +1,16 @@
 // The browser of responses: two columns, a filter, a search, a list of prompts, one prompt in full.
 import { element, json, number, readJson, texts } from "./codec.js";
-import { columnName, detail } from "./detail.js";
-import { contradicts, directVerdicts, outcome, preferences, scores } from "./outcomes.js";
+import { columnKey, columnName, detail, shortKey } from "./detail.js";
+import { filtersOf } from "./filters.js";
+import { showDifferences } from "./differences.js";
+import { showInvisible } from "./invisible.js";
+import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
 
-const FILTERS = { all: "all prompts", left: "left preferred", right: "right preferred", tie: "ties", none: "no verdict",
-  flipped: "orders contradict", equal: "equal responses" };
-const SORTS = { prompt: "in their order", score: "reward difference", length: "length difference" };
+const SORTS = { prompt: "in their order", judge: "judge's margin, left first", "judge-up": "judge's margin, right first",
+  score: "reward, left higher first", "score-up": "reward, right higher first",
+  length: "length, left longer first", "length-up": "length, right longer first" };
 const SNIPPET = 160;
 
 export class Browser {
@@ -29,10 +32,12 @@ export class Browser {
     const options = (names) => Object.entries(names).map(([value, title]) => element("option", { value }, title));
     this.part("group").append(...this.index.groups.map((group, i) => element("option", { value: i }, group.title)));
     this.part("group").parentElement.hidden = this.index.groups.length < 2;
-    this.part("filter").append(...options(FILTERS));
     this.part("sort").append(...options(SORTS));
-    this.part("group").addEventListener("change", () => this.read(new URLSearchParams({ group: this.part("group").value })));
-    for (const name of ["left", "right", "filter", "sort", "scope"]) this.part(name).addEventListener("change", () => this.update());
+    this.part("group").addEventListener("change", () => this.read(new URLSearchParams({ group: this.index.groups[this.part("group").value].title })));
+    for (const name of ["left", "right", "filter", "slice", "sort", "scope"]) this.part(name).addEventListener("change", () => this.update());
+    for (const name of ["invisible", "differences"]) {
+      this.part(name).addEventListener("change", () => this.rows.length && this.show(this.rows[this.list.selected]));
+    }
     this.part("swap").addEventListener("click", () => {
       [this.part("left").value, this.part("right").value] = [this.part("right").value, this.part("left").value];
       this.update();
@@ -46,7 +51,7 @@ export class Browser {
 
   // Shows what a link asks for; without one, the last run beside the baseline run.
   read(wanted) {
-    const number_ = Math.min(Number(wanted.get("group") ?? 0) || 0, this.index.groups.length - 1);
+    const number_ = Math.max(0, this.index.groups.findIndex((group) => group.title === wanted.get("group")));
     this.group = this.index.groups[number_];
     this.part("group").value = number_;
     const columns = this.group.columns;
@@ -54,12 +59,17 @@ export class Browser {
       this.part(side).replaceChildren(...columns.map((column, i) => element("option", { value: i }, columnName(column))));
     }
     const at = (run, seed) => columns.findIndex((column) => column.run === run && (seed === undefined || column.seed === seed));
+    const named = (side) => columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(side)));
     const runs = columns.filter((column) => column.seed !== null && column.decoding === this.group.told);
-    const left = wanted.has("left") ? Number(wanted.get("left")) : at(runs.at(-1)?.run);
+    const left = named("left") >= 0 ? named("left") : at(runs.at(-1)?.run);
     const other = at(this.index.baseline, columns[left]?.seed);
     this.part("left").value = Math.max(0, left);
-    this.part("right").value = wanted.get("right") ?? Math.max(0, other === left || other < 0 ? at("chosen") : other);
-    this.part("filter").value = wanted.get("filter") ?? "all";
+    this.part("right").value = named("right") >= 0 ? named("right") : Math.max(0, other === left || other < 0 ? at("chosen") : other);
+    this.offerFilters(wanted.get("filter") ?? "all");
+    const slices = ["", ...this.group.slices.map((part) => part.name)];
+    this.part("slice").replaceChildren(...slices.map((name) => element("option", { value: name }, name || "all kinds")));
+    this.part("slice").parentElement.hidden = slices.length < 2;
+    this.part("slice").value = slices.includes(wanted.get("slice")) ? wanted.get("slice") : "";
     this.part("sort").value = wanted.get("sort") ?? "prompt";
     this.part("scope").value = wanted.get("scope") ?? "shown";
     this.part("query").value = wanted.get("q") ?? "";
@@ -67,26 +77,37 @@ export class Browser {
   }
 
   open(row) {
-    const group = this.index.groups.findIndex((found) => ["dataset", "model", "decoding"].every((name) => found[name] === row[name]));
-    const left = this.index.groups[group].columns.findIndex((column) => column.run === row.run && (!row.seeded || String(column.seed) === row.seed));
-    const right = this.index.groups[group].columns.findIndex((column) => column.run === row.against &&
-      (column.seed === null || column.seed === this.index.groups[group].columns[left].seed));
+    const group = this.index.groups.find((found) => ["dataset", "model", "decoding"].every((name) => found[name] === row[name]));
+    const left = group.columns.find((column) => column.run === row.run && (!row.seeded || String(column.seed) === row.seed));
+    const right = group.columns.find((column) => column.run === row.against && (column.seed === null || column.seed === left.seed));
     this.place.scrollIntoView({ behavior: "smooth" });
-    return this.read(new URLSearchParams({ group, left, ...(right >= 0 ? { right } : {}) }));
+    return this.read(new URLSearchParams({ group: group.title, left: columnKey(left), ...(right ? { right: columnKey(right) } : {}) }));
+  }
+
+  // The filters of the two columns that are chosen, `wanted` where they have it.
+  offerFilters(wanted) {
+    [this.left, this.right] = ["left", "right"].map((side) => this.group.columns[Number(this.part(side).value)] ?? this.group.columns[0]);
+    this.filters = filtersOf(this.group, this.left, this.right);
+    this.part("filter").replaceChildren(...Object.entries(this.filters).map(([value, { title }]) => element("option", { value }, title)));
+    this.part("filter").value = wanted in this.filters ? wanted : "all";
   }
 
   async update(wantedRow = -1) {
     const generation = ++this.generation;
     const isStale = () => generation !== this.generation;
-    [this.left, this.right] = ["left", "right"].map((side) => this.group.columns[Number(this.part(side).value)] ?? this.group.columns[0]);
+    this.offerFilters(this.part("filter").value);
     this.expression = pattern(this.part("query").value);
     this.part("status").textContent = "searching…";
     this.place.dataset.state = "busy";
     const [preferred, leftScores, rightScores] = await Promise.all([preferences(this.left, this.right), scores(this.left), scores(this.right)]);
     if (isStale()) return;
     Object.assign(this, { preferred, leftScores, rightScores });
-    let rows = await this.filtered(isStale);
-    if (rows && this.expression) {
+    const keep = await this.filters[this.part("filter").value].keep();
+    const slice = this.group.slices.find((part) => part.name === this.part("slice").value);
+    const all = slice ? await json(slice.rows) : Array.from({ length: this.group.prompts }, (_, row) => row);
+    if (isStale()) return;
+    let rows = all.filter(keep);
+    if (this.expression) {
       const columns = this.part("scope").value === "all" ? this.group.columns : [this.left, this.right];
       const sources = [this.group.text, ...columns.map((column) => column.text)];
       const named = rowsOfId(this.part("query").value, await json(this.group.ids));
@@ -106,49 +127,28 @@ export class Browser {
     this.place.dataset.state = "ready";
   }
 
-  async filtered(isStale) {
-    const wanted = this.part("filter").value;
-    const all = Array.from({ length: this.group.prompts }, (_, row) => row);
-    if (wanted === "all") return all;
-    if (wanted === "flipped") {
-      const found = directVerdicts(this.left, this.right);
-      return found ? this.byBlock(found.details, json, (orders) => contradicts(orders), isStale) : [];
-    }
-    if (wanted === "equal") {
-      const other = await this.perRow(this.right.text, (text) => text, isStale);
-      const own = other && (await this.perRow(this.left.text, (text) => text, isStale));
-      return own && all.filter((row) => own[row] !== null && own[row] === other[row]);
-    }
-    return all.filter((row) => outcome(this.preferred?.[row]) === wanted);
-  }
-
-  async byBlock(chunks, read, keep, isStale) {
-    const rows = [];
-    for (let block = 0; block < chunks.length; block++) {
-      (await read(chunks[block])).forEach((value, place) => keep(value) && rows.push(block * this.index.block + place));
-      if (isStale()) return null;
-    }
-    return rows;
-  }
-
-  async perRow(chunks, convert, isStale) {
+  async perRow(chunks, convert) {
     const values = [];
     for (const chunk of chunks) {
       for (const text of await texts(chunk)) values.push(convert(text));
-      if (isStale?.()) return null;
     }
     return values;
   }
 
   async sorted(rows) {
-    const order = this.part("sort").value;
+    const [order, up] = this.part("sort").value.split("-");
     if (order === "prompt") return rows;
+    const values = order === "judge" ? await margins(this.left, this.right) : await this.differences(order);
+    const direction = up ? -1 : 1;
+    const key = new Map(rows.map((row) => [row, direction * (values[row] ?? NaN)]));
+    return rows.sort((a, b) => (isNaN(key.get(a)) - isNaN(key.get(b))) || key.get(b) - key.get(a) || a - b);
+  }
+
+  async differences(order) {
     const length = (text) => text?.length ?? 0;
     const [left, right] = order === "score" ? [this.leftScores ?? [], this.rightScores ?? []]
       : await Promise.all([this.left, this.right].map((column) => this.perRow(column.text, length)));
-    const difference = (row) => (left[row] ?? NaN) - (right[row] ?? NaN);
-    const key = new Map(rows.map((row) => [row, difference(row)]));
-    return rows.sort((a, b) => (isNaN(key.get(a)) - isNaN(key.get(b))) || key.get(b) - key.get(a) || a - b);
+    return Array.from({ length: this.group.prompts }, (_, row) => (left[row] ?? NaN) - (right[row] ?? NaN));
   }
 
   async fillRow(at, holder) {
@@ -160,17 +160,21 @@ export class Browser {
     if (typeof a === "number" && typeof b === "number") facts.push(element("span", {}, `reward ${number(a - b, 2, true)}`));
     holder.append(snippet, element("span", { class: "facts" }, ...facts.filter(Boolean)));
     const block = await texts(this.group.text[Math.floor(row / this.index.block)]);
-    snippet.append(...marked(block[row % this.index.block].slice(0, SNIPPET), this.expression));
+    const turns = (await json(this.group.turns[Math.floor(row / this.index.block)]))[row % this.index.block];
+    const asked = turns.findLast(([role]) => role === "user") ?? [null, 0];
+    snippet.append(...marked(block[row % this.index.block].slice(asked[1], asked[2]).slice(0, SNIPPET), this.expression));
   }
 
   async show(row) {
     const generation = this.generation;
     const parts = await detail(this.group, this.index.block, row, this.left, this.right, this.expression);
+    if (this.part("differences").checked) parts.forEach(showDifferences);
+    if (this.part("invisible").checked) parts.forEach(showInvisible);
     if (generation !== this.generation || row !== this.rows[this.list.selected]) return;
     this.part("detail").replaceChildren(...parts);
     this.part("detail").scrollTop = 0;
-    const state = { group: this.part("group").value, left: this.part("left").value, right: this.part("right").value,
-      filter: this.part("filter").value, sort: this.part("sort").value, scope: this.part("scope").value, q: this.part("query").value, row };
+    const state = { group: this.group.title, left: columnKey(this.left), right: columnKey(this.right),
+      filter: this.part("filter").value, slice: this.part("slice").value, sort: this.part("sort").value, scope: this.part("scope").value, q: this.part("query").value, row };
     this.written = `#responses?${new URLSearchParams(state)}`;
     this.part("link").href = this.written;
   }

@@ -10,19 +10,31 @@ export function columnName(column) {
   return `${column.run}, seed ${column.seed}${column.decoding ? `, ${column.decoding}` : ""}`;
 }
 
+// What links call a column; without its decoding it is the first of that run and seed, which is the group's own.
+export function shortKey(column) {
+  return column.seed === null ? column.run : `${column.run}:${column.seed}`;
+}
+
+export function columnKey(column) {
+  return column.decoding ? `${shortKey(column)}:${column.decoding}` : shortKey(column);
+}
+
 export async function detail(group, block, row, left, right, expression) {
   const [number_, place] = [Math.floor(row / block), row % block];
   const prompt = (await texts(group.text[number_]))[place];
+  const turns = (await json(group.turns[number_]))[place];
   const ids = await json(group.ids);
   const sides = await Promise.all([left, right].map((column) => side(column, number_, place, row, expression)));
   const found = directVerdicts(left, right);
   const orders = found ? (await json(found.details[number_]))[place] : [];
   return [
     element("div", { class: "soft id" }, `prompt ${ids[row]}`),
-    folded(prompt, "prompt", expression),
+    ...turns.map(([role, start, end]) => element("section", { class: role === "user" ? "turn user" : "turn" },
+      element("h4", {}, role), folded(prompt.slice(start, end), "prompt", expression))),
+    turns.length ? null : folded(prompt, "prompt", expression),
     element("div", { class: "sides" }, ...sides),
     verdictBlock(orders, found, left, right),
-  ];
+  ].filter(Boolean);
 }
 
 async function side(column, number_, place, row, expression) {

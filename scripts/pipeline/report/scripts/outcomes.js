@@ -16,6 +16,22 @@ export async function preferences(left, right) {
   return found.mirrored ? values.map((value) => (value === null ? null : 1 - value)) : values;
 }
 
+// How far the judge puts the left above the right: the difference of its scores, of its preferences where it gave none,
+// averaged over the orders; NaN without a verdict. Empty where no judge compared the two.
+export async function margins(left, right) {
+  const found = directVerdicts(left, right);
+  if (!found) return [];
+  const verdicts = [];
+  for (const chunk of found.details) verdicts.push(...(await json(chunk)));
+  const graded = verdicts.some((orders) => orders.some((order) => order[3] !== null && order[4] !== null));
+  const sign = found.mirrored ? -1 : 1;
+  return verdicts.map((orders) => {
+    const parsed = orders.filter((order) => (graded ? order[3] !== null && order[4] !== null : order[2] !== null));
+    const each = parsed.map((order) => (graded ? order[3] - order[4] : 2 * order[2] - 1));
+    return parsed.length ? (sign * each.reduce((sum, one) => sum + one, 0)) / parsed.length : NaN;
+  });
+}
+
 export async function scores(column) {
   return column.score === undefined ? null : json(column.score);
 }

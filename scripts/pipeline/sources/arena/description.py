@@ -1,7 +1,7 @@
 """What the source arena is called and which keys its entries take."""
 
 from pipeline.config.fields import choice
-from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
+from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, UNLABELLED, USES
 
 ORDER = 9
 SENTENCE = "Chatbot Arena: two conversations, and which of their models won."
@@ -13,4 +13,4 @@ TURNS = {
         default="cut",
     )
 }
-KEYS, REQUIRED = {**LOCATION, **TURNS, **SPLITS, **LABEL_NOISE, **USES}, ("path",)
+KEYS, REQUIRED = {**LOCATION, **TURNS, **SPLITS, **LABEL_NOISE, **UNLABELLED, **USES}, ("path",)

@@ -1,7 +1,7 @@
 """What the source plain is called and which keys its entries take."""
 
 from pipeline.config.fields import flag, mapping, number, text
-from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
+from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, UNLABELLED, USES
 
 ORDER = 6
 SENTENCE = (
@@ -29,4 +29,4 @@ RELABEL = {
         examples=[1.0],
     ),
 }
-KEYS, REQUIRED = {**LOCATION, **COLUMNS, **SPLITS, **RELABEL, **LABEL_NOISE, **USES}, ("path",)
+KEYS, REQUIRED = {**LOCATION, **COLUMNS, **SPLITS, **RELABEL, **LABEL_NOISE, **UNLABELLED, **USES}, ("path",)

@@ -1,7 +1,7 @@
 """What the source ranked is called and which keys its entries take."""
 
 from pipeline.config.fields import choice
-from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, USES
+from pipeline.sources.keys import LABEL_NOISE, LOCATION, SPLITS, UNLABELLED, USES
 
 ORDER = 10
 SENTENCE = "Ranked answers to a prompt, such as Nectar's: prompt, and answers with answer and rank, 1 being the best."
@@ -12,4 +12,4 @@ PAIRS = {
         default="extremes",
     )
 }
-KEYS, REQUIRED = {**LOCATION, **PAIRS, **SPLITS, **LABEL_NOISE, **USES}, ("path",)
+KEYS, REQUIRED = {**LOCATION, **PAIRS, **SPLITS, **LABEL_NOISE, **UNLABELLED, **USES}, ("path",)

@@ -1,0 +1,43 @@
+"""The whole config as one that stands alone: every default and every entry that it uses written out."""
+
+import copy
+
+from pipeline.config.entries import parts_of
+from pipeline.config.reward_training import prepared_datasets, reward_dataset
+from pipeline.config.schema import load_schema
+from pipeline.config.settings import Settings
+
+# Where a run is, watched or sent to: they change nothing of what is computed, so nothing is made anew for them.
+ELSEWHERE = ("device", "wandb", "publish")
+
+
+def resolved_config(settings: Settings) -> dict:
+    """A config that computes the same whatever config/*.yaml say, but for the judges' folders.
+
+    Returns:
+        The config with its defaults, but for those of `policy`, and without ELSEWHERE; in `definitions` the entries
+        that it uses, with theirs.
+    """
+    used = settings.used_reward_models
+    trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
+    further = [reward_dataset(settings, *pair) for pair in used]
+    datasets = [part for name in (*prepared_datasets(settings), *further) for part in _with_parts(settings, name)]
+    names = {
+        "datasets": datasets,
+        "models": [*settings.models, *(train["model"] for train in trained if train)],
+        "reward_models": [name for _, name in used],
+    }
+    definitions = {
+        kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
+    }
+    known = load_schema("config")["properties"]["policy"]["properties"]
+    policy = settings.config.get("policy", {})
+    # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
+    given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
+    config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
+    decodings = {name: config["decodings"][name] for name in settings.decodings}
+    return copy.deepcopy({**config, "decodings": decodings, "policy": given, "definitions": definitions})
+
+
+def _with_parts(settings: Settings, dataset: str) -> list[str]:
+    return [*parts_of(dataset, settings.entries["datasets"]), dataset]

@@ -1,0 +1,73 @@
+"""What a run's gain over its opponents is made of: the parts of the verdicts."""
+
+import altair as alt
+import pandas as pd
+
+from pipeline.figures.drawing import (
+    BLUE,
+    GREEN,
+    INK,
+    MUTED,
+    ORANGE,
+    PINK,
+    SKY,
+    VERMILION,
+    Figure,
+    Panel,
+    reference_line,
+    values,
+)
+from pipeline.results.csv_tables import rows_of
+from pipeline.results.parts_table import WHOLE
+
+COLORS = (BLUE, VERMILION, ORANGE, SKY, PINK, GREEN)
+BAR = 13
+
+
+def parts_figure(parts: pd.DataFrame) -> Figure:
+    """Differences by part with their intervals: a bar per part, below each other per run; a panel per opponent.
+
+    Args:
+        parts: as `pipeline.results.parts_table.read_parts_table` reads it.
+    """
+    rows = []
+    groups = list(dict.fromkeys(parts[["dataset", "model", "decoding"]].itertuples(index=False, name=None)))
+    told = 3 if parts["decoding"].nunique() > 1 else 2
+    for group in groups:
+        own = rows_of(parts, group)
+        for opponent, judge in dict.fromkeys(zip(own["baseline"], own["judge"], strict=True)):
+            shown = own[(own["baseline"] == opponent) & (own["judge"] == judge)]
+            title = f"against {opponent}, by {judge}"
+            place = f"{', '.join(group[:told])}; " if len(groups) > 1 else ""
+            rows.append([Panel(place + title, _bars(shown))])
+    return Figure(
+        "parts",
+        "What gains are made of",
+        "Each part of the judge's verdict: the run's mean less its opponent's on the same prompts, with its 95% "
+        "interval. An interval that crosses the dashed line shows no clear difference.",
+        rows,
+    )
+
+
+def _bars(shown: pd.DataFrame) -> alt.LayerChart:
+    """The bars of all runs against one opponent."""
+    names = list(dict.fromkeys(shown["part"]))
+    colors = [MUTED if name == WHOLE else COLORS[number % len(COLORS)] for number, name in enumerate(names)]
+    data = alt.Chart(values(shown.to_dict("records")))
+    runs = list(dict.fromkeys(shown["run"]))
+    axis = alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False)
+    place = {
+        "y": alt.Y("run:N", sort=runs, title=None, axis=axis, scale=alt.Scale(paddingInner=0.2)),
+        "yOffset": alt.YOffset("part:N", sort=names),
+    }
+    color = alt.Color("part:N", sort=names, scale=alt.Scale(domain=names, range=colors))
+    tips = [alt.Tooltip("run:N"), alt.Tooltip("part:N")]
+    for name in ("mean", "baseline_mean", "difference", "difference_low", "difference_high"):
+        tips.append(alt.Tooltip(f"{name}:Q", title=name.replace("_", " "), format=".3f"))
+    x = alt.X("difference:Q", title="difference (95% interval)")
+    layers = [
+        data.mark_bar().encode(x=x, color=color, tooltip=tips, **place),
+        data.mark_rule(strokeWidth=1.5, color=INK).encode(x=alt.X("difference_low:Q"), x2="difference_high:Q", **place),
+        reference_line(0),
+    ]
+    return alt.layer(*layers).properties(height=BAR * len(names) * len(runs) * 1.2)

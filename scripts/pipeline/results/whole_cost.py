@@ -1,0 +1,85 @@
+"""What each run took from the data to the verdicts, its share of what several runs need included."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+
+from pipeline.jobs.io import read_parquet
+from pipeline.results.pedigree import SHARED, Job, pedigree
+from pipeline.results.run_table import Run, RunTable, read_cost, read_metrics
+
+ASKED = ("responses", "scores", "verdicts")
+TOKENS = "num_tokens"  # of the learning curve: tokens that a training has read so far
+
+
+def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | None = None) -> list[dict]:
+    """One row per run, all its decodings together, in the order of the run table; of no run without records.
+
+    A job that several runs need, as the reward model or the reference, is shared out equally to those that need it;
+    `alone` is what the run would take if it were the only one. Sampling is the part of the trainings in which the
+    policy answered. Seeds are added up.
+
+    Args:
+        paid: tokens, and US dollars where they are known, of judges' replies by request key.
+
+    Returns:
+        dataset, model, run, method, seeds (how many); seconds: training, sampling, data, sft, reward_model, reference
+        (the run's share), responses, scores, verdicts, total, alone; gpu_seconds of the total; trained_tokens,
+        sampled_tokens, judge_tokens; judge_dollars; None where it is not known.
+    """
+    runs: dict[tuple[str, ...], list[Run]] = {}
+    for run in table.runs:
+        runs.setdefault((run.dataset, run.model, run.run), []).append(run)
+    found = {place: pedigree(decoded) for place, decoded in runs.items()}
+    users = Counter(job.path for part in found.values() for job in part.made)
+    rows = []
+    for place, part in found.items():
+        decoded = runs[place]
+        run = decoded[0]
+        if not part.made and not part.asked:
+            continue
+        row: dict = {name: getattr(run, name) for name in ("dataset", "model", "run", "method")}
+        row["seeds"] = len(run.seeds)
+        for stage in SHARED:
+            row[stage] = sum(job.seconds / users[job.path] for job in part.of(stage))
+        for stage in ("training", *ASKED):
+            row[stage] = _seconds(part.of(stage))
+        row["sampling"] = sum(read_cost(run, seed)["rollout_seconds"] for seed in run.seeds_with("cost"))
+        row["total"] = sum(row[stage] for stage in (*SHARED, "training", *ASKED))
+        row["alone"] = row["total"] + sum(_seconds(part.of(stage)) - row[stage] for stage in SHARED)
+        jobs = (*part.made, *part.asked)
+        row["gpu_seconds"] = sum(
+            job.seconds * job.processes / (users[job.path] if job.stage in SHARED else 1) for job in jobs if job.on_gpu
+        )
+        rows.append(row | _tokens(decoded) | _judged(decoded, paid or {}))
+    return rows
+
+
+def _seconds(jobs: Sequence[Job]) -> float:
+    return sum(job.seconds for job in jobs)
+
+
+def _tokens(runs: list[Run]) -> dict[str, float | None]:
+    """Tokens of the trainings, as their logs count them, and of the judged responses."""
+    trained: list[float] = []
+    for seed in runs[0].seeds_with("metrics"):
+        curve = read_metrics(runs[0], seed)
+        trained += [float(curve.loc[curve["metric"] == TOKENS, "value"].max())]
+    known = [count for count in trained if np.isfinite(count)]
+    sampled = sum(
+        int(read_parquet(run.files[seed]["responses"], ["response_tokens"])["response_tokens"].sum())
+        for run in runs
+        for seed in run.seeds
+    )
+    return {"trained_tokens": sum(known) if known else None, "sampled_tokens": sampled}
+
+
+def _judged(runs: list[Run], paid: Mapping[str, tuple[int, float | None]]) -> dict[str, float | None]:
+    """What the judge's replies took; a reply that settles several verdicts counts for the run once."""
+    verdicts = [run.verdicts[seed] for run in runs for seed in run.seeds] if paid else []
+    files = [path for each in verdicts for path in each.values()]
+    keys = {key for path in files for key in read_parquet(path, ["request_key"])["request_key"]} & paid.keys()
+    prices = [price for key in keys if (price := paid[key][1]) is not None]
+    tokens = sum(paid[key][0] for key in keys)
+    return {"judge_tokens": tokens if keys else None, "judge_dollars": sum(prices) if prices else None}
