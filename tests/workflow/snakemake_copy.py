@@ -35,7 +35,7 @@ IMPORTED = [
 
 @dataclass(frozen=True)
 class Job:
-    """A planned job: its rule, the values of its wildcards in the order of its output's path, its resources."""
+    """A planned job: its rule, its wildcards that are not empty in the order of its output's path, its resources."""
 
     rule: str
     wildcards: tuple[str, ...]
@@ -167,7 +167,8 @@ def read_plan(output: str) -> set[Job]:
     for block in re.split(r"^(?=(?:local)?(?:rule|checkpoint) \w+:$)", output, flags=re.MULTILINE)[1:]:
         rule = re.match(r"\w+ (\w+):", block)[1]
         fields = dict(re.findall(r"^    (\w+): (.*)$", block, re.MULTILINE))
-        jobs.append(Job(rule, tuple(_pairs(fields.get("wildcards", "")).values()), _pairs(fields.get("resources", ""))))
+        wildcards = tuple(value for value in _pairs(fields.get("wildcards", "")).values() if value)
+        jobs.append(Job(rule, wildcards, _pairs(fields.get("resources", ""))))
     total = re.search(r"^total +(\d+)$", output, re.MULTILINE)
     assert total, f"no table of jobs in:\n{output[-3000:]}"
     assert len(jobs) == len(set(jobs)) == int(total[1]), f"{len(jobs)} jobs found, {total[1]} in the table:\n{output}"

@@ -14,10 +14,8 @@ REWARDED = [DPR, MIX]  # their rows are labelled by the reward model
 
 MEASURED = {Job("measure_judge", ("small", "gold", "eval"))}
 REPORT = {Job("render_report", ()), Job("all", ())}
-TABLES = {
-    *(Job(rule, ()) for rule in ("compute_winrate", "compute_cost", "compare_scores", "plot_figures")),
-    *REPORT,
-}
+RATES = {Job("compute_winrate", ()), Job("plot_figures", ()), *REPORT}  # what the judges' quality is said in
+TABLES = {Job("compute_cost", ()), Job("compare_scores", ()), *RATES}
 CALIBRATION = {Job("measure_calibration", ("small", "tiny", split)) for split in ("train", "eval")}
 
 
@@ -248,7 +246,7 @@ def test_code_of_the_statistics_counts_again(copied):
 
 def test_code_of_the_calibration_measures_again(copied):
     add_code(copied, "pipeline/metrics/calibration.py")
-    assert copied.plan() == CALIBRATION | MEASURED | REPORT
+    assert copied.plan() == CALIBRATION | MEASURED | RATES
 
 
 def test_another_column_of_the_verdicts_judges_again(copied):
@@ -259,9 +257,9 @@ def test_another_column_of_the_verdicts_judges_again(copied):
 
 def test_another_sample_measures_the_judge_again(copied):
     copied.configure(lambda config: config.update(judge_quality={"pairs": 20}))
-    assert copied.plan() == MEASURED | CONFIG | REPORT
+    assert copied.plan() == MEASURED | CONFIG | RATES
     copied.configure(lambda config: config.update(judge_quality={"pairs": 0}))
-    assert copied.plan() == CONFIG | REPORT
+    assert copied.plan() == CONFIG | RATES
 
 
 def test_code_of_the_comparison_of_scores_compares_again(copied):

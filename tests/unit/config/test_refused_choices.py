@@ -14,7 +14,7 @@ from pipeline.config.settings import ConfigError, Settings
         (
             {"judge": "gould"},
             "judge: there is no judge 'gould' (did you mean 'gold'?)",
-            "reward, gold, independent, PM, PP, U",
+            "reward, fair-gold, gold, independent, PM, PP, U",
         ),
         ({"reward_model": "beaver"}, "reward_model: there is no reward model 'beaver'", "beaver-reward, beaver-cost"),
         ({"device": "h100"}, "device: there is no device 'h100'", "auto, cpu, t4"),
