@@ -134,7 +134,7 @@ def train(cell: str, steps: int, tiny: bool, deadline: float, scratch: Path) -> 
     trainer.remove_callback(PrinterCallback)
     if METHODS[method].keys() & {"p", "g"}:  # what the first use of generation takes is not counted
         count, new = (hyperparameters["rollout_prompts"], setting["response"]) if "static" in switches else (1, 2)
-        trainer._generate([dataset["prompt_ids"][0]] * 2 * count, new)
+        trainer._sampled([dataset["prompt_ids"][0]] * 2 * count, new)
     clock = Clock(trainer, deadline)
     trainer.add_callback(clock)
     with memory(device, T4_GIB if name == "t4" else None) as used:

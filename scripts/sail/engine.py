@@ -17,7 +17,7 @@ from peft.utils.other import AuxiliaryTrainingWrapper, TrainableTokensWrapper
 from trl.generation.vllm_generation import VLLMGeneration
 
 from sail.generation import cut_at_end
-from sail.internals import colocated_model, engine_options, gathered
+from sail.internals import colocated_model, engine_options, gathered, weights_for
 from sail.sharding import is_sharded, whole_parameters
 
 REQUESTS = 64  # to a server at a time
@@ -116,7 +116,7 @@ class Engine(VLLMGeneration):
         from vllm.model_executor.layers.vocab_parallel_embedding import VocabParallelEmbedding
 
         runner = colocated_model(self)
-        runner.reload_weights(weights_iterator=self._iter_named_params())
+        runner.reload_weights(weights_iterator=weights_for(self))
         for layer in runner.get_model().modules():
             if isinstance(layer, VocabParallelEmbedding):
                 layer.quant_method.process_weights_after_loading(layer)  # a head that is tied to the embedding

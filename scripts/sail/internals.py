@@ -150,6 +150,11 @@ def engine_options(**options: Any) -> Iterator[None]:
         vllm_generation.LLM = engine
 
 
+def weights_for(generation: Any) -> Iterator[tuple[str, Any]]:
+    """The names and weights that TRL's `VLLMGeneration` gives its engine."""
+    return generation._iter_named_params()
+
+
 def gathered(generation: Any) -> AbstractContextManager:
     """The parameters of the model of TRL's `VLLMGeneration`, gathered where ZeRO-3 shards them."""
     return generation._dist.gather_params(list(generation.model.parameters()))

@@ -156,7 +156,7 @@ class SamplesPairs(UsesEngine):
             most = max(min(most, limit - min(map(len, prompts))), 1)
         doubled, logps = [ids for ids in prompts for _ in range(2)], None
         if self._engine is None:
-            responses = self._generate(doubled, most)
+            responses = self._sampled(doubled, most)
         else:
             responses, logps = self._engine.respond(doubled, self.state.global_step, self._prompts_drawn)
             self._log_engine_gap(doubled, responses, logps)
@@ -224,7 +224,7 @@ class SamplesPairs(UsesEngine):
         with use_adapter(adapted, adapter_name="ref" if "ref" in adapted.peft_config else None):
             yield self.model_wrapped
 
-    def _generate(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
+    def _sampled(self, prompts: list[list[int]], max_new_tokens: int) -> list[list[int]]:
         """A response per prompt."""
         starts = self.args.rollout_policy == "start"
         with (

@@ -10,12 +10,22 @@ from pathlib import Path
 
 import pytest
 from transformers import PreTrainedConfig, PreTrainedModel
-from trl import DPOTrainer, RewardTrainer, SFTTrainer
+from trl import DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer, RLOOTrainer, SFTTrainer
+from trl.experimental.cpo import CPOTrainer
+from trl.experimental.online_dpo import OnlineDPOTrainer
+from trl.experimental.orpo import ORPOTrainer
+from trl.generation.vllm_generation import VLLMGeneration
 
+TRAINERS = (DPOTrainer, GRPOTrainer, KTOTrainer, RewardTrainer, RLOOTrainer, SFTTrainer)
+TRAINERS += (CPOTrainer, OnlineDPOTrainer, ORPOTrainer, VLLMGeneration)
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 INTERNALS = "sail/internals.py"
 MODULES = sorted(path.relative_to(SCRIPTS).as_posix() for path in SCRIPTS.rglob("*.py"))
 OVERRIDDEN = {
+    "pipeline/methods/kto/trainer.py": {"_prepare_dataset", "_precompute_ref_logps"},
+    "pipeline/methods/online_dpo/trainer.py": {"_forward", "_generate"},
+    "pipeline/training/online.py": {"_generate_single_turn", "_get_train_sampler", "_tokenize_prompts"},
+    "sail/engine.py": {"_init_vllm", "_iter_named_params"},
     "sail/checkpoint.py": {"_get_train_sampler", "_save_checkpoint", "_load_rng_state"},
     "sail/reference.py": {"_prepare_dataset", "_precompute_ref_logps"},
     "sail/trainer.py": {"_tag_names", "_name"},
@@ -29,9 +39,9 @@ def is_private(name: str) -> bool:
 
 @pytest.fixture(scope="module")
 def parents() -> set[str]:
-    """Private names of the trainers' classes: methods, class attributes and attributes of `self`."""
+    """Private names of the parents' classes: methods, class attributes and attributes of `self`."""
     names = set()
-    classes = {cls for trainer in (DPOTrainer, SFTTrainer, RewardTrainer) for cls in trainer.mro()} - {object}
+    classes = {cls for trainer in TRAINERS for cls in trainer.mro()} - {object}
     for cls in classes:
         tree = ast.parse(inspect.getsource(cls))
         names |= {node.attr for node in ast.walk(tree) if isinstance(node, ast.Attribute) and of(node.value) == "self"}

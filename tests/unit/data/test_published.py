@@ -128,7 +128,7 @@ def test_published_entries_are_prepared_from_local_files(tmp_path, form):
 
 
 def test_every_entry_is_tried_here():
-    assert set(ENTRIES) == {*PUBLISHED, *TODAY, "world"}
+    assert set(ENTRIES) == {*PUBLISHED, *TODAY, "world", "fair-world"}
 
 
 @pytest.mark.parametrize("name", TODAY)
