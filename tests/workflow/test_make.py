@@ -64,7 +64,7 @@ def test_it_says_that_it_installs_and_ends_with_the_win_rates(folder):
     ]
     assert (folder / ".venv/pip.log").is_file()
     end = text[text.index("Win rates in per cent, with 95% intervals (results/winrate.csv):") :].splitlines()
-    assert re.split("  +", end[2].strip()) == ["run", "against chosen", f"against {DPO}"]
+    assert re.split("  +", end[2].strip()) == ["run", "against chosen", f"against {DPO}", "rests on"]
     assert [line.split()[0] for line in end[4:7]] == ["sft", DPO, "dpr-beta0.1-g0.3-gamma0.3"]
     assert end[-1] == "The report is results/report.html"
     again = make(folder)

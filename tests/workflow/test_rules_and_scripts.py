@@ -37,6 +37,7 @@ Path(sys.argv[1]).write_text(json.dumps(rules))
 RUN = "dpr-beta0.1-g0.3-gamma0.3"
 SPECS = {
     "prepare_data": ["data/small"],
+    "prepare_partly_labelled": ["data/small"],
     "train_reward": ["reward/tiny"],
     "train_policy": [f"policy/small/tiny/{RUN}", "reward/tiny"],
     "count_steps": [f"policy/small/tiny/{RUN}", "reward/tiny"],
@@ -52,8 +53,9 @@ SPECS = {
 }
 # A reward model whose entry names no text format may have any.
 BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
-# Rules that do what another does, with other files: on the selection split, under a further decoding.
+# Rules that do what another does with other files: of the selection split, a further decoding, a split more.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
+ALIKE |= {"prepare_partly_labelled": "prepare_data"}
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain
 

@@ -22,7 +22,7 @@ from snakemake.exceptions import WorkflowError
 sys.path.insert(0, {str(REPOSITORY / "scripts")!r})
 from pipeline.jobs.forecast import expected_seconds
 
-settings = SimpleNamespace(tag="mine", device="cpu", device_entry=lambda: {{"accelerator": "cpu"}})
+settings = SimpleNamespace(tag="mine", device="cpu", config={{}}, device_entry=lambda: {{"accelerator": "cpu"}})
 
 
 def costs(jobs, cores, gpus):
