@@ -7,6 +7,7 @@ import atexit
 import contextlib
 import fcntl
 import glob
+import logging
 import os
 import re
 import stat
@@ -87,6 +88,7 @@ def prepared_console() -> Iterator[None]:
         stream = getattr(sys, name)
         if not stream.isatty() and not isinstance(stream, LogStream):
             setattr(sys, name, LogStream(stream))
+            _redirect_loggers(stream, getattr(sys, name))
     try:
         yield
     except BaseException as error:
@@ -95,6 +97,14 @@ def prepared_console() -> Iterator[None]:
             with contextlib.suppress(OSError):
                 os.write(main_log, f"process {processes()[0]} ended with an error, which is in {path}\n".encode())
         raise
+
+
+def _redirect_loggers(before: object, after: object) -> None:
+    """Let loggers that print to a stream, as libraries have that were imported earlier, print to another one."""
+    for logger in (logging.root, *logging.root.manager.loggerDict.values()):
+        for handler in getattr(logger, "handlers", []):
+            if getattr(handler, "stream", None) is before:
+                handler.setStream(after)
 
 
 def _separate_log() -> tuple[int, Path] | None:

@@ -16,9 +16,10 @@ from pipeline.jobs.ownership import OWNER
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 PATIENCE = 30  # seconds
-# What takes long to import: it notes its process, and how much CPU time it took.
+# What takes long to import: it notes its process, and how much CPU time it took; it has a logger, as libraries do.
 HEAVY = """
-import os, time
+import logging, os, time
+logging.getLogger("heavy").addHandler(logging.StreamHandler())
 process, end = os.getpid(), time.process_time() + 0.3
 memory = bytearray(200 * 2**20)
 while time.process_time() < end:
@@ -49,6 +50,9 @@ def main():
     if what == "cost":
         used = resource.getrusage(resource.RUSAGE_SELF)
         print(used.ru_utime + used.ru_stime, len(os.listdir("/proc/self/task")))
+    if what == "log":
+        import logging
+        logging.getLogger("heavy").error("in \\x1b[1mbold\\x1b[0m")
     if what == "wrong":
         raise InputError("the file") if rest else ValueError("the code")
     if what == "obey":
@@ -131,6 +135,7 @@ def test_a_fork_is_the_script_with_what_it_was_given_and_anything_that_differs_i
         assert outcome(folder, "say", OMP_NUM_THREADS="1", OMP_WAIT_POLICY="passive")[1].endswith("forked\n")
         assert outcome(folder, "say", OMP_NUM_THREADS="2", OMP_WAIT_POLICY="passive")[1].endswith("alone\n")
         assert outcome(folder, "say", options=("-Xdev", "-Wignore"))[1].endswith("alone\n")
+        assert outcome(folder, "log") == outcome(folder, "log", **{WARM: "0"}) == (0, "in bold\ndone\n")
         code, told = outcome(folder, "wrong")
         assert code == 1 and told.endswith("ValueError: the code\n")
         assert outcome(folder, "wrong", "input") == (1, "error: the file\n")
