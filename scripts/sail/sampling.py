@@ -51,17 +51,6 @@ class SamplesPairs(UsesEngine):
                 if (dataset := getattr(self, name)) is not None:
                     setattr(self, name, dataset.map(lambda row: {key: cut_behind_end(row[key], ends) for key in BOTH}))
 
-    def _warn_if_approximate(self):
-        reasons = []
-        if self.args.rollout_temperature != 1 or self.args.rollout_top_p != 1:
-            reasons.append("rollouts are not sampled at temperature 1 and top_p 1")
-        if self.args.rollout_policy == "start":
-            reasons.append("pairs are sampled by the policy that the training began with")
-        elif self.args.max_age > 0:
-            reasons.append(f"pairs may be up to {self.args.max_age} steps old")
-        if self.args.estimator == "exact" and reasons:
-            logger.warning("The online gradient is approximate: %s.", " and ".join(reasons))
-
     def _walk_prompts(self, drawn: int):
         """Take up this process's order of prompts behind those that were drawn before."""
         rank, processes = self.accelerator.process_index, self.accelerator.num_processes

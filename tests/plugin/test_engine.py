@@ -20,6 +20,7 @@ from plugin.tiny import new_model, weights
 from plugin.training import assert_same_weights, logged
 from sail import SAILConfig
 from sail.engine import Engine, merged_weights
+from sail.sampling import SamplesPairs
 
 TARGETS = ["q_proj", "v_proj", "down_proj"]
 LORA = LoraConfig(r=4, lora_alpha=8, target_modules=TARGETS, task_type="CAUSAL_LM")
@@ -270,3 +271,22 @@ def test_without_vllm_the_trainer_says_so(sail_trainer):
         pytest.skip("vLLM is installed")
     with pytest.raises(ImportError, match="vLLM is not available"):
         sail_trainer(p=0.5, **VLLM)
+
+
+@pytest.mark.parametrize(
+    ("values", "reason"),
+    [
+        ({"vllm_importance_sampling_correction": True, "vllm_importance_sampling_clip_max": None}, None),
+        ({"vllm_importance_sampling_correction": True}, "importance weights are bounded"),
+        ({"rollout_temperature": 0.9}, "rollouts are not sampled at temperature 1 and top_p 1"),
+        ({"use_vllm": False, "rollout_policy": "start"}, "pairs are sampled by the policy that the training began with"),
+    ],
+)
+def test_what_makes_the_gradient_approximate_is_said(values, reason, tmp_path, caplog):
+    args = SAILConfig(
+        str(tmp_path), **{"p": 0.5, "use_vllm": True, "max_age": 0, "use_cpu": True, "bf16": False} | values
+    )
+    SamplesPairs._warn_if_approximate(SimpleNamespace(args=args))
+    assert [record.getMessage() for record in caplog.records if "approximate" in record.getMessage()] == (
+        [f"The online gradient is approximate: {reason}."] if reason else []
+    )
