@@ -65,8 +65,10 @@ class Worker:
         """Say how a fork ended to who waits for it; kill it, where nobody waits any more."""
         process, connection = self.forks.pop(handle)
         if not ended:
-            with contextlib.suppress(ProcessLookupError):
+            try:
                 os.killpg(process, signal.SIGKILL)
+            except ProcessLookupError:  # it has no group of its own yet
+                os.kill(process, signal.SIGKILL)
         code = os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
         with contextlib.suppress(OSError):
             connection.sendall(struct.pack(NUMBER, code if code >= 0 else KILLED - code))
@@ -77,6 +79,7 @@ class Worker:
         """Fork for a request; the fork's command line in the fork, else None."""
         connection, _ = listening.accept()
         connection.settimeout(PATIENCE)
+        files: list[int] = []
         try:
             if peer(connection)[1] != os.getuid():
                 raise PermissionError("another user's")
@@ -87,10 +90,12 @@ class Worker:
             if fits and process == 0:
                 self._become(connection, listening, files, request)
                 return request["arguments"]
-            for file in files:
-                os.close(file)
+            while files:
+                os.close(files.pop())
             connection.sendall(struct.pack(NUMBER, process))
         except (OSError, ValueError, struct.error):
+            for file in files:
+                os.close(file)
             connection.close()
             return None
         if process:

@@ -2,6 +2,8 @@
 
 import os
 import signal
+import socket
+import struct
 import subprocess
 import sys
 import time
@@ -13,6 +15,7 @@ import pytest
 from pipeline.jobs import handover
 from pipeline.jobs.handover import WARM, worker_key
 from pipeline.jobs.ownership import OWNER
+from pipeline.jobs.worker import Worker
 
 SCRIPTS = Path(__file__).resolve().parents[3] / "scripts"
 PATIENCE = 30  # seconds
@@ -191,6 +194,29 @@ time.sleep(60)
     process.kill()
     process.communicate()
     wait_for(lambda: not any(map(is_alive, left)))
+
+
+def test_a_fork_without_a_group_of_its_own_is_killed_with_its_script():
+    fork = subprocess.Popen(["sleep", str(PATIENCE)])
+    worker, (connection, other) = Worker(os.getpid(), print), socket.socketpair()
+    handle, started = os.pidfd_open(fork.pid), time.monotonic()
+    worker.forks[handle] = fork.pid, connection
+    with other:
+        worker._end(handle, ended=False)
+        assert struct.unpack(handover.NUMBER, other.recv(8)) == (128 + signal.SIGKILL,)
+    assert time.monotonic() - started < PATIENCE / 2
+
+
+def test_a_request_that_is_none_leaves_no_file_open(tmp_path):
+    with socket.socket(socket.AF_UNIX) as listening, socket.socket(socket.AF_UNIX) as script:
+        listening.bind(str(tmp_path / "socket"))
+        listening.listen()
+        script.connect(str(tmp_path / "socket"))
+        before = set(os.listdir("/proc/self/fd"))
+        socket.send_fds(script, [struct.pack(handover.NUMBER, 4)], [listening.fileno()] * 3)
+        script.sendall(b"none")
+        assert Worker(os.getpid(), print)._accept(listening) is None
+        assert set(os.listdir("/proc/self/fd")) == before
 
 
 def test_the_key_is_of_the_code_the_packages_and_the_interpreter(tmp_path, monkeypatch):
