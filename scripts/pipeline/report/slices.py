@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from numbers import Real
 from pathlib import Path
 
 import numpy as np
@@ -126,4 +127,4 @@ def _shown(value: object) -> str:
 
 
 def _order(value: object) -> tuple:
-    return (0, value, "") if isinstance(value, int | float) else (1, 0, str(value))
+    return (0, value, "") if isinstance(value, Real) else (1, 0, str(value))

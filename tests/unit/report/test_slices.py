@@ -8,7 +8,7 @@ from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
 
 from pipeline.jobs.io import read_yaml, write_parquet
-from pipeline.report.slices import find_slices, slices_section
+from pipeline.report.slices import _parts, find_slices, slices_section
 from pipeline.results.run_table import read_run_table, read_verdict_details
 
 GROUP = ("world", "W1M", "")
@@ -40,6 +40,12 @@ def test_prompts_are_told_apart_by_length_and_by_each_column_of_the_dataset(fold
         "topic": {"art": 10, "maths": 10, "sport": 10},
         "weight": {"at most 9": 10, "above 9, at most 19": 10, "above 19": 10},
     }
+
+
+@pytest.mark.parametrize("dtype", ["int64", "float64", "Int64"])
+def test_few_numbers_are_in_their_order(dtype):
+    values = pd.Series([10, 9, 10, 9, 2, 2], index=list("abcdef"), dtype=dtype)
+    assert [part.name for part in _parts("turns", values)] == ["2", "9", "10"]
 
 
 def test_dialogues_are_told_apart_by_their_turns(folder, tmp_path):
