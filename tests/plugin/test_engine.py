@@ -279,7 +279,7 @@ def test_without_vllm_the_trainer_says_so(sail_trainer):
         ({"vllm_importance_sampling_correction": True, "vllm_importance_sampling_clip_max": None}, None),
         ({"vllm_importance_sampling_correction": True}, "importance weights are bounded"),
         ({"rollout_temperature": 0.9}, "rollouts are not sampled at temperature 1 and top_p 1"),
-        ({"use_vllm": False, "rollout_policy": "start"}, "pairs are sampled by the policy that the training began with"),
+        ({"use_vllm": False, "max_age": 3}, "pairs may be up to 3 steps old"),
     ],
 )
 def test_what_makes_the_gradient_approximate_is_said(values, reason, tmp_path, caplog):
