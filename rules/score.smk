@@ -32,7 +32,7 @@ use rule score_responses as score_decoded with:
     # Responses under a further decoding of the config.
     input:
         unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
-        spec=lambda w: f"results/specs/reward/{settings.reward_model_name(w.dataset)}.yaml",
+        spec=lambda w: reward_spec(settings.reward_model_name(w.dataset)),
         responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),
     output:
         per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),

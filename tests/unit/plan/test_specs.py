@@ -63,3 +63,9 @@ def test_no_job_is_made_stale_by_the_plan():
     found = {path for script in SCRIPTS.glob("*.py") for path in _imported_files(script)}
     assert SCRIPTS / "pipeline/results/run_table.py" in found
     assert not [path for path in found if path.parent == SCRIPTS / "pipeline/plan"]
+
+
+def test_rules_find_a_reward_models_spec_by_its_seeds():
+    """Under seed_scope all a reward model has a spec per seed, and the bare name is none."""
+    rules = {path.name: path.read_text(encoding="utf-8") for path in (SCRIPTS.parent / "rules").glob("*.smk")}
+    assert [name for name, text in rules.items() if 'f"results/specs/reward/' in text] == ["common.smk"]
