@@ -13,7 +13,7 @@ from pipeline.columns.pairs import SPLIT_COLUMNS
 from pipeline.jobs.io import command_line, read_json, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
-from pipeline.models.devices import add_device_arguments, device_from_arguments
+from pipeline.models.device_arguments import add_device_arguments
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -38,6 +38,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.generation.checkpoints import sample_checkpoints
     from pipeline.judges.checkpoints import score_checkpoints
+    from pipeline.models.devices import device_from_arguments
     from pipeline.rewards.scorer import RewardModel
 
     device = device_from_arguments(arguments, spec["model"])
@@ -64,4 +65,4 @@ def main(argv: list[str] | None = None) -> None:
 
 
 if __name__ == "__main__":
-    run(main)
+    run(main, warm=True)
