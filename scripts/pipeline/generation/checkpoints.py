@@ -7,7 +7,7 @@ import pandas as pd
 from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
 from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.models.devices import Device
-from pipeline.models.fitting import cache_bytes, fitted, forward_bytes
+from pipeline.models.fitting import cache_bytes, fitted, forward_bytes, free
 from pipeline.models.logps import response_logps
 from pipeline.models.templates import as_text, prompt_token_ids
 
@@ -33,11 +33,12 @@ def sample_checkpoints(
     base = _loaded(start, entry, device)
     prompts = [prompt_token_ids(as_text(prompt), tokenizer, entry) for prompt in frame["prompt"]]
     longest = max(map(len, prompts)) + decoding["max_new_tokens"]
-    device = fitted(device, "generate", kept, lambda: cache_bytes(base, longest))
-    device = fitted(device, "reference", kept, lambda: forward_bytes(base, longest))
     tables = []
     for step, place in places.items():
         policy = base if place == start else _loaded(place, entry, device)
+        if not tables:  # rows get what both models leave
+            device = fitted(device, "generate", kept, lambda: cache_bytes(base, longest))
+            device = fitted(device, "reference", kept, lambda: forward_bytes(base, longest))
         found = generate_responses(
             decoding, entry, frame, policy, tokenizer, seed, device, place, kept / f"responses-{step}"
         )
@@ -46,6 +47,8 @@ def sample_checkpoints(
         for name, model in (("response_logps", policy), ("ref_response_logps", base)):
             table[name] = response_logps(model, prompts, ids, tokenizer.pad_token_id, device.batch_sizes["reference"])
         tables.append(table)
+        del policy, model  # before the next one is loaded
+        free()
         length = table["response_tokens"].mean()
         print(f"step {step}: {len(table)} responses of {length:.1f} tokens on average", flush=True)
     return pd.concat(tables, ignore_index=True)

@@ -4,6 +4,7 @@ What may be taken follows from the memory that the machine has in all and the jo
 is free at the moment, so that it is the same in every run.
 """
 
+import gc
 from collections.abc import Callable, Iterable
 from dataclasses import replace
 from pathlib import Path
@@ -148,3 +149,10 @@ def fitted(device: Device, stage: str, folder: Path | str, per_row: Callable[[],
 
     rows = kept_choice(folder, stage, device, find)["rows"]
     return replace(device, batch_sizes=device.batch_sizes | {stage: rows})
+
+
+def free() -> None:
+    """Give memory back that nothing refers to any more."""
+    gc.collect()
+    if torch.cuda.is_initialized():
+        torch.cuda.empty_cache()

@@ -5,7 +5,6 @@ they were. On a CPU, where a process that takes too much is killed, it is estima
 that goes on; where a step runs out of memory after all, it is halved.
 """
 
-import gc
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -18,7 +17,7 @@ from pipeline.jobs.gathering import gathered
 from pipeline.jobs.io import read_json
 from pipeline.jobs.processes import is_first_process, processes
 from pipeline.models.devices import Device
-from pipeline.models.fitting import keep_choice, kept_choice, layer_count, room, sequence_bytes
+from pipeline.models.fitting import free, keep_choice, kept_choice, layer_count, room, sequence_bytes
 from sail.internals import set_batch
 
 # Sequences of a row.
@@ -201,10 +200,3 @@ def halve(folder: Path | str, trained_with: int) -> dict | None:
 def tile_tokens(device: Device, stage: str) -> int | None:
     """Tokens whose logits TRL's fused head holds at a time; as many as it likes where that is None."""
     return TILE_TOKENS if device.type == "cpu" and device.finds_rows(stage) else None
-
-
-def free() -> None:
-    """Give memory back that nothing refers to any more."""
-    gc.collect()
-    if torch.cuda.is_initialized():
-        torch.cuda.empty_cache()

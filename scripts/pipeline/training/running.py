@@ -23,10 +23,11 @@ from pipeline.jobs.records import Record
 from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
+from pipeline.models.fitting import free
 from pipeline.models.manners import template_notes
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import as_text, format_prompt, pair_token_ids
-from pipeline.training.fitting import fit, free, halve, tile_tokens
+from pipeline.training.fitting import fit, halve, tile_tokens
 from pipeline.training.kept import KeepsCheckpoints, kept_results, write_kept
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines

@@ -20,7 +20,8 @@ from transformers import PrinterCallback, TrainerCallback
 from pipeline.jobs.io import InputError, read_json, write_json
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
-from pipeline.training.fitting import fit, free, tile_tokens
+from pipeline.models.fitting import free
+from pipeline.training.fitting import fit, tile_tokens
 from pipeline.training.processes import share_order
 from sail.internals import logits_of, unlogged
 

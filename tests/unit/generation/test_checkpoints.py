@@ -2,6 +2,7 @@
 
 import json
 import shutil
+import weakref
 
 import numpy as np
 import pandas as pd
@@ -12,6 +13,7 @@ from transformers import AutoModelForCausalLM, AutoModelForSequenceClassificatio
 
 import evaluate_checkpoints
 from pipeline.columns.checkpoint_scores import CHECKPOINT_COLUMNS
+from pipeline.generation import checkpoints
 from pipeline.jobs.io import write_json, write_parquet, write_yaml
 from pipeline.models.checkpoints import save_checkpoint
 
@@ -103,3 +105,19 @@ def test_the_record_names_the_checkpoints(folder, tmp_path, measured):
     record = json.loads((tmp_path / "again.provenance.json").read_text())
     assert any(path.endswith("checkpoints2.json") for path in record["inputs"])
     pd.testing.assert_frame_equal(pd.read_parquet(tmp_path / "again.parquet"), measured)
+
+
+def test_a_policy_is_gone_before_the_next_one_is_loaded(folder, tmp_path, monkeypatch):
+    held, fits, load, fit = [], [], checkpoints._loaded, checkpoints.fitted
+
+    def loaded(*given):
+        held.append(sum(reference() is not None for reference in references))
+        model = load(*given)
+        references.append(weakref.ref(model))
+        return model
+
+    references = []
+    monkeypatch.setattr(checkpoints, "_loaded", loaded)
+    monkeypatch.setattr(checkpoints, "fitted", lambda *given: fits.append(len(held)) or fit(*given))
+    evaluate(folder, tmp_path / "out.parquet", "--checkpoints", str(folder / "seed1/checkpoints2.json"), judge="paid")
+    assert held == [0, 1, 1] and fits == [2, 2]
