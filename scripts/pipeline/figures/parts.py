@@ -3,6 +3,7 @@
 import altair as alt
 import pandas as pd
 
+from pipeline.figures.choice import MAX_RUNS
 from pipeline.figures.drawing import (
     BLUE,
     GREEN,
@@ -38,6 +39,9 @@ def parts_figure(parts: pd.DataFrame) -> Figure:
         for opponent, judge in dict.fromkeys(zip(own["baseline"], own["judge"], strict=True)):
             shown = own[(own["baseline"] == opponent) & (own["judge"] == judge)]
             title = f"against {opponent}, by {judge}"
+            shown, total = _best(shown), shown["run"].nunique()
+            if total > MAX_RUNS:
+                title += f"; the {MAX_RUNS} of {total} runs with the highest {WHOLE}"
             place = f"{', '.join(group[:told])}; " if len(groups) > 1 else ""
             rows.append([Panel(place + title, _bars(shown))])
     return Figure(
@@ -47,6 +51,12 @@ def parts_figure(parts: pd.DataFrame) -> Figure:
         "interval. An interval that crosses the dashed line shows no clear difference.",
         rows,
     )
+
+
+def _best(shown: pd.DataFrame) -> pd.DataFrame:
+    """The rows of the runs that are drawn: of more than MAX_RUNS, those that gain most in the whole score."""
+    whole = shown[shown["part"] == WHOLE].sort_values("difference", ascending=False, kind="stable")
+    return shown[shown["run"].isin(whole["run"].head(MAX_RUNS))] if shown["run"].nunique() > MAX_RUNS else shown
 
 
 def _bars(shown: pd.DataFrame) -> alt.LayerChart:

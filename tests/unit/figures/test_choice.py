@@ -5,8 +5,10 @@ import pytest
 
 from pipeline.figures.choice import LONGEST, MAX_RUNS, short_names, shown_runs
 from pipeline.figures.drawing import panel_specification
+from pipeline.figures.parts import parts_figure
 from pipeline.figures.winrates import winrate_figure
 from pipeline.report.findings import MOST_FINDINGS, group_findings
+from pipeline.results.parts_table import WHOLE
 from pipeline.results.run_table import Run, RunTable
 
 GROUP = ("world", "W1M")
@@ -41,6 +43,22 @@ def test_of_too_many_runs_the_best_are_shown_and_the_baseline():
     assert "the 60 of 101 runs with the highest win rates and the baseline" in panel.title
     few, winrate = sweep(MAX_RUNS - 1)
     assert shown_runs(few, winrate, GROUP) == few.runs
+
+
+def test_of_too_many_runs_the_parts_of_those_that_gain_most_are_drawn():
+    fixed = {"dataset": GROUP[0], "model": GROUP[1], "decoding": "", "baseline": DPO, "judge": "mine"}
+    ends = {"mean": 1.0, "baseline_mean": 0.0, "difference_low": 0.0, "difference_high": 1.0}
+    rows = [
+        fixed | ends | {"run": f"run{i}", "part": part, "difference": gain}
+        for i in range(MAX_RUNS + 2)
+        for part, gain in (("help", -i / 100), (WHOLE, i / 100))
+    ]
+    [[panel]] = parts_figure(pd.DataFrame(rows)).rows
+    assert panel.title == f"against {DPO}, by mine; the {MAX_RUNS} of {MAX_RUNS + 2} runs with the highest {WHOLE}"
+    drawn = str(panel_specification(panel))
+    assert "'run2'" in drawn and "'run1'" not in drawn
+    [[panel]] = parts_figure(pd.DataFrame(rows[: 2 * MAX_RUNS])).rows
+    assert panel.title == f"against {DPO}, by mine" and "'run0'" in str(panel_specification(panel))
 
 
 def test_long_names_are_told_by_what_varies():
