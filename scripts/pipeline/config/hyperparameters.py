@@ -73,7 +73,8 @@ TRAINING = {
     "warmup_steps": whole("Optimizer steps of linear warm-up of the learning rate.", minimum=0, default=150),
     "global_batch_size": whole("Pairs per optimizer step, over all processes and accumulation steps.", default=32),
     "max_length": whole(
-        "Most tokens of prompt and response together; longer ones lose the beginning of the prompt.",
+        "Most tokens of prompt and response together; longer ones lose the end of the response, and pairs whose prompt "
+        "fills it are left out.",
         minimum=8,
         default=1024,
     ),

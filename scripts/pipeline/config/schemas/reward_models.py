@@ -75,7 +75,11 @@ TRAIN = {
     "epochs": number("Passes over the train pairs.", exclusiveMinimum=0, default=2),
     "global_batch_size": whole("Pairs per optimizer step.", default=32),
     "warmup_steps": TRAINING["warmup_steps"] | {"default": 0},
-    "max_length": TRAINING["max_length"],
+    "max_length": whole(
+        "Most tokens of prompt and response together; longer ones lose the beginning of the prompt.",
+        minimum=8,
+        default=1024,
+    ),
     "lr_scheduler": TRAINING["lr_scheduler"],
     "optimizer": TRAINING["optimizer"] | {"default": "adamw_torch"},
     "weight_decay": TRAINING["weight_decay"],
