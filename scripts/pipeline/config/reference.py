@@ -107,7 +107,7 @@ def _parts(parts: dict[str, ModuleType]) -> str:
 
 
 def _keys(parts: dict[str, Schema], takers: str = "", apart: tuple[str, ...] = ()) -> str:
-    """A table of the keys of one mapping, or of several that share some.
+    """A table of the keys of one mapping, or of several that share some: a row for each meaning of a key.
 
     Args:
         parts: {name of the mapping: its schema}.
@@ -116,21 +116,34 @@ def _keys(parts: dict[str, Schema], takers: str = "", apart: tuple[str, ...] = (
     """
     rows = []
     for key in dict.fromkeys(key for part in parts.values() for key in part["properties"]):
-        having = {name: part for name, part in parts.items() if key in part["properties"]}
-        defaults: dict[str, list[str]] = {}
-        for name, part in having.items():
-            needed = f"this or `{next(name for name in parts if name != key)}`" if key in parts else "needed"
-            default = needed if key in part.get("required", ()) else _default(part["properties"][key])
-            defaults.setdefault(default, []).append(name)
-        [common, *others] = defaults
-        default = common or ("none" if others else "")
-        default += "".join(f"; {other or 'none'} ({', '.join(defaults[other])})" for other in others)
-        taking = "all" if len(having) == len(parts) else ", ".join(having)
-        if 1 < len(parts) - len(having) < len(having) or len(parts) - len(having) == 1 < len(having):
-            taking = f"all but {', '.join(name for name in parts if name not in having)}"
-        meaning = _meaning(next(iter(having.values()))["properties"][key], key in apart)
-        rows.append([f"`{key}`", default, *([taking] if takers else []), meaning])
+        meanings: dict[str, dict[str, Schema]] = {}
+        for name, part in parts.items():
+            if key in part["properties"]:
+                meanings.setdefault(_meaning(part["properties"][key], key in apart), {})[name] = part
+        for said, having in meanings.items():
+            default = _defaults(key, parts, having)
+            rows.append([f"`{key}`", default, *([_taking(parts, having)] if takers else []), said])
     return _rows(["key", "default", *([takers] if takers else []), "meaning"], rows)
+
+
+def _defaults(key: str, parts: dict[str, Schema], having: dict[str, Schema]) -> str:
+    """The default of a key in the mappings that have it, and which of these have another one."""
+    defaults: dict[str, list[str]] = {}
+    for name, part in having.items():
+        needed = f"this or `{next(name for name in parts if name != key)}`" if key in parts else "needed"
+        default = needed if key in part.get("required", ()) else _default(part["properties"][key])
+        defaults.setdefault(default, []).append(name)
+    [common, *others] = defaults
+    first = common or ("none" if others else "")
+    return first + "".join(f"; {other or 'none'} ({', '.join(defaults[other])})" for other in others)
+
+
+def _taking(parts: dict[str, Schema], having: dict[str, Schema]) -> str:
+    """Which of the mappings have a key."""
+    lacking = [name for name in parts if name not in having]
+    if 1 < len(lacking) < len(having) or len(lacking) == 1 < len(having):
+        return f"all but {', '.join(lacking)}"
+    return ", ".join(having) if lacking else "all"
 
 
 def _meaning(schema: Schema, apart: bool) -> str:

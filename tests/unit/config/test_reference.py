@@ -1,6 +1,7 @@
 """What is made from the descriptions is as they say, and what they say is complete."""
 
 import json
+import re
 import shutil
 import subprocess
 import sys
@@ -45,6 +46,13 @@ def test_a_changed_sentence_makes_the_guide_stale_and_the_check_says_so(monkeypa
     with pytest.raises(InputError, match=r"stale: config/README\.md; run python scripts/write_reference\.py"):
         write_reference.main(["--check"])
     assert reference.GUIDE.read_bytes() == before
+
+
+def test_a_key_has_a_row_for_each_meaning():
+    rows = re.findall(r"^\| `beta` \| (.*?) \| (.*?) \| (.*?) \|$", reference._tables()["hyperparameters"], re.M)
+    said = {takers: (default, meaning) for default, takers, meaning in rows}
+    assert len(said) == len(rows) == 5 and said["orpo"] == ("0.1", "Weight of the odds ratio, λ in its paper.")
+    assert said["grpo"] == ("0", "Weight of the KL to the reference in the loss; at 0 there is none.")
 
 
 def test_the_guide_has_every_table():
