@@ -128,7 +128,12 @@ GROUPS = {
         )
     ),
     "num_iterations": whole("How often each response is trained on.", default=1),
-    "epsilon": number("Range ε about 1 that the ratio to the sampling policy is clipped to.", minimum=0, default=0.2),
+    "epsilon": number(
+        "Range ε about 1 that the ratio to the sampling policy is clipped to. Read where the policy changes while its "
+        "responses are trained on: with num_iterations above 1, or generation_batch_size above global_batch_size.",
+        minimum=0,
+        default=0.2,
+    ),
     "mask_truncated_completions": flag("Train on no response that was cut before its end."),
 }
 # Of the methods with an extra gradient.

@@ -223,12 +223,14 @@ def _check_policy_is_read(tasks: list[dict], runs: list[TaskRun], content: dict,
 
 
 def _wrong_groups(values: dict) -> tuple | None:
-    """What is wrong with the sizes of a method that compares the responses of one prompt: key, why, what is right."""
+    """What is wrong in a method that compares the responses of one prompt: key, why, what is right."""
     step, group, sampled = (values[key] for key in ("global_batch_size", "num_generations", "generation_batch_size"))
     if step % group:
         return "global_batch_size", f"it has to be a multiple of num_generations, {group}", -(-step // group) * group
     if sampled and sampled % step:
         return "generation_batch_size", f"it has to be a multiple of global_batch_size, {step}", 2 * step
+    if values.get("loss_type") == "cispo" and values["epsilon_high"] is None:
+        return "epsilon_high", "the loss cispo needs it, as the most that the weight of a token can be", 5.0
     return None
 
 
@@ -278,7 +280,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
     if wrong:
         key, text, right = wrong
         path = ("policy", key) if key in content["policy"] and key not in given else ("tasks", run.task, key)
-        raise Problem(path, f"{values[key]} in run {run.name}; {text}", right).error(source, content)
+        shown = "null" if values[key] is None else values[key]
+        raise Problem(path, f"{shown} in run {run.name}; {text}", right).error(source, content)
     if len(run.name) > LONGEST_NAME:
         text = f"the run's name has {len(run.name)} characters, {run.name}; at most {LONGEST_NAME} are possible"
         policy = load_schema("config")["properties"]["policy"]

@@ -18,6 +18,7 @@ SAMPLING = (
 )
 CORRECTION = "vllm_importance_sampling_correction"
 BOUNDS = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
+CLIPPING = ("epsilon", "epsilon_high")
 LABELS = ("label_draw", "missing_eos_penalty")
 RESPONSE_PART = ("variance_baseline", "upstream_scale")
 
@@ -43,6 +44,10 @@ def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -
         found["label_smoothing"] = f"the loss {loss} does not know it; {', '.join(smoothed)} do"
     if loss != "simpo":
         found["simpo_gamma"] = f"the loss {loss} has no margin; simpo has"
+    if loss == "cispo":
+        found["epsilon"] = "the loss cispo reads epsilon_high alone"
+    elif values.get("num_iterations") == 1 and values["generation_batch_size"] in (None, values["global_batch_size"]):
+        found |= dict.fromkeys(CLIPPING, "the policy does not change while its responses are trained on")
     if loss in WITHOUT_BETA and all(kind.rewarded for kind in made):
         found["beta"] = f"the loss {loss} does not know it"
     for kind in kinds:

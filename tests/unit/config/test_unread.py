@@ -91,13 +91,23 @@ def test_the_losses_read_what_trl_s_trainer_reads():
             {"method": "mix", "p": 0.2, "g": 0.2, "pi": 0, "gamma": 0, "variance_baseline": "none"},
             *("variance_baseline", "with pi and gamma at 0 the gradient has no response part"),
         ),
+        ({"method": "rloo", "epsilon": 0.3}, "epsilon", "the policy does not change while its responses are trained"),
+        (
+            {"method": "grpo", "epsilon_high": 0.3, "global_batch_size": 16, "generation_batch_size": 16},
+            *("epsilon_high", "the policy does not change while its responses are trained on"),
+        ),
+        (
+            {"method": "grpo", "loss_type": "cispo", "epsilon_high": 5.0, "epsilon": 0.3, "num_iterations": 2},
+            *("epsilon", "the loss cispo reads epsilon_high alone"),
+        ),
     ],
 )
 def test_a_task_that_sets_what_its_run_does_not_read_is_refused(task, key, why):
     text = refused({"method": "sft"}, task)
     assert text.startswith(f"config: tasks[1].{key}: ") and f"would change nothing: {why}" in text
     right = text.split("This would be right, for example:\n")[1]
-    assert (key in right) == (key == "label_smoothing") and (key != "label_smoothing" or "loss_type: robust" in right)
+    assert (f" {key}: " in right) == (key == "label_smoothing")
+    assert key != "label_smoothing" or "loss_type: robust" in right
 
 
 @pytest.mark.parametrize(
@@ -111,10 +121,19 @@ def test_a_task_that_sets_what_its_run_does_not_read_is_refused(task, key, why):
         {"method": "dpr", "loss_type": "ipo", "gamma": 0, "estimator": "upstream"},  # it drops ties
         {"method": "mix", "g": 0.2, "pi": 0.2, "max_age": 2, "missing_eos_penalty": 1, "label_draw": "bernoulli"},
         {"method": "dpp", "estimator": "upstream", "upstream_scale": 8},
+        {"method": "grpo", "epsilon": 0.1, "epsilon_high": 0.3, "num_iterations": 2},
+        {"method": "rloo", "epsilon": 0.1, "global_batch_size": 16, "generation_batch_size": 32},
+        {"method": "grpo", "loss_type": "cispo", "epsilon_high": 5.0},
     ],
 )
 def test_what_is_read_or_at_its_default_is_allowed(task):
     assert runs(task)
+
+
+def test_cispo_without_its_bound_is_refused():
+    text = refused({"method": "grpo", "loss_type": "cispo"})
+    assert text.startswith("config: tasks[0].epsilon_high: null in run grpo-loss_type_cispo; the loss cispo needs it")
+    assert "epsilon_high: 5.0" in text
 
 
 def test_policy_sets_nothing_that_none_of_its_runs_reads():

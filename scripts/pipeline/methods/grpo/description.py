@@ -17,7 +17,12 @@ OWN = {
     ),
     "num_generations": GROUPS["num_generations"] | {"default": 8},
     "epsilon_high": or_null(
-        number("Upper end of the clipped ratio, where it is not epsilon.", exclusiveMinimum=0, examples=[0.28])
+        number(
+            "How far above 1 the ratio is clipped, where that is not epsilon; read where epsilon is. cispo needs it "
+            "and reads it alone: its weight of a token, the ratio itself, is at most this.",
+            exclusiveMinimum=0,
+            examples=[0.28],
+        )
     ),
     "scale_rewards": choice(
         "By which standard deviation rewards are divided: of the group, of the batch, or none.",
