@@ -65,7 +65,7 @@ class Pedigree:
     """The jobs of one run, all its seeds and decodings together, each once.
 
     Attributes:
-        made: that its policies rest on, the trainings themselves included.
+        made: that its policies and their verdicts rest on, the trainings themselves included.
         asked: that gave its responses, scores and verdicts.
     """
 
@@ -95,6 +95,8 @@ def pedigree(runs: Sequence[Run]) -> Pedigree:
             asked[job.path] = job
             if job.stage == "responses":
                 made |= {found.path: found for found in _ancestors(job)}
+            elif job.stage == "verdicts":  # the reward model that judges
+                made |= {found.path: found for found in _ancestors(job) if found.stage in SHARED}
         if "cost" in files:
             for job in _jobs([files["cost"]]):
                 made |= {job.path: job} | {found.path: found for found in _ancestors(job)}

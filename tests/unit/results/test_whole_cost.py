@@ -4,8 +4,9 @@ import pytest
 from fixtures_records import SECONDS, write_records
 from fixtures_results import DPO, DPR, build_results
 
-from pipeline.jobs.io import InputError, write_json
-from pipeline.results.pedigree import all_jobs, pedigree
+from pipeline.jobs.io import InputError, read_json, write_json
+from pipeline.jobs.records import RECORD, record_path
+from pipeline.results.pedigree import _read, all_jobs, pedigree
 from pipeline.results.run_table import read_run_table
 from pipeline.results.whole_cost import whole_costs
 
@@ -44,6 +45,24 @@ def test_a_job_that_several_runs_need_is_shared_out(table, tmp_path):
     assert rows[DPR]["sampling"] == (10 + 20) * 2 / 4  # of the cost files
     assert rows[DPR]["sampled_tokens"] == 2 * 3 * 4 and rows[DPR]["trained_tokens"] is None
     assert all(row["gpu_seconds"] == 0 and row["judge_dollars"] is None for row in rows.values())
+
+
+def test_a_judging_reward_model_is_shared_out_to_the_runs_that_it_judges(table, tmp_path):
+    write_records(tmp_path)
+    before = {row["run"]: row for row in whole_costs(table)}
+    judge = tmp_path / "shared/judge/model"
+    judge.mkdir(parents=True)
+    write_json(read_json(tmp_path / "shared/reward" / RECORD), judge.parent / RECORD)
+    judged = [run for run in table.runs if any(run.verdicts.values())]
+    for path in table.paths("verdicts"):
+        record = read_json(record_path(path))
+        write_json(record | {"inputs": record["inputs"] | {str(judge): "ab" * 32}}, record_path(path))
+    _read.cache_clear()
+    rows = {row["run"]: row for row in whole_costs(table)}
+    for run in judged:
+        more = rows[run.run]["reward_model"] - before[run.run]["reward_model"]
+        assert more == pytest.approx(SECONDS["train_reward"] / len(judged))
+    assert sum(row["total"] for row in rows.values()) == pytest.approx(sum(job.seconds for job in all_jobs(table)))
 
 
 def test_gpus_count_by_the_processes(table, tmp_path):
