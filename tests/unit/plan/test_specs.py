@@ -66,6 +66,6 @@ def test_no_job_is_made_stale_by_the_plan():
 
 
 def test_rules_find_a_reward_models_spec_by_its_seeds():
-    """Under seed_scope all a reward model has a spec per seed, and the bare name is none."""
+    """Under seed_scope all a trained reward model has one per seed; that without a seed is of none of them."""
     rules = {path.name: path.read_text(encoding="utf-8") for path in (SCRIPTS.parent / "rules").glob("*.smk")}
     assert [name for name, text in rules.items() if 'f"results/specs/reward/' in text] == ["common.smk"]
