@@ -39,13 +39,14 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.models.devices import device_from_arguments
     from pipeline.training.policy import policy_trainer
-    from pipeline.training.speed import TIMED, WARM, kept_speed, sample_rows
+    from pipeline.training.speed import TIMED, WARM, kept_speed, rows_hash, sample_rows
     from pipeline.training.steps import steps_in_budget, steps_of
 
     device = device_from_arguments(arguments, spec["run"]["model"])
     reward_entry = read_yaml(arguments.reward_spec) if arguments.reward_spec else {}
     inputs = ("spec", "data", "reference", "model", "reward_spec", "reward_model", "steps")
     record = Record(__file__, arguments, inputs, ("output", "speeds"), spec, device, [("model", reward_entry)])
+    labelled = rows_hash(arguments.data, reference)
 
     def speed_of(training: dict) -> dict:
         values = training["hyperparameters"] | {"epochs": 1, "max_steps": WARM + TIMED}
@@ -60,7 +61,8 @@ def main(argv: list[str] | None = None) -> None:
             measured = training | {"hyperparameters": values}
             return policy_trainer(measured, frame, rows, arguments.model, arguments.seed, device, scratch, reward)
 
-        return kept_speed(arguments.speeds, training, trainer, device)
+        made_from = [labelled, reward_entry if training.get("reward_model") else None]
+        return kept_speed(arguments.speeds, training, made_from, trainer, device)
 
     seconds = None
     if "other" in spec:

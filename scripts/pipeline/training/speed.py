@@ -17,7 +17,7 @@ import pandas as pd
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from pipeline.jobs.io import InputError, read_json, write_json
+from pipeline.jobs.io import InputError, file_hash, read_json, write_json
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
 from pipeline.training.fitting import fit, free, tile_tokens
@@ -44,13 +44,15 @@ class Clock(TrainerCallback):
         self.ends.append((time.perf_counter(), getattr(self.trainer, "rollout_seconds", 0.0)))
 
 
-def speed_path(folder: Path, spec: dict) -> Path:
+def speed_path(folder: Path, spec: dict, made_from: list) -> Path:
     """Where the speed of a training is kept.
 
     Args:
         spec: its policy spec without what says how long it is; another spec has another file, whatever runs are called.
+        made_from: what else a step depends on, which the spec only names: hashes of the data, the reward model's spec.
     """
-    key = hashlib.sha256(json.dumps(spec | {"run": None}, sort_keys=True).encode()).hexdigest()[:12]
+    parts = [spec | {"run": None}, made_from]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
     return folder / spec["dataset"] / spec["model"]["name"] / f"{spec['method']}-{key}.json"
 
 
@@ -74,6 +76,12 @@ def keep_speed(path: Path, speed: dict) -> None:
         write_json(speed, Path(folder) / path.name)
         with suppress(FileExistsError):
             os.link(Path(folder) / path.name, path)
+
+
+def rows_hash(data: Path, reference: pd.DataFrame) -> str:
+    """SHA-256 of a split and of the rows of it that have a reference; its numbers may differ between machines."""
+    rows = reference["row"].to_numpy(dtype="int64").tobytes()
+    return hashlib.sha256(file_hash(data).encode() + rows).hexdigest()
 
 
 def sample_rows(reference: pd.DataFrame, global_batch_size: int) -> pd.DataFrame:
@@ -125,15 +133,15 @@ def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
     return {"seconds_per_step": seconds, "tokens_per_step": tokens, "steps": steps}
 
 
-def kept_speed(folder: Path, spec: dict, make: Callable, device: Device) -> dict:
+def kept_speed(folder: Path, spec: dict, made_from: list, make: Callable, device: Device) -> dict:
     """The speed of a training: the kept one, else measured and kept.
 
     Args:
         folder: of all kept speeds.
-        spec: see `speed_path`.
+        spec, made_from: see `speed_path`.
         make: see `measured_speed`.
     """
-    path = speed_path(folder, spec)
+    path = speed_path(folder, spec, made_from)
     if not path.is_file():
         speed = measured_speed(make, device)
         if is_first_process():
