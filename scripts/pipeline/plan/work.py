@@ -143,6 +143,8 @@ def _policy(spec, shape, pairs, rows, place):
         steps = ceil(rows * like["epochs"] / like["global_batch_size"])
     given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01), "max_steps": steps}
     length = _length(pairs, given)
+    if tokens := given.get("budget_tokens") if not steps else None:
+        given["max_steps"] = max(round(tokens / (2 * length * given["global_batch_size"])), 1)
     work = _training(given, shape, 2 * length, rows, "policy", place)
     batch = given["global_batch_size"]
     all_rows = batch * (given.get("max_steps") or ceil(rows * given["epochs"] / batch))
