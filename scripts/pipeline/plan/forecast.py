@@ -25,7 +25,10 @@ SPECS_OF = {
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
     "score_bt": "reward/{reward_model}",
+    "count_steps": "budget/{dataset}/{model}/{run}",
+    "evaluate_checkpoints": "checkpoints/{model}",
 }
+UNREAD = ("count_steps", "evaluate_checkpoints")  # whose earlier times count as they are; nothing is fitted to them
 MOST_METHODS = 12  # lines
 
 
@@ -78,6 +81,8 @@ class Forecast:
         if key not in self.kinds:
             spec = self._spec(job) if "dataset" in names else None
             split, seeds = names.get("split", "train"), len(self.settings.seeds)
+            if job.rule == "evaluate_checkpoints":  # of a run's kept ones and its start
+                seeds = 1 + int(names["kept"]) * self.settings.task_runs[names["run"]].trained
             pairs = self._pairs(names["dataset"]) if spec else Pairs()
             sized = with_counted(spec, self._counted(job)) if spec and job.rule == "train_policy" else spec
             self.kinds[key] = spec, spec and work_of(job.rule, sized, pairs, split, self.place, seeds)
@@ -100,7 +105,7 @@ class Forecast:
     def _seconds(self, job: PlannedJob, known: float | None) -> float | None:
         work = self.work(job)
         if work:
-            if known is not None and self._did_the_same(job):
+            if known is not None and (job.rule in UNREAD or self._did_the_same(job)):
                 return known
             method, rule = self.method(job) if job.rule == "train_policy" else "", LIKE.get(job.rule, job.rule)
             seconds = partial(self.speeds.seconds, rule, method, threads=job.threads // self.machine.processes)

@@ -20,6 +20,7 @@ STATE = 3  # a training's own state on disk, in sizes of what it trains: weights
 BYTES = 4  # of a number that is saved
 TEXT = 12  # bytes of a token in a table, its text and number
 LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}  # of a further decoding
+MEASURED_STEPS = 10  # of a training, by which a budget is turned into steps
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out
 
 
@@ -75,13 +76,20 @@ def work_of(rule: str, spec: dict, pairs: Pairs, split: str, place: Place, seeds
     Args:
         spec: that it is made from.
         split: that it reads.
-        seeds: how many files it scores.
+        seeds: how many files it scores, or checkpoints it samples.
 
     Returns:
         None for a job that runs no model, or one of which nobody knows how large it is.
     """
     rows = pairs.rows.get(split, 0)
     rule = LIKE.get(rule, rule)
+    if rule == "count_steps":
+        trainings = [spec[key] for key in ("run", "other") if key in spec]
+        works = [_measured(training, pairs, split, place) for training in trainings]
+        return sum(works, Work(0, 0)) if all(works) else None
+    if rule == "evaluate_checkpoints":
+        shape = model_shape(spec["model"])
+        return shape and _checkpoints(spec, shape, pairs, seeds * min(rows, spec["prompts"]), place)
     if rule in ("train_sft", "train_policy", "compute_reference", "generate_responses", "decode_responses"):
         shape = model_shape(spec["model"])
         make = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}.get(rule, _decoding)
@@ -159,6 +167,20 @@ def _policy(spec, shape, pairs, rows, place):
     if labelled and (reward := place.reward(spec.get("reward_model"))):
         work += _forward(reward, labelled, length, 32)
     return work
+
+
+def _measured(spec, pairs, split, place):
+    """The steps that tell what a step of a training takes, of which nothing stays."""
+    short = spec | {"hyperparameters": spec["hyperparameters"] | {"epochs": 1, "max_steps": MEASURED_STEPS}}
+    work = work_of("train_policy", short, pairs, split, place)
+    return work and Work(work.operations, work.passes)
+
+
+def _checkpoints(spec, shape, pairs, rows, place):
+    """Responses of a run's checkpoints, with their log-probabilities under it and the reference; rewards are little."""
+    new = spec["decoding"]["max_new_tokens"]
+    measured = _forward(shape, 2 * rows, _length(pairs, {}), place.batch("reference", shape))
+    return _sampling(shape, rows, pairs.prompt, new, place.batch("generate", shape)) + measured
 
 
 def _decoding(spec, shape, pairs, rows, place):

@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -216,3 +217,23 @@ def test_an_earlier_training_of_a_budget_did_the_steps_that_its_record_has(small
     path.write_text(json.dumps(record))
     [counted] = forecast_of(plan, results).earlier
     assert counted.work.operations == pytest.approx(3 * usual.work.operations)
+
+
+def test_jobs_of_budgets_and_checkpoints_count_as_what_they_do(small, results):
+    tasks = [{"method": "dpo", "budget": {"seconds": 50}}, {"method": "dpr", "g": 0.3, "seconds_like": "dpo-beta0.1"}]
+    plan = small(tasks=[*small().settings.config["tasks"], *tasks], baseline="dpo-beta0.1", evaluate_checkpoints=3)
+    own, like = list(plan.settings.task_runs)[-2:]
+    forecast = forecast_of(plan, results)
+    count, both = (PlannedJob("count_steps", names=PLACE | {"run": run}) for run in (own, like))
+    kept = {"split": "eval", "kept": "3", "seed": "1"}
+    sampled, start = (PlannedJob("evaluate_checkpoints", names=PLACE | kept | {"run": run}) for run in (own, "sft"))
+    ten = forecast.work(PlannedJob("train_policy", names=PLACE | {"run": "dpo-beta0.1", "seed": "1"}))
+    assert forecast.work(count).operations == ten.operations and forecast.work(count).written == 0
+    assert forecast.work(both).operations > 2 * ten.operations
+    assert forecast.work(sampled).operations == 4 * forecast.work(start).operations > 0
+    new = [replace(job, benchmark=str(results / "none.tsv")) for job in (count, both, sampled, start)]
+    assert all(one > START["cpu"] for one in forecast.seconds(new))
+    time = results / "benchmarks/count_steps/a.tsv"
+    time.parent.mkdir(parents=True)
+    time.write_text("s\n77\n")
+    assert forecast.seconds([replace(count, benchmark=str(time))]) == [77]

@@ -9,6 +9,7 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, write_json
 from pipeline.models.checkpoints import save_checkpoint
+from pipeline.plan.work import MEASURED_STEPS
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.speed import KEYS, TIMED, WARM, kept_speed, rows_hash, sample_rows, speed_path
@@ -103,6 +104,7 @@ def test_the_rows_of_the_measured_steps_are_spread_over_all():
     rows = sample_rows(pd.DataFrame({"row": range(1000)}), 4)["row"]
     assert len(rows) == 4 * (WARM + TIMED) and rows.is_unique and rows.iloc[[0, -1]].tolist() == [0, 999]
     assert len(sample_rows(pd.DataFrame({"row": range(5)}), 4)) == 5
+    assert MEASURED_STEPS == WARM + TIMED  # as the forecast has it
 
 
 @pytest.mark.parametrize(
