@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from pipeline.config.schemas.devices import SMALL
-from pipeline.config.sweep import METHODS, rows_of
+from pipeline.config.sweep import DESCRIPTIONS, METHODS, rows_of
 from pipeline.plan.pairs import Pairs
 from pipeline.plan.shapes import Shape, model_shape, reward_shape
 
@@ -149,6 +149,8 @@ def _policy(spec, shape, pairs, rows, place):
     steps = like.get("max_steps") or given.get("max_steps")
     if "epochs" in like:
         steps = ceil(rows * like["epochs"] / like["global_batch_size"])
+    if sampled := getattr(DESCRIPTIONS.get(spec["method"]), "SAMPLED", None):
+        return _online(spec, sampled, steps, shape, pairs, rows, place)
     given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01), "max_steps": steps}
     length = _length(pairs, given)
     if tokens := given.get("budget_tokens") if not steps else None:
@@ -166,6 +168,32 @@ def _policy(spec, shape, pairs, rows, place):
     labelled = 2 * all_rows * sum(share for kind, share in shares.items() if kind.rewarded)
     if labelled and (reward := place.reward(spec.get("reward_model"))):
         work += _forward(reward, labelled, length, 32)
+    return work
+
+
+def _online(spec, sampled, steps, shape, pairs, rows, place):
+    """A policy that is trained on its own responses alone.
+
+    Args:
+        sampled: {per_prompt: how many, or the hyperparameter that says it; per_row: how many are a row of a batch;
+            new_tokens: the hyperparameter that says how long they are at most}.
+        steps: None where epochs say how many there are.
+    """
+    given = spec["hyperparameters"]
+    per_row, new, uses = sampled["per_row"], given[sampled["new_tokens"]], given.get("num_iterations") or 1
+    per_prompt = given.get(sampled["per_prompt"], sampled["per_prompt"])
+    length, batch = pairs.prompt + min(pairs.response, new), given["global_batch_size"]
+    if tokens := given.get("budget_tokens") if not steps else None:
+        steps = max(round(tokens / (batch * per_row * (length + min(pairs.response, new) / uses))), 1)
+    steps = steps or ceil(rows * given["epochs"] * per_prompt / per_row * uses / batch)
+    work = _training(given | {"max_steps": steps}, shape, per_row * length, rows, "policy", place)
+    responses = steps * batch * per_row / uses
+    at_once = (given.get("generation_batch_size") or batch * per_row) / place.processes
+    work += _sampling(shape, responses, pairs.prompt, new, at_once)
+    if given.get("beta"):
+        work += _forward(shape, responses, length, place.batch("reference", shape))
+    if reward := place.reward(spec.get("reward_model")):
+        work += _forward(reward, responses, length, 32)
     return work
 
 
