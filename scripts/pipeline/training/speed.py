@@ -9,7 +9,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -74,8 +73,13 @@ def keep_speed(path: Path, speed: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         write_json(speed, Path(folder) / path.name)
-        with suppress(FileExistsError):
+        try:
             os.link(Path(folder) / path.name, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(Path(folder) / path.name, path)
 
 
 def rows_hash(data: Path, reference: pd.DataFrame) -> str:

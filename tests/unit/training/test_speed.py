@@ -1,5 +1,7 @@
 """Steps that follow from a budget or from another run, and what a step takes."""
 
+import os
+
 import pandas as pd
 import pytest
 import torch
@@ -12,7 +14,17 @@ from pipeline.models.checkpoints import save_checkpoint
 from pipeline.plan.work import MEASURED_STEPS
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
-from pipeline.training.speed import KEYS, TIMED, WARM, kept_speed, rows_hash, sample_rows, speed_path
+from pipeline.training.speed import (
+    KEYS,
+    TIMED,
+    WARM,
+    keep_speed,
+    kept_speed,
+    read_speed,
+    rows_hash,
+    sample_rows,
+    speed_path,
+)
 from pipeline.training.steps import steps_in_budget, steps_of, with_steps
 
 pytestmark = pytest.mark.usefixtures("without_cards")
@@ -86,6 +98,18 @@ def test_a_kept_speed_is_read_wherever_it_was_measured(tmp_path):
         with pytest.raises(InputError, match="seconds_per_step must be a number above 0"):
             kept_speed(tmp_path, SPEC, [], never, cpu_device())
     assert KEYS == ("seconds_per_step", "tokens_per_step")
+
+
+def test_a_speed_is_kept_once_with_and_without_links(tmp_path, monkeypatch):
+    def no_links(source, target):
+        raise PermissionError("no links here")
+
+    for name, link in (("links", os.link), ("none", no_links)):
+        monkeypatch.setattr(os, "link", link)
+        path = tmp_path / name / "speed.json"
+        for seconds in (1.0, 2.0):
+            keep_speed(path, {"seconds_per_step": seconds, "tokens_per_step": 5.0})
+            assert read_speed(path)["seconds_per_step"] == 1.0 and list(path.parent.iterdir()) == [path]
 
 
 def test_other_data_or_another_reward_model_of_the_same_name_are_measured_anew(tmp_path):
