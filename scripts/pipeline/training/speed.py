@@ -17,9 +17,9 @@ import torch
 from transformers import PrinterCallback, TrainerCallback
 
 from pipeline.jobs.io import InputError, file_hash, read_json, write_json
-from pipeline.jobs.processes import is_first_process
+from pipeline.jobs.processes import is_first_process, processes
 from pipeline.models.devices import Device
-from pipeline.training.fitting import fit, free, tile_tokens
+from pipeline.training.fitting import fit, free, smaller_batch, tile_tokens
 from pipeline.training.processes import share_order
 from sail.internals import logits_of, unlogged
 
@@ -107,19 +107,36 @@ def measured_speed(make: Callable, device: Device) -> dict:
         processes), steps measured, and the device's record.
 
     Raises:
-        InputError: the trainer counts no tokens.
+        InputError: the trainer counts no tokens; or a step ran out of memory, and there is no smaller batch, or other
+            processes have to begin again too.
     """
     with tempfile.TemporaryDirectory() as folder, logits_of(tile_tokens(device, "policy")):
-        trainer = make(folder)
-        fit(trainer, "policy", device, Path(folder))
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(clock := Clock(trainer))
-        share_order(trainer)
+        while (speed := _attempt(make, device, Path(folder))) is None:
+            pass
+    return speed
+
+
+def _attempt(make: Callable, device: Device, folder: Path) -> dict | None:
+    """Measure once; None where a step ran out of memory, and the next attempt has a smaller batch."""
+    trainer, speed = make(str(folder)), None
+    fit(trainer, "policy", device, folder)
+    rows = trainer.args.per_device_train_batch_size
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(clock := Clock(trainer))
+    share_order(trainer)
+    try:
         trainer.train()
         speed = _speed(trainer, clock.ends) | {"device": device.record()}
+    except torch.OutOfMemoryError:
+        pass  # what the error refers to is given free first
     del trainer
     clock.trainer = None
     free()
+    if speed is None:
+        fewer, text = smaller_batch(folder, rows, "policy", device)
+        if processes()[1] > 1:
+            raise InputError(f"{text}; give per_device_batch_size.policy a number below it")
+        print(f"{text}; measured again with {fewer}", flush=True)
     return speed
 
 

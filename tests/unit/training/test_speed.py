@@ -20,6 +20,7 @@ from pipeline.training.speed import (
     WARM,
     keep_speed,
     kept_speed,
+    measured_speed,
     read_speed,
     rows_hash,
     sample_rows,
@@ -82,6 +83,30 @@ def test_a_step_s_tokens_are_the_same_twice_and_its_sampling_is_spread(start, tm
     trained = max(entry["num_tokens"] for entry in made.state.log_history if "num_tokens" in entry)
     assert first["tokens_per_step"] == (trained + made.used_share() * made.rollout_tokens) / (WARM + TIMED)
     assert 0 < first["seconds_per_step"] < 60
+
+
+def test_out_of_memory_is_measured_again_with_fewer_rows(start, tmp_path, capsys):
+    tried = []
+
+    def trainer(scratch):
+        made = make(start, scratch, max_steps=WARM + TIMED, g=0.0)
+        loss = made.compute_loss
+
+        def too_large(*args, **kwargs):
+            tried.append(made.args.per_device_train_batch_size)
+            if tried[-1] > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return loss(*args, **kwargs)
+
+        made.compute_loss = too_large
+        return made
+
+    speed = measured_speed(trainer, cpu_device("auto"))
+    assert speed["steps"] == WARM + TIMED and tried[:2] == [4, 2] and set(tried[1:]) == {2}
+    assert "out of memory with 4 rows per device; measured again with 2" in capsys.readouterr().out
+    tried.clear()
+    with pytest.raises(InputError, match="policy auto, or below 4, may fit"):
+        measured_speed(trainer, cpu_device(4))
 
 
 def test_a_kept_speed_is_read_wherever_it_was_measured(tmp_path):
