@@ -1,7 +1,7 @@
 """The runs that a config's tasks span: methods with lists of values become runs with one value each, and a name."""
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from decimal import Decimal
 from functools import cache
 from itertools import product
@@ -135,9 +135,11 @@ def expand(tasks: list[dict], policy: dict, source: str) -> list[TaskRun]:
             run = _run(index, task, given, policy, called[index])
             _check(run, given, content, source)
             _check_read(run, given, content, source)
-            if same.setdefault((run.method, *run.hyperparameters.items()), run).name != run.name:
-                continue
-            if runs.setdefault(run.name, run) is not run and runs[run.name].hyperparameters != run.hyperparameters:
+            first = same.setdefault((run.method, *run.hyperparameters.items()), run).name
+            if first in runs:  # the same run again, which may be another's control here
+                known = runs[first]
+                runs[first] = replace(known, control_of=tuple(dict.fromkeys((*known.control_of, *run.control_of))))
+            elif runs.setdefault(run.name, run) is not run:
                 raise AssertionError(f"two different runs are named {run.name}")
     _check_policy_is_read(tasks, list(runs.values()), content, source)
     return list(runs.values())

@@ -107,6 +107,8 @@ def group_findings(
         findings.append(finding)
         if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
+    controls = {name for run in table.runs_of(group) for name in run.controls}
+    trained = [item for item in trained if item[0].run not in controls] or trained
     lead = _lead(table, trained, selection.best if selection else None)
     left_out = max(len(findings) - MOST_FINDINGS, 0)
     if left_out:
@@ -167,10 +169,10 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
     if not trained:
         return "There is nothing to compare."
     base = table.baseline_of(trained[0][0].group)
-    name = base.method.upper() if base else table.baseline
+    name = _called(base) if base else table.baseline
     if best is not None:
         trained = [item for item in trained if item[0].place in best]
-    methods = [run.method for run, _, _ in trained]
+    methods = [_called(run) for run, _, _ in trained]
     better = [item for item in trained if item[1].verdict == BETTER]
     if not better:
         known = any(finding.verdict != UNKNOWN for _, finding, _ in trained)
@@ -179,11 +181,16 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
         cells = [finding.caveats for _, finding, _ in better]
         return f"{len(better)} of {len(trained)} runs {claims(cells)} {name}{counted(cells)}."
     run, finding, opponents = max(better, key=lambda item: _rate(item[2], table.baseline))
-    start = f"{run.method.upper()} {claim(True, finding.caveats)} {name}{qualifiers(finding.caveats)}"
+    who, name = (_called(run), name) if _called(run) != name else (run.run, table.baseline)
+    start = f"{who} {claim(True, finding.caveats)} {name}{qualifiers(finding.caveats)}"
     direct, chosen = opponents.get(table.baseline), opponents.get(CHOSEN)
     if direct is not None and _known(direct, "win_rate"):
         return f"{start}: it wins {direct['win_rate']:.0f}% of direct comparisons."
     return f"{start} by {chosen['difference']:.0f} percentage points of win rate."
+
+
+def _called(run: Run) -> str:
+    return (run.called or run.method).upper()
 
 
 def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:

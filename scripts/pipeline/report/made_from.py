@@ -49,7 +49,7 @@ def made_from_section(jobs: list[Job], config: dict | None = None) -> Section | 
             "from the hub": _hub(records),
         },
         "hashes": [(path, list(found)) for path, found in sorted(hashes.items())],
-        "config": yaml.safe_dump(config, sort_keys=False, allow_unicode=True, width=110) if config else "",
+        "config": yaml.safe_dump(_readable(config), sort_keys=False, allow_unicode=True, width=110) if config else "",
     }
     return Section("made-from", "What it was made from", "made_from.jinja", values, "Made from")
 
@@ -121,6 +121,8 @@ def _readable(value):
     """A value with the user's home folder as ~."""
     if isinstance(value, dict):
         return {key: _readable(item) for key, item in value.items()}
+    if isinstance(value, list):
+        return [_readable(item) for item in value]
     return _short(value) if isinstance(value, str) else value
 
 

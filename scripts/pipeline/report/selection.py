@@ -29,7 +29,7 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
         winrate: the reported win-rate table; it decides only where it is itself of the selection split.
         selection: the win-rate table of the same runs on the selection split, None where there is none.
     """
-    if len({(*run.group, run.method) for run in table.runs}) == len(table.runs):
+    if len({(*run.group, run.called or run.method) for run in table.runs}) == len(table.runs):
         return Selection(None, "Each method has one run, so there is no sweep to choose from.")
     if table.split == "selection":
         return Selection(
@@ -51,7 +51,8 @@ def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
     """(dataset, model, run) of each method's run with the highest win rate against chosen, under the first decoding."""
     rows = selection[(selection["baseline"] == CHOSEN) & (selection["decoding"] == table.runs[0].decoding)]
     rows = rows.dropna(subset=["win_rate"], ignore_index=True)
-    known = {run.place for run in table.runs}
+    known = {run.place: run.called or run.method for run in table.runs}
     rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
-    highest = rows.loc[rows.groupby(["dataset", "model", "method"])["win_rate"].idxmax()]
+    called = [known[key] for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]
+    highest = rows.loc[rows.groupby(["dataset", "model", pd.Series(called, index=rows.index)])["win_rate"].idxmax()]
     return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))

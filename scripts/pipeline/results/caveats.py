@@ -54,6 +54,12 @@ CAVEATS = (
         circular=True,
     ),
     Caveat(
+        "opponent-reward",
+        "the judge labelled the pairs of the run that it is compared with, or shares data with what did",
+        "the judge labelled the pairs of what it is compared with, or shares data with the reward model that did",
+        "by a judge that is no stranger to what it is compared with",
+    ),
+    Caveat(
         "judge-like-a-coin",
         "the judge's agreement with the dataset's labels (results/judge_quality) cannot be told from 50%",
         "the judge's agreement with the dataset's labels cannot be told from a coin's",
@@ -81,8 +87,8 @@ CAVEATS = (
     ),
     Caveat(
         "other-steps",
-        "the run was trained for another number of optimizer steps than the baseline run",
-        "trained for another number of optimizer steps than the baseline",
+        "the run was trained for another number of optimizer steps than the run that it is compared with",
+        "trained for another number of optimizer steps than what it is compared with",
         "with another number of optimizer steps",
     ),
     Caveat(

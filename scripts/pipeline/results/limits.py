@@ -8,8 +8,8 @@ import pandas as pd
 from pipeline.jobs.io import read_json
 from pipeline.results.caveats import FEW_PROMPTS
 from pipeline.results.csv_tables import require
-from pipeline.results.outcomes import UNKNOWN, outcome
-from pipeline.results.run_table import Run, read_cost
+from pipeline.results.outcomes import UNKNOWN, direct_outcome, outcome
+from pipeline.results.run_table import CHOSEN, Run, read_cost
 
 
 def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> list[str]:
@@ -24,6 +24,7 @@ def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> lis
     found = {
         "own-reward": run.judge_shares == "reward_model",
         "shared-reward-data": run.judge_shares == "data",
+        "opponent-reward": bool(baseline and baseline.judge_shares and not run.judge_shares),
         "judge-like-a-coin": coin,
         "one-seed": len(run.seeds) == 1,
         "two-seeds": len(run.seeds) == 2,
@@ -48,6 +49,16 @@ def disagreeing(winrate: pd.DataFrame, baseline: str) -> dict[tuple[str, str, st
     return {place: said for place, said in found.items() if len(set(said.values())) > 1}
 
 
+def disagreeing_controls(winrate: pd.DataFrame, baseline: str) -> set[tuple[str, str, str, str]]:
+    """(dataset, model, run, control) of the direct comparisons with controls about which the decodings disagree."""
+    rows = winrate[~winrate["baseline"].isin([CHOSEN, baseline])]
+    said: dict[tuple, set[str]] = {}
+    for row in rows.to_dict("records"):
+        place = (row["dataset"], row["model"], row["run"], row["baseline"])
+        said.setdefault(place, set()).add(direct_outcome(row))
+    return {place for place, found in said.items() if len(found) > 1}
+
+
 def coin_like(paths: Iterable[str | Path]) -> set[str]:
     """The datasets whose judge, by the files of its measured quality, agrees with the labels no better than a coin.
 
@@ -58,7 +69,8 @@ def coin_like(paths: Iterable[str | Path]) -> set[str]:
     for path in paths:
         measured = read_json(path)
         require(measured, ("dataset", "agreement"), path, "key")
-        if measured["agreement"] and measured["agreement"]["low"] <= 0.5:
+        low = (measured["agreement"] or {}).get("low", 1.0)
+        if low is None or low <= 0.5:  # None: of too few pairs for an interval
             found.add(measured["dataset"])
     return found
 

@@ -38,7 +38,7 @@ from pipeline.results.csv_tables import require
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
-OPTIONAL_KEYS = ("sources", "decoding", "judge_shares")
+OPTIONAL_KEYS = ("sources", "decoding", "judge_shares", "called")
 JUDGE_SHARES = ("", "data", "reward_model")
 FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
 COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
@@ -59,6 +59,7 @@ class Run:
     sources: str = ""
     decoding: str = ""
     judge_shares: str = ""
+    called: str = ""  # the named loss of its task, where it has one in place of the method
     controls: tuple[str, ...] = ()
 
     @property
@@ -155,8 +156,7 @@ def read_run_table(path: str | Path) -> RunTable:
     for name, count in Counter((*run.place, run.decoding) for run in runs).items():
         if count > 1:
             raise InputError(f"{path}: runs: {'/'.join(filter(None, name))} stands in it {count} times; once is right")
-    tag, *rest = (content[name] for name in TABLE_KEYS[:4])
-    return RunTable(str(path), str(tag), *rest, runs, content.get("note", ""))
+    return RunTable(str(path), str(content["tag"]), *map(content.get, TABLE_KEYS[1:4]), runs, content.get("note", ""))
 
 
 def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:

@@ -12,7 +12,7 @@ from pipeline.metrics.comparison import REFITS
 from pipeline.results import caveats
 from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.judge_agreement import AGREEMENT_COLUMNS
-from pipeline.results.limits import disagreeing, row_caveats
+from pipeline.results.limits import disagreeing, disagreeing_controls, row_caveats
 from pipeline.results.measurements import policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
 from pipeline.results.sweep_comparison import sweep_comparison
@@ -88,9 +88,11 @@ def winrate_table(
                 measured = compared[(*group, run.run, opponent)] | row
                 known = row_caveats(run, controls[opponent], measured["prompts"], run.dataset in coin_like)
                 rows.append(measured | names | {"baseline": opponent, "caveats": known} | run.hyperparameters)
-    disagreed = disagreeing(pd.DataFrame(rows), table.baseline)
+    known = pd.DataFrame(rows)
+    disagreed = disagreeing(known, table.baseline), disagreeing_controls(known, table.baseline)
     for row in rows:
-        disagree = (row["dataset"], row["model"], row["run"]) in disagreed
+        place, control = (row["dataset"], row["model"], row["run"]), row["baseline"] not in (CHOSEN, table.baseline)
+        disagree = (*place, row["baseline"]) in disagreed[1] if control else place in disagreed[0]
         row["caveats"] = caveats.written([*row["caveats"], *(["decodings-disagree"] if disagree else [])])
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     # The hyperparameters stay as they were given: 1 is not 1.0, and a field that does not apply is empty.

@@ -148,6 +148,11 @@ def test_equal_runs_are_one_under_the_first_name():
     ]
     sweep = {"method": "dpo", "learning_rate": [1e-4, 1e-5]}
     assert names({"method": "dpo"}, sweep, policy={"learning_rate": 1e-4}) == ["dpo", "dpo-learning_rate1e-5"]
+    # one of them may be another's control
+    of = {"method": "dpo", "beta": 0.2}
+    assert [run.control_of for run in expand([of, {"method": "dpr"}, of | {"control_of": "dpr"}], {}, "config")] == [
+        *(("dpr",), ())
+    ]
     # the same values under two methods are two runs
     assert len(names({"method": "dpp", "p": 0.3}, {"method": "mix", "p": 0.3})) == 2
 

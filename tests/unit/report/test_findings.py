@@ -91,6 +91,19 @@ def test_the_lead_names_the_winner_only_where_a_method_has_one_run(rows):
     chosen = Selection({("world", "W1M", twin), ("world", "W1M", DPO)}, "")
     lead = group_findings(table, both, ("world", "W1M"), chosen).lead
     assert lead == "DPR beats DPO: it wins 58% of direct comparisons."
+    # a control is no method beside the one that it belongs to
+    table.runs[-2] = dataclasses.replace(table.runs[-2], controls=(twin,))
+    assert group_findings(table, both, ("world", "W1M")).lead == "DPR beats DPO: it wins 60% of direct comparisons."
+
+
+def test_the_lead_tells_losses_by_their_names_and_runs_of_the_baselines_method_by_theirs(rows):
+    table, frame = rows({(DPR, DPO): rate(60, 5) | {"p_value_holm": 0.01}})
+    table.runs[-1] = dataclasses.replace(table.runs[-1], method="dpo", called="ipo")
+    assert group_findings(table, frame, ("world", "W1M")).lead == "IPO beats DPO: it wins 60% of direct comparisons."
+    assert selection_of(table, frame, frame).best is None
+    table.runs[-1] = dataclasses.replace(table.runs[-1], called="")
+    lead = group_findings(table, frame, ("world", "W1M")).lead
+    assert lead == f"{DPR} beats {DPO}: it wins 60% of direct comparisons."
 
 
 def test_the_best_of_a_sweep_is_chosen_on_the_selection_split_alone(rows):

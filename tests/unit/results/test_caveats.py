@@ -24,7 +24,7 @@ from pipeline.results.caveats import (
     reasons,
     written,
 )
-from pipeline.results.limits import coin_like, disagreeing
+from pipeline.results.limits import coin_like, disagreeing, disagreeing_controls
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import read_table, winrate_table
 
@@ -64,6 +64,11 @@ def test_a_judge_that_is_no_stranger_to_the_run(tmp_path, shared, name):
     table = table_of(tmp_path)
     table.runs[-1] = dataclasses.replace(table.runs[-1], judge_shares=shared)
     assert caveats_of(table) == [name, name] and caveats_of(table, DPO) == [""]
+    base = next(i for i, run in enumerate(table.runs) if run.run == DPO)
+    table.runs[base] = dataclasses.replace(table.runs[base], judge_shares=shared)
+    assert caveats_of(table) == [name, name] and caveats_of(table, DPO) == [name]
+    table.runs[-1] = dataclasses.replace(table.runs[-1], judge_shares="")
+    assert caveats_of(table) == ["opponent-reward"] * 2
 
 
 def test_a_judge_like_a_coin(tmp_path):
@@ -73,7 +78,9 @@ def test_a_judge_like_a_coin(tmp_path):
         paths.append(tmp_path / f"{dataset}.json")
         write_json(measured, paths[-1])
     write_json({"dataset": "unmeasured", "agreement": None}, tmp_path / "unmeasured.json")
-    assert coin_like([*paths, tmp_path / "unmeasured.json"]) == {"world", "third"}
+    of_one_pair = {"dataset": "one", "agreement": {"value": 1.0, "low": None, "high": None}}
+    write_json(of_one_pair, tmp_path / "one.json")
+    assert coin_like([*paths, tmp_path / "unmeasured.json", tmp_path / "one.json"]) == {"world", "third", "one"}
     table = table_of(tmp_path / "results")
     assert caveats_of(table, coin_like={"world"}) == ["judge-like-a-coin"] * 2 and caveats_of(table) == ["", ""]
     write_json({"dataset": "world"}, tmp_path / "broken.json")
@@ -97,6 +104,11 @@ def test_decodings_that_disagree(tmp_path):
     assert disagreeing(frame, DPO) == {("world", "W1M", DPR): {"sample": "better", "greedy": "no clear difference"}}
     assert set(frame.loc[frame["run"] == DPR, "caveats"]) == {"decodings-disagree"}
     assert set(frame.loc[frame["run"] != DPR, "caveats"]) == {""}
+    # against a control the decodings agree or not for themselves
+    control = frame[(frame["run"] == DPR) & (frame["baseline"] == DPO)].assign(baseline="control")
+    assert disagreeing_controls(pd.concat([frame, control]), DPO) == {("world", "W1M", DPR, "control")}
+    same = control.assign(win_rate_low=60.0, p_value_holm=0.01)
+    assert disagreeing_controls(pd.concat([frame, same]), DPO) == set()
     alike = table_of(tmp_path / "alike", decodings={"sample": {}, "greedy": {}})
     assert set(winrate_table(alike, **QUIET)["caveats"]) == {""}
 
