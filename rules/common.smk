@@ -22,7 +22,7 @@ from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
-from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
+from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption
 

@@ -90,7 +90,10 @@ rule count_steps:
     # A budget as optimizer steps, for all seeds; measured with the first one.
     input:
         unpack(lambda w: own_start(of_first_seed(w)) | reward_inputs(w.dataset, budget_reward(plan, w), SEEDS[0])),
-        unpack(lambda w: steps_inputs(other_steps_files(plan, of_first_seed(w)))),
+        unpack(
+            lambda w: steps_inputs(other_steps_files(plan, of_first_seed(w)))
+            | budget_unlabelled(plan, of_first_seed(w))
+        ),
         spec="results/specs/budget/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference=lambda w: plan.reference(of_first_seed(w), "train"),
@@ -114,14 +117,15 @@ rule count_steps:
             "count_steps.py", f"policy/{w.dataset}/{w.model}/{w.run}", budget_reward(plan, w), method=other_method(w)
         ),
         start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, SEEDS[0])),
+        unlabelled=lambda w: unlabelled_arguments(budget_unlabelled(plan, of_first_seed(w))),
         reward=lambda w, input: plan.reward_arguments(w.dataset, budget_reward(plan, w), input, SEEDS[0]),
         steps=lambda w, input: steps_arguments(input),
         seed=SEEDS[0],
         speeds=SPEEDS,
     shell:
         "{resources.launch} scripts/count_steps.py --spec {input.spec:q} --seed {params.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.reward} {params.steps:q} --speeds {params.speeds:q}"
-        " --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+        " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward} {params.steps:q}"
+        " --speeds {params.speeds:q} --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule train_policy:
@@ -154,7 +158,7 @@ rule train_policy:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
-        unlabelled=lambda w: unlabelled_arguments(plan, w),
+        unlabelled=lambda w: unlabelled_arguments(unlabelled_files(plan, w)),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input, w.seed),
         steps=lambda w, input: steps_arguments(input),
     shell:

@@ -16,6 +16,7 @@ from fixtures_scripts import SCRIPTS, fresh_modules
 from safetensors.torch import load_file
 from transformers.utils import logging
 
+import count_steps
 import generate_responses
 import score_bt
 import train_policy
@@ -231,6 +232,21 @@ def test_a_budget_becomes_steps_by_what_a_step_once_took(at, tmp_path):
     assert read_json(tmp_path / "steps.json") == {"steps": 6}
     call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "dpo", **data)
     assert read_json(tmp_path / "dpo" / "cost.json")["steps"] == 6
+
+
+def test_a_budget_of_a_run_with_unlabelled_rows_is_measured_with_them(at, tmp_path):
+    tasks = [*CONFIG["tasks"], {"method": "ddp", "r": 0.5, "budget": {"tokens": 500}}]
+    settings = Settings.from_config(CONFIG | {"tasks": tasks, "baseline": DPO})
+    spec = budget_spec(settings, "tiny", "tiny", list(settings.task_runs)[-1])
+    write_yaml(spec | {"run": spec["run"] | {"unlabelled": True}}, tmp_path / "budget.yaml")
+    given = {"spec": tmp_path / "budget.yaml", "data": at.train, "reference": at.reference["train"], "seed": 1}
+    given |= {"model": at.sft_model, "speeds": tmp_path / "speeds", "output": tmp_path / "steps.json"}
+    with pytest.raises(InputError, match="unlabelled needs --unlabelled and --unlabelled-reference"):
+        count_steps.main([*arguments_of(given), *DEVICE])
+    call("count_steps", unlabelled=at.eval, unlabelled_reference=at.reference["eval"], **given)
+    assert read_json(tmp_path / "steps.json")["steps"] >= 1
+    call("count_steps", unlabelled=at.train, unlabelled_reference=at.reference["train"], **given)
+    assert len(list((tmp_path / "speeds/tiny/tiny").iterdir())) == 2  # other rows, measured anew
 
 
 def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):

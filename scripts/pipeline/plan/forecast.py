@@ -4,9 +4,10 @@ import json
 import shutil
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import cached_property
+from functools import cached_property, partial
 from pathlib import Path
 
+from pipeline.config.extents import extent_of
 from pipeline.jobs.forecast import PlannedJob, duration, expected_seconds, span
 from pipeline.plan.files import Plan
 from pipeline.plan.pairs import Pairs, planned_pairs, prepared_pairs
@@ -24,7 +25,10 @@ SPECS_OF = {
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
     "score_bt": "reward/{reward_model}",
+    "count_steps": "budget/{dataset}/{model}/{run}",
+    "evaluate_checkpoints": "checkpoints/{model}",
 }
+UNREAD = ("count_steps", "evaluate_checkpoints")  # whose earlier times count as they are; nothing is fitted to them
 MOST_METHODS = 12  # lines
 
 
@@ -77,8 +81,11 @@ class Forecast:
         if key not in self.kinds:
             spec = self._spec(job) if "dataset" in names else None
             split, seeds = names.get("split", "train"), len(self.settings.seeds)
+            if job.rule == "evaluate_checkpoints":  # of a run's kept ones and its start
+                seeds = 1 + int(names["kept"]) * self.settings.task_runs[names["run"]].trained
             pairs = self._pairs(names["dataset"]) if spec else Pairs()
-            self.kinds[key] = spec, spec and work_of(job.rule, spec, pairs, split, self.place, seeds)
+            sized = with_counted(spec, self._counted(job)) if spec and job.rule == "train_policy" else spec
+            self.kinds[key] = spec, spec and work_of(job.rule, sized, pairs, split, self.place, seeds)
         return self.kinds[key]
 
     @cached_property
@@ -98,15 +105,45 @@ class Forecast:
     def _seconds(self, job: PlannedJob, known: float | None) -> float | None:
         work = self.work(job)
         if work:
-            if known is not None and self._did_the_same(job):
+            if known is not None and (job.rule in UNREAD or self._did_the_same(job)):
                 return known
-            method = self.method(job) if job.rule == "train_policy" else ""
-            return self.speeds.seconds(
-                LIKE.get(job.rule, job.rule), method, work, job.threads // self.machine.processes
-            )
+            method, rule = self.method(job) if job.rule == "train_policy" else "", LIKE.get(job.rule, job.rule)
+            seconds = partial(self.speeds.seconds, rule, method, threads=job.threads // self.machine.processes)
+            given = self._budget_seconds(job) if method else None
+            return seconds(work) if given is None else seconds(Work(0, 0)) + given
         if known is not None or self._asks_a_service(job) or job.rule in SPECS_OF:
             return known
         return USUAL_SECONDS.get(job.rule, OTHER_SECONDS)
+
+    def _extent(self, job: PlannedJob) -> dict:
+        return extent_of(self.settings, self.settings.task_runs[job.names["run"]])
+
+    def _counted(self, job: PlannedJob) -> int | None:
+        """Optimizer steps that the budget of a training's run became; None where nothing counted them so far."""
+        place, run = "{dataset}/{model}".format(**job.names), self._extent(job).get("run")
+        folder, spec = self.results / "budgets" / place, self.specs.get(f"budget/{place}/{run}")
+        try:
+            record = json.loads((folder / f"{run}.provenance.json").read_text(encoding="utf-8"))
+            same = spec and record["spec"] == json.loads(json.dumps(spec()))
+            return int(json.loads((folder / f"{run}.json").read_text(encoding="utf-8"))["steps"]) if same else None
+        except (OSError, ValueError, KeyError, TypeError):
+            return None
+
+    def _budget_seconds(self, job: PlannedJob) -> float | None:
+        """Seconds of a training that has so many, start apart; None where it has steps or passes.
+
+        As many seconds as another run has are those of its own training, however that is known.
+        """
+        extent = self._extent(job)
+        budget = extent.get("budget", {}) if extent.get("run") == job.names["run"] else {}  # else it has their steps
+        if self._counted(job) or not {"seconds", "relative"} & set(budget):
+            return None
+        if "seconds" in budget:
+            return budget["seconds"]
+        other = replace(job, names={**job.names, "run": extent["of"]}, output="")
+        start = self.speeds.seconds("train_policy", self.method(other), Work(0, 0))
+        whole = self._seconds(other, None)
+        return None if whole is None else budget["relative"] * (whole - start)
 
     def method(self, job: PlannedJob) -> str:
         """The method that a job is run for; empty for one that several share."""
@@ -188,12 +225,18 @@ class Forecast:
             if machine is None or pairs is None or pairs.prepared > record["finished"]:
                 return None
             split = next((part for part in pairs.rows if Path(place[-1]).stem.startswith(part)), "train")
-            work = work_of(rule, spec, pairs, split, self.place, len(record["outputs"]))
+            sized = with_counted(spec, record["options"].get("steps")) if rule == "train_policy" else spec
+            work = work_of(rule, sized, pairs, split, self.place, len(record["outputs"]))
         except (KeyError, TypeError, ValueError, IndexError):
             return None
         method = str(spec.get("method", "")) if rule == "train_policy" else ""
         start = None if whole is None else max(whole - seconds, 0.0)
         return work and Earlier(rule, method, machine, work, seconds, start)
+
+
+def with_counted(spec: dict, steps: int | None) -> dict:
+    """A policy spec with the number of optimizer steps that something else said, where that is known."""
+    return spec | {"extent": {"max_steps": steps}} if steps else spec
 
 
 def describe_time(

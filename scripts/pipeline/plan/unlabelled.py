@@ -1,6 +1,9 @@
 """Rows without a preference: which datasets have them, and which runs are trained on them."""
 
+from types import SimpleNamespace
+
 from pipeline.columns.pairs import UNLABELLED
+from pipeline.plan.budgets import other_run
 from pipeline.plan.files import Plan
 
 
@@ -21,7 +24,13 @@ def unlabelled_files(plan: Plan, names) -> dict[str, str]:
     return {"unlabelled": data, "unlabelled_reference": plan.reference(names, UNLABELLED)}
 
 
-def unlabelled_arguments(plan: Plan, names) -> list[str]:
+def budget_unlabelled(plan: Plan, names) -> dict[str, str]:
+    """These files where a training that a budget's job measures, of the run or of the other one, is trained on them."""
+    runs = [names.run, *([other] if (other := other_run(plan, names.run)) else [])]
+    places = [SimpleNamespace(dataset=names.dataset, model=names.model, run=run, seed=names.seed) for run in runs]
+    return next((files for place in places if (files := unlabelled_files(plan, place))), {})
+
+
+def unlabelled_arguments(files: dict[str, str]) -> list[str]:
     """The arguments that name these files."""
-    files = unlabelled_files(plan, names)
     return [part for name, path in files.items() for part in (f"--{name.replace('_', '-')}", path)]

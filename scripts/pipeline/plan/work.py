@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from math import ceil
 
 from pipeline.config.schemas.devices import SMALL
-from pipeline.config.sweep import METHODS, rows_of
+from pipeline.config.sweep import DESCRIPTIONS, METHODS, rows_of
 from pipeline.plan.pairs import Pairs
 from pipeline.plan.shapes import Shape, model_shape, reward_shape
 
@@ -20,6 +20,7 @@ STATE = 3  # a training's own state on disk, in sizes of what it trains: weights
 BYTES = 4  # of a number that is saved
 TEXT = 12  # bytes of a token in a table, its text and number
 LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}  # of a further decoding
+MEASURED_STEPS = 10  # of a training, by which a budget is turned into steps
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out
 
 
@@ -75,13 +76,20 @@ def work_of(rule: str, spec: dict, pairs: Pairs, split: str, place: Place, seeds
     Args:
         spec: that it is made from.
         split: that it reads.
-        seeds: how many files it scores.
+        seeds: how many files it scores, or checkpoints it samples.
 
     Returns:
         None for a job that runs no model, or one of which nobody knows how large it is.
     """
     rows = pairs.rows.get(split, 0)
     rule = LIKE.get(rule, rule)
+    if rule == "count_steps":
+        trainings = [spec[key] for key in ("run", "other") if key in spec]
+        works = [_measured(training, pairs, split, place) for training in trainings]
+        return sum(works, Work(0, 0)) if all(works) else None
+    if rule == "evaluate_checkpoints":
+        shape = model_shape(spec["model"])
+        return shape and _checkpoints(spec, shape, pairs, seeds * min(rows, spec["prompts"]), place)
     if rule in ("train_sft", "train_policy", "compute_reference", "generate_responses", "decode_responses"):
         shape = model_shape(spec["model"])
         make = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}.get(rule, _decoding)
@@ -141,8 +149,12 @@ def _policy(spec, shape, pairs, rows, place):
     steps = like.get("max_steps") or given.get("max_steps")
     if "epochs" in like:
         steps = ceil(rows * like["epochs"] / like["global_batch_size"])
+    if sampled := getattr(DESCRIPTIONS.get(spec["method"]), "SAMPLED", None):
+        return _online(spec, sampled, steps, shape, pairs, rows, place)
     given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01), "max_steps": steps}
     length = _length(pairs, given)
+    if tokens := given.get("budget_tokens") if not steps else None:
+        given["max_steps"] = max(round(tokens / (2 * length * given["global_batch_size"])), 1)
     work = _training(given, shape, 2 * length, rows, "policy", place)
     batch = given["global_batch_size"]
     all_rows = batch * (given.get("max_steps") or ceil(rows * given["epochs"] / batch))
@@ -157,6 +169,46 @@ def _policy(spec, shape, pairs, rows, place):
     if labelled and (reward := place.reward(spec.get("reward_model"))):
         work += _forward(reward, labelled, length, 32)
     return work
+
+
+def _online(spec, sampled, steps, shape, pairs, rows, place):
+    """A policy that is trained on its own responses alone.
+
+    Args:
+        sampled: {per_prompt: how many, or the hyperparameter that says it; per_row: how many are a row of a batch;
+            new_tokens: the hyperparameter that says how long they are at most}.
+        steps: None where epochs say how many there are.
+    """
+    given = spec["hyperparameters"]
+    per_row, new, uses = sampled["per_row"], given[sampled["new_tokens"]], given.get("num_iterations") or 1
+    per_prompt = given.get(sampled["per_prompt"], sampled["per_prompt"])
+    length, batch = pairs.prompt + min(pairs.response, new), given["global_batch_size"]
+    if tokens := given.get("budget_tokens") if not steps else None:
+        steps = max(round(tokens / (batch * per_row * (length + min(pairs.response, new) / uses))), 1)
+    steps = steps or ceil(rows * given["epochs"] * per_prompt / per_row * uses / batch)
+    work = _training(given | {"max_steps": steps}, shape, per_row * length, rows, "policy", place)
+    responses = steps * batch * per_row / uses
+    at_once = (given.get("generation_batch_size") or batch * per_row) / place.processes
+    work += _sampling(shape, responses, pairs.prompt, new, at_once)
+    if given.get("beta"):
+        work += _forward(shape, responses, length, place.batch("reference", shape))
+    if reward := place.reward(spec.get("reward_model")):
+        work += _forward(reward, responses, length, 32)
+    return work
+
+
+def _measured(spec, pairs, split, place):
+    """The steps that tell what a step of a training takes, of which nothing stays."""
+    short = spec | {"hyperparameters": spec["hyperparameters"] | {"epochs": 1, "max_steps": MEASURED_STEPS}}
+    work = work_of("train_policy", short, pairs, split, place)
+    return work and Work(work.operations, work.passes)
+
+
+def _checkpoints(spec, shape, pairs, rows, place):
+    """Responses of a run's checkpoints, with their log-probabilities under it and the reference; rewards are little."""
+    new = spec["decoding"]["max_new_tokens"]
+    measured = _forward(shape, 2 * rows, _length(pairs, {}), place.batch("reference", shape))
+    return _sampling(shape, rows, pairs.prompt, new, place.batch("generate", shape)) + measured
 
 
 def _decoding(spec, shape, pairs, rows, place):

@@ -14,7 +14,7 @@ from accelerate.utils import DistributedType
 
 from pipeline.config.global_batch import divisors
 from pipeline.jobs.gathering import gathered
-from pipeline.jobs.io import read_json
+from pipeline.jobs.io import InputError, read_json
 from pipeline.jobs.processes import is_first_process, processes
 from pipeline.models.devices import Device
 from pipeline.models.fitting import free, keep_choice, kept_choice, layer_count, room, sequence_bytes
@@ -195,6 +195,22 @@ def halve(folder: Path | str, trained_with: int) -> dict | None:
     choice["halved"] += 1
     keep_choice(folder, NAME, choice)
     return choice
+
+
+def smaller_batch(folder: Path | str, rows: int, stage: str, device: Device) -> tuple[int, str]:
+    """What to try after a step that ran out of memory.
+
+    Returns:
+        The rows of the next attempt, which are kept, and what happened, in words.
+
+    Raises:
+        InputError: there is no smaller batch.
+    """
+    choice, text = halve(folder, rows), f"device {device.name}: out of memory with {rows} rows per device"
+    if choice is None:
+        smaller = "is one already; use a larger device" if rows == 1 else f"auto, or below {rows}, may fit"
+        raise InputError(f"{text}; per_device_batch_size.{stage} {smaller}")
+    return choice["rows"], text
 
 
 def tile_tokens(device: Device, stage: str) -> int | None:

@@ -27,7 +27,7 @@ from pipeline.models.fitting import free
 from pipeline.models.manners import template_notes
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import as_text, format_prompt, pair_token_ids
-from pipeline.training.fitting import fit, halve, tile_tokens
+from pipeline.training.fitting import fit, smaller_batch, tile_tokens
 from pipeline.training.kept import KeepsCheckpoints, kept_results, write_kept
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
@@ -161,13 +161,10 @@ def _attempt(stage: str, make: Callable, device: Device, folder: Path, output_di
         pass  # what the error refers to is given free first
     del trainer
     free()
-    choice, text = halve(folder, rows), f"device {device.name}: out of memory with {rows} rows per device"
-    if choice is None:
-        smaller = "is one already; use a larger device" if rows == 1 else f"auto, or below {rows}, may fit"
-        raise InputError(f"{text}; per_device_batch_size.{stage} {smaller}")
+    fewer, text = smaller_batch(folder, rows, stage, device)
     if processes()[1] > 1:
-        raise InputError(f"{text}; the same command goes on from the last checkpoint with {choice['rows']}")
-    print(f"{text}; goes on from the last checkpoint with {choice['rows']}", flush=True)
+        raise InputError(f"{text}; the same command goes on from the last checkpoint with {fewer}")
+    print(f"{text}; goes on from the last checkpoint with {fewer}", flush=True)
     return None
 
 

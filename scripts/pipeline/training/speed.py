@@ -9,7 +9,6 @@ import os
 import tempfile
 import time
 from collections.abc import Callable
-from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -17,11 +16,11 @@ import pandas as pd
 import torch
 from transformers import PrinterCallback, TrainerCallback
 
-from pipeline.jobs.io import InputError, read_json, write_json
-from pipeline.jobs.processes import is_first_process
+from pipeline.jobs.io import InputError, file_hash, read_json, write_json
+from pipeline.jobs.processes import is_first_process, processes
 from pipeline.models.devices import Device
 from pipeline.models.fitting import free
-from pipeline.training.fitting import fit, tile_tokens
+from pipeline.training.fitting import fit, smaller_batch, tile_tokens
 from pipeline.training.processes import share_order
 from sail.internals import logits_of, unlogged
 
@@ -45,13 +44,15 @@ class Clock(TrainerCallback):
         self.ends.append((time.perf_counter(), getattr(self.trainer, "rollout_seconds", 0.0)))
 
 
-def speed_path(folder: Path, spec: dict) -> Path:
+def speed_path(folder: Path, spec: dict, made_from: list) -> Path:
     """Where the speed of a training is kept.
 
     Args:
         spec: its policy spec without what says how long it is; another spec has another file, whatever runs are called.
+        made_from: what else a step depends on, which the spec only names: hashes of the data, the reward model's spec.
     """
-    key = hashlib.sha256(json.dumps(spec | {"run": None}, sort_keys=True).encode()).hexdigest()[:12]
+    parts = [spec | {"run": None}, made_from]
+    key = hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()[:12]
     return folder / spec["dataset"] / spec["model"]["name"] / f"{spec['method']}-{key}.json"
 
 
@@ -73,8 +74,19 @@ def keep_speed(path: Path, speed: dict) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory(dir=path.parent, prefix=".") as folder:
         write_json(speed, Path(folder) / path.name)
-        with suppress(FileExistsError):
+        try:
             os.link(Path(folder) / path.name, path)
+        except FileExistsError:
+            pass
+        except OSError:  # a file system without links
+            if not path.exists():
+                os.replace(Path(folder) / path.name, path)
+
+
+def rows_hash(data: Path, reference: pd.DataFrame) -> str:
+    """SHA-256 of a split and of the rows of it that have a reference; its numbers may differ between machines."""
+    rows = reference["row"].to_numpy(dtype="int64").tobytes()
+    return hashlib.sha256(file_hash(data).encode() + rows).hexdigest()
 
 
 def sample_rows(reference: pd.DataFrame, global_batch_size: int) -> pd.DataFrame:
@@ -96,19 +108,36 @@ def measured_speed(make: Callable, device: Device) -> dict:
         processes), steps measured, and the device's record.
 
     Raises:
-        InputError: the trainer counts no tokens.
+        InputError: the trainer counts no tokens; or a step ran out of memory, and there is no smaller batch, or other
+            processes have to begin again too.
     """
     with tempfile.TemporaryDirectory() as folder, logits_of(tile_tokens(device, "policy")):
-        trainer = make(folder)
-        fit(trainer, "policy", device, Path(folder))
-        trainer.remove_callback(PrinterCallback)
-        trainer.add_callback(clock := Clock(trainer))
-        share_order(trainer)
+        while (speed := _attempt(make, device, Path(folder))) is None:
+            pass
+    return speed
+
+
+def _attempt(make: Callable, device: Device, folder: Path) -> dict | None:
+    """Measure once; None where a step ran out of memory, and the next attempt has a smaller batch."""
+    trainer, speed = make(str(folder)), None
+    fit(trainer, "policy", device, folder)
+    rows = trainer.args.per_device_train_batch_size
+    trainer.remove_callback(PrinterCallback)
+    trainer.add_callback(clock := Clock(trainer))
+    share_order(trainer)
+    try:
         trainer.train()
         speed = _speed(trainer, clock.ends) | {"device": device.record()}
+    except torch.OutOfMemoryError:
+        pass  # what the error refers to is given free first
     del trainer
     clock.trainer = None
     free()
+    if speed is None:
+        fewer, text = smaller_batch(folder, rows, "policy", device)
+        if processes()[1] > 1:
+            raise InputError(f"{text}; give per_device_batch_size.policy a number below it")
+        print(f"{text}; measured again with {fewer}", flush=True)
     return speed
 
 
@@ -126,15 +155,15 @@ def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
     return {"seconds_per_step": seconds, "tokens_per_step": tokens, "steps": steps}
 
 
-def kept_speed(folder: Path, spec: dict, make: Callable, device: Device) -> dict:
+def kept_speed(folder: Path, spec: dict, made_from: list, make: Callable, device: Device) -> dict:
     """The speed of a training: the kept one, else measured and kept.
 
     Args:
         folder: of all kept speeds.
-        spec: see `speed_path`.
+        spec, made_from: see `speed_path`.
         make: see `measured_speed`.
     """
-    path = speed_path(folder, spec)
+    path = speed_path(folder, spec, made_from)
     if not path.is_file():
         speed = measured_speed(make, device)
         if is_first_process():

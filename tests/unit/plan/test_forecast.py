@@ -3,6 +3,7 @@
 import json
 import re
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -10,6 +11,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+from pipeline.config.extents import budget_spec
 from pipeline.jobs.forecast import PlannedJob
 from pipeline.jobs.io import read_yaml
 from pipeline.plan import forecast as module
@@ -17,6 +19,7 @@ from pipeline.plan.forecast import Forecast, describe_time, size
 from pipeline.plan.pairs import planned_pairs, prepared_pairs
 from pipeline.plan.power import describe_power
 from pipeline.plan.specs import specs
+from pipeline.plan.speeds import START
 
 SMALL = Path(__file__).parents[2] / "data/small.yaml"
 PLACE = {"dataset": "small", "model": "tiny"}
@@ -176,3 +179,61 @@ def test_the_power_is_a_guess_first_and_measured_later(small, results):
 
 def test_sizes_are_for_readers():
     assert [size(count) for count in (10, 45e6, 1.23e9, 2e12)] == ["1 kB", "45 MB", "1.2 GB", "2.0 TB"]
+
+
+def test_a_budget_counts_as_its_seconds_first_and_as_its_steps_once_they_are_counted(small, results):
+    tasks = [{"method": "dpo", "budget": {"seconds": 5000}}, {"method": "dpr", "g": 0.3, "budget": {"relative": 2}}]
+    tasks += [{"method": "dpp", "budget": {"tokens": 64000}}, {"method": "dpp", "budget": {"tokens": 6400000}}]
+    plan = small(tasks=tasks, baseline="dpo-budget_seconds5000")
+    runs = list(plan.settings.task_runs)[-4:]
+    jobs = [PlannedJob("train_policy", names=PLACE | {"run": run, "seed": "1"}) for run in runs]
+    start = START["cpu"]
+    seconds = forecast_of(plan, results).seconds(jobs)
+    assert seconds[:2] == pytest.approx([start + 5000, start + 10000])
+    assert seconds[3] - start == pytest.approx(100 * (seconds[2] - start), rel=0.1)
+    # by the steps that a job found, but not by those of another budget
+    folder = results / "budgets/small/tiny"
+    folder.mkdir(parents=True)
+    spec = budget_spec(plan.settings, "small", "tiny", runs[0])
+    found = []
+    for steps, recorded in ((10, spec), (20, spec), (20, spec | {"budget": {"seconds": 1}})):
+        (folder / f"{runs[0]}.json").write_text(json.dumps({"steps": steps}))
+        (folder / f"{runs[0]}.provenance.json").write_text(json.dumps({"spec": recorded}))
+        found.append(forecast_of(plan, results).seconds(jobs)[:2])
+    assert found[1][0] - start == pytest.approx(2 * (found[0][0] - start)) and found[0][0] < 5000
+    assert found[0][1] - start == pytest.approx(2 * (found[0][0] - start)) and found[2][0] == start + 5000
+
+
+def test_an_earlier_training_of_a_budget_did_the_steps_that_its_record_has(small, results):
+    plan = small()
+    write_data(plan, results)
+    job = write_training(plan, results, 300.0)
+    [usual] = forecast_of(plan, results).earlier
+    path = results.parent / job.output.removesuffix("/model") / "provenance.json"
+    record = json.loads(path.read_text())
+    values = record["spec"]["hyperparameters"]
+    record["options"]["steps"] = 3 * values["max_steps"]
+    record["spec"]["hyperparameters"] = values | {"max_steps": None, "budget_seconds": 60.0}
+    path.write_text(json.dumps(record))
+    [counted] = forecast_of(plan, results).earlier
+    assert counted.work.operations == pytest.approx(3 * usual.work.operations)
+
+
+def test_jobs_of_budgets_and_checkpoints_count_as_what_they_do(small, results):
+    tasks = [{"method": "dpo", "budget": {"seconds": 50}}, {"method": "dpr", "g": 0.3, "seconds_like": "dpo-beta0.1"}]
+    plan = small(tasks=[*small().settings.config["tasks"], *tasks], baseline="dpo-beta0.1", evaluate_checkpoints=3)
+    own, like = list(plan.settings.task_runs)[-2:]
+    forecast = forecast_of(plan, results)
+    count, both = (PlannedJob("count_steps", names=PLACE | {"run": run}) for run in (own, like))
+    kept = {"split": "eval", "kept": "3", "seed": "1"}
+    sampled, start = (PlannedJob("evaluate_checkpoints", names=PLACE | kept | {"run": run}) for run in (own, "sft"))
+    ten = forecast.work(PlannedJob("train_policy", names=PLACE | {"run": "dpo-beta0.1", "seed": "1"}))
+    assert forecast.work(count).operations == ten.operations and forecast.work(count).written == 0
+    assert forecast.work(both).operations > 2 * ten.operations
+    assert forecast.work(sampled).operations == 4 * forecast.work(start).operations > 0
+    new = [replace(job, benchmark=str(results / "none.tsv")) for job in (count, both, sampled, start)]
+    assert all(one > START["cpu"] for one in forecast.seconds(new))
+    time = results / "benchmarks/count_steps/a.tsv"
+    time.parent.mkdir(parents=True)
+    time.write_text("s\n77\n")
+    assert forecast.seconds([replace(count, benchmark=str(time))]) == [77]

@@ -7,7 +7,8 @@ import pytest
 
 from pipeline.config.judges import gives_parts, read_judge
 from pipeline.config.settings import ConfigError
-from pipeline.plan.unlabelled import partly_labelled, unlabelled_arguments, unlabelled_files
+from pipeline.plan.budgets import budget_runs
+from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
 
 WORLD = {"source": "world", "size": 160, "eval_size": 32, "selection_size": 16, "reward_model": "tiny", "judge": "gold"}
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -17,10 +18,10 @@ REPOSITORY = Path(__file__).resolve().parents[3]
 def world(small):
     """A function from changed keys of the small config's dataset to the plan."""
 
-    def make(entry):
+    def make(entry, **changed):
         definitions = small().settings.config["definitions"]
         given = {"models": definitions["models"], "reward_models": {"tiny": {"train": {"model": "tiny"}}}}
-        return small(definitions={**given, "datasets": {"small": WORLD | entry}})
+        return small(definitions={**given, "datasets": {"small": WORLD | entry}}, **changed)
 
     return make
 
@@ -40,7 +41,20 @@ def test_unlabelled_rows_are_ddps_alone(world):
     ddp = names("ddp-beta0.1-r0.4-rho0.2")
     files = ["results/data/small/unlabelled.parquet", "results/reference/small/tiny/unlabelled.parquet"]
     assert list(unlabelled_files(plan, ddp).values()) == files
-    assert unlabelled_arguments(plan, ddp) == ["--unlabelled", files[0], "--unlabelled-reference", files[1]]
+    assert unlabelled_arguments(unlabelled_files(plan, ddp)) == [
+        "--unlabelled",
+        files[0],
+        "--unlabelled-reference",
+        files[1],
+    ]
+    # a budget's job measures the run and the one whose seconds are meant
+    tasks = [*plan.settings.config["tasks"], {"method": "dpo", "seconds_like": ddp.run}]
+    tasks += [{"method": "ddp", "budget": {"seconds": 60}}, {"method": "dpo", "budget": {"seconds": 60}}]
+    budgeted = world({"unlabelled": 0.5}, tasks=tasks, baseline="dpo-beta0.1")
+    found = {run: budget_unlabelled(budgeted, names(run)) for run in budget_runs(budgeted)}
+    assert len(found) == 3
+    for run, its in found.items():
+        assert list(its.values()) == ([] if run.startswith("dpo-budget") else files), run
     assert plan.settings.data_spec("small")["unlabelled"] == 0.5
     before = world({})
     assert unlabelled_files(before, ddp) == {} and "unlabelled" not in before.settings.data_spec("small")

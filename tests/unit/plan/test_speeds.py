@@ -82,6 +82,31 @@ def test_work_is_tokens_times_parameters():
     assert work_of("judge_responses", {"kind": "gold"}, pairs, "eval", place) is None
 
 
+def test_methods_of_the_policys_own_responses_sample_and_score_them():
+    shape = {"model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = {"architecture": shape | {"intermediate_size": 128}, "vocab_size": 256, "adapter": "none"}
+    size, pairs = model_shape(model).parameters, Pairs({"train": 100}, 20, 30)
+    place = Place({"tiny": model}, {"judge": {"train": {"model": "tiny"}}}, {})
+    scorer = place.reward("judge").parameters
+    given = {"epochs": 2, "max_steps": None, "global_batch_size": 10}
+
+    def operations(method, **values):
+        spec = {"model": model, "method": method, "reward_model": "judge", "hyperparameters": given | values}
+        return work_of("train_policy", spec, pairs, "train", place).operations
+
+    # 100 prompts twice; two responses to each, of at most 25 tokens
+    trained, sampled = 6 * size * 45, 2 * size * 45
+    both = 400 * (trained + sampled + 2 * size * 45 + 2 * scorer * 45)
+    assert operations("online_dpo", beta=0.1, max_new_tokens=25) == both
+    grouped = {"num_generations": 5, "max_completion_length": 25, "num_iterations": 1}
+    # five responses to each prompt, ten of which are a step
+    five = 1000 * (trained + sampled + 2 * scorer * 45)
+    assert operations("grpo", beta=0, **grouped) == five
+    assert operations("rloo", beta=0.1, **grouped) == five + 1000 * 2 * size * 45
+    assert operations("grpo", beta=0, **grouped | {"num_iterations": 3}) == five + 2000 * trained
+    assert operations("grpo", beta=0, **grouped | {"max_steps": 10}) == five / 10
+
+
 @pytest.mark.parametrize(
     ("name", "parameters"),
     [

@@ -1,5 +1,7 @@
 """Steps that follow from a budget or from another run, and what a step takes."""
 
+import os
+
 import pandas as pd
 import pytest
 import torch
@@ -9,9 +11,21 @@ from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, write_json
 from pipeline.models.checkpoints import save_checkpoint
+from pipeline.plan.work import MEASURED_STEPS
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
-from pipeline.training.speed import KEYS, TIMED, WARM, kept_speed, sample_rows, speed_path
+from pipeline.training.speed import (
+    KEYS,
+    TIMED,
+    WARM,
+    keep_speed,
+    kept_speed,
+    measured_speed,
+    read_speed,
+    rows_hash,
+    sample_rows,
+    speed_path,
+)
 from pipeline.training.steps import steps_in_budget, steps_of, with_steps
 
 pytestmark = pytest.mark.usefixtures("without_cards")
@@ -60,8 +74,8 @@ def test_a_step_s_tokens_are_the_same_twice_and_its_sampling_is_spread(start, tm
         speeds.append(made)
         return made
 
-    first = kept_speed(tmp_path / "one", SPEC, trainer, cpu_device())
-    second = kept_speed(tmp_path / "two", SPEC, trainer, cpu_device())
+    first = kept_speed(tmp_path / "one", SPEC, [], trainer, cpu_device())
+    second = kept_speed(tmp_path / "two", SPEC, [], trainer, cpu_device())
     assert first["tokens_per_step"] == second["tokens_per_step"] and first["steps"] == WARM + TIMED
     made = speeds[0]
     # 64 prompts were sampled at once, for 128 rows, of which some twenty were used
@@ -71,26 +85,75 @@ def test_a_step_s_tokens_are_the_same_twice_and_its_sampling_is_spread(start, tm
     assert 0 < first["seconds_per_step"] < 60
 
 
+def test_out_of_memory_is_measured_again_with_fewer_rows(start, tmp_path, capsys):
+    tried = []
+
+    def trainer(scratch):
+        made = make(start, scratch, max_steps=WARM + TIMED, g=0.0)
+        loss = made.compute_loss
+
+        def too_large(*args, **kwargs):
+            tried.append(made.args.per_device_train_batch_size)
+            if tried[-1] > 2:
+                raise torch.OutOfMemoryError("CUDA out of memory")
+            return loss(*args, **kwargs)
+
+        made.compute_loss = too_large
+        return made
+
+    speed = measured_speed(trainer, cpu_device("auto"))
+    assert speed["steps"] == WARM + TIMED and tried[:2] == [4, 2] and set(tried[1:]) == {2}
+    assert "out of memory with 4 rows per device; measured again with 2" in capsys.readouterr().out
+    tried.clear()
+    with pytest.raises(InputError, match="policy auto, or below 4, may fit"):
+        measured_speed(trainer, cpu_device(4))
+
+
 def test_a_kept_speed_is_read_wherever_it_was_measured(tmp_path):
     def never(scratch):
         raise AssertionError("measured again")
 
-    path = speed_path(tmp_path, SPEC)
+    path = speed_path(tmp_path, SPEC, [])
     write_json({"seconds_per_step": 2.0, "tokens_per_step": 50.0}, path)
-    assert kept_speed(tmp_path, SPEC, never, cpu_device())["seconds_per_step"] == 2.0
+    assert kept_speed(tmp_path, SPEC, [], never, cpu_device())["seconds_per_step"] == 2.0
     other = SPEC | {"hyperparameters": SPEC["hyperparameters"] | {"global_batch_size": 8}}
-    assert speed_path(tmp_path, other) != path
+    assert speed_path(tmp_path, other, []) != path
     for wrong in (0, "2", None):
         write_json({"seconds_per_step": wrong, "tokens_per_step": 50.0}, path)
         with pytest.raises(InputError, match="seconds_per_step must be a number above 0"):
-            kept_speed(tmp_path, SPEC, never, cpu_device())
+            kept_speed(tmp_path, SPEC, [], never, cpu_device())
     assert KEYS == ("seconds_per_step", "tokens_per_step")
+
+
+def test_a_speed_is_kept_once_with_and_without_links(tmp_path, monkeypatch):
+    def no_links(source, target):
+        raise PermissionError("no links here")
+
+    for name, link in (("links", os.link), ("none", no_links)):
+        monkeypatch.setattr(os, "link", link)
+        path = tmp_path / name / "speed.json"
+        for seconds in (1.0, 2.0):
+            keep_speed(path, {"seconds_per_step": seconds, "tokens_per_step": 5.0})
+            assert read_speed(path)["seconds_per_step"] == 1.0 and list(path.parent.iterdir()) == [path]
+
+
+def test_other_data_or_another_reward_model_of_the_same_name_are_measured_anew(tmp_path):
+    reference = pd.DataFrame({"row": [0, 1], "ref_chosen_logps": [1.0, 2.0]})
+    (tmp_path / "train.parquet").write_bytes(b"some pairs")
+    first = rows_hash(tmp_path / "train.parquet", reference)
+    assert rows_hash(tmp_path / "train.parquet", reference.assign(ref_chosen_logps=0.5)) == first
+    assert rows_hash(tmp_path / "train.parquet", reference.head(1)) != first
+    (tmp_path / "train.parquet").write_bytes(b"other pairs")
+    other = rows_hash(tmp_path / "train.parquet", reference)
+    made_from = [[first, {"name": "mine", "path": "a"}], [other, {"name": "mine", "path": "a"}], [first, {"path": "b"}]]
+    assert len({speed_path(tmp_path, SPEC, parts) for parts in made_from}) == 3
 
 
 def test_the_rows_of_the_measured_steps_are_spread_over_all():
     rows = sample_rows(pd.DataFrame({"row": range(1000)}), 4)["row"]
     assert len(rows) == 4 * (WARM + TIMED) and rows.is_unique and rows.iloc[[0, -1]].tolist() == [0, 999]
     assert len(sample_rows(pd.DataFrame({"row": range(5)}), 4)) == 5
+    assert MEASURED_STEPS == WARM + TIMED  # as the forecast has it
 
 
 @pytest.mark.parametrize(

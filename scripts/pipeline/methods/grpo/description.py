@@ -32,6 +32,7 @@ OWN = {
 }
 HYPERPARAMETERS = UNGROUPED | GROUPS | OWN
 ROWS = ()
+SAMPLED = {"per_prompt": "num_generations", "per_row": 1, "new_tokens": "max_completion_length"}  # its responses
 REWARDED = True  # a reward model scores its responses
 IMPLICIT_REWARD = False  # its policy is no reward model of pairs
 COLOR, MARKER = "blue", "square"

@@ -26,6 +26,7 @@ OWN = {
 }
 HYPERPARAMETERS = UNGROUPED | OWN
 ROWS = ()
+SAMPLED = {"per_prompt": 2, "per_row": 2, "new_tokens": "max_new_tokens"}  # its responses
 REWARDED = True  # a reward model labels its responses
 BY_PAIRS = True  # an epoch has the prompt of each pair once
 COLOR, MARKER = "green", "cross"
