@@ -133,7 +133,7 @@ class Output(logging.Handler):
             self.own.emit(stats)
         if not record.output and not record.shellcmd:  # a target: it runs nothing
             return
-        wildcards = " ".join(f"{name}={value}" for name, value in record.wildcards.items())
+        wildcards = " ".join(f"{name}={value}" for name, value in record.wildcards.items() if value)
         name = record.rule_msg or f"{record.rule_name} {wildcards}".strip()
         self.run.start(record.jobid, record.rule_name, name)
         if self.commands:
