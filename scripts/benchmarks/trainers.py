@@ -101,13 +101,18 @@ def trainer_settings(arguments: argparse.Namespace, device, scratch: str, **chan
 
 def load(arguments: argparse.Namespace, reference: bool):
     """Model, tokenizer and the dataset as DPOTrainer takes it, with its reference log-probabilities or without."""
+    from datasets import Dataset
+
     from pipeline.models.checkpoints import load_policy, load_tokenizer
-    from pipeline.training.running import preference_dataset
 
     tokenizer = load_tokenizer(str(arguments.model))
     frame = read_parquet(arguments.data, ["prompt", "chosen", "rejected"])
-    known = read_parquet(arguments.reference, ["row", "ref_chosen_logps", "ref_rejected_logps"])
-    dataset = preference_dataset(frame, tokenizer, {}, known if reference else None)
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    columns = {name: [[{"role": role, "content": text}] for text in frame[name]] for name, role in roles.items()}
+    if reference:
+        known = read_parquet(arguments.reference, ["row", "ref_chosen_logps", "ref_rejected_logps"]).set_index("row")
+        columns |= {name: known.loc[range(len(frame)), name].tolist() for name in known}
+    dataset = Dataset.from_dict(columns)
     return load_policy(str(arguments.model), trainable=True, dtype="float32"), tokenizer, dataset
 
 
