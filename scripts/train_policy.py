@@ -10,26 +10,17 @@ Under `accelerate launch` processes share the global batch; the first one writes
 
 from pathlib import Path
 
-from pipeline.columns.pairs import PAIR_COLUMNS
-from pipeline.columns.reference import REFERENCE_LOGPS
-from pipeline.jobs.io import InputError, command_line, read_json, read_parquet, read_yaml, run
+from pipeline.jobs.io import InputError, command_line, read_json, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.models.device_arguments import add_device_arguments
 from pipeline.tracking import OFF
+from pipeline.training.policy_inputs import INPUTS, add_policy_arguments, read_pairs, reward_of
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = command_line(__doc__)
-    parser.add_argument("--spec", type=Path, required=True, help="policy spec, YAML")
-    parser.add_argument("--seed", type=int, required=True, help="seed of data order, routing and rollouts")
-    parser.add_argument("--data", type=Path, required=True, help="train split, parquet")
-    parser.add_argument("--reference", type=Path, required=True, help="reference log-probabilities, parquet")
-    parser.add_argument("--unlabelled", type=Path, help="pairs without a preference, parquet, for DDP's rows (r > 0)")
-    parser.add_argument("--unlabelled-reference", type=Path, help="reference log-probabilities of these, parquet")
-    parser.add_argument("--model", required=True, help="SFT model, folder")
-    parser.add_argument("--reward-spec", type=Path, help="reward model spec, YAML, where the training asks it")
-    parser.add_argument("--reward-model", help="reward model, hub id or folder")
-    parser.add_argument("--steps", type=Path, help="steps that a budget or another run's record has, JSON")
+    steps = "steps that a budget or another run's record has"
+    add_policy_arguments(parser, "policy spec", "seed of data order, routing and rollouts", steps)
     parser.add_argument("--output-dir", type=Path, required=True, help="folder for the checkpoint and its records")
     parser.add_argument("--checkpoints", type=int, default=0, help="how many checkpoints are kept, the last included")
     parser.add_argument("--wandb", default=OFF, metavar="PROJECT", help=f"project of Weights & Biases, or {OFF}")
@@ -37,14 +28,7 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, PAIR_COLUMNS)
-    columns, unlabelled = ["row", *REFERENCE_LOGPS], None
-    reference = read_parquet(arguments.reference, columns)
-    if spec.get("unlabelled"):
-        if not (arguments.unlabelled and arguments.unlabelled_reference):
-            raise InputError(f"{arguments.spec}: unlabelled needs --unlabelled and --unlabelled-reference")
-        aside = read_parquet(arguments.unlabelled_reference, columns)
-        unlabelled = read_parquet(arguments.unlabelled, PAIR_COLUMNS), aside
+    frame, reference, unlabelled = read_pairs(arguments, bool(spec.get("unlabelled")))
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: it needs a reward model; give --reward-model and --reward-spec")
 
@@ -58,15 +42,10 @@ def main(argv: list[str] | None = None) -> None:
     training = with_steps(spec, len(reference), arguments.steps)
     device = device_from_arguments(arguments, spec["model"])
     reward_entry = read_yaml(arguments.reward_spec) if spec.get("reward_model") else {}
-    inputs = ("spec", "data", "reference", "unlabelled", "unlabelled_reference", "model", "reward_spec", "reward_model")
-    record = Record(__file__, arguments, inputs, ("output_dir",), spec, device, [("model", reward_entry)])
+    record = Record(__file__, arguments, INPUTS, ("output_dir",), spec, device, [("model", reward_entry)])
 
     def trainer(scratch: str):
-        reward = None
-        if reward_entry:
-            from pipeline.rewards.scorer import RewardModel
-
-            reward = RewardModel(arguments.reward_model, reward_entry, device)
+        reward = reward_of(arguments, reward_entry, device)
         given = arguments.model, arguments.seed, device, scratch, reward, unlabelled
         return policy_trainer(training, frame, reference, *given)
 
