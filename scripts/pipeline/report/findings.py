@@ -7,7 +7,7 @@ import pandas as pd
 
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
-from pipeline.report.selection import Selection
+from pipeline.report.selection import Selection, kind_of
 from pipeline.results.caveats import claim, claims, counted, is_circular, notes, of_rows, qualifiers, reasons
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.limits import disagreeing
@@ -190,7 +190,7 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
 
 
 def _called(run: Run) -> str:
-    return (run.called or run.method).upper()
+    return kind_of(run).upper()
 
 
 def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:

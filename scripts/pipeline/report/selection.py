@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.results.run_table import CHOSEN, RunTable
+from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 Key = tuple[str, str, str]
 
@@ -22,6 +22,11 @@ class Selection:
     note: str
 
 
+def kind_of(run: Run) -> str:
+    """What a run is one of: the named loss of its task, else its method."""
+    return run.called or run.method
+
+
 def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame | None) -> Selection:
     """The choice of runs.
 
@@ -29,7 +34,7 @@ def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame
         winrate: the reported win-rate table; it decides only where it is itself of the selection split.
         selection: the win-rate table of the same runs on the selection split, None where there is none.
     """
-    if len({(*run.group, run.called or run.method) for run in table.runs}) == len(table.runs):
+    if len({(*run.group, kind_of(run)) for run in table.runs}) == len(table.runs):
         return Selection(None, "Each method has one run, so there is no sweep to choose from.")
     if table.split == "selection":
         return Selection(
@@ -51,8 +56,8 @@ def best_of_sweeps(table: RunTable, selection: pd.DataFrame) -> set[Key]:
     """(dataset, model, run) of each method's run with the highest win rate against chosen, under the first decoding."""
     rows = selection[(selection["baseline"] == CHOSEN) & (selection["decoding"] == table.runs[0].decoding)]
     rows = rows.dropna(subset=["win_rate"], ignore_index=True)
-    known = {run.place: run.called or run.method for run in table.runs}
-    rows = rows[[key in known for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]]
-    called = [known[key] for key in zip(rows["dataset"], rows["model"], rows["run"], strict=True)]
-    highest = rows.loc[rows.groupby(["dataset", "model", pd.Series(called, index=rows.index)])["win_rate"].idxmax()]
+    kinds = {run.place: kind_of(run) for run in table.runs}
+    places = zip(rows["dataset"], rows["model"], rows["run"], strict=True)
+    rows = rows.assign(kind=[kinds.get(place) for place in places])  # rows of other runs are of no kind
+    highest = rows.loc[rows.groupby(["dataset", "model", "kind"])["win_rate"].idxmax()]
     return set(zip(highest["dataset"], highest["model"], highest["run"], strict=True))
