@@ -18,7 +18,7 @@ from pipeline.figures.drawing import (
     reference_line,
     values,
 )
-from pipeline.results.csv_tables import rows_of
+from pipeline.results.csv_tables import titled_groups
 from pipeline.results.parts_table import WHOLE
 
 COLORS = (BLUE, VERMILION, ORANGE, SKY, PINK, GREEN)
@@ -31,18 +31,15 @@ def parts_figure(parts: pd.DataFrame) -> Figure:
     Args:
         parts: as `pipeline.results.parts_table.read_parts_table` reads it.
     """
-    rows = []
-    groups = list(dict.fromkeys(parts[["dataset", "model", "decoding"]].itertuples(index=False, name=None)))
-    told = 3 if parts["decoding"].nunique() > 1 else 2
-    for group in groups:
-        own = rows_of(parts, group)
+    rows, groups = [], titled_groups(parts)
+    for name, own in groups:
         for opponent, judge in dict.fromkeys(zip(own["baseline"], own["judge"], strict=True)):
             shown = own[(own["baseline"] == opponent) & (own["judge"] == judge)]
             title = f"against {opponent}, by {judge}"
             shown, total = _best(shown), shown["run"].nunique()
             if total > MAX_RUNS:
                 title += f"; the {MAX_RUNS} of {total} runs with the highest {WHOLE}"
-            place = f"{', '.join(group[:told])}; " if len(groups) > 1 else ""
+            place = f"{name}; " if len(groups) > 1 else ""
             rows.append([Panel(place + title, _bars(shown))])
     return Figure(
         "parts",

@@ -13,7 +13,7 @@ do, the interval is too narrow, which is why the spread between seeds is also gi
 """
 
 import argparse
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 
 import numpy as np
 import pandas as pd
@@ -54,6 +54,11 @@ def order_means(verdicts: pd.DataFrame) -> pd.Series:
         Preferences in [0, 1], indexed by prompt_id in sorted order.
     """
     return verdicts.groupby("prompt_id", sort=True)["preference"].mean()
+
+
+def all_prompts(values: Mapping[int, pd.Series | pd.DataFrame]) -> pd.Index:
+    """The prompts of any seed, sorted, for `cell_matrix`; values are by prompt for each seed."""
+    return pd.Index(sorted({prompt for each in values.values() for prompt in each.index}))
 
 
 def cell_matrix(values: dict[int, pd.Series], seeds: list[int], prompts: pd.Index) -> np.ndarray:

@@ -56,7 +56,7 @@ def _faults(run: Run, seed: int) -> pd.DataFrame:
 
 def _row(run: Run, seeds: dict[int, pd.DataFrame], title: str) -> dict:
     """Shares in per cent with their intervals, and per fault the seeds that have it, with a link to each."""
-    prompts = pd.Index(sorted(set().union(*(frame.index for frame in seeds.values()))))
+    prompts = bootstrap.all_prompts(seeds)
     cells = {
         name: bootstrap.cell_matrix({seed: frame[name] for seed, frame in seeds.items()}, list(seeds), prompts)
         for name in FAULTS

@@ -3,11 +3,10 @@
 import pandas as pd
 
 from pipeline.report.section import Section
+from pipeline.results.csv_tables import titled_groups
 
 
 def source_section(rates: pd.DataFrame) -> Section:
     """The section, from the table that `pipeline.results.source_table.read_source_table` reads."""
-    groups = rates.groupby(["dataset", "model", "decoding"], sort=False)
-    told = 3 if rates["decoding"].nunique() > 1 else 2
-    boards = [{"title": ", ".join(name[:told]), "rows": rows.to_dict("records")} for name, rows in groups]
+    boards = [{"title": title, "rows": rows.to_dict("records")} for title, rows in titled_groups(rates)]
     return Section("sources", "Win rates by source", "by_source.jinja", {"boards": boards}, "Sources")

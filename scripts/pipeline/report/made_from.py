@@ -42,10 +42,10 @@ def made_from_section(jobs: list[Job], config: dict | None = None) -> Section | 
         },
         "notes": _notes(commits, versions, hashes),
         "parts": {
-            "models": _entries(("model", record["spec"].get("model")) for record in records),
+            "models": _entries(record["spec"].get("model") for record in records),
             "reward models": _rewards(jobs),
-            "decoding": _entries(("decoding", record["spec"].get("decoding")) for record in records),
-            "judges": _entries(("judge", job.record["spec"]) for job in jobs if job.stage == "verdicts"),
+            "decoding": _entries(record["spec"].get("decoding") for record in records),
+            "judges": _entries(job.record["spec"] for job in jobs if job.stage == "verdicts"),
             "from the hub": _hub(records),
         },
         "hashes": [(path, list(found)) for path, found in sorted(hashes.items())],
@@ -94,10 +94,10 @@ def _machine(record: dict) -> str:
     return ", ".join(words)
 
 
-def _entries(named: Iterable[tuple[str, dict | None]]) -> dict[str, dict]:
+def _entries(entries: Iterable[dict | None]) -> dict[str, dict]:
     """Entries by name, each once; without what says nothing."""
     found: dict[str, dict] = {}
-    for _, entry in named:
+    for entry in entries:
         if isinstance(entry, dict) and entry:
             rest = {key: value for key, value in entry.items() if key != "name" and value is not None}
             found.setdefault(str(entry.get("name", "")), _readable(rest))
@@ -105,7 +105,7 @@ def _entries(named: Iterable[tuple[str, dict | None]]) -> dict[str, dict]:
 
 
 def _rewards(jobs: list[Job]) -> dict[str, dict]:
-    return _entries(("reward model", job.record["spec"]) for job in jobs if job.stage in ("reward_model", "scores"))
+    return _entries(job.record["spec"] for job in jobs if job.stage in ("reward_model", "scores"))
 
 
 def _hub(records: list[dict]) -> dict[str, dict]:

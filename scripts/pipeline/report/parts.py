@@ -5,12 +5,11 @@ import pandas as pd
 from pipeline.figures.parts import parts_figure
 from pipeline.report.charts import Charts
 from pipeline.report.section import Section
+from pipeline.results.csv_tables import titled_groups
 
 
 def parts_section(parts: pd.DataFrame, charts: Charts) -> Section:
     """The section, from the table that `pipeline.results.parts_table.read_parts_table` reads."""
-    groups = parts.groupby(["dataset", "model", "decoding"], sort=False)
-    told = 3 if parts["decoding"].nunique() > 1 else 2
-    boards = [{"title": ", ".join(name[:told]), "rows": rows.to_dict("records")} for name, rows in groups]
+    boards = [{"title": title, "rows": rows.to_dict("records")} for title, rows in titled_groups(parts)]
     shown = {"figure": charts.place(parts_figure(parts)), "boards": boards}
     return Section("parts", "What gains are made of", "parts.jinja", shown, "Parts")

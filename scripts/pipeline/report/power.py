@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import pandas as pd
 
-from pipeline.metrics.bootstrap import cell_matrix, order_means
+from pipeline.metrics.bootstrap import all_prompts, cell_matrix, order_means
 from pipeline.metrics.power import detectable, pooled, spread_of
 from pipeline.report.section import Section
 from pipeline.results.run_table import Run, RunTable
@@ -25,24 +25,21 @@ def power_sentence(
     Args:
         read: gives the verdicts of a run, seed and opponent.
     """
-    spreads, sizes, compared = [], [], 0
+    spreads, sizes = [], []
     for run in table.runs_of(group):
-        for opponent in run.baselines:
-            if opponent != table.baseline or run.run == table.baseline:
-                continue
-            means = {seed: 100 * order_means(read(run, seed, opponent)) for seed in run.seeds}
-            prompts = pd.Index(sorted({prompt for each in means.values() for prompt in each.index}))
-            cells = cell_matrix(means, run.seeds, prompts)
-            if (spread := spread_of(cells)) is not None:
-                spreads.append(spread)
-                sizes.append(cells.shape)
-                compared += 1
+        if run.run == table.baseline or table.baseline not in run.baselines:
+            continue
+        means = {seed: 100 * order_means(read(run, seed, table.baseline)) for seed in run.seeds}
+        cells = cell_matrix(means, run.seeds, all_prompts(means))
+        if (spread := spread_of(cells)) is not None:
+            spreads.append(spread)
+            sizes.append(cells.shape)
     spread = pooled(spreads)
     if spread is None:
         return None
     seeds, prompts = (min(size[axis] for size in sizes) for axis in (0, 1))
-    single, first = (detectable(spread, seeds, prompts, count) for count in (1, compared))
-    several = f", {first:.1f} as the one of {compared} runs that is looked at first" if compared > 1 else ""
+    single, first = (detectable(spread, seeds, prompts, count) for count in (1, len(spreads)))
+    several = f", {first:.1f} as the one of {len(spreads)} runs that is looked at first" if len(spreads) > 1 else ""
     named = f"{table.title_of(group)}: " if len(table.groups) > 1 else ""
     alone = " One seed says nothing of another training." if seeds == 1 else ""
     return (

@@ -102,7 +102,7 @@ def _row(table: RunTable, run: Run, slices: list[Slice], read: Read) -> dict:
     """A run's win rates in per cent, with a link for each number."""
     opponent = table.baseline if table.baseline in run.baselines else run.baselines[0]
     means = {seed: bootstrap.order_means(read(run, seed, opponent)) for seed in run.seeds}
-    prompts = pd.Index(sorted(set().union(*(values.index for values in means.values()))))
+    prompts = bootstrap.all_prompts(means)
     cells = bootstrap.cell_matrix(means, run.seeds, prompts)
     whole = {"won": (cells > 1 / 2).all(axis=0), "lost": (cells < 1 / 2).all(axis=0)}
     seed = run.seeds[0]

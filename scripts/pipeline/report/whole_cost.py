@@ -49,8 +49,6 @@ def _view(row: dict, longest: float, dollars_per_hour: float | None) -> dict:
     prices = [price for price in (machine, row["judge_dollars"]) if price is not None]
     return {
         "run": row["run"],
-        "method": row["method"],
-        "seeds": row["seeds"],
         "total": duration(row["total"]),
         "alone": duration(row["alone"]),
         "parts": [(duration(part) if part else "–", 100 * part / longest) for part in parts],

@@ -1,7 +1,7 @@
 """Reading the tables that are written as CSV, and what any table or mapping must have."""
 
 import argparse
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -26,6 +26,27 @@ def require(content: pd.DataFrame | dict, names: Sequence[str], where: str | Pat
     for name in names:
         if name not in content:
             raise InputError(f"{where}: no {kind} {name!r}; it must have {', '.join(names)}")
+
+
+def to_numbers(frame: pd.DataFrame, columns: Iterable[str], where: str | Path) -> pd.DataFrame:
+    """A table of text with numbers in some columns, NaN where a field is empty.
+
+    Raises:
+        InputError: one of them holds other text.
+    """
+    for column in columns:
+        try:
+            frame[column] = pd.to_numeric(frame[column].replace("", None))
+        except ValueError as error:
+            raise InputError(f"{where}: column {column!r} must hold numbers ({error})") from error
+    return frame
+
+
+def titled_groups(frame: pd.DataFrame) -> list[tuple[str, pd.DataFrame]]:
+    """The rows of each (dataset, model, decoding) with what names it: the decoding where there are several."""
+    told = 3 if frame["decoding"].nunique() > 1 else 2
+    groups = frame.groupby(["dataset", "model", "decoding"], sort=False)
+    return [(", ".join(name[:told]), rows) for name, rows in groups]
 
 
 def named_path(text: str) -> tuple[str, Path]:

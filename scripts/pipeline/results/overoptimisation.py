@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.columns.checkpoint_scores import CHECKPOINT_COLUMNS, CHECKPOINT_LOGPS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.csv_tables import read_csv, require, to_numbers
 from pipeline.results.run_table import Run, RunTable
 
 NAMES = ["dataset", "model", "run", "method", "g", "seeds"]
@@ -45,12 +45,7 @@ def read_overoptimisation(path: str | Path) -> pd.DataFrame:
     frame = read_csv(path, dtype=str)
     require(frame, COLUMNS, path)
     frame["last"] = frame["last"] == "True"
-    for column in set(COLUMNS) - {"dataset", "model", "run", "method", "seeds", "last"}:
-        try:
-            frame[column] = pd.to_numeric(frame[column].replace("", None))
-        except ValueError as error:
-            raise InputError(f"{path}: column {column!r} must hold numbers ({error})") from error
-    return frame
+    return to_numbers(frame, set(COLUMNS) - {"dataset", "model", "run", "method", "seeds", "last"}, path)
 
 
 def _rows(run: Run, resamples: int, seed: int) -> list[dict]:
@@ -66,7 +61,7 @@ def _rows(run: Run, resamples: int, seed: int) -> list[dict]:
     rows = []
     for step in steps:
         frames = {number: frame[frame["step"] == step].set_index("prompt_id") for number, frame in found.items()}
-        prompts = pd.Index(sorted({prompt for frame in frames.values() for prompt in frame.index}))
+        prompts = bootstrap.all_prompts(frames)
         measured = {name: bootstrap.cell_matrix(_values(frames, name), seeds, prompts) for name in ESTIMATES}
         row = names | {"step": step, "last": step == steps[-1], "prompts": len(prompts)}
         row |= bootstrap.estimates(measured, resamples, seed)

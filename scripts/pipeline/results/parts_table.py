@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pipeline.columns.verdicts import PART_COLUMNS, PART_DETAILS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.csv_tables import read_csv, require, to_numbers
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 NAMES = ["dataset", "model", "decoding", "run", "method", "baseline", "judge", "part", "seeds"]
@@ -48,12 +48,7 @@ def read_parts_table(path: str | Path) -> pd.DataFrame:
     """
     frame = read_csv(path, dtype=str)
     require(frame, [*NAMES, *NUMBERS], path)
-    for column in NUMBERS:
-        try:
-            frame[column] = pd.to_numeric(frame[column].replace("", None))
-        except ValueError as error:
-            raise InputError(f"{path}: column {column!r} must hold numbers ({error})") from error
-    return frame
+    return to_numbers(frame, NUMBERS, path)
 
 
 def _rows(run: Run, baseline: str, resamples: int, seed: int) -> list[dict]:
@@ -69,7 +64,7 @@ def _rows(run: Run, baseline: str, resamples: int, seed: int) -> list[dict]:
             means = of_part.groupby("prompt_id", sort=True)[["own", "other"]].mean()
             for side, values in sides.items():
                 values[number] = means[side]
-        prompts = pd.Index(sorted({prompt for values in sides["own"].values() for prompt in values.index}))
+        prompts = bootstrap.all_prompts(sides["own"])
         own, other = (bootstrap.cell_matrix(values, run.seeds, prompts) for values in sides.values())
         measured = {"mean": own, "baseline_mean": other, "difference": own - other}
         told = {"judge": judge, "part": part, "seeds": " ".join(map(str, run.seeds)), "n": int((own == own).sum())}

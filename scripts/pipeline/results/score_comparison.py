@@ -53,7 +53,7 @@ def comparison_table(
 def _row(run: Run, pairs: pd.DataFrame, path: Path, resamples: int, seed: int) -> dict:
     seeds = run.seeds_with("scores")
     scores = {number: read_scores(run, number) for number in seeds}
-    prompts = pd.Index(sorted({prompt for values in scores.values() for prompt in values.index}))
+    prompts = bootstrap.all_prompts(scores)
     missing = prompts.difference(pairs.index)
     if len(missing):
         raise InputError(f"{path}: no prompt {missing[0]!r}, whose response {run.run} has a score of; score them anew")

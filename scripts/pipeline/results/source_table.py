@@ -8,7 +8,7 @@ from pipeline.columns.pairs import SOURCE_COLUMN
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS, compare
-from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.csv_tables import read_csv, require, to_numbers
 from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable
 from pipeline.results.sweep_comparison import group_verdicts
@@ -67,9 +67,4 @@ def read_source_table(path: str | Path) -> pd.DataFrame:
     """
     frame = read_csv(path, dtype=str)
     require(frame, [*NAMES, *COUNTS, *RATES], path)
-    for column in COUNTS + RATES:
-        try:
-            frame[column] = pd.to_numeric(frame[column].replace("", None))
-        except ValueError as error:
-            raise InputError(f"{path}: column {column!r} must hold numbers ({error})") from error
-    return frame
+    return to_numbers(frame, COUNTS + RATES, path)

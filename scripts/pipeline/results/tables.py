@@ -10,7 +10,7 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS
 from pipeline.results import caveats
-from pipeline.results.csv_tables import read_csv, require
+from pipeline.results.csv_tables import read_csv, require, to_numbers
 from pipeline.results.judge_agreement import AGREEMENT_COLUMNS
 from pipeline.results.limits import disagreeing, disagreeing_controls, row_caveats
 from pipeline.results.measurements import policy_measurements
@@ -125,12 +125,7 @@ def read_table(path: str | Path) -> pd.DataFrame:
     frame = read_csv(path, dtype=str)
     wanted = WINRATE_LEFT + WINRATE_RIGHT if "baseline" in frame.columns else COST_COLUMNS
     require(frame, wanted, path)
-    for column in set(wanted) - TEXT_COLUMNS:
-        try:
-            frame[column] = pd.to_numeric(frame[column].replace("", None))
-        except ValueError as error:
-            raise InputError(f"{path}: column {column!r} must hold numbers ({error})") from error
-    return frame
+    return to_numbers(frame, set(wanted) - TEXT_COLUMNS, path)
 
 
 def _scores(run: Run) -> Scores:
@@ -139,7 +134,7 @@ def _scores(run: Run) -> Scores:
 
 def _rewards(run: Run, own: Scores, reference: Scores | None, resamples: int, seed: int) -> dict[str, float]:
     """The mean reward, and its paired difference to the reference's scores, each with its interval."""
-    prompts = pd.Index(sorted({prompt for scores in own.values() for prompt in scores.index}))
+    prompts = bootstrap.all_prompts(own)
     cells = bootstrap.cell_matrix(own, run.seeds, prompts)
     measured = {"mean_reward": cells}
     if reference is not None:

@@ -24,13 +24,13 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
         paid: tokens, and US dollars where they are known, of judges' replies by request key.
 
     Returns:
-        dataset, model, run, method, seeds (how many); seconds: training, sampling, data, sft, reward_model, reference
+        dataset, model, run; seconds: training, sampling, data, sft, reward_model, reference
         (the run's share), responses, scores, verdicts, total, alone; gpu_seconds of the total; trained_tokens,
         sampled_tokens, judge_tokens; judge_dollars; None where it is not known.
     """
     runs: dict[tuple[str, ...], list[Run]] = {}
     for run in table.runs:
-        runs.setdefault((run.dataset, run.model, run.run), []).append(run)
+        runs.setdefault(run.place, []).append(run)
     found = {place: pedigree(decoded) for place, decoded in runs.items()}
     users = Counter(job.path for part in found.values() for job in part.made)
     rows = []
@@ -39,8 +39,7 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
         run = decoded[0]
         if not part.made and not part.asked:
             continue
-        row: dict = {name: getattr(run, name) for name in ("dataset", "model", "run", "method")}
-        row["seeds"] = len(run.seeds)
+        row: dict = dict(zip(("dataset", "model", "run"), place, strict=True))
         for stage in SHARED:
             row[stage] = sum(job.seconds / users[job.path] for job in part.of(stage))
         for stage in ("training", *ASKED):

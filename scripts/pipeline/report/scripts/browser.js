@@ -1,5 +1,5 @@
 // The browser of responses: two columns, a filter, a search, a list of prompts, one prompt in full.
-import { element, json, number, readJson, texts } from "./codec.js";
+import { element, json, number, readJson, texts, whole } from "./codec.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
 import { showDifferences } from "./differences.js";
@@ -127,14 +127,6 @@ export class Browser {
     this.place.dataset.state = "ready";
   }
 
-  async perRow(chunks, convert) {
-    const values = [];
-    for (const chunk of chunks) {
-      for (const text of await texts(chunk)) values.push(convert(text));
-    }
-    return values;
-  }
-
   async sorted(rows) {
     const [order, up] = this.part("sort").value.split("-");
     if (order === "prompt") return rows;
@@ -147,7 +139,7 @@ export class Browser {
   async differences(order) {
     const length = (text) => text?.length ?? 0;
     const [left, right] = order === "score" ? [this.leftScores ?? [], this.rightScores ?? []]
-      : await Promise.all([this.left, this.right].map((column) => this.perRow(column.text, length)));
+      : await Promise.all([this.left, this.right].map(async (column) => (await whole(column.text, texts)).map(length)));
     return Array.from({ length: this.group.prompts }, (_, row) => (left[row] ?? NaN) - (right[row] ?? NaN));
   }
 

@@ -45,6 +45,13 @@ export function json(number) {
   return cached(number, JSON.parse);
 }
 
+// What all blocks of a column hold, in one list; `read` is texts or json.
+export async function whole(chunks, read) {
+  const parts = [];
+  for (const chunk of chunks) parts.push(await read(chunk));
+  return parts.flat();
+}
+
 // An element with text and children; text never becomes markup.
 export function element(tag, properties = {}, ...children) {
   const made = document.createElement(tag);

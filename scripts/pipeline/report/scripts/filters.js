@@ -1,5 +1,5 @@
 // Filters of the list of prompts: which ones two columns have, and which rows each keeps.
-import { json, texts } from "./codec.js";
+import { json, texts, whole } from "./codec.js";
 import { contradicts, directVerdicts, outcome, preferences, scores } from "./outcomes.js";
 
 const FAULTS = { empty: "empty", unfinished: "unfinished", repeating: "repeating", refusing: "refusing" };
@@ -70,11 +70,4 @@ function pairsOfSeeds(group, left, right) {
     : group.columns.find((column) => column.run === side.run && column.seed === seed && column.decoding === side.decoding));
   return seeds.map((seed) => [withSeed(left, seed), withSeed(right, seed)])
     .filter(([a, b]) => a && b && directVerdicts(a, b));
-}
-
-// What all blocks of a column hold, in one list.
-async function whole(chunks, read) {
-  const parts = [];
-  for (const chunk of chunks) parts.push(await read(chunk));
-  return parts.flat();
 }

@@ -1,5 +1,5 @@
 // What is known of two columns prompt by prompt: preference of the left over the right, scores, and where details are.
-import { json } from "./codec.js";
+import { json, whole } from "./codec.js";
 
 // The verdicts that compare the two directly: {preference, details, mirrored}, null where none were asked for.
 export function directVerdicts(left, right) {
@@ -21,8 +21,7 @@ export async function preferences(left, right) {
 export async function margins(left, right) {
   const found = directVerdicts(left, right);
   if (!found) return [];
-  const verdicts = [];
-  for (const chunk of found.details) verdicts.push(...(await json(chunk)));
+  const verdicts = await whole(found.details, json);
   const graded = verdicts.some((orders) => orders.some((order) => order[3] !== null && order[4] !== null));
   const sign = found.mirrored ? -1 : 1;
   return verdicts.map((orders) => {
