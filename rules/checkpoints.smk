@@ -43,7 +43,7 @@ rule evaluate_checkpoints:
         judge=lambda w, input: plan.reward_arguments(w.dataset, plan.judge_reward(w), input),
     shell:
         "python scripts/evaluate_checkpoints.py --sampling {input.sampling:q} --data {input.data:q} --model {params.policy:q}"
-        " {params.kept:q} --reference-model {params.start:q} --seed {wildcards.seed:q} --label-spec {input.label_spec:q}"
+        " {params.kept:q} --reference-model {params.start:q} --seed {wildcards.seed:q} --label-spec {input.label_reward_spec:q}"
         " --label-model {params.labels:q} --spec {input.spec:q} {params.judge} --output {output:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 

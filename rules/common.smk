@@ -171,9 +171,8 @@ def kept_files(wildcards):
 
 def label_files(dataset, seed):
     """Inputs of what asks the reward model that labels a seed's pairs beside another one: its spec and files."""
-    name = settings.reward_model_name(dataset)
-    files = {f"label_{key}": path for key, path in reward_model_files(dataset, name, seed).items()}
-    return files | {"label_spec": reward_spec(name, seed)}
+    files = reward_inputs(dataset, settings.reward_model_name(dataset), seed)
+    return {f"label_{key}": path for key, path in files.items()}
 
 
 def start_files(dataset, model, chain):

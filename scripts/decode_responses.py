@@ -31,7 +31,7 @@ def main(argv: list[str] | None = None) -> None:
 
     from pipeline.generation.responses import generate_responses
     from pipeline.jobs.processes import is_first_process
-    from pipeline.models.checkpoints import load_policy, load_tokenizer
+    from pipeline.models.checkpoints import load_evaluated, load_tokenizer
     from pipeline.models.devices import device_from_arguments
     from pipeline.models.fitting import cache_bytes, fitted
 
@@ -43,8 +43,7 @@ def main(argv: list[str] | None = None) -> None:
         if state.restored(results):
             return
         tokenizer = load_tokenizer(arguments.model, entry)
-        policy = load_policy(arguments.model, entry, device=device, **device.model_kwargs())
-        policy = policy.to(device.torch_device).eval()
+        policy = load_evaluated(arguments.model, entry, device)
         longest = spec["max_length"] + decoding["max_new_tokens"]
         elsewhere = decoding["backend"] != "transformers"  # then these are requests at a time
         device = fitted(device, "generate", state.folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))

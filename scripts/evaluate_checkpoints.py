@@ -40,6 +40,7 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.judges.checkpoints import score_checkpoints
     from pipeline.models.devices import device_from_arguments
     from pipeline.rewards.scorer import RewardModel
+    from pipeline.training.kept import kept_folder
 
     device = device_from_arguments(arguments, spec["model"])
     inputs = ("sampling", "data", "model", "checkpoints", "reference_model", "label_spec", "label_model", "spec")
@@ -49,7 +50,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.checkpoints:
         folder = arguments.checkpoints.with_suffix("")
         *earlier, last = read_json(arguments.checkpoints)["steps"]
-        places = {step: str(folder / f"step-{step}") for step in earlier} | {last: arguments.model}
+        places = {step: str(kept_folder(folder, step)) for step in earlier} | {last: arguments.model}
     with JobState(arguments.output, record.key) as state:
         if state.restored([arguments.output]):
             return

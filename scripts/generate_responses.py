@@ -38,7 +38,7 @@ def main(argv: list[str] | None = None) -> None:
     from pipeline.generation.evaluation import evaluate_policy
     from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
     from pipeline.jobs.processes import is_first_process
-    from pipeline.models.checkpoints import load_policy, load_tokenizer
+    from pipeline.models.checkpoints import load_evaluated, load_tokenizer
     from pipeline.models.devices import device_from_arguments
     from pipeline.models.fitting import cache_bytes, fitted, forward_bytes
 
@@ -52,10 +52,7 @@ def main(argv: list[str] | None = None) -> None:
         if state.restored(results):
             return
         tokenizer = load_tokenizer(arguments.model, entry)
-        policy, base = (
-            load_policy(path, entry, device=device, **device.model_kwargs()).to(device.torch_device).eval()
-            for path in (arguments.model, arguments.reference_model)
-        )
+        policy, base = (load_evaluated(path, entry, device) for path in (arguments.model, arguments.reference_model))
         longest = spec["max_length"] + decoding["max_new_tokens"]
         elsewhere = decoding.get("backend", "transformers") != "transformers"  # then these are requests at a time
         device = fitted(device, "generate", state.folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))

@@ -8,9 +8,16 @@ from datasets import Dataset
 from safetensors.torch import load_file, save_file
 from tokenizers import Tokenizer, decoders, pre_tokenizers, processors, trainers
 from tokenizers.models import BPE
-from transformers import AutoModel, LlamaConfig, MistralConfig, PreTrainedTokenizerFast, Qwen2Config
+from transformers import (
+    AutoModel,
+    AutoModelForCausalLM,
+    LlamaConfig,
+    MistralConfig,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+)
 
-from pipeline.models.checkpoints import train_tokenizer
+from pipeline.models.checkpoints import save_checkpoint, train_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.templates import format_prompt, format_response
 
@@ -31,6 +38,14 @@ SIZES = {
 TRUNKS = {"llama": LlamaConfig, "mistral": MistralConfig, "qwen2": Qwen2Config}
 STAGES = ("sft", "policy", "reward", "reference", "generate", "score")
 PLAIN_ENTRY = {"plain_template": "Human: {prompt}\n\nAssistant: "}
+
+
+def tiny_chat_model(folder: Path) -> str:
+    """A tiny Qwen2 with a chat template, saved in a folder; its path."""
+    tokenizer = chat_tokenizer()
+    torch.manual_seed(0)
+    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
+    return str(folder)
 
 
 def cpu_device(batch_size: int = 4, dtype: torch.dtype = torch.float32, **batch_sizes: int) -> Device:

@@ -43,7 +43,7 @@ def named_run(settings, name: str, path: PathParts) -> TaskRun:
     runs = settings.task_runs
     if name in runs:
         return runs[name]
-    of_method = [run for run in runs.values() if name == (run.called or run.method)]
+    of_method = [run for run in runs.values() if name == run.called]
     named = [run for run in of_method if not run.control_of] or of_method
     if len(named) == 1:
         return named[0]

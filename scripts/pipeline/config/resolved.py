@@ -2,8 +2,7 @@
 
 import copy
 
-from pipeline.config.entries import parts_of
-from pipeline.config.reward_training import prepared_datasets, reward_dataset
+from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
@@ -20,10 +19,8 @@ def resolved_config(settings: Settings) -> dict:
     """
     used = settings.used_reward_models
     trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
-    further = [reward_dataset(settings, *pair) for pair in used]
-    datasets = [part for name in (*prepared_datasets(settings), *further) for part in _with_parts(settings, name)]
     names = {
-        "datasets": datasets,
+        "datasets": prepared_datasets(settings),
         "models": [*settings.models, *(train["model"] for train in trained if train)],
         "reward_models": [name for _, name in used],
     }
@@ -37,7 +34,3 @@ def resolved_config(settings: Settings) -> dict:
     config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
     decodings = {name: config["decodings"][name] for name in settings.decodings}
     return copy.deepcopy({**config, "decodings": decodings, "policy": given, "definitions": definitions})
-
-
-def _with_parts(settings: Settings, dataset: str) -> list[str]:
-    return [*parts_of(dataset, settings.entries["datasets"]), dataset]

@@ -84,8 +84,13 @@ class Settings:
     seeds = property(lambda self: self.config["seeds"], doc="Training and sampling seeds, a list.")
     device = property(lambda self: self.config["device"], doc="Name of the device.")
     devices = property(lambda self: self.entries["devices"], doc="All devices, by name.")
-    decodings = property(lambda self: self._decodings(), doc="Names of the decodings, a list.")
     split = property(lambda self: self.config["split"], doc="Split of the judged prompts: eval or selection.")
+
+    @property
+    def decodings(self) -> list[str]:
+        """Names of the decodings."""
+        given = self.config["decoding"]
+        return [given] if isinstance(given, str) else given
 
     @cached_property
     def max_length(self) -> int:
@@ -152,10 +157,10 @@ class Settings:
     def policy_spec(self, dataset: str, model: str, run: str) -> dict:
         """What a policy is trained from, up to its seed.
 
-            Returns:
-                {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-        labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
-        rows (r > 0) are the dataset's unlabelled.
+        Returns:
+            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
+                labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
+            rows (r > 0) are the dataset's unlabelled.
         """
         task_run = self.task_runs[run]
         spec = {
@@ -211,10 +216,6 @@ class Settings:
     def judge_service(self, judge: str) -> dict:
         """How a judge of kind openai is reached and what it may take, which changes no verdict; {} for other kinds."""
         return self._judge(judge)[1]
-
-    def _decodings(self) -> list[str]:
-        given = self.config["decoding"]
-        return [given] if isinstance(given, str) else given
 
     def _judge(self, judge: str) -> tuple[dict, dict]:
         return read_judge(judge, self.root, list(self.entries["reward_models"]))

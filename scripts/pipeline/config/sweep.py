@@ -40,8 +40,8 @@ class TaskRun:
     method: str
     hyperparameters: dict[str, Value]
     task: int
+    called: str
     control_of: tuple[str, ...] = ()
-    called: str = ""
 
     @property
     def trained(self) -> bool:
@@ -195,7 +195,7 @@ def _run(index: int, task: dict, given: dict[str, Value], policy: dict, called: 
         method, {key: value for key, value in naming.items() if called == method or key not in LOSSES[called]}
     )
     name = called + name.removeprefix(method)
-    return TaskRun(name, method, {key: values[key] for key in said}, index, controlled, called)
+    return TaskRun(name, method, {key: values[key] for key in said}, index, called, controlled)
 
 
 def _unread(run: TaskRun) -> dict[str, str]:

@@ -5,7 +5,7 @@ from pathlib import Path
 import pandas as pd
 
 from pipeline.generation.responses import PLAIN_SAMPLING, generate_responses
-from pipeline.models.checkpoints import load_policy, load_tokenizer
+from pipeline.models.checkpoints import load_evaluated, load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.fitting import cache_bytes, fitted, forward_bytes, free
 from pipeline.models.logps import response_logps
@@ -30,12 +30,12 @@ def sample_checkpoints(
     """
     entry, decoding = spec["model"], spec["decoding"] | PLAIN_SAMPLING
     tokenizer = load_tokenizer(start, entry)
-    base = _loaded(start, entry, device)
+    base = load_evaluated(start, entry, device)
     prompts = [prompt_token_ids(as_text(prompt), tokenizer, entry) for prompt in frame["prompt"]]
     longest = max(map(len, prompts)) + decoding["max_new_tokens"]
     tables = []
     for step, place in places.items():
-        policy = base if place == start else _loaded(place, entry, device)
+        policy = base if place == start else load_evaluated(place, entry, device)
         if not tables:  # rows get what both models leave
             device = fitted(device, "generate", kept, lambda: cache_bytes(base, longest))
             device = fitted(device, "reference", kept, lambda: forward_bytes(base, longest))
@@ -44,16 +44,12 @@ def sample_checkpoints(
         )
         ids = [list(map(int, response)) for response in found["response_ids"]]
         table = found[["prompt_id", "response", "response_tokens"]].assign(step=step)
-        for name, model in (("response_logps", policy), ("ref_response_logps", base)):
-            table[name] = response_logps(model, prompts, ids, tokenizer.pad_token_id, device.batch_sizes["reference"])
+        scored = prompts, ids, tokenizer.pad_token_id, device.batch_sizes["reference"]
+        table["response_logps"] = response_logps(policy, *scored)
+        table["ref_response_logps"] = table["response_logps"] if policy is base else response_logps(base, *scored)
         tables.append(table)
-        del policy, model  # before the next one is loaded
+        del policy  # before the next one is loaded
         free()
         length = table["response_tokens"].mean()
         print(f"step {step}: {len(table)} responses of {length:.1f} tokens on average", flush=True)
     return pd.concat(tables, ignore_index=True)
-
-
-def _loaded(place: str, entry: dict, device: Device):
-    """A policy in eval mode on the device."""
-    return load_policy(place, entry, device=device, **device.model_kwargs()).to(device.torch_device).eval()

@@ -89,7 +89,7 @@ def hand_over(first: bool = True) -> int | None:
         return None
     with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as connection:
         connection.connect(address(owner))
-        if peer(connection)[1] != os.getuid():
+        if peer(connection) != os.getuid():
             return None
         os.umask(mask := os.umask(0o077))
         request = {"key": worker_key(), "first": first, "arguments": sys.argv, "folder": os.getcwd(), "mask": mask}
@@ -97,10 +97,10 @@ def hand_over(first: bool = True) -> int | None:
     return None
 
 
-def peer(connection: socket.socket) -> tuple[int, int]:
-    """The process and the user at the other end of a socket."""
+def peer(connection: socket.socket) -> int:
+    """The user at the other end of a socket."""
     found = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, struct.calcsize(PEER))
-    return struct.unpack(PEER, found)[:2]
+    return struct.unpack(PEER, found)[1]
 
 
 def receive_number(connection: socket.socket) -> int | None:

@@ -81,7 +81,7 @@ class Worker:
         connection.settimeout(PATIENCE)
         files: list[int] = []
         try:
-            if peer(connection)[1] != os.getuid():
+            if peer(connection) != os.getuid():
                 raise PermissionError("another user's")
             size, files, *_ = socket.recv_fds(connection, struct.calcsize(NUMBER), 3)
             request = json.loads(connection.recv(*struct.unpack(NUMBER, size), socket.MSG_WAITALL))

@@ -79,6 +79,11 @@ def new_policy(entry: dict, texts: list[str], seed: int) -> tuple[PreTrainedMode
     return AutoModelForCausalLM.from_config(architecture_config(entry["architecture"], tokenizer)), tokenizer
 
 
+def load_evaluated(path: str, entry: dict, device: Device) -> PreTrainedModel:
+    """A policy that is not to be trained, in eval mode on the device; see `load_policy`."""
+    return load_policy(path, entry, device=device, **device.model_kwargs()).to(device.torch_device).eval()
+
+
 def load_policy(
     path: str, entry: dict | None = None, trainable: bool = False, device: Device | None = None, **kwargs
 ) -> PreTrainedModel:

@@ -18,7 +18,6 @@ from pipeline.jobs.gathering import own_torch_device
 from pipeline.jobs.io import InputError
 from pipeline.jobs.memory import keep_freed_blocks, return_large_blocks
 from pipeline.jobs.processes import processes
-from pipeline.models.device_arguments import add_device_arguments as add_device_arguments
 
 ROOT = Path(__file__).resolve().parents[3]
 SWITCHES = ("share_prompt", "kernels", "tf32", "dataloader_workers", "generation_cache")

@@ -1,10 +1,9 @@
 """Layers computed by kernels from the Hugging Face Hub, where a device asks for them and they can be had."""
 
-import os
-
 from transformers import PreTrainedModel
 from transformers.utils import is_kernels_available
 
+from pipeline.jobs.offline import offline_variable
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
 
@@ -39,9 +38,8 @@ def _reason_against(device: Device) -> str | None:
         return "the device is no GPU"
     if not is_kernels_available():
         return "the package kernels is not installed"
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(name, "").lower() in ("1", "true", "yes", "on"):
-            return f"{name} is set"
+    if name := offline_variable():
+        return f"{name} is set"
     from huggingface_hub import constants, get_session
 
     try:

@@ -38,10 +38,14 @@ def other_steps_files(plan: Plan, names) -> dict[str, str]:
     return _files(names, extent_of(plan.settings, plan.settings.task_runs[other]))
 
 
+def measured_runs(plan: Plan, run: str) -> list[str]:
+    """The runs whose trainings the job of a run's budget measures: itself, and the one that it is relative to."""
+    return [run, *([other] if (other := other_run(plan, run)) else [])]
+
+
 def budget_reward(plan: Plan, names) -> str | None:
     """The reward model that labels rows of the trainings that a budget's job measures; None where none does."""
-    runs = [names.run, *([other] if (other := other_run(plan, names.run)) else [])]
-    asked = any(is_rewarded(plan.settings.task_runs[run]) for run in runs)
+    asked = any(is_rewarded(plan.settings.task_runs[run]) for run in measured_runs(plan, names.run))
     return plan.settings.reward_model_name(names.dataset) if asked else None
 
 

@@ -135,7 +135,7 @@ class Plan(Checkpoints):
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
                 **({"controls": list(settings.controls[run.name])} if run.name in settings.controls else {}),
-                **({"called": loss} if (loss := settings.task_runs[run.name].called) not in ("", run.method) else {}),
+                **({"called": loss} if (loss := settings.task_runs[run.name].called) != run.method else {}),
                 **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
             }
             for decoding in self.decodings(split)

@@ -3,7 +3,7 @@
 from types import SimpleNamespace
 
 from pipeline.columns.pairs import UNLABELLED
-from pipeline.plan.budgets import other_run
+from pipeline.plan.budgets import measured_runs
 from pipeline.plan.files import Plan
 
 
@@ -26,8 +26,10 @@ def unlabelled_files(plan: Plan, names) -> dict[str, str]:
 
 def budget_unlabelled(plan: Plan, names) -> dict[str, str]:
     """These files where a training that a budget's job measures, of the run or of the other one, is trained on them."""
-    runs = [names.run, *([other] if (other := other_run(plan, names.run)) else [])]
-    places = [SimpleNamespace(dataset=names.dataset, model=names.model, run=run, seed=names.seed) for run in runs]
+    places = [
+        SimpleNamespace(dataset=names.dataset, model=names.model, run=run, seed=names.seed)
+        for run in measured_runs(plan, names.run)
+    ]
     return next((files for place in places if (files := unlabelled_files(plan, place))), {})
 
 

@@ -6,8 +6,7 @@ from pathlib import Path
 from dotenv import dotenv_values
 
 from pipeline.jobs.io import InputError
-
-TRUE = ("1", "ON", "YES", "TRUE")  # as huggingface_hub reads them
+from pipeline.jobs.offline import offline_variable
 
 
 def require_token(folder: str | Path = ".") -> str:
@@ -22,7 +21,6 @@ def require_token(folder: str | Path = ".") -> str:
             "HF_TOKEN is not set: publishing needs a token of the Hugging Face Hub with the right to write; put it "
             "into the environment, or as a line HF_TOKEN=… into a file .env in the working directory"
         )
-    for name in ("HF_HUB_OFFLINE", "TRANSFORMERS_OFFLINE"):
-        if os.environ.get(name, "").upper() in TRUE:
-            raise InputError(f"{name} is set, so nothing can be published; unset it")
+    if name := offline_variable():
+        raise InputError(f"{name} is set, so nothing can be published; unset it")
     return token

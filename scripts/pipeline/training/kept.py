@@ -42,7 +42,7 @@ class KeepsCheckpoints(TrainerCallback):
         weights = whole_weights(self.trainer)
         if is_first_process():
             model = self.trainer.accelerator.unwrap_model(self.trainer.model)
-            self.save(model, self.tokenizer, self.folder / _name(state.global_step), **weights)
+            self.save(model, self.tokenizer, kept_folder(self.folder, state.global_step), **weights)
 
 
 def kept_results(output_dir: Path, count: int) -> list[Path]:
@@ -61,15 +61,11 @@ def write_kept(state: Path, output_dir: Path, count: int, last: int) -> None:
     steps = kept_steps(count, last)
     with atomic_folder(folder) as temporary:
         for step in steps[:-1]:
-            shutil.copytree(state / FOLDER / _name(step), temporary / _name(step))
+            shutil.copytree(kept_folder(state / FOLDER, step), kept_folder(temporary, step))
     hashes = {name: file_hash(path) for name, path in visible_files(folder).items()}
     write_json({"steps": steps, "files": hashes}, file)
 
 
 def kept_folder(folder: Path, step: int) -> Path:
-    """The checkpoint of a step among those that `write_kept` wrote."""
-    return folder / _name(step)
-
-
-def _name(step: int) -> str:
-    return f"step-{step}"
+    """The checkpoint of a step among those that a folder holds."""
+    return folder / f"step-{step}"

@@ -35,12 +35,9 @@ class CountsRollouts:
         self.rollout_seconds += time.perf_counter() - begun
 
     def _state(self) -> dict:
-        inherited = super()._state() if hasattr(super(), "_state") else {}
-        return inherited | {"rollouts": [self.rollout_tokens, self.rollout_seconds]}
+        return {"rollouts": [self.rollout_tokens, self.rollout_seconds]}
 
     def _load_state(self, state: dict) -> None:
-        if hasattr(super(), "_load_state"):
-            super()._load_state(state)
         self.rollout_tokens, self.rollout_seconds = state["rollouts"]
 
 

@@ -108,7 +108,7 @@ def test_the_record_names_the_checkpoints(folder, tmp_path, measured):
 
 
 def test_a_policy_is_gone_before_the_next_one_is_loaded(folder, tmp_path, monkeypatch):
-    held, fits, load, fit = [], [], checkpoints._loaded, checkpoints.fitted
+    held, fits, load, fit = [], [], checkpoints.load_evaluated, checkpoints.fitted
 
     def loaded(*given):
         held.append(sum(reference() is not None for reference in references))
@@ -117,7 +117,7 @@ def test_a_policy_is_gone_before_the_next_one_is_loaded(folder, tmp_path, monkey
         return model
 
     references = []
-    monkeypatch.setattr(checkpoints, "_loaded", loaded)
+    monkeypatch.setattr(checkpoints, "load_evaluated", loaded)
     monkeypatch.setattr(checkpoints, "fitted", lambda *given: fits.append(len(held)) or fit(*given))
     evaluate(folder, tmp_path / "out.parquet", "--checkpoints", str(folder / "seed1/checkpoints2.json"), judge="paid")
     assert held == [0, 1, 1] and fits == [2, 2]

@@ -8,13 +8,11 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset, disable_progress_bars
-from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_models import cpu_device, tiny_chat_model
 from fixtures_training import COLOURS, FRAME, TRAINING
-from transformers import AutoModelForCausalLM
 
 from pipeline.config.schemas.devices import AUTO
 from pipeline.config.sweep import DESCRIPTIONS, method_defaults
-from pipeline.models.checkpoints import save_checkpoint
 from pipeline.models.logps import response_logps
 from pipeline.results import measurements
 from pipeline.training.fitting import fit
@@ -37,11 +35,7 @@ OWN = {
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """Folder of a tiny Qwen2 with a chat template."""
-    folder, tokenizer = tmp_path_factory.mktemp("base") / "model", chat_tokenizer()
-    torch.manual_seed(0)
-    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
-    return str(folder)
+    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,10 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_models import cpu_device, tiny_chat_model
 from safetensors.torch import load_file
-from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, read_json
-from pipeline.models.checkpoints import save_checkpoint
 from pipeline.models.fitting import GIB
 from pipeline.training import fitting, running
 from pipeline.training.fitting import estimated, first_fit, fit, halve, tried
@@ -38,11 +36,7 @@ FRAME = pd.DataFrame(
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """Folder of a tiny Qwen2 with a chat template."""
-    folder, tokenizer = tmp_path_factory.mktemp("base") / "model", chat_tokenizer()
-    torch.manual_seed(0)
-    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
-    return str(folder)
+    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 @pytest.fixture

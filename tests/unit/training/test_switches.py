@@ -7,7 +7,8 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_models import chat_tokenizer, cpu_device, tiny_chat_model
+from fixtures_training import LORA
 from transformers import AutoConfig, AutoModelForCausalLM
 
 from pipeline.config.entries import read_entries
@@ -21,7 +22,6 @@ from sail.generation import WIDTHS, sample_responses
 
 disable_progress_bars()
 PLAIN = replace(cpu_device(), checkpoint_seconds=1e9)
-LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.0, "target_modules": "all-linear"}}
 FRAME = pd.DataFrame(
     [(f"What is {i}? " * (1 + i % 3), f"It is {i}." * (1 + i % 2), "Thank you!") for i in range(8)],
     columns=["prompt", "chosen", "rejected"],
@@ -36,11 +36,7 @@ ENTRY = read_entries("devices", {}, ROOT, "config/devices.yaml")["auto"]
 
 @pytest.fixture(scope="module")
 def base(tmp_path_factory):
-    """Folder of a tiny Qwen2 with a chat template."""
-    folder, tokenizer = tmp_path_factory.mktemp("base") / "model", chat_tokenizer()
-    torch.manual_seed(0)
-    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
-    return str(folder)
+    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 @pytest.fixture
