@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import signal
+import socket
 import stat
 import subprocess
 import sys
@@ -33,6 +34,7 @@ SLURM += ("--slurm-init-seconds-before-status-checks", "3", "--latency-wait", "1
 SLURM += ("--default-resources", "slurm_partition=debug", "mem_mb=1000", "nodes=1", "runtime=60")
 TOOL = Path(os.environ.get("SLURM_LOOPBACK", REPOSITORY.parent / "shared" / "tools" / "slurm-loopback"))
 CONFIG, GRES = Path("/etc/slurm/slurm.conf"), Path("/etc/slurm/gres.conf")
+SOCKET = Path("/run/munge/munge.socket.2")
 GPUS = 4
 
 
@@ -59,6 +61,15 @@ def answer(columns):
         return ""
     command = ["timeout", "10", "sinfo", "--noheader", "--partition", "debug", "--states", "idle,alloc,mix"]
     return subprocess.run([*command, "--format", columns], capture_output=True, text=True, check=False).stdout
+
+
+def remove_dead_socket(path: Path) -> None:
+    """Remove the socket that a killed munged has left: who finds it takes munged to be running, and waits for it."""
+    with contextlib.suppress(FileNotFoundError), socket.socket(socket.AF_UNIX) as client:
+        try:
+            client.connect(str(path))
+        except ConnectionRefusedError:
+            path.unlink()
 
 
 def give_gpus(devices: Path) -> None:
@@ -89,6 +100,7 @@ def slurm(plugin, tmp_path_factory):
     if os.geteuid() or not TOOL.is_file():
         pytest.skip("no Slurm with a partition debug answers; to start one takes root and a script in SLURM_LOOPBACK")
     before = {path: path.read_bytes() if path.is_file() else None for path in (CONFIG, GRES)}
+    remove_dead_socket(SOCKET)
     try:
         started = subprocess.run([TOOL], capture_output=True, text=True, timeout=600, check=False)
         assert "debug" in answer("%P"), f"{TOOL} started no Slurm: {started.stdout[-500:]}{started.stderr[-500:]}"
