@@ -8,17 +8,20 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from pipeline.columns.pairs import UNLABELLED
+from pipeline.columns.responses import EXTERNAL
+from pipeline.config.elsewhere import answers_file, external_entry
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
 from pipeline.jobs.handover import WARM
-from pipeline.jobs.io import InputError, read_yaml
+from pipeline.jobs.io import InputError, file_hash, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
+from pipeline.plan.elsewhere import export_files, exports
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
@@ -32,10 +35,11 @@ try:
     settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
     PUBLICATIONS = repositories(settings)
+    plan = Plan(settings)
+    EXPORTS = exports(plan)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-plan = Plan(settings)
 SPECS = specs(plan, PUBLICATIONS)
 
 # For the captions of Snakemake's report, which see the config and little else.
@@ -46,6 +50,7 @@ config["caveats"] = caption(Path("results/winrate.csv"))
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, SEEDS, SPLIT = settings.datasets, settings.seeds, settings.split
 RUN_NAMES = list(settings.task_runs)
+SAMPLED = [name for name, run in settings.task_runs.items() if run.method != EXTERNAL]
 QUALITY = settings.config["judge_quality"]
 
 # Cores that jobs on this machine share; None where they run elsewhere.
@@ -124,6 +129,8 @@ wildcard_constraints:
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
     chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
     split=one_of([*SPLITS, UNLABELLED]),
+    set=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
+    exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
 
@@ -167,6 +174,12 @@ def kept_files(wildcards):
         return {}
     folder, steps = (path.format(**wildcards) for path in kept_checkpoints(settings))
     return policy_files(wildcards) | {"kept": ancient(folder), "kept_steps": steps}
+
+
+@cache
+def answers_hash(run, dataset):
+    """SHA-256 of the file with a run's responses that were made elsewhere, whose date makes nothing stale."""
+    return file_hash(answers_file(settings, run, dataset))
 
 
 def label_files(dataset, seed):

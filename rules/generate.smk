@@ -14,6 +14,8 @@ rule generate_responses:
         "results/logs/generate_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
     benchmark:
         "results/benchmarks/generate_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+    wildcard_constraints:
+        run=one_of(SAMPLED),
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads()
@@ -43,6 +45,8 @@ rule decode_responses:
         "results/logs/decode_responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
     benchmark:
         "results/benchmarks/decode_responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
+    wildcard_constraints:
+        run=one_of(SAMPLED),
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads()
@@ -56,3 +60,37 @@ rule decode_responses:
         "{resources.launch} scripts/decode_responses.py --spec {input.spec:q} --data {input.data:q}"
         " --model {params.policy:q} --seed {wildcards.seed:q} --responses {output:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+
+
+rule read_responses:
+    # Made elsewhere, and so the same for every model, seed and decoding.
+    input:
+        data="results/data/{dataset}/{split}.parquet",
+        file=lambda w: ancient(str(answers_file(settings, w.run, w.dataset))),
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+    log:
+        "results/logs/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+    benchmark:
+        "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+    wildcard_constraints:
+        run=one_of(name for name in RUN_NAMES if name not in SAMPLED),
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("read_responses.py"),
+        content=lambda w: answers_hash(w.run, w.dataset),
+        missing=lambda w: ["--allow-missing"] if external_entry(settings, w.run)["allow_missing"] else [],
+    shell:
+        "python scripts/read_responses.py --file {input.file:q} --run {wildcards.run:q} --data {input.data:q}"
+        " {params.missing:q} --output {output:q} > {log:q} 2>&1"
+
+
+use rule read_responses as read_decoded with:
+    # The same, compared with responses under a further decoding of the config.
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
+    log:
+        "results/logs/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
+    benchmark:
+        "results/benchmarks/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"

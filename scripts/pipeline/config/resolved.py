@@ -7,7 +7,7 @@ from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
 # Where a run is, watched or sent to: they change nothing of what is computed, so nothing is made anew for them.
-ELSEWHERE = ("device", "wandb", "publish")
+ELSEWHERE = ("device", "wandb", "publish", "exports")
 
 
 def resolved_config(settings: Settings) -> dict:

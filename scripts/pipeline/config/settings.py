@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.config.elsewhere import check_elsewhere, external_runs, has_run
 from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.extents import check_extents, check_tasks, controls_of, followed_extent, named_run
@@ -74,7 +75,8 @@ class Settings:
         runs = expand(written["tasks"], written.get("policy", {}), source)
         entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
         kinds = {has_sft(filled, entries["models"].get(name, {})) for name in filled["models"]}
-        settings = cls(filled, entries, named_starts(runs, kinds), root, source)
+        named = named_starts(runs, kinds)
+        settings = cls(filled, entries, named | external_runs(filled, named, source), root, source)
         settings._check()
         return settings
 
@@ -109,7 +111,7 @@ class Settings:
             for dataset in self.datasets
             for model in self.models
             for run in self.task_runs.values()
-            if run.trained or run.name == start_name(self.has_sft(model))
+            if has_run(self, run, dataset, model)
         ]
 
     @cached_property
@@ -158,9 +160,8 @@ class Settings:
         """What a policy is trained from, up to its seed.
 
         Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-                labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
-            rows (r > 0) are the dataset's unlabelled.
+            {dataset, model: {name, …}, run, method, hyperparameters}; where it has them, reward_model (its name), extent
+            (another run's), unlabelled (true where its DDP rows, r > 0, are the dataset's unlabelled).
         """
         task_run = self.task_runs[run]
         spec = {
@@ -183,11 +184,8 @@ class Settings:
     def generation_spec(self, model: str, decoding: str | None = None) -> dict:
         """How responses to the judged prompts are sampled, and up to which length the eval pairs are measured.
 
-        Args:
-            decoding: its name; the first of the config's when None.
-
         Returns:
-            {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}, max_length}.
+            {model: {name, …}, decoding (the first when None): {name, do_sample, …, max_new_tokens}, max_length}.
         """
         name = decoding or self.decodings[0]
         sampling = self._named(name, self.config["decodings"][name])
@@ -254,6 +252,7 @@ class Settings:
             self._check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
         check_extents(self)
+        check_elsewhere(self)
         self.max_length  # noqa: B018
 
     def _check_judge(self, dataset: str, parts: list[dict]) -> None:

@@ -6,6 +6,7 @@ from decimal import Decimal
 from functools import cache
 from itertools import product
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
 from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
@@ -45,8 +46,8 @@ class TaskRun:
 
     @property
     def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
+        """Whether it trains a policy, rather than being what policies start from, or responses made elsewhere."""
+        return self.method not in (*UNTRAINED, EXTERNAL)
 
 
 @dataclass(frozen=True)
@@ -68,8 +69,8 @@ class Run:
 
     @property
     def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
+        """Whether it trains a policy, rather than being what policies start from, or responses made elsewhere."""
+        return self.method not in (*UNTRAINED, EXTERNAL)
 
 
 @cache

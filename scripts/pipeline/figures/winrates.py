@@ -164,7 +164,7 @@ def scatter_figure(
 
 def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
-    methods = [run.method for run in runs]
+    methods = [run.called or run.method for run in runs]
     spans = {name: np.ptp([found[run.run][name] for run in runs]) or 1.0 for name in (column, "win_rate")}
     labels: dict[bool, list[dict]] = {True: [], False: []}
     for run in runs:
@@ -175,7 +175,8 @@ def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) 
             for other in runs
             if other.run != run.run
         )
-        short = run.method if methods.count(run.method) == 1 else run.run
+        kind = run.called or run.method
+        short = kind if methods.count(kind) == 1 else run.run
         labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
     looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
     return [

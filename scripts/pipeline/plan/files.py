@@ -3,6 +3,7 @@
 import shlex
 from dataclasses import dataclass
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.config.circularity import judge_shares
 from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
@@ -89,6 +90,10 @@ class Plan(Checkpoints):
         """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
         return self.settings.decodings[: None if split == self.settings.split else 1]
 
+    def runs_on(self, split: str) -> list[Run]:
+        """The runs that have responses to a split: those made elsewhere answer the judged one alone."""
+        return [run for run in self.settings.runs if run.method != EXTERNAL or split == self.settings.split]
+
     def run_files(
         self, run: Run, seed: int, split: str, decoding: str | None = None
     ) -> dict[str, str | dict[str, str]]:
@@ -102,9 +107,11 @@ class Plan(Checkpoints):
         files = {
             "responses": f"results/responses/{own}/{split}.parquet",
             "scores": f"results/scores/{own}/{split}.parquet",
-            "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
+        if run.method == EXTERNAL:
+            return files
+        files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
         if kept := self.settings.config["evaluate_checkpoints"]:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         if run.trained:
@@ -114,7 +121,7 @@ class Plan(Checkpoints):
     def files(self, *kinds: str, split: str | None = None) -> list[str]:
         """Files of some kinds (of `run_files`) of all runs, seeds and decodings, on the config's split when None."""
         split = split or self.settings.split
-        runs = [(run, seed) for run in self.settings.runs for seed in self.settings.seeds]
+        runs = [(run, seed) for run in self.runs_on(split) for seed in self.settings.seeds]
         of_runs = [self.run_files(*run, split, decoding) for decoding in self.decodings(split) for run in runs]
         found = [files[kind] for kind in kinds for files in of_runs if kind in files]
         paths = [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
@@ -139,7 +146,7 @@ class Plan(Checkpoints):
                 **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
             }
             for decoding in self.decodings(split)
-            for run in settings.runs
+            for run in self.runs_on(split)
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
         note = {"note": settings.config["note"]} if "note" in settings.config else {}

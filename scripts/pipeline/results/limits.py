@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_json
 from pipeline.results.caveats import FEW_PROMPTS
 from pipeline.results.csv_tables import require
@@ -28,6 +29,7 @@ def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> lis
         "judge-like-a-coin": coin,
         "one-seed": len(run.seeds) == 1,
         "two-seeds": len(run.seeds) == 2,
+        "made-elsewhere": run.method == EXTERNAL,
         "few-prompts": prompts < FEW_PROMPTS,
         "other-steps": bool(own and others) and own != others,
     }

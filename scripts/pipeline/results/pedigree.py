@@ -23,6 +23,7 @@ STAGES = {
     "train_policy.py": "training",
     "generate_responses.py": "responses",
     "decode_responses.py": "responses",
+    "read_responses.py": "responses",
     "score_responses.py": "scores",
     "judge_responses.py": "verdicts",
 }

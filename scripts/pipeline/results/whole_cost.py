@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_parquet
 from pipeline.results.pedigree import SHARED, Job, pedigree
 from pipeline.results.run_table import Run, RunTable, read_cost, read_metrics
@@ -14,7 +15,9 @@ TOKENS = "num_tokens"  # of the learning curve: tokens that a training has read 
 
 
 def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | None = None) -> list[dict]:
-    """One row per run, all its decodings together, in the order of the run table; of no run without records.
+    """One row per run, all its decodings together, in the order of the run table; of none without records.
+
+    Nobody knows what responses cost that were made elsewhere: their runs have no row, and no share of anything.
 
     A job that several runs need, as the reward model or the reference, is shared out equally to those that need it;
     `alone` is what the run would take if it were the only one. Sampling is the part of the trainings in which the
@@ -30,7 +33,8 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
     """
     runs: dict[tuple[str, ...], list[Run]] = {}
     for run in table.runs:
-        runs.setdefault(run.place, []).append(run)
+        if run.method != EXTERNAL:
+            runs.setdefault(run.place, []).append(run)
     found = {place: pedigree(decoded) for place, decoded in runs.items()}
     users = Counter(job.path for part in found.values() for job in part.made)
     rows = []
