@@ -1,4 +1,4 @@
-"""Runs whose responses were made elsewhere (`runs` of a config), and in which formats responses go elsewhere (`exports`)."""
+"""Runs whose responses were made elsewhere (`runs` of a config), and formats in which responses go there (`exports`)."""
 
 from dataclasses import replace
 from pathlib import Path
@@ -91,7 +91,7 @@ def check_elsewhere(settings) -> None:
 
 
 def _check_baseline(settings) -> None:
-    """Raise where the baseline was made elsewhere, and has no responses to some of the prompts that runs are judged on."""
+    """Raise where the baseline was made elsewhere, and has no responses to prompts that runs are judged on."""
     name = settings.config["baseline"]
     if not external_entry(settings, name):
         return

@@ -160,8 +160,8 @@ class Settings:
         """What a policy is trained from, up to its seed.
 
         Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; where it has them, reward_model (its name), extent
-            (another run's), unlabelled (true where its DDP rows, r > 0, are the dataset's unlabelled).
+            {dataset, model: {name, …}, run, method, hyperparameters}; where it has them, reward_model (its name),
+            extent (another run's), unlabelled (true where its DDP rows, r > 0, are the dataset's unlabelled).
         """
         task_run = self.task_runs[run]
         spec = {

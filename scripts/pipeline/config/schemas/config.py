@@ -205,8 +205,8 @@ SCHEMA = mapping(
             examples=[[{"name": "gpt-4o", "responses": "gpt-4o.jsonl"}]],
         ),
         "exports": named(
-            "In which formats `snakemake exports` writes responses for other projects, by dataset: json_lines, which is "
-            "the default, alpaca_eval or arena_hard, or several of them.",
+            "In which formats `snakemake exports` writes responses for other projects, by dataset: json_lines, which "
+            "is the default, alpaca_eval or arena_hard, or several of them.",
             one_or_several(choice("A format.", EXPORT_FORMATS)),
             default={},
         ),
