@@ -129,7 +129,7 @@ wildcard_constraints:
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
     chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
     split=one_of([*SPLITS, UNLABELLED]),
-    set=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
+    prompts=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
     exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),

@@ -29,8 +29,8 @@ def main(argv: list[str] | None = None) -> None:
     write_parquet(found.frame, arguments.output)
     record.write()
     print(
-        f"{arguments.run}: {len(found.frame)} responses; {found.missing} prompts have none, and {found.others} rows of the "
-        "file are to other prompts"
+        f"{arguments.run}: {len(found.frame)} responses; {found.missing} prompts have none, and {found.others} rows "
+        "of the file are to other prompts"
     )
 
 

@@ -1,4 +1,4 @@
-"""Runs whose responses were made elsewhere (`runs` of a config), and formats in which responses go there (`exports`)."""
+"""Runs whose responses were made elsewhere (`runs` of a config), and formats in which ours go there (`exports`)."""
 
 from dataclasses import replace
 from pathlib import Path

@@ -42,15 +42,15 @@ def _json_lines(rows: list[tuple[str, Text, str]], name: str, prompts: str) -> s
 
 
 def _alpaca_eval(rows: list[tuple[str, Text, str]], name: str, prompts: str) -> str:
-    """A list of {dataset, instruction, output, generator}; the package puts outputs side by side by their instruction."""
+    """A list of {dataset, instruction, output, generator}; the package pairs outputs by their instruction."""
     found: dict[str, str] = {}
     entries = []
     for prompt_id, prompt, response in rows:
         instruction = _as_one_text(prompt)
         if instruction in found:
             raise InputError(
-                f"the prompts {found[instruction]} and {prompt_id} of {prompts} are one instruction, {instruction[:80]!r}, "
-                "which AlpacaEval could not tell apart; export them as json_lines"
+                f"the prompts {found[instruction]} and {prompt_id} of {prompts} are one instruction, "
+                f"{instruction[:80]!r}, which AlpacaEval could not tell apart; export them as json_lines"
             )
         found[instruction] = prompt_id
         entries.append({"dataset": prompts, "instruction": instruction, "output": response, "generator": name})

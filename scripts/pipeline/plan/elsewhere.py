@@ -8,9 +8,9 @@ from pipeline.jobs.io import InputError
 from pipeline.plan.files import Plan
 
 FILES = {
-    "json_lines": "results/exports/{set}/{exported}/responses.jsonl",
-    "alpaca_eval": "results/exports/{set}/{exported}/model_outputs.json",
-    "arena_hard": "results/exports/{set}/model_answer/{exported}.jsonl",  # the name of the file is that of the model
+    "json_lines": "results/exports/{prompts}/{exported}/responses.jsonl",
+    "alpaca_eval": "results/exports/{prompts}/{exported}/model_outputs.json",
+    "arena_hard": "results/exports/{prompts}/model_answer/{exported}.jsonl",  # named as the model
 }
 
 
@@ -60,7 +60,7 @@ def exports(plan: Plan) -> dict[tuple[str, str], Export]:
 def export_files(plan: Plan) -> list[str]:
     """The files that `snakemake exports` makes."""
     return [
-        FILES[form].format(set=prompts, exported=name)
+        FILES[form].format(prompts=prompts, exported=name)
         for prompts, name in exports(plan)
         for form in export_formats(plan.settings, prompts)
     ]

@@ -45,12 +45,7 @@ def refused(rows, **options):
 
 
 SHAPES = {
-    "alpaca_eval": lambda i: {
-        "instruction": PROMPTS[i],
-        "output": f"answer {i}",
-        "generator": "gpt-4o",
-        "dataset": "x",
-    },
+    "alpaca_eval": lambda i: {"instruction": PROMPTS[i], "output": f"answer {i}", "generator": "gpt-4o"},
     "prompt": lambda i: {"prompt": PROMPTS[i], "response": f"answer {i}"},
     "prompt_id": lambda i: {"prompt_id": IDS[i], "response": f"answer {i}"},
     "messages": lambda i: {

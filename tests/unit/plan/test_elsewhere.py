@@ -61,7 +61,7 @@ def test_exports_have_the_names_of_runs_and_what_tells_them_apart(small):
 
 
 def test_two_exports_of_one_name_are_refused(small):
-    with pytest.raises(InputError, match="would be named dpo-beta0.1-seed2"):
+    with pytest.raises(InputError, match=r"would be named dpo-beta0\.1-seed2"):
         exports(small(runs=[{"name": f"{DPO}-seed2", "responses": "gpt-4o.jsonl"}], seeds=[1, 2]))
 
 
