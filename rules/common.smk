@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from pipeline.columns.pairs import UNLABELLED
+from pipeline.columns.prompts import CHECK, REFERENCE
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
@@ -20,6 +21,15 @@ from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run,
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
+from pipeline.plan.prompts import (
+    category_table,
+    contaminations,
+    set_arguments,
+    set_files,
+    set_opponent,
+    set_path,
+    set_table,
+)
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
@@ -116,7 +126,8 @@ wildcard_constraints:
     dataset=one_of(prepared_datasets(settings)),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
-    baseline=one_of(["chosen", *RUN_NAMES]),
+    baseline=one_of(["chosen", REFERENCE, CHECK, *RUN_NAMES]),
+    set=one_of(settings.prompt_sets),
     reward_model=one_of(settings.entries["reward_models"]),
     judge=one_of(dict.fromkeys(map(settings.judge_name, DATASETS))),
     repository=one_of(PUBLICATIONS),

@@ -56,3 +56,20 @@ rule decode_responses:
         "{resources.launch} scripts/decode_responses.py --spec {input.spec:q} --data {input.data:q}"
         " --model {params.policy:q} --seed {wildcards.seed:q} --responses {output:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+
+
+use rule decode_responses as answer_prompts with:
+    # To a set of prompts, under the first decoding.
+    input:
+        unpack(policy_files),
+        spec="results/specs/generation/{model}.yaml",
+        data="results/prompts/{set}.parquet",
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+    log:
+        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+    benchmark:
+        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+    params:
+        code=lambda w: code("decode_responses.py", f"generation/{w.model}"),
+        policy=plan.policy_path,
