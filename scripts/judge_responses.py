@@ -42,8 +42,9 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.prompts:
         of_a_run = arguments.baseline not in (REFERENCE, CHECK)
         baseline = read_parquet(arguments.baseline_responses, RESPONSE_TEXTS) if of_a_run else None
-        table = set_pairs(responses, baseline, read_parquet(arguments.prompts, SET_COLUMNS), arguments.baseline)
-        verdicts = unnamed_turns(judge_pairs(named_turns(table), arguments, *names), table)
+        prompts = read_parquet(arguments.prompts, SET_COLUMNS)
+        table = named_turns(set_pairs(responses, baseline, prompts, arguments.baseline), prompts)
+        verdicts = unnamed_turns(judge_pairs(table, arguments, *names), prompts)
     else:
         column = "chosen" if arguments.baseline == "chosen" else "response"
         baseline = read_parquet(arguments.baseline_responses, ["prompt_id", column])

@@ -94,16 +94,31 @@ def reference_turns(prompts: pd.DataFrame) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=[*KEYS, "prompt", "response"])
 
 
-def named_turns(table: pd.DataFrame) -> pd.DataFrame:
-    """The table with one name for each row as its prompt_id, where prompts have several turns."""
-    if (table[TURN] == 1).all():
+def asked_turns(prompts: pd.DataFrame) -> pd.DataFrame:
+    """What a set asks, as `by_turn` has responses, before anything is answered: prompts are the user's turns alone."""
+    rows = []
+    for name, prompt, further in zip(prompts["prompt_id"], prompts["prompt"], prompts["further"], strict=True):
+        said = [{"role": "user", "content": text} for text in further]
+        start = as_text(prompt)
+        rows += [(name, i + 1, [*conversation(start), *said[:i]] if i else start) for i in range(len(said) + 1)]
+    return pd.DataFrame(rows, columns=[*KEYS, "prompt"])
+
+
+def has_turns(prompts: pd.DataFrame) -> bool:
+    """Whether any prompt of a set has several turns."""
+    return any(len(further) for further in prompts["further"])
+
+
+def named_turns(table: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
+    """A table with rows for turns, with one name for each row as its prompt_id where the set has several turns."""
+    if not has_turns(prompts):
         return table
     return table.assign(prompt_id=table[TURN].astype(str) + MARK + table["prompt_id"])
 
 
-def unnamed_turns(verdicts: pd.DataFrame, table: pd.DataFrame) -> pd.DataFrame:
-    """Verdicts on `named_turns` of the table, with the prompts' own ids and a column `turn` where there are several."""
-    if (table[TURN] == 1).all():
+def unnamed_turns(verdicts: pd.DataFrame, prompts: pd.DataFrame) -> pd.DataFrame:
+    """Verdicts on `named_turns`, with the prompts' own ids and a column `turn` where the set has several turns."""
+    if not has_turns(prompts):
         return verdicts
     parts = verdicts["prompt_id"].str.split(MARK, n=1)
     return verdicts.assign(prompt_id=parts.str[1], turn=parts.str[0].astype("int64"))
