@@ -8,6 +8,7 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from pipeline.columns.pairs import UNLABELLED
+from pipeline.columns.prompts import CHECK, REFERENCE
 from pipeline.columns.responses import EXTERNAL
 from pipeline.config.elsewhere import answers_file, external_entry
 from pipeline.config.global_batch import check_device
@@ -23,6 +24,15 @@ from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_ta
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.elsewhere import export_files, exports
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
+from pipeline.plan.prompts import (
+    category_table,
+    contaminations,
+    set_arguments,
+    set_files,
+    set_opponent,
+    set_path,
+    set_table,
+)
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
@@ -121,7 +131,8 @@ wildcard_constraints:
     dataset=one_of(prepared_datasets(settings)),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
-    baseline=one_of(["chosen", *RUN_NAMES]),
+    baseline=one_of(["chosen", REFERENCE, CHECK, *RUN_NAMES]),
+    set=one_of(settings.prompt_sets),
     reward_model=one_of(settings.entries["reward_models"]),
     judge=one_of(dict.fromkeys(map(settings.judge_name, DATASETS))),
     repository=one_of(PUBLICATIONS),
@@ -177,9 +188,9 @@ def kept_files(wildcards):
 
 
 @cache
-def answers_hash(run, dataset):
+def answers_hash(run, prompts):
     """SHA-256 of the file with a run's responses that were made elsewhere, whose date makes nothing stale."""
-    return file_hash(answers_file(settings, run, dataset))
+    return file_hash(answers_file(settings, run, prompts))
 
 
 def label_files(dataset, seed):

@@ -94,3 +94,37 @@ use rule read_responses as read_decoded with:
         "results/logs/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
     benchmark:
         "results/benchmarks/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
+
+
+use rule decode_responses as answer_prompts with:
+    # To a set of prompts, under the first decoding.
+    input:
+        unpack(policy_files),
+        spec="results/specs/generation/{model}.yaml",
+        data="results/prompts/{set}.parquet",
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+    log:
+        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+    benchmark:
+        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+    params:
+        code=lambda w: code("decode_responses.py", f"generation/{w.model}"),
+        policy=plan.policy_path,
+
+
+use rule read_responses as read_prompts with:
+    # To a set of prompts.
+    input:
+        data="results/prompts/{set}.parquet",
+        file=lambda w: ancient(str(answers_file(settings, w.run, w.set))),
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+    log:
+        "results/logs/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+    benchmark:
+        "results/benchmarks/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+    params:
+        code=code("read_responses.py"),
+        content=lambda w: answers_hash(w.run, w.set),
+        missing=lambda w: ["--allow-missing"] if external_entry(settings, w.run)["allow_missing"] else [],

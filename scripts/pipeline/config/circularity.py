@@ -8,8 +8,11 @@ SAME, DATA = "reward_model", "data"
 SOURCE = ("source", "path", "config_name")
 
 
-def judge_shares(settings, run: Run) -> str:
+def judge_shares(settings, run: Run, judge_name: str | None = None) -> str:
     """What the judge of a run has in common with the reward model that labelled pairs of it.
+
+    Args:
+        judge_name: the judge's; the dataset's judge when None.
 
     Returns:
         SAME: it is that reward model, under this or another name; DATA: both are trained on pairs of the same prompts;
@@ -18,7 +21,7 @@ def judge_shares(settings, run: Run) -> str:
     if not run.trained:
         return ""
     labels = settings.policy_spec(run.dataset, run.model, run.name).get("reward_model")
-    judge = settings.judge_spec(settings.judge_name(run.dataset))
+    judge = settings.judge_spec(judge_name or settings.judge_name(run.dataset))
     if labels is None or judge["kind"] != "reward":
         return ""
     judges = judge.get("reward_model") or settings.reward_model_name(run.dataset)

@@ -34,9 +34,10 @@ def external_runs(config: dict, others: dict[str, TaskRun], source: str) -> dict
 
 def has_run(settings, run: TaskRun, dataset: str, model: str) -> bool:
     """Whether a run is one of a dataset and model: of what policies start from that which the model has, of responses
-    made elsewhere those to the dataset's prompts."""
+    made elsewhere those to the dataset's prompts, or to a set."""
     start = run.name == start_name(settings.has_sft(model))
-    return run.trained or start or answers_file(settings, run.name, dataset) is not None
+    asked = (dataset, *settings.prompt_sets)
+    return run.trained or start or any(answers_file(settings, run.name, name) for name in asked)
 
 
 def answers_file(settings, run: str, prompts: str) -> Path | None:
@@ -44,11 +45,11 @@ def answers_file(settings, run: str, prompts: str) -> Path | None:
 
     Args:
         settings: a `pipeline.config.settings.Settings`.
-        prompts: name of a dataset.
+        prompts: name of a dataset, or of a set.
     """
     entry = external_entry(settings, run)
     given = entry["responses"] if entry else {}
-    path = given if isinstance(given, str) else given.get(prompts)
+    path = {settings.datasets[0]: given}.get(prompts) if isinstance(given, str) else given.get(prompts)
     return Path(path).expanduser() if path else None
 
 
@@ -61,15 +62,16 @@ def export_formats(settings, prompts: str) -> list[str]:
     """The formats, of EXPORT_FORMATS, in which responses to some prompts are exported.
 
     Args:
-        prompts: name of a dataset.
+        prompts: name of a dataset, or of a set.
     """
-    given = settings.config["exports"].get(prompts, EXPORT_FORMATS[0])
+    own = prompts if prompts in settings.prompt_sets and prompts in EXPORT_FORMATS else EXPORT_FORMATS[0]
+    given = settings.config["exports"].get(prompts, own)
     return [given] if isinstance(given, str) else given
 
 
 def check_elsewhere(settings) -> None:
     """Raise where `runs` or `exports` name prompts that the config does not have, or files that are not there."""
-    known = list(settings.datasets)
+    known = [*settings.datasets, *settings.prompt_sets]
     for index, entry in enumerate(settings.config.get("runs", ())):
         path = ("runs", index, "responses")
         given = entry["responses"]
@@ -78,14 +80,14 @@ def check_elsewhere(settings) -> None:
             raise settings.error(Problem(path, text, {known[0]: given}))
         for name, file in ({known[0]: given} if isinstance(given, str) else given).items():
             if name not in known:
-                problem = unknown_name((*path, name), "dataset", name, known)
+                problem = unknown_name((*path, name), "dataset or set of prompts", name, known)
                 raise settings.error(replace(problem, right={problem.right: file}, right_path=path))
             if not Path(file).expanduser().is_file():
                 place = path if isinstance(given, str) else (*path, name)
                 raise settings.error(Problem(place, f"there is no file {file}"))
     for name, formats in settings.config["exports"].items():
         if name not in known:
-            problem = unknown_name(("exports", name), "dataset", name, known)
+            problem = unknown_name(("exports", name), "dataset or set of prompts", name, known)
             raise settings.error(replace(problem, right={problem.right: formats}, right_path=("exports",)))
     _check_baseline(settings)
 
@@ -98,6 +100,6 @@ def _check_baseline(settings) -> None:
     text = f"{name}, whose responses were made elsewhere"
     if settings.config["best_of_sweep"]:
         raise settings.error(Problem(("baseline",), f"{text}; with best_of_sweep it would need some to other prompts"))
-    for dataset in settings.datasets:
-        if answers_file(settings, name, dataset) is None:
-            raise settings.error(Problem(("baseline",), f"{text}, but none to the prompts of {dataset}"))
+    for prompts in (*settings.datasets, *settings.prompt_sets):
+        if answers_file(settings, name, prompts) is None:
+            raise settings.error(Problem(("baseline",), f"{text}, but none to the prompts of {prompts}"))

@@ -24,6 +24,7 @@ def resolved_config(settings: Settings) -> dict:
         "models": [*settings.models, *(train["model"] for train in trained if train)],
         "reward_models": [name for _, name in used],
     }
+    names |= {"prompts": settings.prompt_sets} if settings.prompt_sets else {}
     definitions = {
         kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
     }

@@ -2,10 +2,14 @@
 
 from dataclasses import dataclass
 
+from pipeline.columns.prompts import REFERENCE
 from pipeline.columns.responses import EXTERNAL
 from pipeline.config.elsewhere import export_formats
+from pipeline.config.prompts import has_references
+from pipeline.config.settings import Run
 from pipeline.jobs.io import InputError
 from pipeline.plan.files import Plan
+from pipeline.plan.prompts import set_path
 
 FILES = {
     "json_lines": "results/exports/{prompts}/{exported}/responses.jsonl",
@@ -31,29 +35,42 @@ def exports(plan: Plan) -> dict[tuple[str, str], Export]:
     """All that can be exported, by the prompts' name and the name that it has there.
 
     A run's name stands for its responses with the first seed under the first decoding; "-seed2" and "-greedy" follow it
-    with others, and the model's name goes before it where the config has several. `chosen` are the dataset's own.
+    with others, and the model's name goes before it where the config has several, of a set of prompts the dataset's
+    too. `chosen` are a dataset's own responses, `reference` those of a set.
 
     Raises:
         InputError: two would have one name.
     """
     settings, found = plan.settings, {}
-    for dataset in settings.datasets:
-        named = [("chosen", Export(f"results/data/{dataset}/{settings.split}.parquet", "chosen"))]
-        for run in settings.runs:
-            if run.dataset != dataset or (run.method == EXTERNAL and run.model != settings.models[0]):
+    for prompts in (*settings.datasets, *settings.prompt_sets):
+        split = prompts if prompts in settings.prompt_sets else settings.split
+        if split == settings.split:
+            found[prompts, "chosen"] = Export(f"results/data/{prompts}/{split}.parquet", "chosen")
+        elif has_references(settings, prompts):
+            found[prompts, REFERENCE] = Export(set_path(prompts), REFERENCE)
+        for run in plan.runs_on(split):
+            if split == settings.split and run.dataset != prompts:
                 continue
-            for place, decoding in enumerate(settings.decodings):
-                for number, seed in enumerate(settings.seeds):
-                    if run.method == EXTERNAL and (place or number):  # the same again
-                        continue
-                    parts = [run.model] if len(settings.models) > 1 and run.method != EXTERNAL else []
-                    parts += [run.name, *([f"seed{seed}"] if number else []), *([decoding] if place else [])]
-                    files = plan.run_files(run, seed, settings.split, decoding)
-                    named.append(("-".join(parts), Export(str(files["responses"]))))
-        for name, export in named:
-            if (dataset, name) in found:
-                raise InputError(f"two exports of {dataset} would be named {name}: give the run in `runs` another name")
-            found[dataset, name] = export
+            for name, place in _named(plan, run, split):
+                if (prompts, name) in found:
+                    raise InputError(f"two exports of {prompts} would be named {name}: rename the run in `runs`")
+                found[prompts, name] = Export(str(plan.run_files(run, *place)["responses"]))
+    return found
+
+
+def _named(plan: Plan, run: Run, split: str) -> list[tuple[str, tuple[int, str, str]]]:
+    """Each name of a run's responses to a split or a set, with its seed, the split, and its decoding."""
+    settings, decodings = plan.settings, plan.decodings(split)
+    if run.method == EXTERNAL:  # the same for every dataset, model, seed and decoding
+        first = run.model == settings.models[0] and (split == settings.split or run.dataset == settings.datasets[0])
+        return [(run.name, (settings.seeds[0], split, decodings[0]))] if first else []
+    before = [run.dataset] if len(settings.datasets) > 1 and split != settings.split else []
+    before += [run.model] if len(settings.models) > 1 else []
+    found = []
+    for place, decoding in enumerate(decodings):
+        for number, seed in enumerate(settings.seeds):
+            behind = ([f"seed{seed}"] if number else []) + ([decoding] if place else [])
+            found.append(("-".join([*before, run.name, *behind]), (seed, split, decoding)))
     return found
 
 

@@ -11,6 +11,7 @@ from itertools import product
 import yaml
 
 from pipeline.config.extents import budget_spec
+from pipeline.config.prompts import set_judge, set_spec
 from pipeline.config.resolved import resolved_config
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.budgets import budget_runs
@@ -34,6 +35,8 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
     tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
     trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
     budgeted = set(budget_runs(plan))
+    judges = [settings.judge_name(*dataset) for dataset in datasets]
+    judges += [set_judge(settings, *dataset, name) for name in settings.prompt_sets for dataset in datasets]
     kinds = {
         "data": (settings.data_spec, prepared),
         "sft": (settings.sft_spec, tuned),
@@ -50,7 +53,9 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],
         ),
-        "judge": (settings.judge_spec, [(settings.judge_name(*dataset),) for dataset in datasets]),
+        "judge": (settings.judge_spec, [(name,) for name in judges]),
+        "prompts": (partial(set_spec, settings), [(name,) for name in settings.prompt_sets]),
+        "sets": (plan.run_table, [(name,) for name in settings.prompt_sets]),
         "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
     }
     tables = {

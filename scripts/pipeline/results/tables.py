@@ -17,6 +17,7 @@ from pipeline.results.measurements import policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
 from pipeline.results.sweep_comparison import sweep_comparison
 
+SET = "set"  # column of the win-rate table where there are sets of prompts: the split's name, a set's, or "all"
 WINRATE_LEFT = ["dataset", "model", "decoding", "run", "method", "baseline"]
 WINRATE_RIGHT = [
     *("seeds", "n", "unparsed", "refused", "failed", "ties"),
@@ -78,7 +79,7 @@ def winrate_table(
     for group in table.groups:
         baseline = table.baseline_of(group)
         reference = _scores(baseline) if baseline else None
-        controls = {run.run: run for run in table.runs_of(group)} | dict.fromkeys((CHOSEN, table.baseline), baseline)
+        controls = {run.run: run for run in table.runs_of(group)}
         for run in table.runs_of(group):
             scores = reference if run is baseline else _scores(run)
             row = _rewards(run, scores, None if run is baseline else reference, resamples, seed)
@@ -86,7 +87,9 @@ def winrate_table(
             names = {name: getattr(run, name) for name in WINRATE_LEFT[:-1]}
             for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
                 measured = compared[(*group, run.run, opponent)] | row
-                known = row_caveats(run, controls[opponent], measured["prompts"], run.dataset in coin_like)
+                known = row_caveats(
+                    run, controls.get(opponent, baseline), measured["prompts"], run.dataset in coin_like
+                )
                 rows.append(measured | names | {"baseline": opponent, "caveats": known} | run.hyperparameters)
     known = pd.DataFrame(rows)
     disagreed = disagreeing(known, table.baseline), disagreeing_controls(known, table.baseline)
@@ -117,11 +120,18 @@ def cost_table(table: RunTable) -> pd.DataFrame:
 def read_table(path: str | Path) -> pd.DataFrame:
     """A win-rate or cost table as written: names and hyperparameters are text, measured columns are numbers.
 
-    Empty fields are NaN in the measured columns and "" elsewhere.
+    Of a win-rate table that has sets of prompts too, the rows of the split, which come first, and no column `set`;
+    `read_set_rates` reads all. Empty fields are NaN in the measured columns and "" elsewhere.
 
     Raises:
         InputError: the file is missing, is no CSV, lacks a column of both tables, or has text in a measured column.
     """
+    frame = read_set_rates(path)
+    return frame[frame[SET] == frame[SET].iloc[0]].drop(columns=SET) if SET in frame.columns else frame
+
+
+def read_set_rates(path: str | Path) -> pd.DataFrame:
+    """`read_table` with the rows of all sets of prompts, and the column `set` where there are any."""
     frame = read_csv(path, dtype=str)
     wanted = WINRATE_LEFT + WINRATE_RIGHT if "baseline" in frame.columns else COST_COLUMNS
     require(frame, wanted, path)

@@ -23,7 +23,7 @@ from pipeline.config.fields import (
 )
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.named_losses import LOSSES, meaning
-from pipeline.config.schemas import datasets, models, reward_models
+from pipeline.config.schemas import datasets, models, prompts, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
 
@@ -214,6 +214,11 @@ SCHEMA = mapping(
             "Reward model for all datasets of this config, in place of each dataset's own.", examples=["deberta"]
         ),
         "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
+        "prompts": _names("set", "config/prompts.yaml", "alpaca_eval")
+        | {
+            "description": "Names of sets of prompts, from config/prompts.yaml or definitions, that every run answers "
+            "under the first decoding, besides the dataset's own."
+        },
         "judge_quality": JUDGE_QUALITY,
         "evaluate_checkpoints": whole(
             "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
@@ -229,7 +234,12 @@ SCHEMA = mapping(
         "definitions": section(
             "Entries that only this config uses (devices are in config/devices.yaml alone); one that exists in config/ "
             "is replaced as a whole.",
-            {"datasets": datasets.SCHEMA, "models": models.SCHEMA, "reward_models": reward_models.SCHEMA},
+            {
+                "datasets": datasets.SCHEMA,
+                "models": models.SCHEMA,
+                "reward_models": reward_models.SCHEMA,
+                "prompts": prompts.SCHEMA,
+            },
         ),
     },
     required=("tag", "datasets", "models", "seeds", "tasks"),

@@ -1,0 +1,68 @@
+"""Responses to prompts of several turns: each turn is asked after the policy's own answers to those before."""
+
+import hashlib
+from pathlib import Path
+
+import pandas as pd
+import pyarrow.parquet as pq
+
+from pipeline.columns.prompts import CATEGORY, FURTHER
+from pipeline.generation.responses import generate_responses
+from pipeline.jobs.io import read_parquet
+from pipeline.models.templates import as_text, conversation
+
+
+def read_prompts(path: str | Path) -> pd.DataFrame:
+    """The prompts of a split, or of a set: prompt_id, prompt; of a set `further` and `category` too.
+
+    Raises:
+        InputError: it is no such table.
+    """
+    known = pq.read_schema(path).names if Path(path).is_file() else []
+    return read_parquet(path, ["prompt_id", "prompt", *(name for name in (FURTHER, CATEGORY) if name in known)])
+
+
+def answer_prompts(
+    spec: dict, entry: dict, frame: pd.DataFrame, *models, seed: int, device, path: str, kept: Path
+) -> pd.DataFrame:
+    """One response per prompt, after all of its turns.
+
+    Args:
+        spec, entry, models, device, path: as `generate_responses` takes them.
+        frame: of `read_prompts`.
+        seed: of the sampling; each further turn has one of its own from it.
+        kept: folder for finished responses.
+
+    Returns:
+        `generate_responses`, with `category` where the frame has it. Where any prompt has several turns, all prompts
+        are messages: the conversation up to the user's last turn, the policy's own answers included; the response is
+        the last answer.
+    """
+    answers = generate_responses(spec, entry, frame, *models, seed, device, path, kept=kept / "responses")
+    further = [list(texts) for texts in frame[FURTHER]] if FURTHER in frame else [[]] * len(frame)
+    most = max(map(len, further), default=0)
+    if most:
+        answers["prompt"] = [conversation(as_text(prompt)) for prompt in answers["prompt"]]
+    for turn in range(most):
+        asked = [row for row, texts in enumerate(further) if len(texts) > turn]
+        prompts = [
+            [
+                *answers["prompt"][row],
+                {"role": "assistant", "content": answers["response"][row]},
+                {"role": "user", "content": further[row][turn]},
+            ]
+            for row in asked
+        ]
+        asking = pd.DataFrame({"prompt_id": answers["prompt_id"].iloc[asked].tolist(), "prompt": prompts})
+        told = turn_seed(seed, turn + 2), device, path
+        found = generate_responses(spec, entry, asking, *models, *told, kept=kept / f"turn{turn + 2}")
+        rows = answers.to_dict("records")
+        for row, record in zip(asked, found.to_dict("records"), strict=True):
+            rows[row] = record
+        answers = pd.DataFrame(rows, columns=answers.columns)
+    return answers.assign(**{CATEGORY: frame[CATEGORY].tolist()}) if CATEGORY in frame else answers
+
+
+def turn_seed(seed: int, turn: int) -> int:
+    """The seed of a further turn, 31 bits."""
+    return int.from_bytes(hashlib.sha256(f"{seed}:turn{turn}".encode()).digest()[:4], "big") >> 1
