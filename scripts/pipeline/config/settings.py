@@ -109,7 +109,7 @@ class Settings:
             for dataset in self.datasets
             for model in self.models
             for run in self.task_runs.values()
-            if run.trained or run.name == start_name(self.has_sft(model))
+            if not run.is_start or run.name == start_name(self.has_sft(model))
         ]
 
     @cached_property

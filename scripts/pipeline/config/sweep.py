@@ -23,8 +23,29 @@ LONGEST_NAME = 200  # characters; names are parts of file names, which may have 
 Value = str | float | int | bool | None
 
 
+class OfMethod:
+    """What a run's method says of it."""
+
+    method: str
+
+    @property
+    def is_start(self) -> bool:
+        """Whether it is what policies start from."""
+        return self.method in UNTRAINED
+
+    @property
+    def trained(self) -> bool:
+        """Whether it trains a policy, rather than asking what policies start from."""
+        return not self.is_start and getattr(DESCRIPTIONS[self.method], "TRAINED", True)
+
+    @property
+    def chooses(self) -> bool:
+        """Whether it keeps the best of several responses by the reward model."""
+        return not self.is_start and getattr(DESCRIPTIONS[self.method], "CHOOSES", False)
+
+
 @dataclass(frozen=True)
-class TaskRun:
+class TaskRun(OfMethod):
     """One run of a task, whatever the dataset, model and seed.
 
     Attributes:
@@ -43,14 +64,9 @@ class TaskRun:
     called: str
     control_of: tuple[str, ...] = ()
 
-    @property
-    def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
-
 
 @dataclass(frozen=True)
-class Run:
+class Run(OfMethod):
     """One policy, up to its seeds.
 
     Attributes:
@@ -65,11 +81,6 @@ class Run:
     name: str
     method: str
     hyperparameters: dict[str, Value]
-
-    @property
-    def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
 
 
 @cache
@@ -269,11 +280,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         text = "vllm_importance_sampling_correction weights that of sigmoid alone"
         wrong = ("loss_type", text, "sigmoid")
     elif values.get("revkl") and values.get("rollout_policy") == "start":
-        wrong = (
-            "revkl",
-            "it is estimated on the current policy's responses, so with rollout_policy start it is 0",
-            0.0,
-        )
+        text = "it is estimated on the current policy's responses, so with rollout_policy start it is 0"
+        wrong = ("revkl", text, 0.0)
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)

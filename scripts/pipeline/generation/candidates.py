@@ -6,7 +6,11 @@ import pandas as pd
 
 from pipeline.columns.candidates import CANDIDATE_COLUMNS
 from pipeline.generation.responses import generate_responses
+from pipeline.jobs.io import read_parquet, write_parquet
+from pipeline.jobs.processes import is_first_process
+from pipeline.models.checkpoints import load_evaluated, load_tokenizer
 from pipeline.models.devices import Device
+from pipeline.models.fitting import cache_bytes, fitted, free
 from pipeline.models.templates import as_text
 from pipeline.rewards.finite import check_finite
 from pipeline.rewards.scorer import RewardModel
@@ -37,6 +41,37 @@ def sample_candidates(
     numbers = [*range(n)] * len(frame)
     found = generate_responses(spec, entry, prompts, model, tokenizer, seed, device, path, kept, numbers)
     return found.assign(candidate=numbers)
+
+
+def kept_candidates(
+    spec: dict, frame: pd.DataFrame, path: str, seed: int, device: Device, folder: Path
+) -> pd.DataFrame:
+    """Candidates of a checkpoint, kept in a folder until they are scored.
+
+    Args:
+        spec: {n, model: entry, decoding, max_length}.
+        frame: prompt_id, prompt; each prompt_id once.
+        path: the checkpoint, folder or hub id.
+        folder: the job's state.
+
+    Returns:
+        As `sample_candidates`; by the first process alone, where it is sampled now.
+    """
+    file = folder / "sampled.parquet"
+    if not file.is_file():
+        entry, decoding = spec["model"], spec["decoding"]
+        tokenizer, policy = load_tokenizer(path, entry), load_evaluated(path, entry, device)
+        longest = spec["max_length"] + decoding["max_new_tokens"]
+        elsewhere = decoding["backend"] != "transformers"  # then these are requests at a time
+        fits = fitted(device, "generate", folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))
+        given = policy, tokenizer, seed, fits, path, folder / "responses"
+        table = sample_candidates(spec["n"], decoding, entry, frame, *given)
+        if not is_first_process():
+            return table
+        write_parquet(table, file)
+        del policy, given  # before the reward model is loaded
+        free()
+    return read_parquet(file)
 
 
 def score_candidates(table: pd.DataFrame, model: RewardModel, kept: Path, name: str) -> pd.DataFrame | None:

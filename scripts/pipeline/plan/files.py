@@ -16,6 +16,8 @@ SPLITS = ("train", "selection", "eval")
 RECORDS = {"cost": "json", "metrics": "parquet"}
 # Replies that were paid for: no rule's output, as Snakemake deletes the outputs of failed jobs.
 JUDGEMENTS = "results/judgements"
+# Hyperparameters that tables have by another name, as they have a column of that name already.
+COLUMNS = {"n": "candidates"}
 PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
 
 
@@ -105,7 +107,9 @@ class Plan(Checkpoints):
             "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if kept := self.settings.config["evaluate_checkpoints"]:
+        if not (run.trained or run.is_start):  # there is no policy to measure
+            del files["evaluation"]
+        elif kept := self.settings.config["evaluate_checkpoints"]:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
@@ -130,7 +134,7 @@ class Plan(Checkpoints):
                 "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
-                "hyperparameters": run.hyperparameters,
+                "hyperparameters": {COLUMNS.get(key, key): value for key, value in run.hyperparameters.items()},
                 "baselines": self.baselines(run),
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),

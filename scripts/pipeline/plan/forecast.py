@@ -24,6 +24,7 @@ SPECS_OF = {
     "train_policy": "policy/{dataset}/{model}/{run}",
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
+    "sample_candidates": "candidates/{dataset}/{model}/{candidates}",
     "score_bt": "reward/{reward_model}",
     "count_steps": "budget/{dataset}/{model}/{run}",
     "evaluate_checkpoints": "checkpoints/{model}",
