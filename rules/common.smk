@@ -9,7 +9,7 @@ from snakemake.exceptions import WorkflowError
 
 from pipeline.columns.pairs import UNLABELLED
 from pipeline.columns.prompts import CHECK, REFERENCE
-from pipeline.columns.responses import EXTERNAL
+from pipeline.config.candidates import best_of_runs, candidates_specs, describe_best_of
 from pipeline.config.elsewhere import answers_file, external_entry
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
@@ -20,6 +20,7 @@ from pipeline.jobs.handover import WARM
 from pipeline.jobs.io import InputError, file_hash, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
+from pipeline.plan.candidates import budget_candidates, candidates_file, trained_candidates
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.elsewhere import export_files, exports
@@ -35,7 +36,7 @@ from pipeline.plan.prompts import (
 )
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
-from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
+from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption
 
@@ -60,7 +61,10 @@ config["caveats"] = caption(Path("results/winrate.csv"))
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, SEEDS, SPLIT = settings.datasets, settings.seeds, settings.split
 RUN_NAMES = list(settings.task_runs)
-SAMPLED = [name for name, run in settings.task_runs.items() if run.method != EXTERNAL]
+# Runs that answer with the best of what policies start from, those made elsewhere, and those that ask a policy.
+BEST_OF = best_of_runs(settings)
+EXTERNAL = [name for name, run in settings.task_runs.items() if run.elsewhere]
+ASKED = [name for name in RUN_NAMES if name not in (*BEST_OF, *EXTERNAL)]
 QUALITY = settings.config["judge_quality"]
 
 # Cores that jobs on this machine share; None where they run elsewhere.
@@ -144,6 +148,7 @@ wildcard_constraints:
     exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
+    candidates=one_of(candidates_specs(settings)),
 
 
 def code(script, spec=None, reward_model=None, **named):

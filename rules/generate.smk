@@ -1,4 +1,5 @@
-# Policy × prompts -> responses, and the log-probabilities behind implicit rewards and KL.
+# Policy × prompts -> responses, and the log-probabilities behind implicit rewards and KL; several responses of what
+# policies start from, among which the reward model chooses.
 
 
 rule generate_responses:
@@ -15,7 +16,7 @@ rule generate_responses:
     benchmark:
         "results/benchmarks/generate_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
     wildcard_constraints:
-        run=one_of(SAMPLED),
+        run=one_of(ASKED),
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads()
@@ -46,7 +47,7 @@ rule decode_responses:
     benchmark:
         "results/benchmarks/decode_responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
     wildcard_constraints:
-        run=one_of(SAMPLED),
+        run=one_of(ASKED),
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads()
@@ -74,7 +75,7 @@ rule read_responses:
     benchmark:
         "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
     wildcard_constraints:
-        run=one_of(name for name in RUN_NAMES if name not in SAMPLED),
+        run=one_of(EXTERNAL),
     conda:
         "../envs/pipeline.yaml"
     params:
@@ -128,3 +129,70 @@ use rule read_responses as read_prompts with:
         code=code("read_responses.py"),
         content=lambda w: answers_hash(w.run, w.set),
         missing=lambda w: ["--allow-missing"] if external_entry(settings, w.run)["allow_missing"] else [],
+
+
+rule sample_candidates:
+    # Several responses of what policies start from, with the rewards by which the best one is chosen.
+    input:
+        unpack(lambda w: own_start(w) | reward_inputs(w.dataset, settings.reward_model_name(w.dataset), w.seed)),
+        spec="results/specs/candidates/{dataset}/{model}/{candidates}.yaml",
+        data="results/data/{dataset}/{split}.parquet",
+    output:
+        "results/candidates/{dataset}/{model}/{candidates}/seed{seed}/{split}.parquet",
+    log:
+        "results/logs/sample_candidates/{dataset}/{model}/{candidates}/seed{seed}/{split}.log",
+    benchmark:
+        "results/benchmarks/sample_candidates/{dataset}/{model}/{candidates}/seed{seed}/{split}.tsv"
+    # Before the many short jobs at the end, as a training may wait for it.
+    priority: 1
+    conda:
+        "../envs/pipeline.yaml"
+    threads: all_threads()
+    resources:
+        **SHARING,
+        **sizes(),
+    params:
+        code=lambda w: code(
+            "sample_candidates.py",
+            f"candidates/{w.dataset}/{w.model}/{w.candidates}",
+            settings.reward_model_name(w.dataset),
+        ),
+        start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
+        reward=lambda w, input: plan.reward_arguments(w.dataset, settings.reward_model_name(w.dataset), input, w.seed),
+    shell:
+        "{resources.launch} scripts/sample_candidates.py --spec {input.spec:q} --data {input.data:q}"
+        " --model {params.start:q} --seed {wildcards.seed:q} {params.reward} --output {output:q}"
+        " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
+
+
+rule choose_responses:
+    input:
+        spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
+        candidates=lambda w: candidates_file(plan, w, w.split),
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+    log:
+        "results/logs/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+    benchmark:
+        "results/benchmarks/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+    wildcard_constraints:
+        run=one_of(BEST_OF),
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("choose_responses.py"),
+    shell:
+        "python scripts/choose_responses.py --spec {input.spec:q} --candidates {input.candidates:q} --output {output:q}"
+        " > {log:q} 2>&1"
+
+
+use rule choose_responses as choose_decoded with:
+    # Under a further decoding of the config.
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
+    log:
+        "results/logs/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
+    benchmark:
+        "results/benchmarks/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
+    wildcard_constraints:
+        run=one_of(BEST_OF),

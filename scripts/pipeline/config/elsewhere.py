@@ -5,8 +5,9 @@ from pathlib import Path
 
 from pipeline.columns.responses import EXPORT_FORMATS, EXTERNAL
 from pipeline.config.errors import Problem, unknown_name
+from pipeline.config.run_kinds import UNTRAINED
 from pipeline.config.starts import start_name
-from pipeline.config.sweep import UNTRAINED, TaskRun
+from pipeline.config.sweep import TaskRun
 
 TAKEN = ("chosen", "rejected", "reference", *UNTRAINED)  # what tables and files call other things
 
@@ -35,9 +36,9 @@ def external_runs(config: dict, others: dict[str, TaskRun], source: str) -> dict
 def has_run(settings, run: TaskRun, dataset: str, model: str) -> bool:
     """Whether a run is one of a dataset and model: of what policies start from that which the model has, of responses
     made elsewhere those to the dataset's prompts, or to a set."""
-    start = run.name == start_name(settings.has_sft(model))
-    asked = (dataset, *settings.prompt_sets)
-    return run.trained or start or any(answers_file(settings, run.name, name) for name in asked)
+    if run.elsewhere:
+        return any(answers_file(settings, run.name, name) for name in (dataset, *settings.prompt_sets))
+    return not run.is_start or run.name == start_name(settings.has_sft(model))
 
 
 def answers_file(settings, run: str, prompts: str) -> Path | None:

@@ -18,10 +18,11 @@ from pipeline.config.fields import branches
 from pipeline.config.judges import check_judge, judge_names, read_judge
 from pipeline.config.prompts import check_prompts
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
+from pipeline.config.run_kinds import UNTRAINED
 from pipeline.config.schema import fill, load_schema
 from pipeline.config.sizes import sized
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
-from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, is_rewarded
+from pipeline.config.sweep import METHODS, Run, TaskRun, expand, is_rewarded
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]

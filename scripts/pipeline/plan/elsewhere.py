@@ -3,7 +3,6 @@
 from dataclasses import dataclass
 
 from pipeline.columns.prompts import REFERENCE
-from pipeline.columns.responses import EXTERNAL
 from pipeline.config.elsewhere import export_formats
 from pipeline.config.prompts import has_references
 from pipeline.config.settings import Run
@@ -61,7 +60,7 @@ def exports(plan: Plan) -> dict[tuple[str, str], Export]:
 def _named(plan: Plan, run: Run, split: str) -> list[tuple[str, tuple[int, str, str]]]:
     """Each name of a run's responses to a split or a set, with its seed, the split, and its decoding."""
     settings, decodings = plan.settings, plan.decodings(split)
-    if run.method == EXTERNAL:  # the same for every dataset, model, seed and decoding
+    if run.elsewhere:  # the same for every dataset, model, seed and decoding
         first = run.model == settings.models[0] and (split == settings.split or run.dataset == settings.datasets[0])
         return [(run.name, (settings.seeds[0], split, decodings[0]))] if first else []
     before = [run.dataset] if len(settings.datasets) > 1 and split != settings.split else []

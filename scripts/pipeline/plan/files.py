@@ -3,7 +3,6 @@
 import shlex
 from dataclasses import dataclass
 
-from pipeline.columns.responses import EXTERNAL
 from pipeline.config.circularity import judge_shares
 from pipeline.config.elsewhere import answers_file
 from pipeline.config.entries import parts_of
@@ -20,6 +19,8 @@ SPLITS = ("train", "selection", "eval")
 RECORDS = {"cost": "json", "metrics": "parquet"}
 # Replies that were paid for: no rule's output, as Snakemake deletes the outputs of failed jobs.
 JUDGEMENTS = "results/judgements"
+# Hyperparameters that tables have by another name, as they have a column of that name already.
+COLUMNS = {"n": "candidates"}
 PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
 
 
@@ -101,7 +102,7 @@ class Plan(Checkpoints):
         return [
             run
             for run in settings.runs
-            if run.method != EXTERNAL or answers_file(settings, run.name, run.dataset if judged else split)
+            if not run.elsewhere or answers_file(settings, run.name, run.dataset if judged else split)
         ]
 
     def run_files(
@@ -126,10 +127,9 @@ class Plan(Checkpoints):
             "scores": f"results/scores/{own}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if run.method == EXTERNAL:
-            return files
-        files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
-        if kept := self.settings.config["evaluate_checkpoints"]:
+        if run.trained or run.is_start:  # else there is no policy to measure
+            files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
+        if (kept := self.settings.config["evaluate_checkpoints"]) and "evaluation" in files:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         return files | records
 
@@ -163,7 +163,7 @@ class Plan(Checkpoints):
                 "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
-                "hyperparameters": run.hyperparameters,
+                "hyperparameters": {COLUMNS.get(key, key): value for key, value in run.hyperparameters.items()},
                 "baselines": self.baselines(run, split),
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),

@@ -26,6 +26,7 @@ SPECS_OF = {
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
     "answer_prompts": "generation/{model}",
+    "sample_candidates": "candidates/{dataset}/{model}/{candidates}",
     "score_bt": "reward/{reward_model}",
     "count_steps": "budget/{dataset}/{model}/{run}",
     "evaluate_checkpoints": "checkpoints/{model}",

@@ -36,6 +36,14 @@ def has_implicit_reward(method: str) -> bool:
     return getattr(METHODS.get(method), "IMPLICIT_REWARD", True)
 
 
+def kl_bound(run: Run) -> float:
+    """What the KL of best of n to the policy that it samples from is at most, log n − (n − 1)/n in nats; else NaN."""
+    if getattr(METHODS.get(run.method), "TRAINED", True) or "candidates" not in run.hyperparameters:
+        return float("nan")
+    n = run.hyperparameters["candidates"]
+    return float(np.log(n) - (n - 1) / n)
+
+
 def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
     """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL.
 
