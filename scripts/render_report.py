@@ -2,11 +2,24 @@
 
 Reads the run table, the files that it names, the result tables, the data cards and the calibration of the scored
 splits. The file that it writes opens offline and asks the network for nothing.
+
+With --verdicts: the same page from verdicts of others, without a config (`pipeline.exchange.votes` lists their
+formats), and with --responses, files of responses. What cannot be shown without the runs is left out, and the page says
+what.
 """
 
+import tempfile
+from pathlib import Path
+
+from pipeline.exchange.answers import read_answer
+from pipeline.exchange.rows import read_rows
+from pipeline.exchange.tables import table_of_others, winrates_of_others
+from pipeline.exchange.votes import read_votes
 from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
 from pipeline.jobs.records import Record
-from pipeline.report import ReportInputs, render_report
+from pipeline.metrics.bootstrap import RESAMPLES
+from pipeline.metrics.comparison import REFITS
+from pipeline.report import WITHOUT_RESPONSES, WITHOUT_RUNS, ReportInputs, render_report
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
@@ -20,15 +33,19 @@ from pipeline.results.pedigree import all_jobs
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
-from pipeline.results.tables import read_table
+from pipeline.results.tables import cost_table, read_table
 from pipeline.results.whole_cost import whole_costs
 
 
 def main(argv: list[str] | None = None) -> None:
-    parser = command_line(__doc__.splitlines()[0])
-    parser.add_argument("--runs", required=True, help="run table (YAML)")
-    parser.add_argument("--winrate", required=True, help="win-rate table (CSV)")
-    parser.add_argument("--cost", required=True, help="cost table (CSV)")
+    parser = command_line(__doc__)
+    source = parser.add_mutually_exclusive_group(required=True)
+    source.add_argument("--runs", help="run table (YAML)")
+    source.add_argument("--verdicts", help="verdicts of others: .json, .jsonl, .csv or .parquet")
+    parser.add_argument("--responses", nargs="+", default=[], help="with --verdicts: responses of the runs, likewise")
+    parser.add_argument("--reference", help="with --verdicts: run that the others are compared with")
+    parser.add_argument("--winrate", help="win-rate table (CSV)")
+    parser.add_argument("--cost", help="cost table (CSV)")
     parser.add_argument("--cards", nargs="*", default=[], help="data cards (JSON)")
     parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
@@ -45,6 +62,10 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
+    if arguments.verdicts:
+        return render_others(arguments)
+    if not (arguments.winrate and arguments.cost):
+        parser.error("--winrate and --cost go with --runs")
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
@@ -75,6 +96,22 @@ def main(argv: list[str] | None = None) -> None:
     )
     write_text(render_report(inputs), arguments.output)
     record.write()
+
+
+def render_others(arguments) -> None:
+    """The page from verdicts of others."""
+    record = Record(__file__, arguments, ("verdicts", "responses"), ("output",), {"reference": arguments.reference})
+    votes = read_votes(read_rows(arguments.verdicts))
+    answers = [read_answer(row) for path in arguments.responses for row in read_rows(path)]
+    with tempfile.TemporaryDirectory() as folder:
+        table = table_of_others(votes, answers, arguments.verdicts, Path(folder), arguments.reference)
+        winrate = winrates_of_others(table, votes, Path(folder), RESAMPLES, 0, REFITS)
+        answered = bool(table.paths("responses"))
+        left_out = WITHOUT_RUNS if answered else WITHOUT_RUNS | WITHOUT_RESPONSES
+        page = render_report(ReportInputs(table, winrate, cost_table(table), left_out=left_out))
+    write_text(page, arguments.output)
+    record.write()
+    print(table.note)
 
 
 if __name__ == "__main__":

@@ -11,17 +11,18 @@ A row with an id of a prompt that is asked is to that prompt; another one to the
 as `pipeline.data.filters.prompt_id` does, and a single message of the user is its text.
 """
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 
 import pandas as pd
 
+from pipeline.columns.prompts import FURTHER
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.data.filters import prompt_id
 from pipeline.data.messages import UnusableError, cleaned, turns
 from pipeline.exchange.rows import Row
 from pipeline.jobs.io import InputError
-from pipeline.models.templates import Text, as_text
+from pipeline.models.templates import Text, as_text, conversation
 
 RESPONSES, PROMPTS, IDS = ("output", "response"), ("instruction", "prompt"), ("prompt_id", "uid")
 RUNS = ("run", "generator", "model")
@@ -96,7 +97,8 @@ def match_answers(
     """Responses put to the prompts that they are to.
 
     Args:
-        prompts: prompt_id, prompt, each prompt once.
+        prompts: prompt_id, prompt, each prompt once; of a set of prompts also FURTHER, what the user says afterwards: a
+            response is then to the last turn, and its row has the conversation before it.
         file, split: names of where the responses and the prompts are from, for messages.
         allow_missing: whether prompts may have no response.
 
@@ -104,16 +106,23 @@ def match_answers(
         InputError: a prompt has two responses, or none; an id is that of another prompt; or no row is to any prompt.
     """
     texts = {name: as_text(prompt) for name, prompt in zip(prompts["prompt_id"], prompts["prompt"], strict=True)}
-    keys = {name: text_key(prompt) for name, prompt in texts.items()}
+    further = dict(zip(prompts["prompt_id"], prompts[FURTHER], strict=True)) if FURTHER in prompts else {}
+    several = any(map(len, further.values()))
+    key_of = _users_key if several else text_key
+    keys = {name: key_of(_with_turns(prompt, further.get(name, ()))) for name, prompt in texts.items()}
     by_key: dict[str, list[str]] = {}
     for name, key in keys.items():
         by_key.setdefault(key, []).append(name)
     found: dict[str, Answer] = {}
     others = 0
     for answer in answers:
-        name = _prompt_of(answer, keys, by_key)
+        name = _prompt_of(answer, keys, by_key, key_of)
         if name is None:
             others += 1
+        elif several and answer.prompt is None:
+            raise InputError(
+                f"{answer.where}: prompts of several turns are answered by messages, the whole conversation"
+            )
         elif name in found:
             told = f"{answer.where}: a second response to prompt {name}, after that of {found[name].where}"
             raise InputError(f"{told}; a run has one response to a prompt")
@@ -130,7 +139,8 @@ def match_answers(
         raise InputError(
             f"{file}: {none} of the {len(texts)} prompts of {split}, such as {missing[0]} ({shown!r}); {right}"
         )
-    rows = [(name, prompt, found[name].response) for name, prompt in texts.items() if name in found]
+    asked = {name: conversation(answer.prompt) for name, answer in found.items()} if several else texts
+    rows = [(name, asked[name], found[name].response) for name in texts if name in found]
     return Matched(pd.DataFrame(rows, columns=RESPONSE_TEXTS), others, len(missing))
 
 
@@ -141,14 +151,27 @@ def text_key(prompt: Text) -> str:
     return prompt_id(prompt)
 
 
-def _prompt_of(answer: Answer, keys: dict[str, str], by_key: dict[str, list[str]]) -> str | None:
+def _with_turns(prompt: Text, further: Iterable[str]) -> Text:
+    """A prompt followed by what the user says later."""
+    later = [{"role": "user", "content": said} for said in further]
+    return [*conversation(prompt), *later] if later else prompt
+
+
+def _users_key(prompt: Text) -> str:
+    """`text_key` of what the user says, whatever the answers in between."""
+    return text_key([message for message in conversation(prompt) if message["role"] == "user"])
+
+
+def _prompt_of(
+    answer: Answer, keys: dict[str, str], by_key: dict[str, list[str]], key_of: Callable[[Text], str]
+) -> str | None:
     if answer.name in keys:
-        if answer.prompt is not None and text_key(answer.prompt) != keys[answer.name]:
+        if answer.prompt is not None and key_of(answer.prompt) != keys[answer.name]:
             raise InputError(
                 f"{answer.where}: its id {answer.name} is that of another prompt than its text; leave one of them out"
             )
         return answer.name
-    names = by_key.get(text_key(answer.prompt), []) if answer.prompt is not None else []
+    names = by_key.get(key_of(answer.prompt), []) if answer.prompt is not None else []
     if len(names) > 1:
         raise InputError(f"{answer.where}: its prompt is that of {' and '.join(names)}; say which by prompt_id")
     return names[0] if names else None

@@ -16,8 +16,7 @@ from pipeline.plan.speeds import Earlier, Machine, Speeds, machine_of, read_reco
 from pipeline.plan.work import LIKE, Place, Work, work_of
 
 # What jobs that run no model take where none ran before, in seconds; but for those that wait for others' servers.
-USUAL_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}
-OTHER_SECONDS = 3.0
+USUAL_SECONDS, OTHER_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}, 3.0
 SPECS_OF = {
     "train_sft": "sft/{dataset}/{model}{chain}",
     "train_reward": "reward/{reward_model}{chain}",

@@ -28,7 +28,8 @@ def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
 
 def unfinished_share(run: Run, seeds: list[int]) -> float:
     """Per cent of the responses that were cut at the most tokens, before their end; NaN where the files do not say."""
-    return 100 * (1 - bootstrap.cell_mean(np.concatenate([read_finished(run, seed) for seed in seeds])))
+    having = [read_finished(run, seed) for seed in seeds if "responses" in run.files[seed]]
+    return 100 * (1 - bootstrap.cell_mean(np.concatenate(having))) if having else float("nan")
 
 
 def has_implicit_reward(method: str) -> bool:
@@ -49,8 +50,9 @@ def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
 
     Methods whose loss makes the policy no reward model have no implicit reward.
     """
-    lengths = [read_responses(run, seed)["response"].str.len() for seed in seeds]
-    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
+    having = [seed for seed in seeds if "responses" in run.files[seed]]
+    lengths = [read_responses(run, seed)["response"].str.len() for seed in having]
+    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))} if lengths else {}
     evaluations = [read_evaluation(run, seed) for seed in seeds if "evaluation" in run.files[seed]]
     if not evaluations:
         return measurements

@@ -113,9 +113,15 @@ class RunTable:
         """The table of the first decoding alone: each policy once."""
         return replace(self, runs=[run for run in self.runs if run.decoding == self.runs[0].decoding])
 
+    @property
+    def common(self) -> str:
+        """The opponent that all runs are shown against: the chosen responses, else that of most runs."""
+        first = [run.baselines[0] for run in self.runs if run.baselines]
+        return CHOSEN if CHOSEN in first or not first else max(dict.fromkeys(first), key=first.count)
+
     def title_of(self, group: tuple[str, ...]) -> str:
         """What tells a group from the others: "world, W1M", with several decodings "world, W1M, greedy"."""
-        return ", ".join(group[: 3 if len(self.decodings) > 1 else 2])
+        return ", ".join(filter(None, group[: 3 if len(self.decodings) > 1 else 2]))
 
     def runs_of(self, group: tuple[str, ...]) -> list[Run]:
         """The runs of one (dataset, model, decoding), or of all decodings of a (dataset, model)."""

@@ -89,6 +89,18 @@ def test_dialogues_are_put_to_dialogues():
     assert text_key(DIALOGUE) != text_key(DIALOGUE[-1:]) and text_key(DIALOGUE[:1]) == text_key("Hello")
 
 
+def test_a_prompt_of_several_turns_is_answered_by_the_whole_conversation():
+    frame = pd.DataFrame({"prompt_id": ["1", "2"], "prompt": ["Hello", "Bye"], "further": [["Who are you?"], []]})
+    last = {"role": "assistant", "content": "A cat."}
+    rows = [{"uid": "2", "messages": [{"role": "user", "content": "Bye"}, last]}, {"messages": [*DIALOGUE, last]}]
+    found = matched(rows, frame).frame
+    assert found["prompt"].tolist() == [DIALOGUE, [{"role": "user", "content": "Bye"}]]
+    assert found["response"].tolist() == ["A cat.", "A cat."]
+    for row, told in (({"prompt_id": "1", "response": "a"}, "whole conversation"), (rows[0] | {"uid": "1"}, "another")):
+        with pytest.raises(InputError, match=told):
+            matched([row], frame)
+
+
 def test_rows_to_other_prompts_are_counted():
     rows = [SHAPES["prompt"](i) for i in range(3)] + [{"prompt": "Another?", "response": "a"}]
     assert matched(rows).others == 1
