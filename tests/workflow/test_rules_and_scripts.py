@@ -20,7 +20,8 @@ from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings
 
 with SnakemakeApi() as api:
-    two = {"decoding": ["short", "greedy"]}
+    two = {"decoding": ["short", "greedy"], "prompts": ["mine"]}
+    two["definitions"] = {"prompts": {"mine": {"path": "mine.jsonl", "judge": "gold"}}}
     config = ConfigSettings(configfiles=[Path("small.yaml")], config=two)
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
@@ -49,13 +50,16 @@ SPECS = {
     "score_bt": ["reward/tiny"],
     "judge_responses": ["judge/gold"],
     "judge_decoded": ["judge/gold"],
+    "answer_prompts": ["generation/tiny"],
+    "judge_prompts": ["judge/gold"],
     "measure_judge": ["judge/gold"],
 }
 # A reward model whose entry names no text format may have any.
 BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
-# Rules that do what another does with other files: of the selection split, a further decoding, a split more.
+# Rules that do what another does with other files: of the selection split, a further decoding, a split more, a set.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
 ALIKE |= {"prepare_partly_labelled": "prepare_data"}
+ALIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain
 
