@@ -60,7 +60,7 @@ def test_a_run_answers_and_is_judged_on_sets(copied):
         assert copied.plan() == set()
         copied.edit("config/judges/short/check.py", "<", "<=")
         assert {job.rule for job in copied.plan()} >= {"judge_prompts", "compute_winrate"}
-        assert {job.wildcards[-2] for job in copied.plan() if job.rule == "judge_prompts"} <= {"turns", "1"}
+        assert {job.wildcards[-2] for job in copied.plan() if job.rule == "judge_prompts"} == {"turns"}
     assert made and all(path.read_bytes() == content for path, content in made.items())
     place = results / "responses/small/tiny/dpo-beta0.1/seed1/prompts"
     answers = pq.read_table(place / "turns.parquet").to_pylist()
@@ -77,7 +77,7 @@ def test_a_run_answers_and_is_judged_on_sets(copied):
     assert (checked["n"], checked["unparsed"]) == (10, 2)  # the first prompt's turns divide by zero
     over = rows.loc["all", "sft", "dpo-beta0.1"]["win_rate"]
     each = [rows.loc[name, "sft", "dpo-beta0.1"]["win_rate"] for name in ("worldly", "turns")]
-    assert over == pytest.approx(sum(each) / 2)
+    assert over == pytest.approx(sum(each) / 2, abs=1e-3)  # of six digits
     kinds = pd.read_csv(results / "winrate_by_category.csv")
     assert set(kinds["category"]) == {"even", "odd"} and set(kinds["set"]) == {"worldly"}
     found = json.loads((results / "contamination/small.json").read_text())

@@ -40,7 +40,8 @@ def sets_sections(table: RunTable, rates: pd.DataFrame, by_category: str | Path 
         if len(names) > 1:
             runs = list(dict.fromkeys(rows["run"]))
             boards.append({"title": title, "matrices": list(_matrices(rows, table, names, runs)), "kinds": _kinds(own)})
-    values = {"boards": boards, "baseline": table.baseline, "split": table.split, "all": ALL}
+    names = [name for name in dict.fromkeys(rates[SET]) if name != ALL]
+    values = {"boards": boards, "names": names, "split": table.split, "all": ALL}
     return [Section("sets", "Other prompts", "prompt_sets.jinja", values)] if boards else []
 
 
@@ -63,12 +64,12 @@ def _matrices(rows: pd.DataFrame, table: RunTable, names: list[str], runs: list[
         if not sets or (opponent == CHOSEN and len(sets) == 1):  # which other sections have
             continue
         cells = {(row["run"], row[SET]): row for row in found.to_dict("records")}
-        lines = [(run, [cells.get((run, name)) for name in sets]) for run in runs]
+        lines = [(run, [(name, cells.get((run, name))) for name in sets]) for run in runs]
         counts = found.groupby(SET)["unparsed"].sum()
         yield {
             "title": title,
             "sets": sets,
-            "rows": [line for line in lines if any(line[1])],
+            "rows": [line for line in lines if any(row for _, row in line[1])],
             "unparsed": {name: int(counts[name]) for name in sets if counts[name]},
         }
 

@@ -2,8 +2,10 @@
 import { Browser } from "./browser.js";
 import { drawCharts } from "./charts.js";
 import { followAddress } from "./place.js";
+import { filterSets } from "./sets.js";
 import { ResultsTable } from "./table.js";
 
+filterSets();
 const browser = new Browser(document.getElementById("responses"));
 new ResultsTable(document.getElementById("results"), (row) => browser.open(row));
 followAddress(Promise.all([drawCharts(), browser.first]));
