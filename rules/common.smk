@@ -32,6 +32,7 @@ from pipeline.plan.prompts import (
     set_files,
     set_opponent,
     set_path,
+    set_report_arguments,
     set_table,
 )
 from pipeline.plan.publications import publication_inputs, publication_spec

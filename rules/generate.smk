@@ -196,3 +196,29 @@ use rule choose_responses as choose_decoded with:
         "results/benchmarks/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
     wildcard_constraints:
         run=one_of(BEST_OF),
+
+
+use rule sample_candidates as sample_for_prompts with:
+    # To a set of prompts.
+    input:
+        unpack(lambda w: own_start(w) | reward_inputs(w.dataset, settings.reward_model_name(w.dataset), w.seed)),
+        spec="results/specs/candidates/{dataset}/{model}/{candidates}.yaml",
+        data="results/prompts/{set}.parquet",
+    output:
+        "results/candidates/{dataset}/{model}/{candidates}/seed{seed}/prompts/{set}.parquet",
+    log:
+        "results/logs/sample_for_prompts/{dataset}/{model}/{candidates}/seed{seed}/{set}.log",
+    benchmark:
+        "results/benchmarks/sample_for_prompts/{dataset}/{model}/{candidates}/seed{seed}/{set}.tsv"
+
+
+use rule choose_responses as choose_for_prompts with:
+    input:
+        spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
+        candidates=lambda w: candidates_file(plan, w, f"prompts/{w.set}"),
+    output:
+        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+    log:
+        "results/logs/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+    benchmark:
+        "results/benchmarks/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"

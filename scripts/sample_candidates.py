@@ -2,7 +2,7 @@
 
 Reads the spec (YAML: model entry, decoding, n, the reward model's name), the split, the model that policies start from,
 and the reward model with its spec; writes the responses (parquet, columns: `pipeline.columns.candidates`), n to each
-prompt_id of the split.
+prompt_id of the split, or of a set of prompts of one turn.
 
 A killed job continues where it was; sampled responses are kept while they are scored. Under `accelerate launch`
 processes share prompts and texts; the first one writes, and the result is the same.
@@ -11,7 +11,8 @@ processes share prompts and texts; the first one writes, and the result is the s
 from pathlib import Path
 
 from pipeline.columns.candidates import PROMPT_COLUMNS
-from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
+from pipeline.columns.prompts import FURTHER
+from pipeline.jobs.io import InputError, command_line, read_parquet, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.device_arguments import add_device_arguments
@@ -30,6 +31,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec, reward_entry = read_yaml(arguments.spec), read_yaml(arguments.reward_spec)
+    frame = read_parquet(arguments.data)
+    if FURTHER in frame and any(map(len, frame[FURTHER])):
+        raise InputError(
+            f"{arguments.data}: some of its prompts have several turns, each asked after the policy's own answer; a "
+            "run that chooses among responses answers prompts of one turn, so leave this set or such runs (bon) out"
+        )
     frame = read_parquet(arguments.data, PROMPT_COLUMNS).drop_duplicates("prompt_id", ignore_index=True)
 
     from pipeline.generation.candidates import kept_candidates, score_candidates

@@ -21,7 +21,8 @@ from snakemake.settings.types import ConfigSettings, ResourceSettings
 
 with SnakemakeApi() as api:
     tasks = yaml.safe_load(Path("small.yaml").read_text())["tasks"]
-    two = {"decoding": ["short", "greedy"], "tasks": [*tasks, {"method": "bon", "n": 4}]}
+    two = {"decoding": ["short", "greedy"], "tasks": [*tasks, {"method": "bon", "n": 4}], "prompts": ["mine"]}
+    two["definitions"] = {"prompts": {"mine": {"path": "mine.jsonl", "judge": "gold"}}}
     config = ConfigSettings(configfiles=[Path("small.yaml")], config=two)
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
@@ -52,14 +53,19 @@ SPECS = {
     "score_bt": ["reward/tiny"],
     "judge_responses": ["judge/gold"],
     "judge_decoded": ["judge/gold"],
+    "answer_prompts": ["generation/tiny"],
+    "sample_for_prompts": [f"candidates/small/tiny/{CANDIDATES}", "reward/tiny"],
+    "judge_prompts": ["judge/gold"],
     "measure_judge": ["judge/gold"],
 }
 # A reward model whose entry names no text format may have any.
 BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
-# Rules that do what another does with other files: of the selection split, a further decoding, a split more.
+# Rules that do what another does with other files: of the selection split, a further decoding, a split more, a set.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
 ALIKE |= {"prepare_partly_labelled": "prepare_data", "choose_decoded": "choose_responses"}
+ALIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
 ALIKE |= {"read_decoded": "read_responses", "read_prompts": "read_responses"}
+ALIKE |= {"sample_for_prompts": "sample_candidates", "choose_for_prompts": "choose_responses"}
 ALIKE |= dict.fromkeys(("export_alpaca_eval", "export_arena_hard"), "export_responses")
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pipeline.columns.prompts import CATEGORY, FURTHER
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs.io import read_parquet
-from pipeline.models.templates import as_text, conversation
+from pipeline.models.templates import as_text, conversation, prompt_token_ids
 
 
 def read_prompts(path: str | Path) -> pd.DataFrame:
@@ -38,6 +38,8 @@ def answer_prompts(
         are messages: the conversation up to the user's last turn, the policy's own answers included; the response is
         the last answer.
     """
+    if FURTHER in frame:
+        warn_of_long(spec, entry, frame, *models)
     answers = generate_responses(spec, entry, frame, *models, seed, device, path, kept=kept / "responses")
     further = [list(texts) for texts in frame[FURTHER]] if FURTHER in frame else [[]] * len(frame)
     most = max(map(len, further), default=0)
@@ -61,6 +63,14 @@ def answer_prompts(
             rows[row] = record
         answers = pd.DataFrame(rows, columns=answers.columns)
     return answers.assign(**{CATEGORY: frame[CATEGORY].tolist()}) if CATEGORY in frame else answers
+
+
+def warn_of_long(spec: dict, entry: dict, frame: pd.DataFrame, model, tokenizer) -> None:
+    """Print how many prompts of a set, which leaves none out, may need more tokens than the model has positions for."""
+    most = getattr(model.config, "max_position_embeddings", None)
+    lengths = [len(prompt_token_ids(as_text(prompt), tokenizer, entry)) for prompt in frame["prompt"]] if most else []
+    if count := sum(length + spec["max_new_tokens"] > most for length in lengths):
+        print(f"{count} of {len(frame)} prompts may, with their responses, pass the {most} tokens that the model knows")
 
 
 def turn_seed(seed: int, turn: int) -> int:

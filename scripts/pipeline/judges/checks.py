@@ -97,12 +97,14 @@ def load_function(written: str) -> tuple[Callable, list[str]]:
 
 
 def _column(table: pd.DataFrame) -> Callable[[str], list]:
-    """What the rows have of TAKEN but the response; None where the table has no such column."""
+    """What the rows have of TAKEN but the response; None where the table, or a row, has none."""
 
     def column(name: str) -> list:
         if name == "response" or name not in table:
             return [None] * len(table)
-        return [as_text(value) for value in table[name]] if name == "prompt" else table[name].tolist()
+        if name == "prompt":
+            return [as_text(value) for value in table[name]]
+        return [value if isinstance(value, dict | str) else None for value in table[name]]
 
     return column
 

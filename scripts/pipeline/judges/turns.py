@@ -48,7 +48,8 @@ def set_pairs(
     details = prompts[["prompt_id", REFERENCE, "category", "row"]]
     table = table.merge(details, on="prompt_id", validate="many_to_one")
     answers = zip(table[REFERENCE], table[TURN], strict=True)
-    table[REFERENCE] = [None if given is None else given[turn - 1] for given, turn in answers]
+    found = [None if given is None else given[turn - 1] for given, turn in answers]
+    table[REFERENCE] = pd.Series(found, dtype=object)  # in which None stays what it is
     table["row"] = [json.loads(text) for text in table["row"]]
     return table
 

@@ -75,7 +75,7 @@ def with_set(pairs: Pairs, name: str, spec: dict, results: Path) -> Pairs:
         prompt = float(card["prompt_characters"]["mean"]) / CHARACTERS
     except (KeyError, TypeError, ValueError, AttributeError):
         rows, prompt, record = spec.get("limit") or UNSEEN_SET, USUAL_LENGTHS[0], {}
-    counted = record.get("spec") == json.loads(json.dumps(spec))
+    counted = record.get("spec") == json.loads(json.dumps(spec)) or bool(spec.get("limit"))
     return replace(pairs, rows={**pairs.rows, name: rows}, prompt=prompt, counted=counted)
 
 

@@ -52,6 +52,13 @@ def contaminations(settings: Settings) -> list[str]:
     return [f"results/contamination/{dataset}.json" for dataset in settings.datasets if settings.prompt_sets]
 
 
+def set_report_arguments(settings: Settings) -> list[str]:
+    """The arguments that tell the report of the sets, where there are any."""
+    named = [f"{dataset}={path}" for dataset, path in zip(settings.datasets, contaminations(settings), strict=False)]
+    by_category = [part for path in category_table(settings) for part in ("--by-category", path)]
+    return ["--contamination", *named, *by_category] if named else []
+
+
 def judge_service(judge: str) -> str:
     """The file in which a job reads how a judge is reached and what it may take."""
     return f"config/judges/{judge}/judge.yaml"

@@ -22,6 +22,7 @@ TEXT = 12  # bytes of a token in a table, its text and number
 # Of a further decoding, or of a set of prompts.
 LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}
 LIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
+LIKE |= {"sample_for_prompts": "sample_candidates"}
 MEASURED_STEPS = 10  # of a training, by which a budget is turned into steps
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out
 
