@@ -251,7 +251,7 @@ def test_a_budget_of_a_run_with_unlabelled_rows_is_measured_with_them(at, tmp_pa
 
 
 def test_rejection_sampling_is_trained_on_the_best_of_its_candidates(at, tmp_path):
-    tasks = [*CONFIG["tasks"], {"method": "rft", "n": 3, "max_new_tokens": 4, "budget": {"tokens": 30000}}]
+    tasks = [*CONFIG["tasks"], {"method": "rft", "n": 3, "max_new_tokens": 4, "budget": {"tokens": 4000}}]
     settings = Settings.from_config(CONFIG | {"tasks": tasks, "baseline": DPO})
     run, [name] = list(settings.task_runs)[-1], candidates_specs(settings)
     write_yaml(candidates_spec(settings, "tiny", "tiny", name), tmp_path / "candidates.yaml")
@@ -267,7 +267,7 @@ def test_rejection_sampling_is_trained_on_the_best_of_its_candidates(at, tmp_pat
     [path] = (tmp_path / "speeds/tiny/tiny").iterdir()
     speed, sampled = read_json(path), int(read_parquet(several)["response_tokens"].sum())
     assert speed["tokens_before"] == sampled and speed["seconds_before"] > 0
-    steps = round((30000 - sampled) / speed["tokens_per_step"])
+    steps = round((4000 - sampled) / speed["tokens_per_step"])
     assert read_json(places["output"]) == {"steps": steps}
     call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "rft", **given)
     cost = read_json(tmp_path / "rft" / "cost.json")

@@ -6,7 +6,7 @@ import yaml
 
 from workflow.snakemake_copy import SMALL, Job
 
-BON, RFT = "bon-n4", "rft-n4-max_new_tokens24-budget_tokens5000"
+BON, RFT = "bon-n4", "rft-budget_tokens5000-n4-max_new_tokens24"
 PLACE = ("small", "tiny")
 SHARED, GREEDY = (f"n4-temperature1-top_p1-max_new_tokens{most}" for most in (24, 512))
 

@@ -163,7 +163,7 @@ class Plan(Checkpoints):
                 "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
-                "hyperparameters": {COLUMNS.get(key, key): value for key, value in run.hyperparameters.items()},
+                "hyperparameters": columned(run.hyperparameters),
                 "baselines": self.baselines(run, split),
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
@@ -285,3 +285,8 @@ class Plan(Checkpoints):
             if self.settings.judge_service(judge)
             for split, table in tables.items()
         ] + paid_sets(self.settings)
+
+
+def columned(values: dict) -> dict:
+    """Hyperparameters by the names that tables have them under."""
+    return {COLUMNS.get(key, key): value for key, value in values.items()} if COLUMNS.keys() & values.keys() else values

@@ -97,7 +97,7 @@ def test_a_judge_that_chose_the_responses_is_no_stranger(planned):
         ({"tasks": [*TASKS, {"method": "bon", "n": 1}]}, r"tasks\[2\]\.n: it must be a whole number at least 2"),
         ({"tasks": [*TASKS, {"method": "bon", "epochs": 2}]}, r"tasks\[2\]\.epochs: unknown key"),
         (
-            {"tasks": [*TASKS, BON, {"method": "dpo", "beta": 0.2, "steps_like": "bon"}]},
+            {"tasks": [*TASKS, BON, {"method": "kto", "steps_like": "bon"}]},
             r"tasks\[3\]\.steps_like: bon-n4 is not trained, so it has neither steps nor seconds",
         ),
     ],

@@ -54,9 +54,9 @@ def made(base, reference, tmp_path):
 def texts_of(trainer):
     """Prompts and responses of the rows, and whether the loss is on the responses alone."""
     decode, found = trainer.processing_class.decode, []
-    for ids, mask in zip(*(trainer.train_dataset[name] for name in ("input_ids", "completion_mask")), strict=True):
-        start = mask.index(1)
-        assert mask == [0] * start + [1] * (len(ids) - start)
+    for ids, labels in zip(*(trainer.train_dataset[name] for name in ("input_ids", "labels")), strict=True):
+        start = labels.count(-100)
+        assert labels == [-100] * start + ids[start:]
         assert ids[-1] == trainer.processing_class.eos_token_id
         found.append((decode(ids[:start]), decode(ids[start:-1])))
     return found
@@ -66,8 +66,6 @@ def test_the_best_response_to_each_prompt_is_trained_on(made):
     rows = texts_of(made())
     assert [text for _, text in rows] == [LAST, "It is old."] * 4
     assert all(f"What is {colour}?" in prompt for colour, (prompt, _) in zip(COLOURS, rows, strict=True))
-    table = made().train_dataset
-    assert set(table.column_names) >= {"input_ids", "completion_mask"} and len(table) == len(FRAME)
 
 
 def test_an_unfinished_response_may_lose_its_place_and_a_long_prompt_is_left_out(made, base):
@@ -76,7 +74,7 @@ def test_an_unfinished_response_may_lose_its_place_and_a_long_prompt_is_left_out
     table.loc[table["candidate"] == 2, "response_ids"] = table["response_ids"]
     chosen = [text for _, text in texts_of(made(table=table, missing_eos_penalty=1.5))]
     assert chosen == ["red", "It is old."] * 4
-    lengths = sorted({row.index(1) for row in made().train_dataset["completion_mask"]})
+    lengths = sorted({row.count(-100) for row in made().train_dataset["labels"]})
     short = made(max_length=lengths[-1]).train_dataset
     assert 0 < len(short) < len(FRAME) and max(map(len, short["input_ids"])) <= lengths[-1]
     with pytest.raises(InputError, match="max_length 8 leaves no room for a response to any prompt"):
