@@ -134,8 +134,8 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         bad = find_faults(table)
         slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
         found = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
-        of_responses, contents["responses-index"] = [bad_answers_section(table, bad), found[0]], found[1]
-        of_responses.insert(0, slices_section(table, slices, read))
+        of_responses = [slices_section(table, slices, read), bad_answers_section(table, bad), found[0]]
+        contents["responses-index"] = found[1]
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
