@@ -8,23 +8,15 @@ formats), and with --responses, files of responses. What cannot be shown without
 what.
 """
 
-import tempfile
-from pathlib import Path
-
-from pipeline.exchange.answers import read_answer
-from pipeline.exchange.rows import read_rows
-from pipeline.exchange.tables import table_of_others, winrates_of_others
-from pipeline.exchange.votes import read_votes
 from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
 from pipeline.jobs.records import Record
-from pipeline.metrics.bootstrap import RESAMPLES
-from pipeline.metrics.comparison import REFITS
-from pipeline.report import WITHOUT_RESPONSES, WITHOUT_RUNS, ReportInputs, render_report
+from pipeline.report import ReportInputs, render_report
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
 from pipeline.report.made_from import made_from_section
+from pipeline.report.others import render_others
 from pipeline.report.prompt_sets import sets_sections, with_contamination
 from pipeline.report.whole_cost import cost_section, read_paid
 from pipeline.results.csv_tables import named_path
@@ -34,7 +26,7 @@ from pipeline.results.pedigree import all_jobs
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
-from pipeline.results.tables import cost_table, read_set_rates, read_table
+from pipeline.results.tables import read_set_rates, read_table
 from pipeline.results.whole_cost import whole_costs
 
 
@@ -45,8 +37,8 @@ def main(argv: list[str] | None = None) -> None:
     source.add_argument("--verdicts", help="verdicts of others: .json, .jsonl, .csv or .parquet")
     parser.add_argument("--responses", nargs="+", default=[], help="with --verdicts: responses of the runs, likewise")
     parser.add_argument("--reference", help="with --verdicts: run that the others are compared with")
-    parser.add_argument("--winrate", help="win-rate table (CSV)")
-    parser.add_argument("--cost", help="cost table (CSV)")
+    parser.add_argument("--winrate", help="win-rate table (CSV); needed with --runs")
+    parser.add_argument("--cost", help="cost table (CSV); needed with --runs")
     parser.add_argument("--cards", nargs="*", default=[], help="data cards (JSON)")
     parser.add_argument("--scores", help="comparison of the runs' scores with the pairs' (CSV)")
     parser.add_argument("--calibration", nargs="*", default=[], help="calibration of the scored splits (JSON)")
@@ -73,7 +65,12 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     if arguments.verdicts:
-        return render_others(arguments)
+        record = Record(__file__, arguments, ("verdicts", "responses"), ("output",), {"reference": arguments.reference})
+        page, note = render_others(arguments.verdicts, arguments.responses, arguments.reference)
+        write_text(page, arguments.output)
+        record.write()
+        print(note)
+        return
     if not (arguments.winrate and arguments.cost):
         parser.error("--winrate and --cost go with --runs")
     pairs = dict(arguments.pairs)
@@ -108,22 +105,6 @@ def main(argv: list[str] | None = None) -> None:
     )
     write_text(render_report(inputs), arguments.output)
     record.write()
-
-
-def render_others(arguments) -> None:
-    """The page from verdicts of others."""
-    record = Record(__file__, arguments, ("verdicts", "responses"), ("output",), {"reference": arguments.reference})
-    votes = read_votes(read_rows(arguments.verdicts))
-    answers = [read_answer(row) for path in arguments.responses for row in read_rows(path)]
-    with tempfile.TemporaryDirectory() as folder:
-        table = table_of_others(votes, answers, arguments.verdicts, Path(folder), arguments.reference)
-        winrate = winrates_of_others(table, votes, Path(folder), RESAMPLES, 0, REFITS)
-        answered = bool(table.paths("responses"))
-        left_out = WITHOUT_RUNS if answered else WITHOUT_RUNS | WITHOUT_RESPONSES
-        page = render_report(ReportInputs(table, winrate, cost_table(table), left_out=left_out))
-    write_text(page, arguments.output)
-    record.write()
-    print(table.note)
 
 
 if __name__ == "__main__":

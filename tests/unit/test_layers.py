@@ -40,7 +40,7 @@ MAY_IMPORT = {
     "training": "columns jobs config tracking models rewards sail",
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
-    "report": "columns jobs metrics results figures judges",
+    "report": "columns jobs metrics results exchange figures judges",
     "plan": "columns jobs metrics config publishing",
     # Parts: what they do.
     "sources.adapter": "columns jobs data",
