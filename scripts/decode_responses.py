@@ -10,6 +10,7 @@ Under `accelerate launch` processes share the prompts; the first one writes, and
 
 from pathlib import Path
 
+from pipeline.generation.prompts import read_prompts
 from pipeline.jobs.io import command_line, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
@@ -27,14 +28,14 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
+    frame = read_prompts(arguments.data)
 
-    from pipeline.generation.turns import answer_prompts, read_prompts
+    from pipeline.generation.turns import answer_prompts
     from pipeline.jobs.processes import is_first_process
     from pipeline.models.checkpoints import load_evaluated, load_tokenizer
     from pipeline.models.devices import device_from_arguments
     from pipeline.models.fitting import cache_bytes, fitted
 
-    frame = read_prompts(arguments.data)
     device = device_from_arguments(arguments, spec["model"])
     entry, decoding = spec["model"], spec["decoding"]
     record = Record(__file__, arguments, ("spec", "data", "model"), ("responses",), spec, device)

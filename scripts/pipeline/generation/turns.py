@@ -4,22 +4,10 @@ import hashlib
 from pathlib import Path
 
 import pandas as pd
-import pyarrow.parquet as pq
 
 from pipeline.columns.prompts import CATEGORY, FURTHER
 from pipeline.generation.responses import generate_responses
-from pipeline.jobs.io import read_parquet
 from pipeline.models.templates import as_text, conversation, prompt_token_ids
-
-
-def read_prompts(path: str | Path) -> pd.DataFrame:
-    """The prompts of a split, or of a set: prompt_id, prompt; of a set `further` and `category` too.
-
-    Raises:
-        InputError: it is no such table.
-    """
-    known = pq.read_schema(path).names if Path(path).is_file() else []
-    return read_parquet(path, ["prompt_id", "prompt", *(name for name in (FURTHER, CATEGORY) if name in known)])
 
 
 def answer_prompts(
@@ -29,7 +17,7 @@ def answer_prompts(
 
     Args:
         spec, entry, models, device, path: as `generate_responses` takes them.
-        frame: of `read_prompts`.
+        frame: of `pipeline.generation.prompts.read_prompts`.
         seed: of the sampling; each further turn has one of its own from it.
         kept: folder for finished responses.
 

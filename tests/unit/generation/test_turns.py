@@ -6,8 +6,9 @@ from fixtures_models import chat_tokenizer, cpu_device, trunk_config
 from transformers import AutoModelForCausalLM
 
 from pipeline.columns.responses import RESPONSE_COLUMNS
+from pipeline.generation.prompts import read_prompts
 from pipeline.generation.responses import generate_responses
-from pipeline.generation.turns import answer_prompts, read_prompts, turn_seed
+from pipeline.generation.turns import answer_prompts, turn_seed
 from pipeline.jobs.io import write_parquet
 
 DECODING = {"do_sample": True, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
