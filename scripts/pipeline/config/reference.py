@@ -100,6 +100,7 @@ def _tables() -> dict[str, str]:
         "judges": _keys(branches(judges.SCHEMA), "kinds"),
         "devices": _keys({"": devices.DEVICE}),
         "prompts": _keys({"": prompts.SET}),
+        "runs": _keys({"": config.RUN}),
     }
 
 

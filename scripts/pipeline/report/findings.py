@@ -193,7 +193,7 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
 
 
 def _called(run: Run) -> str:
-    return kind_of(run).upper()
+    return run.run if run.method == EXTERNAL else kind_of(run).upper()
 
 
 def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:

@@ -108,6 +108,9 @@ def test_ratings_are_of_the_votes_as_they_were_given_and_the_reference_is_zero(t
     assert frame.loc[("y", OTHERS), "rating"] == 0 and abs(frame.loc[("z", "y"), "rating"]) < 1e-3
     assert frame[["difference", "lc_win_rate"]].isna().all(axis=None)
     assert frame["rating_low"].notna().all()
+    # nobody trains here, so a test is over prompts alone
+    assert frame.loc[("x", OTHERS), "p_value_holm"] < 0.05 < frame.loc[("z", "y"), "p_value_holm"]
+    assert set(frame["caveats"]) == {"made-elsewhere;few-prompts"}
 
 
 def test_what_the_verdicts_do_not_have_is_refused_by_name(tmp_path):
