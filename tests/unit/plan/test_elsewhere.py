@@ -1,11 +1,15 @@
 """Where responses that were made elsewhere are, and under which names responses go elsewhere."""
 
+from pathlib import Path
+
 import pytest
+import yaml
 
 from pipeline.jobs.io import InputError, write_yaml
 from pipeline.plan.elsewhere import export_files, exports
 from pipeline.results.run_table import read_run_table
 
+SMALL = Path(__file__).resolve().parents[2] / "data" / "small.yaml"
 DPO = "dpo-beta0.1"
 ELSEWHERE = [{"name": "gpt-4o", "responses": "gpt-4o.jsonl"}]
 
@@ -71,3 +75,32 @@ def test_each_format_has_the_file_that_its_project_looks_for(small):
     assert "results/exports/small/dpo-beta0.1/model_outputs.json" in files
     assert "results/exports/small/model_answer/dpo-beta0.1.jsonl" in files
     assert not any(path.endswith("responses.jsonl") for path in files)
+
+
+def with_set(small, name, **changes):
+    """The small config with a set of prompts beside it."""
+    definitions = yaml.safe_load(SMALL.read_text(encoding="utf-8"))["definitions"]
+    entry = {"path": "prompts.jsonl", "judge": "gold", "columns": {"reference": "answer"}}
+    return small(prompts=[name], definitions=definitions | {"prompts": {name: entry}}, **changes)
+
+
+def test_it_answers_the_sets_of_prompts_that_it_has_a_file_for(small):
+    plan = with_set(small, "mine", runs=[{"name": "gpt-4o", "responses": {"mine": "gpt-4o.jsonl"}}])
+    assert "gpt-4o" in [run.name for run in plan.runs_on("mine")]
+    assert "gpt-4o" not in [run.name for run in plan.runs_on("eval")]
+    [row] = [row for row in plan.run_table("mine")["runs"] if row["run"] == "gpt-4o"]
+    assert row["baselines"] == ["reference", DPO]
+    assert row["seeds"][1]["responses"] == "results/responses/small/tiny/gpt-4o/seed1/prompts/mine.parquet"
+    assert not any("gpt-4o" in path for path in plan.files("responses"))
+    assert ("mine", "gpt-4o") in exports(plan) and ("small", "gpt-4o") not in exports(plan)
+
+
+def test_sets_are_exported_in_the_formats_of_their_names(small):
+    files = export_files(with_set(small, "alpaca_eval", decoding=["short", "greedy"]))
+    of_set = [path for path in files if "/alpaca_eval/" in path]
+    assert "results/exports/alpaca_eval/dpo-beta0.1/model_outputs.json" in of_set
+    assert "results/exports/alpaca_eval/reference/model_outputs.json" in of_set
+    assert all(path.endswith("model_outputs.json") and "greedy" not in path for path in of_set)
+    assert "results/exports/small/chosen/responses.jsonl" in files
+    files = export_files(with_set(small, "mine"))
+    assert "results/exports/mine/reference/responses.jsonl" in files
