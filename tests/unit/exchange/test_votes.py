@@ -149,7 +149,7 @@ def test_the_page_of_annotations_has_what_they_can_show(tmp_path, capsys):
     rows = json.loads(re.search(r'id="results-table">(.*?)</script>', page)[1])["rows"]
     rates = {row["run"]: row["win_rate"] for row in rows if not row["seeded"]}
     expected = {"mine": 100 * (0.9 * 20 + 0.2 * 10) / 30, "other": 100 * (0.1 * 20 + 0.8 * 10) / 30}
-    assert rates == pytest.approx(expected)
+    assert rates == pytest.approx(expected, rel=1e-4)
 
 
 def test_responses_come_from_files_of_their_own_and_without_any_the_page_says_so(tmp_path):
