@@ -70,7 +70,7 @@ def _matrices(rows: pd.DataFrame, table: RunTable, names: list[str], runs: list[
             "title": title,
             "sets": sets,
             "rows": [line for line in lines if any(row for _, row in line[1])],
-            "unparsed": {name: int(counts[name]) for name in sets if counts[name]},
+            "unparsed": {name: int(counts[name]) for name in sets if counts[name] and name != ALL},
         }
 
 

@@ -5,10 +5,10 @@ import re
 import pandas as pd
 import pytest
 from chromium import complaints, open_browser, open_page
-from fixtures_report import build_report, render
+from fixtures_report import CARD, build_report, render
 from fixtures_results import DPO, DPR
 
-from pipeline.jobs.io import read_json, read_yaml, write_json, write_parquet, write_yaml
+from pipeline.jobs.io import read_yaml, write_json, write_parquet, write_yaml
 from unit.results.test_set_table import IDS, made_set, put, winrates
 
 
@@ -16,7 +16,7 @@ from unit.results.test_set_table import IDS, made_set, put, winrates
 def report(tmp_path_factory):
     """A report with a set that has references and categories, and one that is checked."""
     folder = tmp_path_factory.mktemp("made")
-    build_report(folder, prompts=6, seeds=(1, 2), render_it=False)
+    build_report(folder, CARD | {"dataset": "world"}, prompts=6, seeds=(1, 2), render_it=False)
     sets = {"alpaca": made_set(folder, "alpaca", "reference"), "sums": made_set(folder, "sums", "check")}
     write_parquet(pd.DataFrame({"prompt_id": IDS, "category": list("xxyyyy")}), folder / "prompts.parquet")
     content = read_yaml(sets["alpaca"])
@@ -26,7 +26,6 @@ def report(tmp_path_factory):
     put(sets["sums"], [1, 0, None], opponent="check")
     found = {"alpaca": {"words": 8, "eval_prompts": 6, "shared": 3, "share": 0.5}}
     write_json(found, folder / "found.json")
-    write_json(read_json(folder / "card.json") | {"dataset": "world"}, folder / "card.json")
     winrates(folder / "runs.yaml", sets, folder, "--by-category", str(folder / "by.csv"))
     extra = ["--by-category", str(folder / "by.csv"), "--contamination", f"world={folder / 'found.json'}"]
     return render(folder, extra=extra)
