@@ -21,6 +21,7 @@ FOLDER = Path(__file__).parent
 # In the order in which they need each other.
 SCRIPTS = (
     "codec",
+    "sets",
     "charts",
     "table",
     "outcomes",
