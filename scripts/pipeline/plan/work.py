@@ -161,11 +161,13 @@ def _policy(spec, shape, pairs, rows, place):
     sampled = (
         all_rows * sum(share for kind, share in shares.items() if kind.sampled) / (given.get("rollout_reuse") or 1)
     )
+    each = given.get("rollout_responses") or 2
+    of_a_pair = each if given.get("rollout_pairs") == "extremes" else 2 / (each - 1)  # every two of them are one
     if sampled:
-        new, at_once = given["rollout_max_new_tokens"], 2 * given["rollout_prompts"]
-        work += _sampling(shape, 2 * sampled, pairs.prompt, new, at_once)
-        work += _forward(shape, 2 * sampled, length, place.batch("reference", shape))
-    labelled = 2 * all_rows * sum(share for kind, share in shares.items() if kind.rewarded)
+        new, at_once = given["rollout_max_new_tokens"], each * given["rollout_prompts"]
+        work += _sampling(shape, of_a_pair * sampled, pairs.prompt, new, at_once)
+        work += _forward(shape, of_a_pair * sampled, length, place.batch("reference", shape))
+    labelled = of_a_pair * all_rows * sum(share for kind, share in shares.items() if kind.rewarded)
     if labelled and (reward := place.reward(spec.get("reward_model"))):
         work += _forward(reward, labelled, length, 32)
     return work
