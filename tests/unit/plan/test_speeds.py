@@ -105,6 +105,13 @@ def test_methods_of_the_policys_own_responses_sample_and_score_them():
     assert operations("rloo", beta=0.1, **grouped) == five + 1000 * 2 * size * 45
     assert operations("grpo", beta=0, **grouped | {"num_iterations": 3}) == five + 2000 * trained
     assert operations("grpo", beta=0, **grouped | {"max_steps": 10}) == five / 10
+    # eight responses to each prompt once, of which two are trained on twice
+    rounds = {"beta": 0.1, "n": 8, "rounds": 3, "round_prompts": "split", "max_new_tokens": 25}
+    eight = 400 * trained + 200 * 2 * size * 45 + 800 * (sampled + 2 * scorer * 45)
+    assert operations("iterated_dpo", **rounds) == eight
+    assert operations("iterated_dpo", **rounds | {"round_prompts": "all"}) == 3 * eight
+    one = operations("iterated_dpo", **rounds | {"max_steps": 10})
+    assert one == operations("iterated_dpo", **rounds | {"epochs": 1})
 
 
 def test_several_responses_to_a_prompt_are_shared_by_its_pairs():
