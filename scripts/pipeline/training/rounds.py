@@ -159,7 +159,7 @@ class RoundsDPOTrainer(CountsRollouts, AnswersPrompts, ReferenceColumnsDPOTraine
     def _tell(self, number: int, table: pa.Table, kept: int) -> None:
         """Count what the round has sampled, for the log and for what the training costs."""
         tied, share = len(table) - kept, processes()[1]
-        self.rollout_tokens += sum(table["tokens"].to_pylist()) / share
+        self.rollout_tokens += round(sum(table["tokens"].to_pylist()) / share)
         self.rollout_seconds += sum(table["seconds"].to_pylist()) / share
         values = {"round": number + 1, "prompts": len(table), "tied": tied}
         means = {"reward": "mean", "reward_best": "best", "reward_worst": "worst", "tokens": "tokens"}
