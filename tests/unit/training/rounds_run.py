@@ -11,6 +11,7 @@ from fixtures_models import cpu_device
 from fixtures_training import FRAME, TRAINING
 
 from pipeline.config.sweep import method_defaults
+from pipeline.training import rounds
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
 from pipeline.training.running import train_and_save
@@ -22,7 +23,12 @@ ROUNDS = {"rounds": 2, "n": 4, "max_new_tokens": 4, "max_steps": 4, "lr_schedule
 def by_length(prompts, completions, source_prompt, **columns):
     """Longer is better; the prompts are those of the frame."""
     assert set(map(str, source_prompt)) <= set(FRAME["prompt"])
-    return [float(len(text)) for text in completions]
+    return lengths(completions)
+
+
+def lengths(completions):
+    """Characters of each completion, which is one message."""
+    return [float(len(text["content"])) for [text] in completions]
 
 
 def rounds_trainer(base, scratch, reward=by_length, device=DEVICE, entry=None, **given):
@@ -35,5 +41,6 @@ def rounds_trainer(base, scratch, reward=by_length, device=DEVICE, entry=None, *
 
 
 if __name__ == "__main__":
-    trainer = rounds_trainer(sys.argv[1], Path(sys.argv[2]) / "state")
+    rounds.BLOCK = 8  # responses to two prompts at a time, so that both processes sample
+    trainer = rounds_trainer(sys.argv[1], Path(sys.argv[2]) / "state", optimizer="sgd")
     train_and_save(trainer, trainer.processing_class, Path(sys.argv[2]) / "out", DEVICE)

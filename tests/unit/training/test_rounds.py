@@ -16,7 +16,7 @@ from datasets import Dataset, disable_progress_bars
 from fixtures_models import tiny_chat_model
 from fixtures_training import LORA
 from safetensors.torch import load_file
-from transformers import TrainerCallback
+from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOConfig
 
 from pipeline.config.hyperparameters import OPTIMIZERS
@@ -28,7 +28,7 @@ from pipeline.training.rounds import reset, round_prompts, shuffled
 from pipeline.training.running import train_and_save
 from pipeline.training.speed import TIMED, WARM, measured_speed
 from sail import ReferenceColumnsDPOTrainer
-from unit.training.rounds_run import DEVICE, rounds_trainer
+from unit.training.rounds_run import DEVICE, lengths, rounds_trainer
 
 pytestmark = pytest.mark.usefixtures("without_cards")
 disable_progress_bars()
@@ -42,13 +42,13 @@ def base(tmp_path_factory):
 
 
 class Watch(TrainerCallback):
-    """Keeps the policy and the learning rate before each step."""
+    """Keeps the policy's weights and the learning rate before each step."""
 
     def __init__(self):
-        self.models, self.rates = [], []
+        self.weights, self.rates = [], []
 
     def on_step_begin(self, args, state, control, model=None, optimizer=None, **kwargs):
-        self.models.append(copy.deepcopy(model).eval())
+        self.weights.append(copy.deepcopy(model.state_dict()))
         self.rates.append(optimizer.param_groups[0]["lr"])
 
 
@@ -60,10 +60,17 @@ def trained(request, base, tmp_path_factory):
     trainer.args.logging_steps = 1
     trainer.add_callback(seen)
     trainer.train()
+    seen.weights.append(trainer.model.state_dict())
     return request.param, trainer, seen, [read_parquet(folder / f"round-{number}.parquet") for number in (1, 2)]
 
 
-def test_each_round_s_pairs_are_the_best_and_the_worst_of_the_policy_s_responses(trained):
+def with_weights(base, weights):
+    model = AutoModelForCausalLM.from_pretrained(base)
+    model.load_state_dict(weights)
+    return model.eval()
+
+
+def test_each_round_s_pairs_are_the_best_and_the_worst_of_the_policy_s_responses(trained, base):
     which, trainer, seen, tables = trained
     tokenizer, prompts = trainer.processing_class, []
     for table, begin in zip(tables, (0, 2), strict=True):
@@ -72,7 +79,7 @@ def test_each_round_s_pairs_are_the_best_and_the_worst_of_the_policy_s_responses
         for name, side in (("best", "chosen"), ("worst", "rejected")):
             texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in table[f"{side}_ids"]]
             assert table[name].tolist() == [float(len(text)) for text in texts]
-            policy = seen.models[begin if which == "previous" else 0]
+            policy = with_weights(base, seen.weights[begin if which == "previous" else 0])
             pairs = table[table["best"] > table["worst"]]
             ids = ([list(row) for row in pairs[column]] for column in ("prompt_ids", f"{side}_ids"))
             assert pairs[f"ref_{side}_logps"].tolist() == pytest.approx(response_logps(policy, *ids, 0, 1), rel=1e-4)
@@ -94,7 +101,7 @@ def test_each_round_s_pairs_are_the_best_and_the_worst_of_the_policy_s_responses
     assert trainer.rollout_tokens == sum(table["tokens"].sum() for table in tables) > 0 < trainer.rollout_seconds
 
 
-def test_a_round_is_a_training_of_its_own_by_dpotrainer(trained, tmp_path):
+def test_a_round_is_a_training_of_its_own_by_dpotrainer(trained, base, tmp_path):
     """Two trainings, one from the other's weights, on the rounds' pairs in their order: the same weights and rates."""
     _, trainer, seen, tables = trained
     for number, table in enumerate(tables):
@@ -104,7 +111,7 @@ def test_a_round_is_a_training_of_its_own_by_dpotrainer(trained, tmp_path):
         args = {key: getattr(trainer.args, key) for key in ("learning_rate", "optim", "lr_scheduler_type", "beta")}
         args |= {"warmup_steps": 1, "max_steps": 2, "gradient_accumulation_steps": 2, "per_device_train_batch_size": 2}
         plain = ReferenceColumnsDPOTrainer(
-            copy.deepcopy(seen.models[2 * number]),
+            with_weights(base, seen.weights[2 * number]),
             args=DPOConfig(
                 *(str(tmp_path),),
                 **{"train_sampling_strategy": "sequential", "seed": 1, "max_length": 128, "report_to": "none"},
@@ -117,14 +124,14 @@ def test_a_round_is_a_training_of_its_own_by_dpotrainer(trained, tmp_path):
         plain.add_callback(again := Watch())
         plain.train()
         assert seen.rates[2 * number : 2 * number + 2] == again.rates == [0.0, 1e-2]
-        after = seen.models[2] if number == 0 else trainer.model
         for name, weight in plain.model.state_dict().items():
-            torch.testing.assert_close(weight, after.state_dict()[name], rtol=0, atol=0, msg=name)
+            assert torch.equal(weight, seen.weights[2 * number + 2][name]), name
 
 
 def test_prompts_whose_responses_tie_are_left_out_and_counted(base, tmp_path, capsys):
     def only_red(prompts, completions, source_prompt, **columns):
-        return [len(text) * ("red" in str(of)) for text, of in zip(completions, source_prompt, strict=True)]
+        found = lengths(completions)
+        return [length * ("red" in str(of)) for length, of in zip(found, source_prompt, strict=True)]
 
     trainer = rounds_trainer(base, tmp_path, only_red, rounds=1, n=8, max_steps=2)
     trainer.args.logging_steps = 1
@@ -167,7 +174,7 @@ def test_stopped_between_rounds_and_amid_sampling_it_goes_on_to_the_same_bytes(b
 
     def reward(prompts, completions, **given):
         asked.append(len(completions))
-        return [float(len(text)) for text in completions]
+        return lengths(completions)
 
     monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
     folder, trainer = tmp_path / "cut", rounds.RoundsDPOTrainer
@@ -264,8 +271,9 @@ def test_states_in_eight_bits_are_made_anew():
 
 
 @pytest.mark.slow
-def test_two_processes_train_on_the_pairs_of_one(base, tmp_path):
-    train(base, tmp_path / "one")
+def test_two_processes_train_on_the_pairs_of_one(base, tmp_path, monkeypatch):
+    monkeypatch.setattr(rounds, "BLOCK", 8)
+    train(base, tmp_path / "one", optimizer="sgd")
     with socket.socket() as free:
         free.bind(("localhost", 0))
         port = str(free.getsockname()[1])
