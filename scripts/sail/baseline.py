@@ -13,7 +13,7 @@ class VarianceBaseline:
 
     Args:
         kind: "none": 0; "mean": a running mean of the route's losses over earlier optimizer steps; "leave-one-out": the
-            mean over the batch's rows of the same route that hold other pairs, the running mean where there are none.
+            mean over the batch's rows of the same route that hold other responses, else the running mean.
     """
 
     def __init__(self, kind: str):
@@ -33,7 +33,7 @@ class VarianceBaseline:
         Args:
             margin: Δ, without gradient, shape (B,).
             routes: shape (B,).
-            pairs: numbers of the rows' pairs, shape (B,): a pair that stands for several rows has one number.
+            pairs: numbers of the rows' pairs, shape (B,): pairs that have a response in common have one number.
             step: the optimizer step that the batch belongs to, with other batches where gradients are accumulated.
         """
         if step != self.step:
@@ -48,7 +48,7 @@ class VarianceBaseline:
                 continue
             baseline[rows] = self.means[route]
             if self.kind == "leave-one-out":
-                # A row of the same pair is not another row: its loss is the row's own.
+                # A row with one of the same responses is not another row: its loss depends on the row's own pair.
                 others = (pairs[rows][:, None] != pairs[rows]).to(loss.dtype)
                 count = others.sum(1)
                 mean = others @ loss[rows] / count.clamp(min=1)

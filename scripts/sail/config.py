@@ -11,6 +11,7 @@ LABEL_DRAWS = ("hard", "bernoulli")
 VLLM_MODES = ("colocate", "server")
 CORRECTIONS = ("sequence_mask", "sequence_truncate")
 ROLLOUT_POLICIES = ("current", "start")
+ROLLOUT_PAIRS = ("all", "extremes")
 
 
 @dataclass
@@ -54,6 +55,14 @@ class SAILConfig(DPOConfig):
     rollout_top_p: float = field(default=1.0, metadata={"help": "Nucleus sampling mass; 1 is exact."})
     rollout_max_new_tokens: int = field(default=256, metadata={"help": "Longest sampled response, in tokens."})
     rollout_prompts: int = field(default=64, metadata={"help": "Prompts per refill, all processes together."})
+    rollout_responses: int = field(default=2, metadata={"help": "Responses to each prompt, at least 2."})
+    rollout_pairs: str = field(
+        default="all",
+        metadata={
+            "help": "Pairs of more than two responses to a prompt: all, every two of them, which is exact; or "
+            "extremes, the best with the worst by reward, which is not (DPR alone)."
+        },
+    )
     rollout_batch_size: int = field(default=128, metadata={"help": "Responses generated side by side."})
     rollout_reuse: int = field(default=1, metadata={"help": "How many rows a sampled pair may stand for."})
     missing_eos_penalty: float | None = field(
@@ -131,12 +140,15 @@ class SAILConfig(DPOConfig):
             ("vllm_mode", VLLM_MODES),
             ("vllm_importance_sampling_mode", CORRECTIONS),
             ("rollout_policy", ROLLOUT_POLICIES),
+            ("rollout_pairs", ROLLOUT_PAIRS),
         ):
             if getattr(self, name) not in choices:
                 raise ValueError(f"{name} must be one of {', '.join(choices)}, not {getattr(self, name)!r}")
         for name in ("rollout_max_new_tokens", "rollout_prompts", "rollout_batch_size", "rollout_reuse"):
             if not getattr(self, name) >= 1 or getattr(self, name) % 1:
                 raise ValueError(f"{name} must be a whole number of at least 1, not {getattr(self, name)}")
+        if not self.rollout_responses >= 2 or self.rollout_responses % 1:
+            raise ValueError(f"rollout_responses must be a whole number of at least 2, not {self.rollout_responses}")
         for name in ("revkl", "max_age", "upstream_scale"):
             if not 0 <= getattr(self, name) < math.inf:
                 raise ValueError(f"{name} must be a number of at least 0, not {getattr(self, name)}")
@@ -155,6 +167,11 @@ class SAILConfig(DPOConfig):
             raise ValueError(
                 "revkl is estimated on the current policy's responses: set rollout_policy so, or revkl to 0"
             )
+        if self.has_extremes and (self.p > 0 or self.g == 0 or self.revkl > 0):
+            raise ValueError(
+                "rollout_pairs='extremes' are the reward's choice, for DPR rows alone: set g above 0, p and revkl to "
+                "0, or rollout_pairs='all'"
+            )
         self._check_rewards()
         self._check_vllm()
         if self.online_share > 0:
@@ -164,6 +181,16 @@ class SAILConfig(DPOConfig):
     def online_share(self) -> float:
         """r + p + g, rounded to absorb the error of summing decimal fractions."""
         return round(self.r + self.p + self.g, 12)
+
+    @property
+    def has_extremes(self) -> bool:
+        """Whether pairs are chosen among the responses to a prompt by their rewards."""
+        return self.rollout_pairs == "extremes" and self.rollout_responses > 2
+
+    @property
+    def pairs_per_prompt(self) -> int:
+        """How many pairs the responses to a prompt make."""
+        return 1 if self.has_extremes else math.comb(self.rollout_responses, 2)
 
     @property
     def has_dpo_loss(self) -> bool:

@@ -41,6 +41,8 @@ class UsesEngine:
 
     def _warn_if_approximate(self):
         args, reasons = self.args, []
+        if args.has_extremes:
+            reasons.append("the best and the worst of several responses are no independent draws")
         if args.vllm_importance_sampling_correction:
             if args.rollout_top_p != 1:
                 reasons.append("weights do not bring back what top_p leaves out")

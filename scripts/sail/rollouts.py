@@ -1,12 +1,13 @@
-"""Pairs of responses sampled from the policy: their prompts, rewards and labels, and the pool that they wait in.
+"""Responses sampled from the policy, and pairs of them: their rewards and labels, and the pool that they wait in.
 
 Token ids all the way: text exists for reward functions only.
 """
 
 import random
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from typing import Any
 
 import torch
@@ -16,6 +17,72 @@ RewardFunction = Callable[..., Any]
 # Columns of a prepared row that reward functions do not get, besides prompt and completions by their own names.
 TRAINING_COLUMNS: tuple[str, ...] = ("prompt", "chosen", "rejected", "prompt_ids", "chosen_ids", "rejected_ids")
 TRAINING_COLUMNS += ("ref_chosen_logps", "ref_rejected_logps")
+
+
+@dataclass
+class Rollouts:
+    """Responses of the policy to one prompt, each drawn by itself.
+
+    Attributes:
+        prompt_ids: the prompt's token ids.
+        response_ids: the responses' token ids.
+        step: the optimizer step whose policy sampled them.
+        cut: which of them have no end, as they were cut at the most tokens.
+        ref_logps: the reference's summed log-probabilities, in nats, once they are known.
+        rewards: theirs (higher is better), None of one that no reward function applies to; None as a whole where no
+            reward function is at hand, or none applies to two of them.
+        sampler_logps: their summed log-probabilities as they were sampled, in nats; None where the sampler does not
+            tell them.
+    """
+
+    prompt_ids: list[int]
+    response_ids: list[list[int]]
+    step: int
+    cut: list[bool]
+    ref_logps: list[float]
+    rewards: tuple[float | None, ...] | None = None
+    sampler_logps: list[float] | None = None
+
+    def pair(self, first: int, second: int, group: int | None = None) -> "RolloutPair":
+        """The pair of two of them."""
+
+        def both(values: Sequence | None) -> Any:
+            return None if values is None else (values[first], values[second])
+
+        rewards = both(self.rewards)
+        return RolloutPair(
+            self.prompt_ids,
+            both(self.response_ids),
+            self.step,
+            both(self.ref_logps),
+            None if rewards is None or None in rewards else rewards,
+            cut=both(self.cut),
+            sampler_logps=both(self.sampler_logps),
+            group=group,
+        )
+
+    def extremes(self) -> tuple[int, int] | None:
+        """Which have the highest and the lowest reward, of equal ones the first and the last; None without rewards."""
+        scored = [place for place, reward in enumerate(self.rewards or ()) if reward is not None]
+        if not scored:
+            return None
+        ordered = sorted(scored, key=lambda place: -self.rewards[place])  # type: ignore[index,operator]
+        return ordered[0], ordered[-1]
+
+
+def pairs_among(rollouts: Rollouts, extremes: bool, group: int) -> list["RolloutPair"]:
+    """Every two of the responses to a prompt as a pair, or the best with the worst by reward.
+
+    Each pair of the first kind is, by itself, two independent draws of the policy; one of the second kind is not, and
+    there is none where nothing has a reward.
+
+    Args:
+        group: a number that other prompts' pairs do not have.
+    """
+    if not extremes:
+        return [rollouts.pair(*places, group) for places in combinations(range(len(rollouts.response_ids)), 2)]
+    places = rollouts.extremes()
+    return [] if places is None else [rollouts.pair(*places, group)]
 
 
 @dataclass
@@ -33,6 +100,7 @@ class RolloutPair:
         cut: which of the two have no end, as they were cut at the most tokens.
         sampler_logps: the two responses' summed log-probabilities as they were sampled, in nats; None where the
             sampler does not tell them.
+        group: a number that it shares with the pairs of the same responses; None where nothing else has any of them.
     """
 
     prompt_ids: list[int]
@@ -44,6 +112,7 @@ class RolloutPair:
     uses: int = 0
     cut: tuple[bool, bool] = (False, False)
     sampler_logps: tuple[float, float] | None = None
+    group: int | None = None
 
     @property
     def identical(self) -> bool:
@@ -77,7 +146,7 @@ def prompt_order(size: int, seed: int, rank: int, processes: int) -> Iterator[in
 
 
 def add_rewards(
-    pairs: list[RolloutPair],
+    rollouts: Sequence[Rollouts | RolloutPair],
     rows: list[dict],
     tokenizer,
     reward_function: RewardFunction,
@@ -85,11 +154,11 @@ def add_rewards(
     missing_eos_penalty: float | None = None,
     **given: Any,
 ) -> None:
-    """Set `rewards` of each pair; a pair stays without where no reward function applies to one of its responses.
+    """Set the rewards of the responses to each prompt; they stay without where a reward applies to fewer than two.
 
     Args:
-        pairs: one for each row.
-        rows: the dataset's rows that the pairs answer, with `prompt` (text, or messages) and any other columns.
+        rollouts: responses for each row, as many for every one.
+        rows: the dataset's rows that they answer, with `prompt` (text, or messages) and any other columns.
         tokenizer: decodes the responses.
         reward_function: a `sail.rewards.RewardFunctions`.
         reverse: its values are costs, lower is better.
@@ -100,18 +169,22 @@ def add_rewards(
         ValueError: a function does not give one finite number, or None, for each completion.
     """
     conversational = not isinstance(rows[0]["prompt"], str)
-    responses = [ids for pair in pairs for ids in pair.response_ids]
+    responses = [ids for group in rollouts for ids in group.response_ids]
+    count = len(responses) // len(rows)
     texts = [tokenizer.decode(ids, skip_special_tokens=True) for ids in responses]
     completions = [[{"role": "assistant", "content": text}] if conversational else text for text in texts]
-    columns = {name: [row[name] for row in rows for _ in range(2)] for name in rows[0] if name not in TRAINING_COLUMNS}
-    prompts = [row["prompt"] for row in rows for _ in range(2)]
+    names = [name for name in rows[0] if name not in TRAINING_COLUMNS]
+    columns = {name: [row[name] for row in rows for _ in range(count)] for name in names}
+    prompts = [row["prompt"] for row in rows for _ in range(count)]
     given = columns | given
     rewards = reward_function(prompts=prompts, completions=completions, completion_ids=responses, **given)
     sign = -1.0 if reverse else 1.0
-    for pair, first, second in zip(pairs, rewards[::2], rewards[1::2], strict=True):
-        if first is not None and second is not None:
-            penalties = [(missing_eos_penalty or 0.0) * cut for cut in pair.cut]
-            pair.rewards = (sign * first - penalties[0], sign * second - penalties[1])
+    for place, group in enumerate(rollouts):
+        own = rewards[place * count : (place + 1) * count]
+        penalties = [(missing_eos_penalty or 0.0) * cut for cut in group.cut]
+        if len(own) - own.count(None) >= 2:
+            scored = zip(own, penalties, strict=True)
+            group.rewards = tuple(None if one is None else sign * one - fine for one, fine in scored)
 
 
 def label_by_reward(pairs: list[RolloutPair], draw: str, rng: random.Random) -> None:

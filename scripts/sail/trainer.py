@@ -180,7 +180,7 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
         A row for which the pool has no usable pair stays the offline row that it was, route OFFLINE.
 
         Returns:
-            The batch, the routes, and numbers of the rows' pairs, equal where one pair stands for several rows.
+            The batch, the routes, and numbers of the rows' pairs, equal where these have a response in common.
         """
         pairs = -1 - torch.arange(len(routes))
         wanted = [row for row, route in enumerate(routes.tolist()) if route in (DPP, DPR)]
@@ -195,7 +195,7 @@ class SAILTrainer(Resumable, SamplesPairs, TakesUnlabelled, ReferenceColumnsDPOT
             if pair is None:
                 routes[row] = OFFLINE
                 continue
-            taken[row], pairs[row] = pair, id(pair)
+            taken[row], pairs[row] = pair, id(pair) if pair.group is None else pair.group
             reuses.append(pair.uses - 1)
         if not taken:
             return inputs, routes, pairs

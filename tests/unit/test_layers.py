@@ -52,7 +52,7 @@ MAY_IMPORT = {
 PARTS = {"methods": "trainer", "sources": "adapter", "reward_formats": "text", "judge_kinds": "judge"}
 PARTS |= {"backends": "generate"}
 # Modules of the pipeline that train with TRL's trainers, beside those of methods.
-MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "reference", "unpaired")}
+MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "reference", "unpaired", "rounds")}
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),

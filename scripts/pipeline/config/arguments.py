@@ -63,3 +63,8 @@ def trainer_options(hyperparameters: dict) -> dict:
         elif name not in NO_ARGUMENTS:
             arguments[THEIR_NAMES.get(name, name)] = value
     return arguments
+
+
+def round_passes(hyperparameters: dict) -> int:
+    """How often an epoch of a run goes through the prompts: once, but for rounds that each have all of them."""
+    return hyperparameters["rounds"] if hyperparameters.get("round_prompts") == "all" else 1

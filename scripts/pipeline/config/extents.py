@@ -11,7 +11,7 @@ An extent is what steps follow from, as specs have it, one of:
 Where a function takes `settings`, that is a `pipeline.config.settings.Settings`.
 """
 
-from pipeline.config.arguments import BUDGETED, EXTENTS, LIKE
+from pipeline.config.arguments import BUDGETED, EXTENTS, LIKE, round_passes
 from pipeline.config.errors import PathParts, Problem, unknown_name
 from pipeline.config.sweep import DESCRIPTIONS, TaskRun, rows_of
 
@@ -86,7 +86,8 @@ def _extent(settings, run: TaskRun, before: tuple[str, ...]) -> dict:
         return {"max_steps": values["max_steps"]}
     if getattr(DESCRIPTIONS[run.method], "BY_PAIRS", False):
         offline = 1 - round(sum(values[rows.share] for rows in rows_of(run.method)), 12)
-        return {"epochs": values["epochs"] / offline, "global_batch_size": values["global_batch_size"]}
+        epochs = values["epochs"] * round_passes(values) / offline
+        return {"epochs": epochs, "global_batch_size": values["global_batch_size"]}
     return {"run": run.name}
 
 

@@ -201,6 +201,7 @@ ROLLOUTS = {
     "mask_truncated_completions": flag(
         "Train on no pair of which a response was cut at rollout_max_new_tokens, before its end."
     ),
+    "rollout_responses": whole("Responses that the policy samples to each prompt.", minimum=2, default=2),
     "rollout_prompts": whole("Prompts for which pairs are sampled at a time, over all processes.", default=64),
     "rollout_reuse": whole("How many rows a sampled pair may stand for.", default=1),
     "max_age": whole(
@@ -231,7 +232,8 @@ ROLLOUTS = {
 VLLM = tuple(key for key in ROLLOUTS if "vllm" in key)
 # In no spec and no table where they have their default.
 UNSAID = (
-    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", "backend", *LIKE, *VLLM),
+    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", "rollout_responses", "rollout_pairs"),
+    *("backend", *LIKE, *VLLM),
     *(key for key in BUDGETED.values() if key != "max_steps"),
 )
 # How a run is trained, rather than what it minimises: part of its name only where its task sets it.

@@ -251,6 +251,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         plain = " and ".join([*extra, *(["revkl"] if values.get("revkl") else [])])
         text = f"the extra gradient parts of SAIL are defined for sigmoid alone; with {plain} at 0 there are none"
         wrong = ("loss_type", text, "sigmoid")
+    elif values.get("rollout_pairs") == "extremes" and (values.get("p") or values["revkl"]):
+        wrong = ("rollout_pairs", "the reward model chooses these, for the rows of g alone and without revkl", "all")
     elif values.get("use_vllm") and values.get("rollout_policy") == "start":
         wrong = ("rollout_policy", "with use_vllm the current policy samples", "current")
     elif values.get("vllm_importance_sampling_correction") and values["loss_type"] != "sigmoid":

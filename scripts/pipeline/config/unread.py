@@ -14,12 +14,12 @@ WITHOUT_BETA = ("sft",)
 # Hyperparameters of how responses are sampled, of their labels, and of a part of the gradient.
 SAMPLING = (
     *("rollout_temperature", "rollout_top_p", "rollout_max_new_tokens", "rollout_prompts", "rollout_reuse", "max_age"),
-    *("mask_truncated_completions", "use_vllm", "rollout_policy"),
+    *("mask_truncated_completions", "use_vllm", "rollout_policy", "rollout_responses"),
 )
 CORRECTION = "vllm_importance_sampling_correction"
 BOUNDS = ("vllm_importance_sampling_mode", "vllm_importance_sampling_clip_max")
 CLIPPING = ("epsilon", "epsilon_high")
-LABELS = ("label_draw", "missing_eos_penalty")
+LABELS = ("label_draw", "missing_eos_penalty", "rollout_pairs")
 RESPONSE_PART = ("variance_baseline", "upstream_scale")
 
 
@@ -55,6 +55,8 @@ def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -
             found[kind.weight] = f"{kind.share} is 0, so there are no such rows"
     if kinds and not any(kind.rewarded for kind in made):
         found |= dict.fromkeys(LABELS, "no row is labelled by the reward model")
+    elif values.get("rollout_responses") == 2:
+        found["rollout_pairs"] = "two responses are one pair; rollout_responses may be more"
     if not made:
         found["estimator"] = "no row has an extra gradient"
     elif loss != "sigmoid" and not sampled:

@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from pipeline.config.arguments import round_passes
 from pipeline.config.schemas.devices import SMALL
 from pipeline.config.sweep import DESCRIPTIONS, METHODS, rows_of
 from pipeline.plan.pairs import Pairs
@@ -166,11 +167,13 @@ def _policy(spec, shape, pairs, rows, place):
     sampled = (
         all_rows * sum(share for kind, share in shares.items() if kind.sampled) / (given.get("rollout_reuse") or 1)
     )
+    each = given.get("rollout_responses") or 2
+    of_a_pair = each if given.get("rollout_pairs") == "extremes" else 2 / (each - 1)  # every two of them are one
     if sampled:
-        new, at_once = given["rollout_max_new_tokens"], 2 * given["rollout_prompts"]
-        work += _sampling(shape, 2 * sampled, pairs.prompt, new, at_once)
-        work += _forward(shape, 2 * sampled, length, place.batch("reference", shape))
-    labelled = 2 * all_rows * sum(share for kind, share in shares.items() if kind.rewarded)
+        new, at_once = given["rollout_max_new_tokens"], each * given["rollout_prompts"]
+        work += _sampling(shape, of_a_pair * sampled, pairs.prompt, new, at_once)
+        work += _forward(shape, of_a_pair * sampled, length, place.batch("reference", shape))
+    labelled = of_a_pair * all_rows * sum(share for kind, share in shares.items() if kind.rewarded)
     if labelled and (reward := place.reward(spec.get("reward_model"))):
         work += _forward(reward, labelled, length, 32)
     return work
@@ -181,22 +184,28 @@ def _online(spec, sampled, steps, shape, pairs, rows, place):
 
     Args:
         sampled: {per_prompt: how many, or the hyperparameter that says it; per_row: how many are a row of a batch;
-            new_tokens: the hyperparameter that says how long they are at most}.
+            kept: how many of a prompt's are trained on, where these are not all; new_tokens: the hyperparameter that
+            says how long they are at most}.
         steps: None where epochs say how many there are.
     """
     given = spec["hyperparameters"]
     per_row, new, uses = sampled["per_row"], given[sampled["new_tokens"]], given.get("num_iterations") or 1
     per_prompt = given.get(sampled["per_prompt"], sampled["per_prompt"])
+    kept, passes = sampled.get("kept", per_prompt), round_passes(given)
     length, batch = pairs.prompt + min(pairs.response, new), given["global_batch_size"]
     if tokens := given.get("budget_tokens") if not steps else None:
-        steps = max(round(tokens / (batch * per_row * (length + min(pairs.response, new) / uses))), 1)
-    steps = steps or ceil(rows * given["epochs"] * per_prompt / per_row * uses / batch)
+        each = length + min(pairs.response, new) * per_prompt / kept / uses
+        steps = max(round(tokens / (batch * per_row * each)), 1)
+    steps = steps or ceil(rows * passes * given["epochs"] * kept / per_row * uses / batch)
     work = _training(given | {"max_steps": steps}, shape, per_row * length, rows, "policy", place)
-    responses = steps * batch * per_row / uses
+    trained = steps * batch * per_row / uses
+    if "kept" in sampled:  # a prompt is answered once, however often its pair is trained on
+        trained = min(trained, rows * passes * kept)
+    responses = trained * per_prompt / kept
     at_once = (given.get("generation_batch_size") or batch * per_row) / place.processes
     work += _sampling(shape, responses, pairs.prompt, new, at_once)
     if given.get("beta"):
-        work += _forward(shape, responses, length, place.batch("reference", shape))
+        work += _forward(shape, trained, length, place.batch("reference", shape))
     if reward := place.reward(spec.get("reward_model")):
         work += _forward(reward, responses, length, 32)
     return work

@@ -2,6 +2,7 @@
 
 import shutil
 import time
+from collections.abc import Collection
 from functools import cache
 from pathlib import Path
 
@@ -58,16 +59,20 @@ class Checkpoints(TrainerCallback):
     """Saves a checkpoint after the step at which that many seconds have passed since the last one.
 
     The last step needs none, as the result follows it.
+
+    Args:
+        seconds: between checkpoints.
+        steps: after which there is one in any case.
     """
 
-    def __init__(self, seconds: float):
-        self.interval, self.saved = seconds, 0.0
+    def __init__(self, seconds: float, steps: Collection[int] = ()):
+        self.interval, self.steps, self.saved = seconds, steps, 0.0
 
     def on_train_begin(self, args, state, control, **kwargs):
         self.saved = time.monotonic()
 
     def on_step_end(self, args, state, control, **kwargs):
-        due = [time.monotonic() - self.saved >= self.interval]
+        due = [time.monotonic() - self.saved >= self.interval or state.global_step in self.steps]
         if args.world_size > 1:  # all processes save together, by the first one's clock
             broadcast_object_list(due)
         control.should_save = due[0] and state.global_step < state.max_steps
@@ -81,7 +86,7 @@ def train_on(trainer: Trainer, interval: float) -> None:
     """Train from the last whole checkpoint in the trainer's output folder, else from the beginning.
 
     Args:
-        trainer: of a class that `continued` made.
+        trainer: of a class that `continued` made; with `checkpoint_steps` where it wants checkpoints after these.
         interval: seconds between checkpoints; 0 for one after every step.
     """
     folder, accelerator = Path(trainer.args.output_dir), trainer.accelerator
@@ -94,7 +99,7 @@ def train_on(trainer: Trainer, interval: float) -> None:
     if found[0] and accelerator.is_main_process:
         print(f"continues after step {found[0].rpartition('-')[2]}", flush=True)
     trainer.args.save_total_limit = KEPT
-    trainer.add_callback(Checkpoints(interval))
+    trainer.add_callback(Checkpoints(interval, getattr(trainer, "checkpoint_steps", ())))
     try:
         trainer.train(resume_from_checkpoint=found[0])
     except Exception:

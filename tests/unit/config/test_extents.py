@@ -36,6 +36,13 @@ def test_a_budget_of_steps_is_the_run_of_these_max_steps():
     assert list(found.task_runs) == ["dpo", "dpo-max_steps30"]
 
 
+def test_rounds_that_each_have_all_prompts_have_as_many_epochs_each():
+    rounds = {"method": "iterated_dpo", "epochs": 2}
+    _, extents = made(DPO, rounds, rounds | {"rounds": 4, "round_prompts": "all"}, baseline="dpo")
+    assert extents["iterated_dpo-epochs2"] == {"epochs": 2.0, "global_batch_size": 32}
+    assert extents["iterated_dpo-epochs2-rounds4-round_prompts_all"]["epochs"] == 8.0
+
+
 def test_steps_like_follows_the_other_run_as_far_as_its_spec_says_it():
     like = DPO | {"steps_like": "dpr"}
     for changes, extent in (

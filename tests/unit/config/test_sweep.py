@@ -88,8 +88,9 @@ def test_each_method_takes_only_what_concerns_it():
     online |= {"mask_truncated_completions", "use_vllm"}
     online |= {f"vllm_importance_sampling_{key}" for key in ("correction", "mode", "clip_max")}
     online |= {f"rollout_{key}" for key in ("policy", "temperature", "top_p", "max_new_tokens", "prompts", "reuse")}
+    online |= {"rollout_responses"}
     assert keys["dpp"] - keys["dpo"] == online | {"p", "pi"}
-    assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "missing_eos_penalty", "g", "gamma"}
+    assert keys["dpr"] - keys["dpo"] == online | {"label_draw", "missing_eos_penalty", "rollout_pairs", "g", "gamma"}
     assert keys["mix"] == keys["ddp"] | keys["dpp"] | keys["dpr"]
 
 
@@ -102,10 +103,22 @@ def test_numbers_of_defaults_have_the_type_that_given_ones_have():
                 assert value is None
                 continue
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
-            whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
+            whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse", "rollout_responses")
             whole = whole or key in ("max_new_tokens", "max_completion_length", "generation_batch_size")
-            whole = whole or key in ("num_generations", "num_iterations", "n")
+            whole = whole or key in ("num_generations", "num_iterations", "rounds", "n")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
+
+
+def test_several_responses_are_in_a_run_s_values_and_name_where_there_are_more_than_two():
+    plain = values({"method": "dpr"})
+    assert values({"method": "dpr", "rollout_responses": 2}) == plain
+    several = {"rollout_responses": 4, "rollout_pairs": "extremes"}
+    assert values({"method": "dpr"}, several) == plain | several
+    assert names({"method": "dpr"}, policy={"rollout_responses": 4}) == ["dpr"]  # of the same objective
+    assert names({"method": "dpr"}, policy=several) == ["dpr-rollout_pairs_extremes"]
+    for wrong in ({"method": "mix", "p": 0.2, "g": 0.2}, {"method": "dpr", "revkl": 0.1}):
+        with pytest.raises(ConfigError, match="the reward model chooses these, for the rows of g alone"):
+            names(wrong | several)
 
 
 def test_vllm_is_in_a_run_s_values_and_name_where_it_is_asked_for():

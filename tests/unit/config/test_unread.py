@@ -91,6 +91,11 @@ def test_the_losses_read_what_trl_s_trainer_reads():
             {"method": "mix", "p": 0.2, "g": 0.2, "pi": 0, "gamma": 0, "variance_baseline": "none"},
             *("variance_baseline", "with pi and gamma at 0 the gradient has no response part"),
         ),
+        ({"method": "dpr", "rollout_pairs": "extremes"}, "rollout_pairs", "two responses are one pair"),
+        (
+            {"method": "mix", "r": 0.2, "rollout_responses": 4},
+            *("rollout_responses", "no row has responses of the policy"),
+        ),
         ({"method": "rloo", "epsilon": 0.3}, "epsilon", "the policy does not change while its responses are trained"),
         (
             {"method": "grpo", "epsilon_high": 0.3, "global_batch_size": 16, "generation_batch_size": 16},
@@ -121,6 +126,7 @@ def test_a_task_that_sets_what_its_run_does_not_read_is_refused(task, key, why):
         {"method": "dpr", "loss_type": "ipo", "gamma": 0, "estimator": "upstream"},  # it drops ties
         {"method": "mix", "g": 0.2, "pi": 0.2, "max_age": 2, "missing_eos_penalty": 1, "label_draw": "bernoulli"},
         {"method": "dpp", "estimator": "upstream", "upstream_scale": 8},
+        {"method": "dpr", "rollout_responses": 4, "rollout_pairs": "extremes"},
         {"method": "grpo", "epsilon": 0.1, "epsilon_high": 0.3, "num_iterations": 2},
         {"method": "rloo", "epsilon": 0.1, "global_batch_size": 16, "generation_batch_size": 32},
         {"method": "grpo", "loss_type": "cispo", "epsilon_high": 5.0},

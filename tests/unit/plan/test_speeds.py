@@ -105,6 +105,32 @@ def test_methods_of_the_policys_own_responses_sample_and_score_them():
     assert operations("rloo", beta=0.1, **grouped) == five + 1000 * 2 * size * 45
     assert operations("grpo", beta=0, **grouped | {"num_iterations": 3}) == five + 2000 * trained
     assert operations("grpo", beta=0, **grouped | {"max_steps": 10}) == five / 10
+    # eight responses to each prompt once, of which two are trained on twice
+    rounds = {"beta": 0.1, "n": 8, "rounds": 3, "round_prompts": "split", "max_new_tokens": 25}
+    eight = 400 * trained + 200 * 2 * size * 45 + 800 * (sampled + 2 * scorer * 45)
+    assert operations("iterated_dpo", **rounds) == eight
+    assert operations("iterated_dpo", **rounds | {"round_prompts": "all"}) == 3 * eight
+    one = operations("iterated_dpo", **rounds | {"max_steps": 10})
+    assert one == operations("iterated_dpo", **rounds | {"epochs": 1})
+
+
+def test_several_responses_to_a_prompt_are_shared_by_its_pairs():
+    shape = {"model_type": "qwen2", "hidden_size": 64, "num_hidden_layers": 2, "num_attention_heads": 2}
+    model = {"architecture": shape | {"intermediate_size": 128}, "vocab_size": 256, "adapter": "none"}
+    place, pairs = Place({"tiny": model}, {"judge": {"train": {"model": "tiny"}}}, {}), Pairs({"train": 100}, 20, 30)
+    given = {"epochs": 2, "max_steps": 20, "global_batch_size": 10, "g": 0.5, "rollout_max_new_tokens": 30}
+
+    def operations(**values):
+        hyperparameters = given | {"rollout_prompts": 8, "rollout_reuse": 1} | values
+        spec = {"model": model, "method": "dpr", "reward_model": "judge", "hyperparameters": hyperparameters}
+        return work_of("train_policy", spec, pairs, "train", place).operations
+
+    none, two = operations(g=0), operations()
+    assert operations(rollout_responses=2) == two
+    # four responses are six pairs, or one
+    assert operations(rollout_responses=4) - none == pytest.approx((two - none) / 3)
+    extremes = operations(rollout_responses=4, rollout_pairs="extremes")
+    assert extremes - none == pytest.approx(2 * (two - none))
 
 
 @pytest.mark.parametrize(

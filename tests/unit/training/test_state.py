@@ -50,9 +50,12 @@ OWN |= {
     "grpo": GROUPS | {"loss_type": "dapo", "beta": 0.04},
     "rloo": GROUPS | {"normalize_advantages": True},
 }
-REWARDED = ("dpr", "online_dpo", "grpo", "rloo")
+ROUNDS = {"rounds": 3, "n": 3, "round_prompts": "split", "round_reference": "start"}  # beginning at 0, 4 and 8
+OWN |= {"iterated_dpo": ROUNDS | {"max_new_tokens": 4, "temperature": 1.0, "top_p": 1.0}}
+REWARDED = ("dpr", "online_dpo", "grpo", "rloo", "iterated_dpo")
 LORA = {"adapter": "lora", "lora": {"r": 2, "alpha": 4, "dropout": 0.2, "target_modules": "all-linear"}}
 GROUPED = {"group_by_length": True}
+PREVIOUS = {"round_reference": "previous", "round_prompts": "all", "optimizer": "adamw_torch"}
 WORDS = ("red", "blue", "yellow", "old", "small", "sour", "big", "the cat", "a very old and yellow tree")
 FRAME = pd.DataFrame(
     [(f"What is {w}?", f"It is {w}." * (1 + i % 3), f"Thank you for {i}!") for i, w in enumerate(WORDS)],
@@ -101,7 +104,7 @@ def length_reward(prompts, completions, **columns):
 def trainer_of(kind, base, ref_logps, scratch):
     method, _, variant = kind.partition(" ")
     entry = {"path": str(base)} | (LORA if variant == "lora" else {})
-    more = {"grouped": GROUPED, "start": {"rollout_policy": "start"}}.get(variant, {})
+    more = {"grouped": GROUPED, "start": {"rollout_policy": "start"}, "previous": PREVIOUS}.get(variant, {})
     if method == "sft":
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
@@ -151,6 +154,8 @@ KINDS = (
     "grpo lora",
     "rft lora",
     pytest.param("rloo", marks=pytest.mark.slow),
+    "iterated_dpo lora",
+    pytest.param("iterated_dpo previous", marks=pytest.mark.slow),
 )
 
 

@@ -8,6 +8,12 @@ SENTENCE = "SAIL-DPR: the policy samples pairs, the reward model labels them."
 CARD = "SAIL's DPR: DPO in which a share g of the rows is answered by the policy and labelled by a reward model."
 ROWS = (Rows(share="g", weight="gamma", sampled=True, rewarded=True),)
 LABELS = {
+    "rollout_pairs": choice(
+        "Pairs of more than two responses to a prompt: all, every two of them, which leaves the gradient exact; or "
+        "extremes, the best with the worst by reward, which does not.",
+        ("all", "extremes"),
+        default="all",
+    ),
     "label_draw": choice(
         "How the reward model labels a pair of DPR: hard, the higher score wins; bernoulli, a draw from "
         "σ(score difference).",
