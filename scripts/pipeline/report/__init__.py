@@ -20,6 +20,7 @@ from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
 from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
+from pipeline.report.by_cost import with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -57,6 +58,7 @@ class ReportInputs:
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
             no judge gives any.
+        front: win rates against costs, as `read_winrate_vs_cost` gives them; None where there are none.
         overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
@@ -72,6 +74,7 @@ class ReportInputs:
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
+    front: pd.DataFrame | None = None
     overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
@@ -135,7 +138,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
     sections = [
-        with_power(answer, table, read),
+        with_costs(with_power(answer, table, read), table, inputs.front, charts),
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,

@@ -95,7 +95,7 @@ def _measured(own: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
         cells = own[axis.column].to_numpy(dtype=float)[None, :, None]
         several = np.isfinite(cells).sum(axis=1)[:, 0] > 1
         [ends] = bootstrap.percentile_intervals(bootstrap.bootstrap_means(cells, resamples, seed), several)
-        found |= {f"{axis.column}_{end}": bootstrap.rounded(value) for end, value in zip(("low", "high"), ends)}
+        found |= {f"{axis.column}_{end}": bootstrap.rounded(ends[i]) for i, end in enumerate(("low", "high"))}
     return found
 
 
