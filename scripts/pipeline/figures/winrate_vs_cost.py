@@ -16,9 +16,9 @@ MOST_NAMES = 12  # beside the points of the front
 WIDE = 20  # times the lowest cost; beyond it the axis is logarithmic
 TIMES = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 CAPTION = (
-    "Win rate against the dataset's chosen responses over the cost of one training, with 95% intervals: of the cost "
-    "where it differs between seeds. Up and to the left is better. Circled, joined by the line: the Pareto front, of "
-    "which no other run costs no more and wins no less."
+    "Win rate against the dataset's chosen responses over what one training costs, the mean of its seeds, with 95% "
+    "intervals; that of the cost only where seeds differ. Up and to the left is better. Circled and joined by steps: "
+    "the Pareto front. No other run is both as cheap and as good as one of these, and better in one of the two."
 )
 
 
@@ -64,21 +64,30 @@ def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis)
     joined = [_point(row, axis, one) for row in front]
     lowest, highest = (of(point["cost"] for point in points) for of in (min, max))
     logarithmic = 0 < lowest < highest / WIDE
-    scale = alt.Scale(type="log", padding=24) if logarithmic else alt.Scale(zero=False, padding=24)
+    if logarithmic:
+        scale = alt.Scale(type="log", padding=24)
+    elif lowest < highest / 2:
+        scale = alt.Scale(domain=[0, 1.06 * max(point.get("cost_high", point["cost"]) for point in points)])
+    else:
+        scale = alt.Scale(zero=False, padding=24)
     title = axis.title + (f", {unit}" if unit else "")
-    x = alt.X("cost:Q", title=title, scale=scale, axis=alt.Axis(format="~s" if axis.unit == "tokens" else "~g"))
+    x = alt.X("cost:Q", title=title, scale=scale, axis=alt.Axis(format="~s" if axis.unit == "tokens" else ",~r"))
     y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=16))
     color, shape = method_color(runs), method_shape(runs)
     data, marked = alt.Chart(values(points)), alt.Chart(values(joined))
     tips = [alt.Tooltip("run:N"), *_interval_tips("cost", unit or axis.name), *_interval_tips("win_rate", "%")]
+    spread = alt.Chart(values(point for point in points if "cost_low" in point))
+    wide = spread.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="cost_low:Q", x2="cost_high:Q", y=y, color=color)
     layers = [
         reference_line(50, vertical=False),
-        marked.mark_line(color=INK, strokeWidth=1, opacity=0.6).encode(x=x, y=y, order="cost:Q"),
+        marked.mark_line(interpolate="step-after", color=INK, strokeWidth=1, opacity=0.6).encode(
+            x=x, y=y, order="cost:Q"
+        ),
+        *_names(joined, (lowest, highest), x, y),
         data.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x, y="win_rate_low:Q", y2="win_rate_high:Q", color=color),
-        data.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="cost_low:Q", x2="cost_high:Q", y=y, color=color),
+        *([wide] if any("cost_low" in point for point in points) else []),
         data.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=tips),
         marked.mark_point(filled=False, shape="circle", size=240, color=INK, strokeWidth=1.2).encode(x=x, y=y),
-        *_names(joined, lowest, highest, logarithmic, x, y),
     ]
     return alt.layer(*layers).properties(height=HEIGHT)
 
@@ -109,16 +118,29 @@ def _interval_tips(column: str, unit: str) -> list[alt.Tooltip]:
     ]
 
 
-def _names(front: list[dict], lowest: float, highest: float, logarithmic: bool, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Names of the front's points: above them to the left, where no run is, but at the left edge to the right."""
-    middle = (lowest * highest) ** 0.5 if logarithmic else (lowest + highest) / 2
+def _names(front: list[dict], span: tuple[float, float], x: alt.X, y: alt.Y) -> list[alt.Chart]:
+    """Names of the front's points: to the right above them; where the next one is close, to the left, or below.
+
+    Args:
+        span: the lowest and the highest cost that is drawn.
+    """
+    looks = {
+        "right": {"align": "left", "dx": 9, "dy": -12},
+        "left": {"align": "right", "dx": -9, "dy": -12},
+        "below": {"align": "left", "dx": 9, "dy": 13},
+    }
+    width = (span[1] - span[0]) or 1.0
+    placed: dict[str, list[dict]] = {}
+    for place, point in enumerate(front[:MOST_NAMES]):
+        following = [other for other in front[place + 1 :] if other["cost"] - point["cost"] < 0.3 * width]
+        far = point["cost"] - span[0] > 0.3 * width or not following
+        at_end = span[1] - point["cost"] < 0.3 * width
+        placed.setdefault("left" if far and (following or at_end) else "below" if following else "right", []).append(
+            point
+        )
     layers = []
-    for is_left, looks in ((True, {"align": "left", "dx": 8}), (False, {"align": "right", "dx": -8})):
-        shown = [point for point in front[:MOST_NAMES] if (point["cost"] <= middle) == is_left]
-        text = alt.Chart(values(shown))
-        if shown:
-            layers += [
-                text.mark_text(dy=-13, limit=190, stroke=PAPER, strokeWidth=4, **looks).encode(x=x, y=y, text="name:N"),
-                text.mark_text(dy=-13, limit=190, **looks).encode(x=x, y=y, text="name:N"),
-            ]
+    for name, points in placed.items():
+        text = alt.Chart(values(points))
+        for edge in ({"stroke": PAPER, "strokeWidth": 4}, {}):
+            layers.append(text.mark_text(limit=190, **edge, **looks[name]).encode(x=x, y=y, text="name:N"))
     return layers

@@ -16,10 +16,9 @@ from pipeline.results.run_table import RunTable
 
 MOST_ROWS = 12  # of the table below the chart, the front always among them
 COLUMNS = (  # of that table, beside those that it always has
-    ("training", "its training"),
-    ("sampling", "sampling in it"),
-    ("reward_model", "share of the reward model"),
-    ("alone", "as the only training"),
+    ("sampling", "sampling"),
+    ("reward_model", "reward model"),
+    ("alone", "as the only one"),
     ("steps", "steps"),
     ("tokens", "tokens"),
     ("gpu_hours", "GPU hours"),
@@ -76,7 +75,6 @@ def _view(row: dict, default: Axis) -> dict:
         "reward_model": _time(row["reward_model_seconds"]),
         "sampling": _time(row["sampling_seconds"]),
         "alone": _time(row["alone_seconds"]),
-        "training": _time(row["training_seconds"]),
         "steps": number(row["steps"], 0),
         "tokens": thousands(None if row["tokens"] != row["tokens"] else row["tokens"]),
         "gpu_hours": number(row["gpu_hours"], 2) if row["gpu_hours"] > 0 else "–",

@@ -34,11 +34,11 @@ class Axis:
 
 # The first one that is known of any run is the default.
 AXES = (
-    Axis("device_seconds", "device time", "device time of one training and its share of what it needs", "seconds"),
-    Axis("training_seconds", "training time", "time of one training, its sampling included", "seconds"),
+    Axis("device_seconds", "device time", "device time of one training", "seconds"),
+    Axis("training_seconds", "training time", "time of one training itself", "seconds"),
     Axis("steps", "optimizer steps", "optimizer steps of one training", "steps"),
-    Axis("tokens", "tokens", "tokens of one training, trained on and sampled", "tokens"),
-    Axis("dollars", "dollars", "dollars for one training and its share of what it needs", "dollars"),
+    Axis("tokens", "tokens", "tokens of one training", "tokens"),
+    Axis("dollars", "dollars", "dollars for one training", "dollars"),
 )
 
 
