@@ -20,7 +20,7 @@ from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
 from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
-from pipeline.report.by_cost import with_costs
+from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -150,6 +150,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
             for figure in over
         ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
+        *costs_section(table, inputs.front),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
         slices_section(table, slices, read),

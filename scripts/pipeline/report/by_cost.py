@@ -1,4 +1,4 @@
-"""Win rate against cost at the top of the page: the chart with its choice of axis, and the Pareto front in words."""
+"""Win rate against cost: at the top of the page the chart and the Pareto front in words, further down the numbers."""
 
 from dataclasses import replace
 
@@ -14,8 +14,8 @@ from pipeline.results.cost_axes import Axis, front_of, front_sentence, is_known,
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import RunTable
 
-MOST_ROWS = 12  # of the table below the chart, the front always among them
-COLUMNS = (  # of that table, beside those that it always has
+MOST_ROWS = 12  # of the table, the front always among them
+COLUMNS = (  # of the table, beside those that it always has
     ("sampling", "sampling"),
     ("reward_model", "reward model"),
     ("alone", "as the only one"),
@@ -27,27 +27,41 @@ COLUMNS = (  # of that table, beside those that it always has
 
 
 def with_costs(section: Section, table: RunTable, costs: pd.DataFrame | None, charts: Charts) -> Section:
-    """The answer's section with what win rates cost; as it is, where no run's cost is known.
+    """The answer's section with the chart and the fronts; without them, where no run's cost is known.
 
     Args:
         costs: as `pipeline.results.winrate_vs_cost.read_winrate_vs_cost` gives it.
     """
-    axes = known_axes(costs.to_dict("records")) if costs is not None else []
+    rows, axes = _rows(table, costs)
     if costs is None or not axes:
         return replace(section, values=section.values | {"fronts": {}, "by_cost": None})
-    found = {group: rows_of(costs, group).to_dict("records") for group in table.groups}
     figures = [(axis, charts.place(figure)) for axis, figure in axis_figures(table, costs).items()]
-    boards = [_board(table.title_of(group), rows, axes) for group, rows in found.items()]
-    values = {
-        "fronts": {table.title_of(group): front_sentence(found[group], axes[0]) for group in table.first.groups},
-        "by_cost": {"figures": figures, "boards": boards, "columns": COLUMNS},
-    }
-    return replace(section, values=section.values | values)
+    fronts = {title: front_sentence(own, axes[0]) for title, own in rows.items()}
+    unknown = dict.fromkeys(sentence for own in rows.values() if (sentence := unknown_sentence(own, axes[0])))
+    chart = {"figures": figures, "unknown": list(unknown)}
+    return replace(section, values=section.values | {"fronts": fronts, "by_cost": chart})
 
 
-def _board(title: str, rows: list[dict], axes: list[Axis]) -> dict:
-    """The numbers of a group: rows of its cheapest runs first, and what is not in them."""
-    default = axes[0]
+def costs_section(table: RunTable, costs: pd.DataFrame | None) -> list[Section]:
+    """The section with the chart's numbers; none where no run's cost is known."""
+    rows, axes = _rows(table, costs)
+    if not axes:
+        return []
+    boards = [_board(title, own, axes[0]) for title, own in rows.items()]
+    values = {"boards": boards, "columns": COLUMNS, "default": axes[0].column}
+    return [Section("cost-of-one", "Cost of one training", "cost_of_one.jinja", values, "Cost of one")]
+
+
+def _rows(table: RunTable, costs: pd.DataFrame | None) -> tuple[dict[str, list[dict]], list[Axis]]:
+    """The rows of each (dataset, model, decoding) by its title, and the axes that are known."""
+    if costs is None:
+        return {}, []
+    rows = {table.title_of(group): rows_of(costs, group).to_dict("records") for group in table.groups}
+    return rows, known_axes([row for own in rows.values() for row in own])
+
+
+def _board(title: str, rows: list[dict], default: Axis) -> dict:
+    """The numbers of a group: rows of the front and the best runs, the cheapest first, and what is not in them."""
     known = sorted((row for row in rows if is_known(row, default)), key=lambda row: row[default.column])
     first = [row["run"] for row in front_of(rows, default)]
     first += [row["run"] for row in sorted(known, key=lambda row: -row["win_rate"])]
