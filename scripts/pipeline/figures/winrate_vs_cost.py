@@ -31,7 +31,9 @@ def axis_figures(table: RunTable, costs: pd.DataFrame) -> dict[Axis, Figure]:
     figures = {}
     for axis in known_axes(costs.to_dict("records")):
         rows = [[panel] for group in table.groups if (panel := _panel(table, costs, group, axis))]
-        figures[axis] = Figure(f"{NAME}_{axis.column}", f"Win rate against {axis.name}", CAPTION, rows)
+        figures[axis] = Figure(
+            f"{NAME}_{axis.column}", f"Win rate against {axis.name}", f"{CAPTION} {axis.counts}", rows
+        )
     return figures
 
 

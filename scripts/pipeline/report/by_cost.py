@@ -10,7 +10,15 @@ from pipeline.report.charts import Charts
 from pipeline.report.numbers import number
 from pipeline.report.section import Section
 from pipeline.report.whole_cost import thousands
-from pipeline.results.cost_axes import Axis, front_of, front_sentence, is_known, known_axes, unknown_sentence
+from pipeline.results.cost_axes import (
+    Axis,
+    certainty_sentence,
+    front_of,
+    front_sentence,
+    is_known,
+    known_axes,
+    unknown_sentence,
+)
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import RunTable
 
@@ -37,8 +45,8 @@ def with_costs(section: Section, table: RunTable, costs: pd.DataFrame | None, ch
         return replace(section, values=section.values | {"fronts": {}, "by_cost": None})
     figures = [(axis, charts.place(figure)) for axis, figure in axis_figures(table, costs).items()]
     fronts = {title: front_sentence(own, axes[0]) for title, own in rows.items()}
-    unknown = dict.fromkeys(sentence for own in rows.values() if (sentence := unknown_sentence(own, axes[0])))
-    chart = {"figures": figures, "unknown": list(unknown)}
+    said = (of(own, axes[0]) for of in (certainty_sentence, unknown_sentence) for own in rows.values())
+    chart = {"figures": figures, "sentences": list(dict.fromkeys(filter(None, said)))}
     return replace(section, values=section.values | {"fronts": fronts, "by_cost": chart})
 
 
@@ -48,7 +56,7 @@ def costs_section(table: RunTable, costs: pd.DataFrame | None) -> list[Section]:
     if not axes:
         return []
     boards = [_board(title, own, axes[0]) for title, own in rows.items()]
-    values = {"boards": boards, "columns": COLUMNS, "default": axes[0].column}
+    values = {"boards": boards, "columns": COLUMNS, "axes": axes}
     return [Section("cost-of-one", "Cost of one training", "cost_of_one.jinja", values, "Cost of one")]
 
 

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from pipeline.jobs.forecast import duration
 
+LIKELY = 0.05  # share of resamples from which on a run might be on the front
 MOST_NAMED = 6  # of a front; between the cheapest and the best of them the rest are counted
 
 
@@ -24,21 +25,38 @@ class Axis:
         name: for a choice among them, and in sentences.
         title: beside the axis of a chart.
         unit: seconds, dollars, or what is counted.
+        counts: what is counted, as a sentence; "" where the title says it.
     """
 
     column: str
     name: str
     title: str
     unit: str
+    counts: str = ""
 
 
 # The first one that is known of any run is the default.
 AXES = (
-    Axis("device_seconds", "device time", "device time of one training", "seconds"),
+    Axis(
+        "device_seconds",
+        "device time",
+        "device time of one training",
+        "seconds",
+        "Device time is the training's own, sampling included, and its share of the prepared data, the SFT model, the "
+        "reference and, where it asks one, the reward model, each shared out equally to the trainings that need it.",
+    ),
     Axis("training_seconds", "training time", "time of one training itself", "seconds"),
     Axis("steps", "optimizer steps", "optimizer steps of one training", "steps"),
-    Axis("tokens", "tokens", "tokens of one training", "tokens"),
-    Axis("dollars", "dollars", "dollars for one training", "dollars"),
+    Axis(
+        "tokens",
+        "tokens",
+        "tokens of one training",
+        "tokens",
+        "Tokens are those trained on, both responses of a pair with their prompt, and those sampled.",
+    ),
+    Axis(
+        "dollars", "dollars", "dollars for one training", "dollars", "Dollars are the device's price for device time."
+    ),
 )
 
 
@@ -64,14 +82,25 @@ def front_sentence(rows: Sequence[dict], axis: Axis) -> str:
         return ""
     if len(known) == 1:
         return f"The cost of {known[0]['name']} alone is known: {cost_words(known[0], axis)}."
-    named = [_with_numbers(row, axis) for row in front]
-    if len(named) > MOST_NAMED:
-        half = MOST_NAMED // 2
-        named = [*named[:half], f"{len(named) - MOST_NAMED} more", *named[-half:]]
+    named = _ends([_with_numbers(row, axis) for row in front])
     if len(front) == 1:
         return f"No other run costs less {axis.name} or wins more than {named[0]}."
     listed = f"{', '.join(named[:-1])} and {named[-1]}"
     return f"On the Pareto front of win rate against {axis.name}: {listed}."
+
+
+def certainty_sentence(rows: Sequence[dict], axis: Axis) -> str:
+    """How often each run of the front of the default axis is on that of a resample; "" with fewer than two runs."""
+    front, known = front_of(rows, axis), [row for row in rows if is_known(row, axis)]
+    shares = _ends([f"{row['name']} in {100 * row['front_share']:.0f}%" for row in front])
+    others = [row for row in known if row not in front and row["front_share"] >= LIKELY]
+    if len(known) < 2:
+        return ""
+    text = f"In resamples of seeds and prompts these are on the front: {', '.join(shares)}"
+    if others:
+        best = max(others, key=lambda row: row["front_share"])
+        text += f"; of the others {best['name']} most often, in {100 * best['front_share']:.0f}%"
+    return f"{text}."
 
 
 def unknown_sentence(rows: Sequence[dict], axis: Axis) -> str:
@@ -104,9 +133,16 @@ def caption(path: Path) -> str:
         groups.setdefault((row["dataset"], row["model"], row["decoding"]), []).append(row)
     lines = []
     for group, own in groups.items() if axes else ():
-        sentences = f"{front_sentence(own, axes[0])} {unknown_sentence(own, axes[0])}".strip()
+        said = (of(own, axes[0]) for of in (front_sentence, certainty_sentence, unknown_sentence))
+        sentences = " ".join(filter(None, said))
         lines.append(f"{', '.join(filter(None, group))}: {sentences}" if len(groups) > 1 else sentences)
     return "\n\n".join(re.sub(r"([\\*`_|])", r"\\\1", line) for line in lines)
+
+
+def _ends(texts: list[str]) -> list[str]:
+    """Texts with the middle ones of very many counted instead."""
+    half = MOST_NAMED // 2
+    return texts if len(texts) <= MOST_NAMED else [*texts[:half], f"{len(texts) - MOST_NAMED} more", *texts[-half:]]
 
 
 def _with_numbers(row: dict, axis: Axis) -> str:
@@ -120,5 +156,5 @@ def _shortened(names: list[str]) -> list[str]:
 
 def _with_floats(row: dict) -> dict:
     """A row of text with what sentences need as numbers."""
-    columns = ("win_rate", *(axis.column for axis in AXES))
+    columns = ("win_rate", "front_share", *(axis.column for axis in AXES))
     return row | {column: float(row[column] or "nan") for column in columns}

@@ -3,7 +3,15 @@
 import pytest
 from numpy import nan
 
-from pipeline.results.cost_axes import AXES, caption, cost_words, front_sentence, known_axes, unknown_sentence
+from pipeline.results.cost_axes import (
+    AXES,
+    caption,
+    certainty_sentence,
+    cost_words,
+    front_sentence,
+    known_axes,
+    unknown_sentence,
+)
 
 TIME, STEPS = AXES[0], AXES[2]
 
@@ -11,7 +19,8 @@ TIME, STEPS = AXES[0], AXES[2]
 def row(name, rate, seconds, front=True, **others):
     """A row of the table, of which the device time alone is known."""
     costs = dict.fromkeys((axis.column for axis in AXES), nan) | {"device_seconds": seconds}
-    given = {"name": name, "win_rate": rate, "front": "device_seconds" if front else "", "unknown": ""}
+    given = {"name": name, "win_rate": rate, "front": "device_seconds" if front else "", "front_share": 0.9}
+    given |= {"unknown": ""}
     return given | costs | others
 
 
@@ -40,6 +49,14 @@ def test_a_long_front_is_told_by_its_ends():
     text = front_sentence([row(f"R{i}", 40 + i, 60 * i) for i in range(1, 12)], TIME)
     names = [part.split(" (")[0] for part in text.split(": ")[1].replace(" and ", ", ").split(", ")]
     assert names == ["R1", "R2", "R3", "5 more", "R9", "R10", "R11"]
+
+
+def test_how_sure_the_front_is_and_who_else_might_be_on_it():
+    rows = [row("DPO", 48, 60), row("DPR", 64, 90, front_share=0.704)]
+    rows += [row("DPP", 40, 95, front=False, front_share=share) for share in (0.3, 0.36, 0.01)]
+    start = "In resamples of seeds and prompts these are on the front: DPO in 90%, DPR in 70%"
+    assert certainty_sentence(rows, TIME) == f"{start}; of the others DPP most often, in 36%."
+    assert certainty_sentence([*rows[:2], rows[-1]], TIME) == f"{start}." and certainty_sentence(rows[:1], TIME) == ""
 
 
 def test_what_is_left_out_is_said_with_its_reason():
@@ -79,8 +96,8 @@ def test_the_default_is_the_first_axis_that_is_known():
 def test_captions_are_made_from_the_written_table(tmp_path):
     assert caption(tmp_path / "none.csv") == ""
     costs = ",".join(axis.column for axis in AXES)
-    lines = [f"dataset,model,decoding,run,name,win_rate,front,unknown,{costs}"]
-    lines += ["a,M,,dpo_x,dpo_x,48,device_seconds,,60,50,10,,", "b,M,,dpr,DPR,,,no training here,,,,,"]
+    lines = [f"dataset,model,decoding,run,name,win_rate,front,front_share,unknown,{costs}"]
+    lines += ["a,M,,dpo_x,dpo_x,48,device_seconds,1,,60,50,10,,", "b,M,,dpr,DPR,,,,no training here,,,,,"]
     (tmp_path / "t.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
     assert caption(tmp_path / "t.csv") == (
         "a, M: The cost of dpo\\_x alone is known: 1 min of device time.\n\n"
