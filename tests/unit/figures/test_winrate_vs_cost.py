@@ -55,7 +55,7 @@ def test_a_figure_for_each_known_axis_the_first_by_default(table):
 
 @pytest.mark.parametrize(
     ("seconds", "unit", "shown"),
-    [((40, 100), "seconds", [40, 100]), ((60, 300), "minutes", [1, 5]), ((3600, 7200), "hours", [1, 2])],
+    [((40, 100), "seconds", [40, 100]), ((60, 300), "minutes", [1, 5]), ((3600, 10_800), "hours", [1, 3])],
 )
 def test_times_have_a_unit_that_fits(table, seconds, unit, shown):
     frame = costs(dpo={"device_seconds": seconds[0]}, dpr={"device_seconds": seconds[1]})

@@ -18,10 +18,10 @@ def made(root, costs, wins=None, **options):
     """The run table and its win rates; wins by run are how many of ten prompts each seed wins against chosen."""
     path = build_results(root, **{"seeds": (1, 2), "prompts": 10} | options)
     table = read_run_table(path)
-    for run in table.runs:
-        for seed, won in zip(run.seeds, np.resize((wins or {}).get(run.run, []), len(run.seeds)), strict=False):
-            preference = np.arange(10) < won
-            frame = verdict_frame(run.run, seed, "chosen", [f"p{i:03d}" for i in range(10)], preference)
+    for run in (run for run in table.runs if run.run in (wins or {})):
+        for seed, won in zip(run.seeds, wins[run.run], strict=True):
+            ids = [f"p{i:03d}" for i in range(10)]
+            frame = verdict_frame(run.run, seed, "chosen", ids, np.arange(10) < won)
             write_parquet(frame, run.verdicts[seed]["chosen"])
     set_costs(root, costs)
     write_csv(winrate_table(table, resamples=50, refits=5), root / "winrate.csv")
