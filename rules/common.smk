@@ -40,6 +40,7 @@ from pipeline.plan.specs import as_yaml, specs
 from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption
+from pipeline.results.cost_axes import caption as front_caption
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
@@ -57,6 +58,7 @@ SPECS = specs(plan, PUBLICATIONS)
 # For the captions of Snakemake's report, which see the config and little else.
 config["summary"] = summary(settings)
 config["caveats"] = caption(Path("results/winrate.csv"))
+config["front"] = front_caption(Path("results/winrate_vs_cost.csv"))
 
 # Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"

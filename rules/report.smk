@@ -19,6 +19,35 @@ rule compute_cost:
         "python scripts/compute_cost.py --runs {input.runs:q} --output {output:q} > {log:q} 2>&1"
 
 
+rule compare_costs:
+    # Win rates against what the runs cost, and the Pareto front.
+    input:
+        plan.files("verdicts", "cost"),
+        runs="results/specs/runs.yaml",
+        winrate="results/winrate.csv",
+    output:
+        table=in_report(
+            "results/winrate_vs_cost.csv",
+            "Win rates",
+            "win rate against cost",
+            "table",
+            caption="winrate_vs_cost_table",
+        ),
+        figure=in_report("results/figures/winrate_vs_cost.svg", "Win rates", "win rate against cost"),
+    log:
+        "results/logs/compare_costs.log",
+    benchmark:
+        "results/benchmarks/compare_costs.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("compare_costs.py"),
+        price=plan.price_arguments(),
+    shell:
+        "python scripts/compare_costs.py --runs {input.runs:q} --winrate {input.winrate:q} {params.price:q}"
+        " --output {output.table:q} --figure {output.figure:q} > {log:q} 2>&1"
+
+
 rule measure_parts:
     # What gains are made of, where a judge gives parts of its verdicts.
     input:
@@ -75,6 +104,7 @@ rule render_report:
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
+        front="results/winrate_vs_cost.csv",
         scores="results/score_comparison.csv",
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
@@ -109,7 +139,7 @@ rule render_report:
         price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
-        " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
+        " --front {input.front:q} --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
         " {params.overoptimisation:q} {params.sets:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"

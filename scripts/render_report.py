@@ -28,6 +28,7 @@ from pipeline.results.score_comparison import read_comparison
 from pipeline.results.source_table import read_source_table
 from pipeline.results.tables import read_set_rates, read_table
 from pipeline.results.whole_cost import whole_costs
+from pipeline.results.winrate_vs_cost import read_winrate_vs_cost
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--config", help="the whole config, with every default and entry (YAML)")
     parser.add_argument("--dollars-per-hour", type=float, help="what an hour of a job costs")
     parser.add_argument("--parts", help="parts of the verdicts (CSV)")
+    parser.add_argument("--front", help="win rates against costs (CSV)")
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
@@ -78,7 +80,7 @@ def main(argv: list[str] | None = None) -> None:
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     contamination = dict(arguments.contamination)
     files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
-    tables = ("by_source", "by_category", "parts", "overoptimisation")
+    tables = ("by_source", "by_category", "parts", "front", "overoptimisation")
     record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
@@ -99,6 +101,7 @@ def main(argv: list[str] | None = None) -> None:
         replies=read_judgements(arguments.judgements) if arguments.judgements else {},
         selection=read_table(arguments.selection) if arguments.selection else None,
         parts=read_parts_table(arguments.parts) if arguments.parts else None,
+        front=read_winrate_vs_cost(arguments.front) if arguments.front else None,
         overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
         more=more,
         last=[made_from] if made_from else [],

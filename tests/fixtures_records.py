@@ -2,8 +2,6 @@
 
 from pathlib import Path
 
-from fixtures_results import DPR
-
 from pipeline.jobs.io import read_yaml, write_json
 from pipeline.jobs.records import RECORD, record_path
 
@@ -63,7 +61,7 @@ def write_records(root: Path, device: str = "cpu", commit: str = COMMIT) -> None
         for files in run["seeds"].values():
             policy = [sft]
             if "cost" in files:
-                read = [data, reference, sft, *([reward] if run["run"] == DPR else [])]
+                read = [data, reference, sft, *([reward] if run["method"] == "dpr" else [])]
                 write("train_policy", files["cost"], read, {"model": MODEL, "run": run["run"]})
                 policy = [Path(files["cost"]).parent / "model"]
             decoding = {"name": "sample", "temperature": 0.7}

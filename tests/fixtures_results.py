@@ -25,6 +25,8 @@ def build_results(
     groups: tuple[tuple[str, str], ...] = (("world", "W1M"),),
     text: Callable[[str, int], str] = lambda run, i: f"{run} answers {i}.",
     decodings: dict[str, dict[str, tuple[float, float]]] | None = None,
+    runs: dict[str, tuple[str, dict]] | None = None,
+    strength: dict[str, tuple[float, float]] | None = None,
 ) -> Path:
     """Write the tree below `root` and return the path of its run table.
 
@@ -34,21 +36,22 @@ def build_results(
         prompts: number of prompts.
         groups: (dataset, model) pairs; each gets the three runs.
         text: the response of a run to the i-th prompt.
+        runs, strength: in place of RUNS and STRENGTH; DPO is among them.
         decodings: what differs from STRENGTH under each decoding; the runs name none where it is None.
     """
     entries = []
     for decoding, changed in (decodings or {"": {}}).items():
         for group_number, (dataset, model) in enumerate(groups):
             generator = np.random.default_rng(group_number)
-            for run, (method, hyperparameters) in RUNS.items():
+            for run, (method, hyperparameters) in (runs or RUNS).items():
                 baselines = ["chosen"] if run == DPO else ["chosen", DPO]
                 entry = {"dataset": dataset, "model": model, "run": run, "method": method}
                 entry |= {"hyperparameters": hyperparameters, "baselines": baselines, "seeds": {}}
                 entry |= {"decoding": decoding} if decoding else {}
-                strength = {**STRENGTH, **changed}[run]
+                own = {**(strength or STRENGTH), **changed}[run]
                 for seed in seeds:
                     folder = root / dataset / model / run / f"seed{seed}" / decoding
-                    told = (run, method, strength, seed, baselines, prompts, text, generator)
+                    told = (run, method, own, seed, baselines, prompts, text, generator)
                     entry["seeds"][seed] = _write_seed(folder, *told)
                 entries.append(entry)
     content = {"tag": "test", "split": "eval", "baseline": DPO, "seeds": list(seeds), "runs": entries}

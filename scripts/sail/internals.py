@@ -42,6 +42,11 @@ def count_tokens(trainer: Any, tokens: Any) -> None:
     trainer._total_train_tokens = getattr(trainer, "_total_train_tokens", 0) + counted
 
 
+def trained_tokens(trainer: Any) -> int:
+    """Tokens that a training has read so far, over all processes, as it counts them itself; 0 where it does not."""
+    return int(max(getattr(trainer, "_total_train_tokens", 0), trainer.state.num_input_tokens_seen))
+
+
 def _values(trainer: Any) -> dict:
     """{metric: values since the last line of the log}: TRL's trainers have three names for it."""
     if hasattr(trainer, "stats"):

@@ -20,6 +20,7 @@ import count_steps
 import generate_responses
 import score_bt
 import train_policy
+from pipeline.columns.cost import COST_KEYS, COST_TOKENS
 from pipeline.config.candidates import candidates_spec, candidates_specs
 from pipeline.config.extents import budget_spec
 from pipeline.config.settings import Settings
@@ -74,7 +75,8 @@ def test_every_training_leaves_its_records(at):
         assert set(read_json(folder / "manifest.json")["files"]) == files
         cost = read_json(folder / "cost.json")
         batch = {"batch"} if folder == at.reward else set()  # which does not know that its model is from scratch
-        assert set(cost) == {"seconds", "rollout_seconds", "steps", "peak_memory_mib", "device", "machine"} | batch
+        assert set(cost) == {*COST_KEYS, *COST_TOKENS, "machine"} | batch
+        assert cost["trained_tokens"] > 0 and (cost["sampled_tokens"] > 0) == (folder == at.dpr)
         assert cost["steps"] == steps and cost["seconds"] > 0 and cost["peak_memory_mib"] > 10
         assert (cost["rollout_seconds"] > 0) == (folder == at.dpr) and cost["device"] == "cpu"
         curve = read_parquet(folder / "metrics.parquet")
@@ -345,8 +347,8 @@ WITHOUT_TORCH = """
 import json, sys
 from fixtures_results import build_results, pair_scores
 from pathlib import Path
-import compare_scores, compute_cost, compute_winrate, judge_responses, measure_calibration, plot_figures, prepare_data
-import render_report
+import compare_costs, compare_scores, compute_cost, compute_winrate, judge_responses, measure_calibration, plot_figures
+import prepare_data, render_report
 root = Path(sys.argv[1])
 heavy, imported = {"torch", "transformers", "datasets", "trl", "peft", "accelerate", "sail"}, {}
 def run(script, *arguments):
@@ -362,6 +364,8 @@ run(compute_winrate, "--runs", table, "--output", out / "winrate.csv", "--resamp
 run(compute_cost, "--runs", table, "--output", out / "cost.csv")
 run(plot_figures, "--runs", table, "--winrate", out / "winrate.csv", "--cost", out / "cost.csv",
     "--output-dir", out / "figures")
+run(compare_costs, "--runs", table, "--winrate", out / "winrate.csv", "--resamples", "20",
+    "--output", out / "costs.csv", "--figure", out / "costs.svg")
 scored = pair_scores(out / "scored.parquet", 6)
 run(compare_scores, "--runs", table, "--pairs", f"world={scored}", "--output", out / "scores.csv", "--resamples", "20")
 run(measure_calibration, "--scored", scored, "--dataset", "world", "--reward-model", "rm", "--split", "eval",
@@ -381,5 +385,5 @@ def test_scripts_without_a_network_import_no_torch(at, tmp_path):
     ended = subprocess.run(command, env=os.environ | {"PYTHONPATH": places}, capture_output=True, text=True)
     assert ended.returncode == 0, ended.stderr
     imported = json.loads(ended.stdout.splitlines()[-1])
-    assert len(imported) == 8 and not any(imported.values()), imported
+    assert len(imported) == 9 and not any(imported.values()), imported
     assert (tmp_path / "again" / "eval.parquet").read_bytes() == at.eval.read_bytes()

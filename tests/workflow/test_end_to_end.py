@@ -180,6 +180,7 @@ def test_nothing_is_left_over(finished):
             "figures",
             "winrate.csv",
             "cost.csv",
+            "winrate_vs_cost.csv",
             "score_comparison.csv",
             "report.html",
         ),
@@ -211,10 +212,11 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
     judge = "results/judge_quality/small/gold/eval.csv"
     tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv", judge]
+    tables.append("results/winrate_vs_cost.csv")
     splits = [f"results/calibration/small/tiny/{split}" for split in ("train", "eval")]
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
     numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
-    figures = {*(f"results/figures/{name}.svg" for name in FIGURES), *calibration}
+    figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "winrate_vs_cost")), *calibration}
     assert set(results) == {*tables, *figures, *numbers}
     for path, entry in results.items():
         assert set(entry["labels"]) == {"what", "form"}, path
@@ -224,6 +226,9 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         content = base64.b64decode(entry["data_uri"].split("base64,")[1])
         assert content == (finished.folder / path).read_bytes()
     assert "opponent" in results["results/winrate.csv"]["caption"]
+    assert "No other run costs less" in (front := results["results/figures/winrate_vs_cost.svg"]["caption"]) or (
+        "On the Pareto front of win rate against device time: " in front
+    )
     for path, entry in results.items():
         rests = path.startswith(("results/winrate", "results/figures/winrate", "results/figures/rating"))
         assert ("one-seed (all runs): one seed" in entry["caption"]) == rests, path
@@ -233,7 +238,7 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
     assert members == {
         "Win rates": {
-            "results/winrate.csv",
+            *("results/winrate.csv", "results/winrate_vs_cost.csv", "results/figures/winrate_vs_cost.svg"),
             *(f"results/figures/{name}.svg" for name in ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length")),
         },
         "Cost": {"results/cost.csv", "results/figures/cost.svg"},

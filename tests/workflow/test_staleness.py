@@ -14,7 +14,8 @@ REWARDED = [DPR, MIX]  # their rows are labelled by the reward model
 
 MEASURED = {Job("measure_judge", ("small", "gold", "eval"))}
 REPORT = {Job("render_report", ()), Job("all", ())}
-RATES = {Job("compute_winrate", ()), Job("plot_figures", ()), *REPORT}  # what the judges' quality is said in
+# What the judges' quality is said in, and what is made from that.
+RATES = {Job("compute_winrate", ()), Job("compare_costs", ()), Job("plot_figures", ()), *REPORT}
 TABLES = {Job("compute_cost", ()), Job("compare_scores", ()), *RATES}
 CALIBRATION = {Job("measure_calibration", ("small", "tiny", split)) for split in ("train", "eval")}
 

@@ -20,6 +20,7 @@ from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
 from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
+from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
@@ -59,6 +60,7 @@ class ReportInputs:
         selection: the win-rate table of the same runs on the selection split; None where there is none.
         parts: the table of the verdicts' parts, as `pipeline.results.parts_table.read_parts_table` gives it; None where
             no judge gives any.
+        front: win rates against costs, as `read_winrate_vs_cost` gives them; None where there are none.
         overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
@@ -76,6 +78,7 @@ class ReportInputs:
     replies: dict[str, str] = field(default_factory=dict)
     selection: pd.DataFrame | None = None
     parts: pd.DataFrame | None = None
+    front: pd.DataFrame | None = None
     overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
@@ -147,7 +150,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         drawn[name] for name in ("winrate_vs_kl", "winrate_vs_length") if drawn[name]["rows"] or not inputs.left_out
     ]
     sections = [
-        with_power(answer, table, read),
+        with_costs(with_power(answer, table, read), table, inputs.front, charts),
         *controls_section(table, winrate, cost),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
@@ -159,6 +162,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
             for figure in over
         ),
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
+        *costs_section(table, inputs.front),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
         *of_responses[:1],

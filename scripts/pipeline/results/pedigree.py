@@ -100,10 +100,14 @@ def pedigree(runs: Sequence[Run]) -> Pedigree:
                 made |= {found.path: found for found in _ancestors(job)}
             elif job.stage == "verdicts":  # the reward model that judges
                 made |= {found.path: found for found in _ancestors(job) if found.stage in SHARED}
-        if "cost" in files:
-            for job in _jobs([files["cost"]]):
-                made |= {job.path: job} | {found.path: found for found in _ancestors(job)}
+        made |= {job.path: job for job in training_jobs(run, seed)}
     return Pedigree(list(made.values()), list(asked.values()))
+
+
+def training_jobs(run: Run, seed: int) -> list[Job]:
+    """The training of a run's seed, and all jobs that it rests on; none where there is no record of it."""
+    own = _jobs([run.files[seed]["cost"]]) if "cost" in run.files[seed] else []
+    return [*own, *(above for job in own for above in _ancestors(job))]
 
 
 def all_jobs(table: RunTable) -> list[Job]:
@@ -118,11 +122,12 @@ def all_jobs(table: RunTable) -> list[Job]:
 
 
 def _ancestors(job: Job) -> list[Job]:
-    """All jobs whose files a job read, directly or not, but responses of other runs."""
+    """All jobs whose files a job read, directly or not, but responses of other runs and trainings of as many steps."""
     found: dict[str, Job] = {}
     waiting = [job]
     while waiting:
-        for above in _jobs(waiting.pop().record["inputs"]):
+        read = waiting.pop().record["inputs"]
+        for above in _jobs(path for path in read if Path(path).name != "cost.json"):
             if above.path not in found and above.stage not in ("responses", "scores", "verdicts"):
                 found[above.path] = above
                 waiting.append(above)

@@ -26,6 +26,7 @@ import numpy as np
 import pandas as pd
 import pyarrow.parquet as pq
 
+from pipeline.columns.cost import COST_KEYS, COST_TOKENS
 from pipeline.columns.evaluation import PAIR_LOGPS, RESPONSE_LOGPS
 from pipeline.columns.learning_curve import CURVE_COLUMNS
 from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
@@ -40,7 +41,6 @@ RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines",
 OPTIONAL_KEYS = ("sources", "decoding", "judge_shares", "called")
 JUDGE_SHARES = ("", "data", "reward_model")
 FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
-COST_KEYS = ("seconds", "rollout_seconds", "steps", "peak_memory_mib", "device")
 
 
 @dataclass(frozen=True, eq=False)  # told apart by identity, so that what was read of a run can be cached
@@ -230,11 +230,11 @@ def read_finished(run: Run, seed: int) -> pd.Series:
 
 
 def read_cost(run: Run, seed: int) -> dict:
-    """What one training took: seconds, rollout_seconds, steps, peak_memory_mib, device."""
+    """What one training took: seconds, rollout_seconds, steps, peak_memory_mib, device; and COST_TOKENS if counted."""
     path = run.files[seed]["cost"]
     cost = read_json(path)
     require(cost, COST_KEYS, path, "key")
-    for key in COST_KEYS:
+    for key in (*COST_KEYS, *(name for name in COST_TOKENS if name in cost)):
         number = isinstance(cost[key], int | float) and not isinstance(cost[key], bool)
         if key != "device" and not (number and np.isfinite(cost[key]) and cost[key] >= 0):
             raise InputError(f"{path}: {key} must be a number of at least 0, not {cost[key]!r}")

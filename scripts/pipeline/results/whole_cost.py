@@ -3,17 +3,15 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-import numpy as np
 import pyarrow.parquet as pq
 
 from pipeline.columns.candidates import SAMPLED_TOKENS
 from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_parquet
 from pipeline.results.pedigree import SHARED, Job, pedigree
-from pipeline.results.run_table import Run, RunTable, read_cost, read_metrics
+from pipeline.results.run_table import Run, RunTable, read_cost
 
 ASKED = ("responses", "scores", "verdicts")
-TOKENS = "num_tokens"  # of the learning curve: tokens that a training has read so far
 
 
 def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | None = None) -> list[dict]:
@@ -68,12 +66,9 @@ def _seconds(jobs: Sequence[Job]) -> float:
 
 
 def _tokens(runs: list[Run]) -> dict[str, float | None]:
-    """Tokens of the trainings, as their logs count them, and of the judged responses."""
-    trained: list[float] = []
-    for seed in runs[0].seeds_with("metrics"):
-        curve = read_metrics(runs[0], seed)
-        trained += [float(curve.loc[curve["metric"] == TOKENS, "value"].max())]
-    known = [count for count in trained if np.isfinite(count)]
+    """Tokens that the trainings read, where they count them, and of the judged responses."""
+    trained = [read_cost(runs[0], seed).get("trained_tokens") for seed in runs[0].seeds_with("cost")]
+    known = [count for count in trained if count is not None]
     sampled = sum(_sampled(run.files[seed]["responses"]) for run in runs for seed in run.seeds)
     return {"trained_tokens": sum(known) if known else None, "sampled_tokens": sampled}
 

@@ -12,6 +12,7 @@ import torch
 from datasets import Dataset
 from transformers import PreTrainedTokenizerBase, PrinterCallback, TrainerCallback
 
+from pipeline.columns.cost import COST_TOKENS
 from pipeline.columns.learning_curve import CURVE_COLUMNS
 from pipeline.columns.pairs import PAIR_RESPONSES
 from pipeline.columns.reference import REFERENCE_LOGPS
@@ -32,6 +33,7 @@ from pipeline.training.kept import KeepsCheckpoints, kept_results, write_kept
 from pipeline.training.processes import share_order, whole_weights
 from pipeline.training.progress import StepLines
 from pipeline.training.state import train_on
+from pipeline.training.tokens import counted_tokens
 from pipeline.training.tracking import track
 from sail.internals import logits_of
 
@@ -203,7 +205,7 @@ def train_and_save(
     lost = curve.loc[(curve["metric"] == "loss") & curve["value"].isna(), "step"]
     if len(lost):
         raise InputError(f"the loss is not a number from step {lost.iloc[0]} on; a lower learning_rate may be right")
-    weights = whole_weights(trainer)
+    weights, counted = whole_weights(trainer), counted_tokens(trainer)
     if not is_first_process():
         return trainer.seconds()
     write_parquet(curve, output_dir / "metrics.parquet")
@@ -212,6 +214,7 @@ def train_and_save(
         "seconds": trainer.seconds() + before,
         "rollout_seconds": getattr(trainer, "rollout_seconds", 0.0) + before,
         "steps": trainer.state.global_step,
+        **(dict(zip(COST_TOKENS, counted, strict=True)) if counted[0] else {}),
         "peak_memory_mib": peak_memory_mib(device),
         "device": device.description,
         "machine": device.record(),

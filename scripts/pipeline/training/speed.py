@@ -22,7 +22,8 @@ from pipeline.models.devices import Device
 from pipeline.models.fitting import free
 from pipeline.training.fitting import fit, smaller_batch, tile_tokens
 from pipeline.training.processes import share_order
-from sail.internals import logits_of, unlogged
+from pipeline.training.tokens import counted_tokens
+from sail.internals import logits_of
 
 WARM, TIMED = 2, 8  # steps: the first ones are slower
 KEYS = ("seconds_per_step", "tokens_per_step")
@@ -146,9 +147,7 @@ def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
     (begun, sampled_before), (ended, sampled) = ends[WARM - 1], ends[-1]
     training = (ended - begun - (sampled - sampled_before)) / (steps - WARM)
     used = trainer.used_share() if sampled and hasattr(trainer, "used_share") else 1.0
-    counts = torch.tensor(float(getattr(trainer, "rollout_tokens", 0)), device=trainer.accelerator.device)
-    generated = trainer.accelerator.reduce(counts, "sum").item()
-    trained = max(unlogged(trainer)["tokens"], trainer.state.num_input_tokens_seen)
+    trained, generated = counted_tokens(trainer)
     if not trained:
         raise InputError(f"{type(trainer).__name__} counts no tokens; give a budget of steps")
     seconds, tokens = training + used * sampled / steps, (trained + used * generated) / steps

@@ -1,5 +1,7 @@
 """Which files a run's number of steps is in, and what each seed has of its own with seed_scope all."""
 
+import re
+from pathlib import Path
 from types import SimpleNamespace
 
 from pipeline.plan.budgets import budget_reward, budget_runs, other_steps_files, steps_files
@@ -42,6 +44,15 @@ def test_steps_of_a_budget_or_of_a_record_are_in_its_file(small, monkeypatch):
     record = {"record": f"results/policies/small/tiny/{OTHER}/seed2/cost.json"}
     assert steps_files(plan, names(LIKE)) == other_steps_files(plan, names(SECONDS)) == record
     assert steps_files(plan, names(OTHER)) == {}  # its own record is not there before it
+
+
+def test_kept_speeds_are_no_input_of_any_rule():
+    """Other timings make nothing stale."""
+    rules = Path(__file__).resolve().parents[3] / "rules"
+    blocks = [block for path in rules.glob("*.smk") for block in re.split(r"^rule ", path.read_text(), flags=re.M)[1:]]
+    inputs = [re.split(r"^    (?:output|log|params):", block, flags=re.M)[0] for block in blocks]
+    assert len(blocks) > 20 and not [part for part in inputs if "SPEEDS" in part or "results/speeds" in part]
+    assert [block.split(":")[0] for block in blocks if "speeds=SPEEDS" in block] == ["count_steps"]
 
 
 def test_a_run_is_judged_against_its_controls_and_its_row_names_them(small):

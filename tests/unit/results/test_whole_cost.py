@@ -1,6 +1,7 @@
 """What each run took, by the records of all jobs that it rests on."""
 
 import pytest
+from fixtures_costs import set_costs
 from fixtures_records import SECONDS, write_records
 from fixtures_results import DPO, DPR, build_results
 
@@ -45,6 +46,13 @@ def test_a_job_that_several_runs_need_is_shared_out(table, tmp_path):
     assert rows[DPR]["sampling"] == (10 + 20) * 2 / 4  # of the cost files
     assert rows[DPR]["sampled_tokens"] == 2 * 3 * 4 and rows[DPR]["trained_tokens"] is None
     assert all(row["gpu_seconds"] == 0 and row["judge_dollars"] is None for row in rows.values())
+
+
+def test_tokens_trained_on_are_added_up(table, tmp_path):
+    write_records(tmp_path)
+    set_costs(tmp_path, {DPR: {"trained_tokens": [900, 1100], "sampled_tokens": 5}})
+    rows = {row["run"]: row["trained_tokens"] for row in whole_costs(table)}
+    assert rows == {"sft": None, DPO: None, DPR: 2000}
 
 
 def test_a_judging_reward_model_is_shared_out_to_the_runs_that_it_judges(table, tmp_path):

@@ -1,6 +1,7 @@
 """Steps that follow from a budget or from another run, and what a step takes."""
 
 import os
+import time
 
 import pandas as pd
 import pytest
@@ -66,7 +67,7 @@ def test_passes_are_counted_as_the_trainer_counts_them(start, tmp_path):
     assert trainer.state.max_steps == steps_of(extent, len(FRAME), None) == 9
 
 
-def test_a_step_s_tokens_are_the_same_twice_and_its_sampling_is_spread(start, tmp_path):
+def test_a_step_s_tokens_are_the_same_by_any_clock_and_its_sampling_is_spread(start, tmp_path, monkeypatch):
     speeds = []
 
     def trainer(scratch):
@@ -75,8 +76,12 @@ def test_a_step_s_tokens_are_the_same_twice_and_its_sampling_is_spread(start, tm
         return made
 
     first = kept_speed(tmp_path / "one", SPEC, [], trainer, cpu_device())
+    clock = time.perf_counter
+    monkeypatch.setattr(time, "perf_counter", lambda: 9 * clock())
     second = kept_speed(tmp_path / "two", SPEC, [], trainer, cpu_device())
     assert first["tokens_per_step"] == second["tokens_per_step"] and first["steps"] == WARM + TIMED
+    assert second["seconds_per_step"] > 2 * first["seconds_per_step"]
+    assert len({steps_in_budget({"tokens": 9_999}, speed) for speed in (first, second)}) == 1
     made = speeds[0]
     # 64 prompts were sampled at once, for 128 rows, of which some twenty were used
     assert made._prompts_drawn == 64 and made.used_share() == 1 - len(made.pool) / 128 and made.used_share() < 0.4
