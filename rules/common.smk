@@ -17,6 +17,7 @@ from pipeline.jobs.handover import WARM
 from pipeline.jobs.io import InputError, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
+from pipeline.plan.lm_eval import alignment_tax_table, local_task_files
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan

@@ -7,12 +7,14 @@ splits. The file that it writes opens offline and asks the network for nothing.
 from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
 from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
+from pipeline.report.alignment_tax import alignment_tax_section
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
 from pipeline.report.made_from import made_from_section
 from pipeline.report.whole_cost import cost_section, read_paid
+from pipeline.results.alignment_tax import read_alignment_tax
 from pipeline.results.csv_tables import named_path
 from pipeline.results.overoptimisation import read_overoptimisation
 from pipeline.results.parts_table import read_parts_table
@@ -43,13 +45,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--dollars-per-hour", type=float, help="what an hour of a job costs")
     parser.add_argument("--parts", help="parts of the verdicts (CSV)")
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
+    parser.add_argument("--alignment-tax", help="benchmarks of lm-eval (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     files = [*table.paths("responses"), *pairs.values()]
-    tables = ("by_source", "parts", "overoptimisation")
+    tables = ("by_source", "parts", "overoptimisation", "alignment_tax")
     record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
@@ -57,6 +60,8 @@ def main(argv: list[str] | None = None) -> None:
     costs = whole_costs(table, read_paid(arguments.judgements) if arguments.judgements else {})
     if whole := cost_section(costs, arguments.dollars_per_hour):
         more.insert(0, whole)
+    if arguments.alignment_tax:
+        more.append(alignment_tax_section(read_alignment_tax(arguments.alignment_tax)))
     made_from = made_from_section(all_jobs(table), read_yaml(arguments.config) if arguments.config else None)
     inputs = ReportInputs(
         table,

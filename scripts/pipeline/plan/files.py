@@ -10,6 +10,7 @@ from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
 from pipeline.config.sweep import is_rewarded
 from pipeline.plan.checkpoints import Checkpoints
+from pipeline.plan.lm_eval import benchmark_files
 
 SPLITS = ("train", "selection", "eval")
 # What a run that is trained leaves besides its model.
@@ -107,6 +108,7 @@ class Plan(Checkpoints):
         }
         if kept := self.settings.config["evaluate_checkpoints"]:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
+        files |= benchmark_files(self, run, seed)
         if run.trained:
             files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
         return files

@@ -1,0 +1,142 @@
+"""Benchmarks of lm-eval, of local files, on tiny models: scores, answers, adapters, what is refused."""
+
+import json
+
+import pandas as pd
+import pytest
+import torch
+from fixtures_lm_eval import CHOICES, QUESTIONS, lm_eval, local_tasks  # noqa: F401
+from fixtures_models import cpu_device, llama_tokenizer, tiny_chat_model, trunk_config
+from peft import LoraConfig, get_peft_model
+from transformers import AutoModelForCausalLM
+
+import run_lm_eval
+from pipeline.columns.benchmark_samples import SAMPLE_COLUMNS
+from pipeline.config.lm_eval import VERSION
+from pipeline.generation import benchmarks
+from pipeline.generation.benchmarks import measure_tasks, require_lm_eval
+from pipeline.jobs.io import InputError, write_yaml
+from pipeline.models.checkpoints import load_evaluated, load_tokenizer, save_checkpoint
+
+PLAIN = {"apply_chat_template": False, "confirm_run_unsafe_code": False}
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory, lm_eval):  # noqa: F811
+    """A start, a policy that is a LoRA adapter on it, and local tasks."""
+    root = tmp_path_factory.mktemp("lm-eval")
+    start = tiny_chat_model(root / "start")
+    base = AutoModelForCausalLM.from_pretrained(start)
+    torch.manual_seed(1)
+    adapted = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    save_checkpoint(adapted, load_tokenizer(start), root / "policy")
+    local_tasks(root / "tasks")
+    return root
+
+
+def spec_of(folder, *tasks):
+    place = {"include_path": str(folder / "tasks")}
+    return {"model": {"adapter": "lora"}, "lm_eval": VERSION, "tasks": [PLAIN | place | task for task in tasks]}
+
+
+def run(folder, out, model, *tasks):
+    write_yaml(spec_of(folder, *tasks), out / "spec.yaml")
+    named = {"spec": out / "spec.yaml", "model": folder / model}
+    named |= {"output": out / f"{model}.json", "samples": out / f"{model}.parquet"}
+    arguments = [text for name, value in named.items() for text in (f"--{name}", str(value))]
+    run_lm_eval.main([*arguments, "--device", "cpu", "--local-files", str(folder / "tasks/questions.jsonl")])
+    return json.loads(named["output"].read_text()), pd.read_parquet(named["samples"])
+
+
+@pytest.fixture(scope="module")
+def measured(folder, tmp_path_factory):
+    """What the start and the policy were measured at, in one place."""
+    out, tasks = tmp_path_factory.mktemp("out"), ({"task": "both"}, {"task": "colours", "num_fewshot": 1, "limit": 2.0})
+    return {model: run(folder, out, model, *tasks) for model in ("start", "policy")}
+
+
+def by_hand(folder, model):
+    """The choice that a model finds the likeliest, for each question."""
+    tokenizer, policy = load_tokenizer(str(folder / model)), load_evaluated(str(folder / model), {}, cpu_device())
+    found = []
+    for question in QUESTIONS:
+        start = tokenizer(f"Question: {question}\nAnswer:")["input_ids"]
+        logps = []
+        for choice in CHOICES:
+            ids = tokenizer(f"Question: {question}\nAnswer: {choice}")["input_ids"]
+            with torch.no_grad():
+                logits = policy(input_ids=torch.tensor([ids])).logits[0].log_softmax(-1)
+            logps.append(sum(logits[i - 1, ids[i]].item() for i in range(len(start), len(ids))))
+        found.append(logps.index(max(logps)))
+    return found
+
+
+def test_scores_are_those_of_the_checkpoint_adapter_included(folder, measured):
+    right = [number % 3 for number in range(len(QUESTIONS))]
+    guesses = {model: by_hand(folder, model) for model in measured}
+    assert guesses["start"] != guesses["policy"], "the adapter changes nothing, so this tells nothing"
+    for model, (results, samples) in measured.items():
+        hits = [float(guess == answer) for guess, answer in zip(guesses[model], right, strict=True)]
+        accuracies = samples[
+            (samples["entry"] == 0) & (samples["task"] == "colours") & (samples["metric"] == "acc,none")
+        ]
+        assert accuracies["value"].tolist() == hits
+        assert results["tasks"][0]["results"]["colours"]["acc,none"] == pytest.approx(sum(hits) / 4)
+
+
+def test_answers_have_their_columns_and_only_metrics_of_single_answers(measured):
+    results, samples = measured["start"]
+    assert list(samples.columns) == SAMPLE_COLUMNS and results["lm_eval"] == VERSION
+    assert set(zip(samples["task"], samples["metric"], strict=True)) == {
+        ("colours", "acc,none"),
+        ("words", "exact_match,none"),
+    }
+    first, second = results["tasks"]
+    assert "brier_score,none" in first["results"]["colours"] and first["n-samples"]["words"]["effective"] == 4
+    assert second["n-shot"] == {"colours": 1} and second["n-samples"]["colours"] == {"original": 4, "effective": 2}
+    assert second["higher_is_better"]["colours"] == {"acc": True, "brier_score": False}
+    one = samples[samples["entry"] == 1]["question"].tolist()
+    assert len(one) == 2 and set(one) < set(samples[samples["entry"] == 0]["question"])
+
+
+def test_the_same_again_and_a_killed_job_goes_on(folder, tmp_path, measured, monkeypatch):
+    asked, measure = [], benchmarks._measured
+    monkeypatch.setattr(benchmarks, "_measured", lambda model, task: asked.append(task["task"]) or measure(model, task))
+    tasks = [{"task": "both"}, {"task": "gone"}, {"task": "colours", "num_fewshot": 1, "limit": 2.0}]
+    with pytest.raises(InputError, match="no task, group or tag 'gone' in lm-eval nor in .*tasks"):
+        measure_tasks(spec_of(folder, *tasks), str(folder / "start"), cpu_device(), tmp_path)
+    (tmp_path / "1.json").write_text((tmp_path / "0.json").read_text())
+    (tmp_path / "1.parquet").write_bytes((tmp_path / "0.parquet").read_bytes())
+    results, samples = measure_tasks(spec_of(folder, *tasks), str(folder / "start"), cpu_device(), tmp_path)
+    assert asked == ["both", "gone", "colours"]
+    assert [results["tasks"][0], results["tasks"][2]] == measured["start"][0]["tasks"]
+    assert samples["value"].tolist()[:8] == measured["start"][1]["value"].tolist()[:8]
+
+
+def test_questions_are_put_into_the_chat_template(folder, tmp_path, monkeypatch):
+    seen, load = [], benchmarks.load_tokenizer
+
+    def watched(*given):
+        tokenizer = load(*given)
+        encode = tokenizer.apply_chat_template
+        tokenizer.apply_chat_template = lambda turns, **more: seen.append(turns) or encode(turns, **more)
+        return tokenizer
+
+    monkeypatch.setattr(benchmarks, "load_tokenizer", watched)
+    task = {"task": "colours", "apply_chat_template": True, "limit": 1.0}
+    measure_tasks(spec_of(folder, task), str(folder / "start"), cpu_device(), tmp_path)
+    assert {"role": "user", "content": f"Question: {QUESTIONS[0]}\nAnswer:"} in [turns[-1] for turns in seen]
+
+
+def test_a_model_without_a_chat_template_is_told_so(folder, tmp_path):
+    tokenizer = llama_tokenizer()
+    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("llama", tokenizer)), tokenizer, tmp_path / "base")
+    spec = spec_of(folder, {"task": "colours", "apply_chat_template": True})
+    with pytest.raises(InputError, match="base: its tokenizer has no chat template: leave out apply_chat_template"):
+        measure_tasks(spec, str(tmp_path / "base"), cpu_device(), tmp_path)
+
+
+def test_another_version_or_none_is_refused(monkeypatch):
+    monkeypatch.setattr(benchmarks.importlib.metadata, "distributions", lambda name: iter([]))
+    with pytest.raises(InputError, match=r"0\.0\.1, and none is installed: pip install -r envs/requirements-lm-eval"):
+        require_lm_eval("0.0.1")
