@@ -11,10 +11,12 @@ import pandas as pd
 
 from pipeline.columns.benchmark_samples import SAMPLE_COLUMNS
 from pipeline.jobs.io import InputError, read_json, read_parquet, write_json, write_parquet
+from pipeline.jobs.refusals import full_disk, refused_path
 from pipeline.models.checkpoints import load_evaluated, load_tokenizer
 from pipeline.models.devices import Device
 from pipeline.models.fitting import cache_bytes, fitted, forward_bytes
 from pipeline.models.manners import THOUGHT_END, manner_of, template_variables
+from pipeline.models.reading import reason
 
 REQUIREMENTS = "envs/requirements-lm-eval.txt"
 # Of what lm-eval gives, besides its numbers: how it got them. Configs hold functions and folders, the rest is of a run.
@@ -99,16 +101,13 @@ def _measured(model, task: dict) -> dict:
         raise InputError(
             f"lm_eval: there is no task, group or tag {name!r} in lm-eval{where}; `lm_eval ls tasks` lists all"
         )
-    return simple_evaluate(
-        model,
-        tasks=[name],
-        task_manager=manager,
-        num_fewshot=task.get("num_fewshot"),
-        limit=task.get("limit"),
-        apply_chat_template=task["apply_chat_template"],
-        confirm_run_unsafe_code=task["confirm_run_unsafe_code"],
-        bootstrap_iters=RESAMPLES,
-    )
+    given = {key: task.get(key) for key in ("num_fewshot", "limit", "apply_chat_template", "confirm_run_unsafe_code")}
+    try:
+        return simple_evaluate(model, tasks=[name], task_manager=manager, bootstrap_iters=RESAMPLES, **given)
+    except (ImportError, OSError, ValueError) as error:  # such as a dataset that is not there, or a package
+        if refused_path(error) or full_disk(error):
+            raise
+        raise InputError(f"lm_eval: the task {name} cannot be run here ({reason(error)})") from error
 
 
 @cache

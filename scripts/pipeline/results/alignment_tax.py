@@ -1,6 +1,6 @@
 """What alignment costs elsewhere: runs' scores in benchmarks, beside their start's and the baseline's."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -36,7 +36,10 @@ def alignment_tax_table(table: RunTable, resamples: int = bootstrap.RESAMPLES, s
     Raises:
         InputError: no run has measured benchmarks, or those of a run are of other tasks than another's.
     """
-    rows = [row for run in table.first.runs if run.seeds_with("lm_eval") for row in _rows(table, run, resamples, seed)]
+    read, rows = cache(_read), []
+    for run in table.first.runs:
+        if run.seeds_with("lm_eval"):
+            rows += _rows(run, table.baseline_of(run.group), read, resamples, seed)
     if not rows:
         raise InputError(f"{table.path}: no run has measured benchmarks")
     return pd.DataFrame(rows, columns=COLUMNS)
@@ -67,28 +70,72 @@ class _Measured:
         return len(self.values) > 0 and bool(np.isclose(self.values.mean(), self.score, rtol=1e-6, atol=1e-9))
 
 
-def _rows(table: RunTable, run: Run, resamples: int, seed: int) -> Iterator[dict]:
-    """The rows of a run."""
-    seeds, base = run.seeds_with("lm_eval"), table.baseline_of(run.group)
-    own = [run.files[number]["lm_eval"] for number in seeds]
-    starts = [run.files[number]["lm_eval_start"] for number in seeds]
-    others = [] if base is None or base is run else [base.files[number]["lm_eval"] for number in seeds]
+@dataclass(frozen=True)
+class _Checkpoint:
+    """The measured benchmarks of a checkpoint: the tasks of its JSON file, and its answers one by one."""
+
+    path: str
+    tasks: list[dict]
+    answers: pd.DataFrame
+
+    @property
+    def asked(self) -> list[dict]:
+        """What it was asked, without what it answered."""
+        return [{key: task[key] for key in task if key not in ("results", "n-samples")} for task in self.tasks]
+
+    def measured(self, place: int, task: str, metric: str) -> _Measured:
+        """A metric of a task or group of one of the config's tasks."""
+        results = self.tasks[place]["results"].get(task, {})
+        require(results, (metric,), f"{self.path}: tasks[{place}].results.{task}", "key")
+        name, _, kind = metric.partition(",")
+        error = results.get(f"{name}_stderr,{kind}")
+        own = self.answers[(self.answers["entry"] == place) & (self.answers["metric"] == metric)]
+        if (own["task"] == task).any():  # else it is a group, whose questions are those of all its tasks
+            own = own[own["task"] == task]
+        values = own["value"].set_axis(own["task"] + ":" + own["question"])
+        if not values.index.is_unique:
+            raise InputError(f"{_samples(self.path)}: {task}, {metric}: a question was answered twice")
+        return _Measured(results[metric], error if isinstance(error, int | float) else float("nan"), values)
+
+
+def _read(path: str) -> _Checkpoint:
+    content = read_json(path)
+    require(content, ("lm_eval", "tasks"), path, "key")
+    for number, task in enumerate(content["tasks"]):
+        keys = ("task", "results", "n-shot", "higher_is_better", "n-samples")
+        require(task, keys, f"{path}: tasks[{number}]", "key")
+    return _Checkpoint(path, content["tasks"], read_parquet(_samples(path), SAMPLE_COLUMNS, allow_empty=True))
+
+
+def _samples(path: str) -> Path:
+    return Path(path).with_suffix(".parquet")
+
+
+def _rows(run: Run, base: Run | None, read: Callable[[str], _Checkpoint], resamples: int, seed: int) -> Iterator[dict]:
+    """The rows of a run, beside its start and the baseline run."""
+    seeds = run.seeds_with("lm_eval")
+    own = [read(run.files[number]["lm_eval"]) for number in seeds]
+    starts = [read(run.files[number]["lm_eval_start"]) for number in seeds]
+    others = [] if base is None or base is run else [read(base.files[number]["lm_eval"]) for number in seeds]
+    for checkpoint in (*own, *starts, *others):
+        if checkpoint.asked != own[0].asked:
+            raise InputError(
+                f"{checkpoint.path}: its tasks are not those of {own[0].path}; let one config measure both"
+            )
     names = {name: getattr(run, name) for name in PLACE} | {"seeds": " ".join(map(str, seeds))}
-    for path in {*own, *starts, *others}:
-        if _asked(path) != _asked(own[0]):
-            raise InputError(f"{path}: its tasks are not those of {own[0]}; have both measured by one config")
-    for place, entry in enumerate(read_json(own[0])["tasks"]):
+    same = [one.path for one in own] == [one.path for one in starts]
+    sides = {"score": own, "difference": [] if same else starts, "baseline_difference": others}
+    for place, entry in enumerate(own[0].tasks):
         for task, metric in _headings(entry):
-            sides = {"score": own, "difference": [] if own == starts else starts, "baseline_difference": others}
-            found = {name: [_measured(path, place, task, metric) for path in paths] for name, paths in sides.items()}
-            start = float(np.mean([_measured(path, place, task, metric).score for path in starts]))
+            found = {name: [one.measured(place, task, metric) for one in side] for name, side in sides.items()}
+            start = float(np.mean([one.measured(place, task, metric).score for one in starts]))
             paired = all(one.is_mean for side in found.values() for one in side)
             estimated = _paired(found, seeds, resamples, seed) if paired else _by_errors(found)
             told = {"task": task, "metric": metric, "num_fewshot": entry["n-shot"].get(task, "")}
-            told |= {"settings": _settings(entry)}
             told |= {"higher_is_better": entry["higher_is_better"].get(task, {}).get(metric.partition(",")[0], "")}
-            told |= {"questions": _questions(entry, task), "start_score": bootstrap.rounded(start)}
-            yield names | told | {"interval": PAIRED if paired else BY_ERRORS} | estimated
+            told |= {"settings": _settings(entry), "questions": _questions(entry, task)}
+            told |= {"start_score": bootstrap.rounded(start), "interval": PAIRED if paired else BY_ERRORS}
+            yield names | told | estimated
 
 
 def _paired(found: dict[str, list[_Measured]], seeds: list[int], resamples: int, seed: int) -> dict[str, float]:
@@ -151,41 +198,3 @@ def _questions(entry: dict, task: str) -> int:
     """How many questions a task or group asked."""
     counts = entry["n-samples"]
     return counts[task]["effective"] if task in counts else sum(count["effective"] for count in counts.values())
-
-
-@cache
-def _asked(path: str) -> list[dict]:
-    """What a checkpoint was asked, without its answers."""
-    content = read_json(path)
-    require(content, ("lm_eval", "tasks"), path, "key")
-    for number, entry in enumerate(content["tasks"]):
-        keys = ("task", "results", "n-shot", "higher_is_better", "n-samples")
-        require(entry, keys, f"{path}: tasks[{number}]", "key")
-    told = ("results", "n-samples")
-    return [{key: value for key, value in entry.items() if key not in told} for entry in content["tasks"]]
-
-
-@cache
-def _measured(path: str, place: int, task: str, metric: str) -> _Measured:
-    entry = read_json(path)["tasks"][place]
-    results = entry["results"].get(task, {})
-    require(results, (metric,), f"{path}: tasks[{place}].results.{task}", "key")
-    name, _, kind = metric.partition(",")
-    error = results.get(f"{name}_stderr,{kind}")
-    answers = _answers(path)
-    answers = answers[(answers["entry"] == place) & (answers["metric"] == metric)]
-    if task in set(answers["task"]):
-        answers = answers[answers["task"] == task]
-    values = answers["value"].set_axis(answers["task"] + ":" + answers["question"])
-    if not values.index.is_unique:
-        raise InputError(f"{_samples(path)}: {task}, {metric}: a question was answered twice")
-    return _Measured(results[metric], error if isinstance(error, int | float) else float("nan"), values)
-
-
-@cache
-def _answers(path: str) -> pd.DataFrame:
-    return read_parquet(_samples(path), SAMPLE_COLUMNS, allow_empty=True)
-
-
-def _samples(path: str) -> Path:
-    return Path(path).with_suffix(".parquet")

@@ -1,6 +1,7 @@
 """Benchmarks of lm-eval, of local files, on tiny models: scores, answers, adapters, what is refused."""
 
 import json
+import re
 
 import pandas as pd
 import pytest
@@ -18,6 +19,7 @@ from pipeline.generation.benchmarks import measure_tasks, require_lm_eval
 from pipeline.jobs.io import InputError, write_yaml
 from pipeline.models.checkpoints import load_evaluated, load_tokenizer, save_checkpoint
 
+TASKS = ({"task": "colours"}, {"task": "colours", "num_fewshot": 1, "limit": 2.0}, {"task": "words"})
 PLAIN = {"apply_chat_template": False, "confirm_run_unsafe_code": False}
 
 
@@ -51,8 +53,8 @@ def run(folder, out, model, *tasks):
 @pytest.fixture(scope="module")
 def measured(folder, tmp_path_factory):
     """What the start and the policy were measured at, in one place."""
-    out, tasks = tmp_path_factory.mktemp("out"), ({"task": "both"}, {"task": "colours", "num_fewshot": 1, "limit": 2.0})
-    return {model: run(folder, out, model, *tasks) for model in ("start", "policy")}
+    out = tmp_path_factory.mktemp("out")
+    return {model: run(folder, out, model, *TASKS) for model in ("start", "policy")}
 
 
 def by_hand(folder, model):
@@ -72,7 +74,7 @@ def by_hand(folder, model):
 
 
 def test_scores_are_those_of_the_checkpoint_adapter_included(folder, measured):
-    right = [number % 3 for number in range(len(QUESTIONS))]
+    right = [number % len(CHOICES) for number in range(len(QUESTIONS))]
     guesses = {model: by_hand(folder, model) for model in measured}
     assert guesses["start"] != guesses["policy"], "the adapter changes nothing, so this tells nothing"
     for model, (results, samples) in measured.items():
@@ -81,7 +83,7 @@ def test_scores_are_those_of_the_checkpoint_adapter_included(folder, measured):
             (samples["entry"] == 0) & (samples["task"] == "colours") & (samples["metric"] == "acc,none")
         ]
         assert accuracies["value"].tolist() == hits
-        assert results["tasks"][0]["results"]["colours"]["acc,none"] == pytest.approx(sum(hits) / 4)
+        assert results["tasks"][0]["results"]["colours"]["acc,none"] == pytest.approx(sum(hits) / len(hits))
 
 
 def test_answers_have_their_columns_and_only_metrics_of_single_answers(measured):
@@ -99,18 +101,45 @@ def test_answers_have_their_columns_and_only_metrics_of_single_answers(measured)
     assert len(one) == 2 and set(one) < set(samples[samples["entry"] == 0]["question"])
 
 
-def test_the_same_again_and_a_killed_job_goes_on(folder, tmp_path, measured, monkeypatch):
+def test_a_killed_job_goes_on_and_gives_the_same(folder, tmp_path, measured, monkeypatch):
     asked, measure = [], benchmarks._measured
-    monkeypatch.setattr(benchmarks, "_measured", lambda model, task: asked.append(task["task"]) or measure(model, task))
-    tasks = [{"task": "both"}, {"task": "gone"}, {"task": "colours", "num_fewshot": 1, "limit": 2.0}]
-    with pytest.raises(InputError, match="no task, group or tag 'gone' in lm-eval nor in .*tasks"):
-        measure_tasks(spec_of(folder, *tasks), str(folder / "start"), cpu_device(), tmp_path)
-    (tmp_path / "1.json").write_text((tmp_path / "0.json").read_text())
-    (tmp_path / "1.parquet").write_bytes((tmp_path / "0.parquet").read_bytes())
-    results, samples = measure_tasks(spec_of(folder, *tasks), str(folder / "start"), cpu_device(), tmp_path)
-    assert asked == ["both", "gone", "colours"]
-    assert [results["tasks"][0], results["tasks"][2]] == measured["start"][0]["tasks"]
-    assert samples["value"].tolist()[:8] == measured["start"][1]["value"].tolist()[:8]
+
+    def killed(model, task):
+        asked.append(task["task"])
+        if asked == ["colours", "colours"]:
+            raise KeyboardInterrupt
+        return measure(model, task)
+
+    monkeypatch.setattr(benchmarks, "_measured", killed)
+    given = spec_of(folder, *TASKS), str(folder / "start"), cpu_device(), tmp_path
+    with pytest.raises(KeyboardInterrupt):
+        measure_tasks(*given)
+    results, samples = measure_tasks(*given)
+    assert asked == ["colours", "colours", "colours", "words"], "the first task was asked again"
+    assert results == measured["start"][0]
+    pd.testing.assert_frame_equal(samples, measured["start"][1])
+
+
+def test_what_cannot_be_run_is_one_line(folder, tmp_path):
+    def refused(task):
+        with pytest.raises(InputError) as error:
+            measure_tasks(spec_of(folder, task), str(folder / "start"), cpu_device(), tmp_path)
+        return str(error.value)
+
+    assert re.match("lm_eval: the task nowhere cannot be run here .*gone.jsonl", refused({"task": "nowhere"}))
+
+
+@pytest.mark.slow
+def test_groups_have_their_tasks_and_a_name_that_there_is_not_is_told(folder, tmp_path):
+    """Of lm-eval's own thousands of tasks, whose list takes seconds to make."""
+    spec = spec_of(folder, {"task": "both"}, {"task": "arc_esy"})
+    with pytest.raises(
+        InputError, match=r"no task, group or tag 'arc_esy' in lm-eval nor in .*tasks; `lm_eval ls tasks"
+    ):
+        measure_tasks(spec, str(folder / "start"), cpu_device(), tmp_path)
+    found = json.loads((tmp_path / "0.json").read_text())
+    assert found["group_subtasks"] == {"both": ["colours", "words"]} and "acc,none" in found["results"]["both"]
+    assert {"colours", "words"} < set(found["results"])
 
 
 def test_questions_are_put_into_the_chat_template(folder, tmp_path, monkeypatch):
