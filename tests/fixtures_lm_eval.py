@@ -1,6 +1,5 @@
 """The packages of lm-eval, which `.ci/lm-eval` puts into a folder, and tasks of local files."""
 
-import importlib.util
 import json
 import os
 import sys
@@ -31,13 +30,20 @@ def packages_folder() -> Path:
 
 
 @pytest.fixture(scope="session")
-def lm_eval():
-    """lm-eval can be imported: it is installed, or in that folder."""
-    if importlib.util.find_spec("lm_eval") is None:
-        folder = packages_folder()
-        if not (folder / "requirements.txt").is_file():
-            pytest.skip(f"lm_eval is not installed, nor in {folder}: .ci/lm-eval puts it there")
-        sys.path.append(str(folder))
+def lm_eval_path() -> Path:
+    """That folder, where it is."""
+    folder = packages_folder()
+    if not (folder / "requirements.txt").is_file():
+        pytest.skip(f"lm_eval is not in {folder}: .ci/lm-eval puts it there")
+    return folder
+
+
+@pytest.fixture(scope="module")
+def lm_eval(lm_eval_path):
+    """lm-eval can be imported."""
+    sys.path.append(str(lm_eval_path))
+    yield
+    sys.path.remove(str(lm_eval_path))
 
 
 def local_tasks(folder: Path) -> Path:

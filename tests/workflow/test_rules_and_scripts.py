@@ -55,7 +55,7 @@ SPECS = {
 BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
 # Rules that do what another does with other files: of the selection split, a further decoding, a split more.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
-ALIKE |= {"prepare_partly_labelled": "prepare_data"}
+ALIKE |= {"prepare_partly_labelled": "prepare_data", "run_lm_eval_start": "run_lm_eval"}
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain
 

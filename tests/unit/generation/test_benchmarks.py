@@ -6,7 +6,7 @@ import re
 import pandas as pd
 import pytest
 import torch
-from fixtures_lm_eval import CHOICES, QUESTIONS, lm_eval, local_tasks  # noqa: F401
+from fixtures_lm_eval import CHOICES, QUESTIONS, lm_eval, lm_eval_path, local_tasks  # noqa: F401
 from fixtures_models import cpu_device, llama_tokenizer, tiny_chat_model, trunk_config
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
