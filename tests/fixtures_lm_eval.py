@@ -13,14 +13,10 @@ from pipeline.columns.benchmark_samples import SAMPLE_COLUMNS
 from pipeline.jobs.io import read_yaml, write_json, write_parquet, write_yaml
 
 QUESTIONS = (
-    "What is red?",
-    "What is old?",
-    "Which colour has a lemon?",
-    "What is small?",
-    "Who sat on a tree?",
-    "Is it?",
+    *("What is red?", "What is old?", "Which colour has a lemon?", "What is small and sour?"),
+    *("Who sat on a tree?", "Is it yellow?"),
 )
-CHOICES = ["blue", "lemon", "old", "sour"]
+CHOICES = ["cat", "tree", "red", "big"]
 
 
 def packages_folder() -> Path:

@@ -30,7 +30,7 @@ def folder(tmp_path_factory, lm_eval):  # noqa: F811
     start = tiny_chat_model(root / "start")
     base = AutoModelForCausalLM.from_pretrained(start)
     torch.manual_seed(1)
-    adapted = get_peft_model(base, LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False))
+    adapted = get_peft_model(base, LoraConfig(r=4, lora_alpha=16, target_modules="all-linear", init_lora_weights=False))
     save_checkpoint(adapted, load_tokenizer(start), root / "policy")
     local_tasks(root / "tasks")
     return root
