@@ -7,8 +7,10 @@ from fixtures_config import refusal, settings
 
 from pipeline.config.lm_eval import VERSION
 from pipeline.config.settings import ROOT
+from pipeline.jobs.forecast import PlannedJob
 from pipeline.jobs.io import InputError
 from pipeline.plan.files import Plan
+from pipeline.plan.forecast import Forecast
 from pipeline.plan.lm_eval import alignment_tax_table, local_task_files
 from pipeline.plan.specs import specs
 
@@ -48,6 +50,15 @@ def test_each_policy_is_measured_and_the_start_once(small):
 def test_each_seed_has_its_own_start_where_seeds_reach_it(small):
     plan = small(lm_eval=["gsm8k"], seeds=[1, 2], seed_scope="all")
     assert plan.files("lm_eval_start") == [f"results/lm_eval/starts/small/tiny/seed{seed}.json" for seed in (1, 2)]
+
+
+def test_nobody_knows_what_it_takes(small, tmp_path):
+    """Its tasks may be a hundred questions or the whole of mmlu."""
+    plan = small(lm_eval=["gsm8k"])
+    forecast = Forecast(plan, specs(plan, {}), [], tmp_path)
+    start, run = {"dataset": "small", "model": "tiny"}, {"run": "dpo-beta0.1", "seed": "1"}
+    jobs = [PlannedJob("run_lm_eval_start", names=start), PlannedJob("run_lm_eval", names=start | run)]
+    assert forecast.seconds(jobs) == [None, None]
 
 
 @pytest.mark.parametrize(
