@@ -21,9 +21,8 @@ from pipeline.models.reading import reason
 REQUIREMENTS = "envs/requirements-lm-eval.txt"
 # Of what lm-eval gives, besides its numbers: how it got them. Configs hold functions and folders, the rest is of a run.
 TOLD = ("group_subtasks", "versions", "n-shot", "higher_is_better", "n-samples")
-MOST_ROWS = 64  # side by side, as lm-eval has it
 LONGEST = 2048  # tokens of questions with their worked examples; few tasks have more
-LOGITS = 2  # copies of a text's logits, in float32, that its log-probabilities take
+LOGITS = 2  # copies of a text's logits, in float32, that log-probabilities take
 RESAMPLES = 1000  # of the standard error of a metric that is no mean; lm-eval's 100,000 take hours for some tasks
 
 
@@ -57,23 +56,12 @@ def measure_tasks(spec: dict, path: str, device: Device, kept: Path) -> tuple[di
         InputError: lm-eval is not there, knows no such task or cannot run it here.
     """
     require_lm_eval(spec["lm_eval"])
-    from lm_eval.models.huggingface import HFLM
-
     entry = spec["model"]
     tokenizer, policy = load_tokenizer(path, entry), load_evaluated(path, entry, device)
     if tokenizer.chat_template is None and any(task["apply_chat_template"] for task in spec["tasks"]):
         text = "its tokenizer has no chat template: leave out apply_chat_template of lm_eval's tasks"
         raise InputError(f"{path}: {text}")
-    most = device.batch_sizes["generate"]
-    thinks = tokenizer.chat_template and entry.get("strip_thoughts", manner_of(tokenizer, entry).thinks)
-    model = HFLM(
-        pretrained=policy,
-        tokenizer=tokenizer,
-        batch_size="auto" if device.type == "cuda" else _rows(device, policy, kept),  # on CUDA it tries what fits
-        max_batch_size=most if isinstance(most, int) else MOST_ROWS,
-        think_end_token=THOUGHT_END if thinks else None,
-        chat_template_args=template_variables(tokenizer, entry),
-    )
+    model = _model(policy, tokenizer, entry, device, _rows(device, policy, kept))
     found, tables = [], []
     for number, task in enumerate(spec["tasks"]):
         results, samples = kept / f"{number}.json", kept / f"{number}.parquet"
@@ -136,11 +124,38 @@ def _plain(value: object) -> object:
     return value.item() if isinstance(value, np.generic) else str(value)
 
 
+def _model(policy, tokenizer, entry: dict, device: Device, rows: int):
+    """A policy as lm-eval takes it.
+
+    Answers are generated in batches of `rows`. Choices are compared in such batches too on a CPU; on CUDA lm-eval tries
+    how many of the longest ones fit.
+    """
+    from lm_eval.models.huggingface import HFLM
+
+    class Policy(HFLM):
+        def generate_until(self, requests, disable_tqdm=False):
+            tried, self.batch_size_per_gpu = self.batch_size_per_gpu, rows
+            try:
+                return super().generate_until(requests, disable_tqdm)
+            finally:
+                self.batch_size_per_gpu = tried
+
+    thinks = tokenizer.chat_template and entry.get("strip_thoughts", manner_of(tokenizer, entry).thinks)
+    return Policy(
+        pretrained=policy,
+        tokenizer=tokenizer,
+        batch_size="auto" if device.type == "cuda" else rows,
+        max_batch_size=rows,
+        think_end_token=THOUGHT_END if thinks else None,
+        chat_template_args=template_variables(tokenizer, entry),
+    )
+
+
 def _rows(device: Device, policy, kept: Path) -> int:
-    """Rows side by side on a CPU: of the longest texts, whose logits lm-eval has all at once."""
+    """Rows side by side, where the device's entry leaves them open: as many texts of LONGEST tokens as fit."""
     config = policy.config.get_text_config()
     length = min(getattr(config, "max_position_embeddings", None) or LONGEST, LONGEST)
-    logits = LOGITS * 4 * length * config.vocab_size
+    logits = 0 if device.type == "cuda" else LOGITS * 4 * length * config.vocab_size
 
     def per_row() -> float:
         return cache_bytes(policy, length) + forward_bytes(policy, length) + logits

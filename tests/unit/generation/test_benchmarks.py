@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import replace
 
 import pandas as pd
 import pytest
@@ -155,6 +156,14 @@ def test_questions_are_put_into_the_chat_template(folder, tmp_path, monkeypatch)
     task = {"task": "colours", "apply_chat_template": True, "limit": 1.0}
     measure_tasks(spec_of(folder, task), str(folder / "start"), cpu_device(), tmp_path)
     assert {"role": "user", "content": f"Question: {QUESTIONS[0]}\nAnswer:"} in [turns[-1] for turns in seen]
+
+
+def test_on_cuda_rows_are_tried_for_choices_and_known_for_answers(folder, monkeypatch):
+    given = load_evaluated(str(folder / "start"), {}, cpu_device()), load_tokenizer(str(folder / "start")), {}
+    model = benchmarks._model(*given, replace(cpu_device(), type="cuda"), 3)
+    assert (model.batch_size, model.max_batch_size) == ("auto", 3)
+    monkeypatch.setattr(type(model).__bases__[0], "generate_until", lambda self, *requests: self.batch_size)
+    assert model.generate_until([]) == 3 and model.batch_size == "auto"
 
 
 def test_a_model_without_a_chat_template_is_told_so(folder, tmp_path):
