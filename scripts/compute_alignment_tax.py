@@ -4,6 +4,8 @@ Reads the run table and the measured benchmarks that it names; writes one CSV ro
 `pipeline.results.alignment_tax.alignment_tax_table`).
 """
 
+from pathlib import Path
+
 from pipeline.jobs.io import command_line, run, write_csv
 from pipeline.jobs.records import Record
 from pipeline.metrics.bootstrap import add_bootstrap_arguments
@@ -18,7 +20,8 @@ def main(argv: list[str] | None = None) -> None:
     add_bootstrap_arguments(parser)
     arguments = parser.parse_args(argv)
     table = read_run_table(arguments.runs)
-    files = table.paths("lm_eval", "lm_eval_start")
+    results = table.paths("lm_eval", "lm_eval_start")
+    files = [*results, *(Path(path).with_suffix(".parquet") for path in results)]
     record = Record(__file__, arguments, ("runs",), ("output",), table.summary, files=files)
     write_csv(alignment_tax_table(table, arguments.resamples, arguments.seed), arguments.output)
     record.write()

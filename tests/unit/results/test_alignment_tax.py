@@ -42,12 +42,6 @@ def test_numbers_by_hand(path):
     assert dpo[["baseline_difference", "baseline_difference_high"]].isna().all() and dpo["difference_low"] >= 0
 
 
-def test_pairs_of_questions_are_narrower_than_the_two_sides_would_be(path):
-    """Both seeds of DPO get one more question right than the start: on two of three seeds' draws it is the same one."""
-    dpo = table_of(path).loc[(DPO, "acc,none")]
-    assert dpo["difference_high"] - dpo["difference_low"] <= dpo["score_high"] - dpo["score_low"]
-
-
 def test_a_metric_that_is_no_mean_has_a_normal_interval_by_its_errors(path):
     row = table_of(path).loc[(DPR, "loose,none")]
     assert row["interval"] == "stderr" and row["difference"] == pytest.approx(-0.1)
@@ -119,7 +113,7 @@ def test_a_question_that_was_answered_twice_is_refused(path):
         table_of(path)
 
 
-def test_what_is_written_is_read_and_shown(tmp_path, path):
+def test_what_is_written_is_read(tmp_path, path):
     csv = tmp_path / "alignment_tax.csv"
     compute_alignment_tax.main(["--runs", str(path), "--output", str(csv), "--resamples", "200"])
     found = read_alignment_tax(csv)
