@@ -16,7 +16,7 @@ def require_lm_eval():
     here = workflow.is_main_process and workflow.local_exec and not workflow.deployment_settings.deployment_method
     if "lm_eval" in settings.config and here and importlib.util.find_spec("lm_eval") is None:
         raise WorkflowError(
-            "lm_eval in the config needs the package of that name: pip install -r envs/requirements-lm-eval.txt"
+            "lm_eval in the config needs the package of that name: pip install --no-deps -r envs/requirements-lm-eval.txt"
         )
 
 

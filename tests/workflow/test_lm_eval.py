@@ -44,4 +44,4 @@ def test_local_tasks_are_run_offline_and_their_questions_count(copied, lm_eval_p
     data.write_text(data.read_text().replace("What is red?", "What is blue?"))
     assert {job.rule for job in copied.plan(TABLE)} == {"run_lm_eval", "run_lm_eval_start", "compute_alignment_tax"}
     told = copied.snakemake("--cores", "1", TABLE, code=1)
-    assert "pip install -r envs/requirements-lm-eval.txt" in told
+    assert "pip install --no-deps -r envs/requirements-lm-eval.txt" in told

@@ -36,7 +36,8 @@ def require_lm_eval(version: str) -> None:
     if found is None or found.version != version:
         there = f"{found.version} is" if found else "none is"
         raise InputError(
-            f"lm_eval needs the package lm_eval {version}, and {there} installed: pip install -r {REQUIREMENTS}"
+            f"lm_eval needs that package, version {version}, and {there} installed: "
+            f"pip install --no-deps -r {REQUIREMENTS}"
         )
 
 

@@ -94,10 +94,11 @@ def test_answers_have_their_columns_and_only_metrics_of_single_answers(measured)
         ("colours", "acc,none"),
         ("words", "exact_match,none"),
     }
-    first, second = results["tasks"]
-    assert "brier_score,none" in first["results"]["colours"] and first["n-samples"]["words"]["effective"] == 4
-    assert second["n-shot"] == {"colours": 1} and second["n-samples"]["colours"] == {"original": 4, "effective": 2}
+    first, second, words = results["tasks"]
+    assert "brier_score,none" in first["results"]["colours"] and first["n-samples"]["colours"]["effective"] == 6
+    assert second["n-shot"] == {"colours": 1} and second["n-samples"]["colours"] == {"original": 6, "effective": 2}
     assert second["higher_is_better"]["colours"] == {"acc": True, "brier_score": False}
+    assert words["task"] == "words" and "exact_match,none" in words["results"]["words"]
     one = samples[samples["entry"] == 1]["question"].tolist()
     assert len(one) == 2 and set(one) < set(samples[samples["entry"] == 0]["question"])
 
@@ -176,5 +177,5 @@ def test_a_model_without_a_chat_template_is_told_so(folder, tmp_path):
 
 def test_another_version_or_none_is_refused(monkeypatch):
     monkeypatch.setattr(benchmarks.importlib.metadata, "distributions", lambda name: iter([]))
-    with pytest.raises(InputError, match=r"0\.0\.1, and none is installed: pip install -r envs/requirements-lm-eval"):
+    with pytest.raises(InputError, match=r"0\.0\.1, and none is installed: pip install --no-deps -r envs/req"):
         require_lm_eval("0.0.1")

@@ -57,7 +57,8 @@ def test_nobody_knows_what_it_takes(small, tmp_path):
     plan = small(lm_eval=["gsm8k"])
     forecast = Forecast(plan, specs(plan, {}), [], tmp_path)
     start, run = {"dataset": "small", "model": "tiny"}, {"run": "dpo-beta0.1", "seed": "1"}
-    jobs = [PlannedJob("run_lm_eval_start", names=start), PlannedJob("run_lm_eval", names=start | run)]
+    times = str(tmp_path / "benchmarks/a.tsv")
+    jobs = [PlannedJob("run_lm_eval_start", times, names=start), PlannedJob("run_lm_eval", times, names=start | run)]
     assert forecast.seconds(jobs) == [None, None]
 
 
