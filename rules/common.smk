@@ -1,5 +1,6 @@
 # The config, constraints of wildcards, and what rules need of Snakemake besides. No rules here; which files there are to
 # be, and what each is made from, is in scripts/pipeline/plan.
+import importlib.util
 import os
 import subprocess
 from functools import cache
@@ -32,6 +33,7 @@ try:
         read_yaml(path)
     settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
+    TASK_FILES = local_task_files(settings)
     PUBLICATIONS = repositories(settings)
 except InputError as error:
     raise WorkflowError(str(error)) from None
@@ -256,6 +258,18 @@ def require_device():
         raise WorkflowError(
             f"the device {settings.device} needs CUDA, and torch sees no CUDA device on this machine. "
             "What runs here: `snakemake` (the embedded default, on CPU); `snakemake -n` with the same arguments prints the plan."
+        )
+
+
+def require_lm_eval():
+    """Stop before any job where benchmarks are asked for and lm-eval is not installed.
+
+    Jobs of a cluster and of conda run elsewhere, so only local execution is checked.
+    """
+    here = workflow.is_main_process and workflow.local_exec and not workflow.deployment_settings.deployment_method
+    if "lm_eval" in settings.config and here and importlib.util.find_spec("lm_eval") is None:
+        raise WorkflowError(
+            "lm_eval in the config needs the package of that name: pip install --no-deps -r envs/requirements-lm-eval.txt"
         )
 
 

@@ -1,23 +1,5 @@
 # Benchmarks of lm-eval on what policies start from and on the policies -> what alignment costs elsewhere. Only where the
 # config has lm_eval, and where that package is installed (envs/requirements-lm-eval.txt).
-import importlib.util
-
-try:
-    TASK_FILES = local_task_files(settings)
-except InputError as error:
-    raise WorkflowError(str(error)) from None
-
-
-def require_lm_eval():
-    """Stop before any job where a benchmark is asked for and lm-eval is not installed.
-
-    Jobs of a cluster and of conda run elsewhere, so only local execution is checked.
-    """
-    here = workflow.is_main_process and workflow.local_exec and not workflow.deployment_settings.deployment_method
-    if "lm_eval" in settings.config and here and importlib.util.find_spec("lm_eval") is None:
-        raise WorkflowError(
-            "lm_eval in the config needs the package of that name: pip install --no-deps -r envs/requirements-lm-eval.txt"
-        )
 
 
 rule run_lm_eval:
