@@ -35,6 +35,7 @@ include: "rules/data.smk"
 include: "rules/train.smk"
 include: "rules/generate.smk"
 include: "rules/checkpoints.smk"
+include: "rules/lm_eval.smk"
 include: "rules/score.smk"
 include: "rules/judge.smk"
 include: "rules/report.smk"
@@ -61,11 +62,13 @@ rule all:
         plan.bt_splits(),
         plan.tracked_winrates(),
         overoptimisation_table(settings),
+        alignment_tax_table(settings),
     conda:
         "envs/pipeline.yaml"
 
 
 onstart:
     require_device()
+    require_lm_eval()
     start_worker()
     announce_plan()

@@ -1,5 +1,6 @@
 # The config, constraints of wildcards, and what rules need of Snakemake besides. No rules here; which files there are to
 # be, and what each is made from, is in scripts/pipeline/plan.
+import importlib.util
 import os
 import subprocess
 from functools import cache
@@ -21,6 +22,7 @@ from pipeline.jobs.io import InputError, file_hash, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
 from pipeline.plan.candidates import budget_candidates, candidates_file, trained_candidates
+from pipeline.plan.lm_eval import alignment_tax_table, local_task_files
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
 from pipeline.plan.elsewhere import export_files, exports
@@ -47,6 +49,7 @@ try:
         read_yaml(path)
     settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
+    TASK_FILES = local_task_files(settings)
     PUBLICATIONS = repositories(settings)
     plan = Plan(settings)
     EXPORTS = exports(plan)
@@ -287,6 +290,18 @@ def require_device():
         raise WorkflowError(
             f"the device {settings.device} needs CUDA, and torch sees no CUDA device on this machine. "
             "What runs here: `snakemake` (the embedded default, on CPU); `snakemake -n` with the same arguments prints the plan."
+        )
+
+
+def require_lm_eval():
+    """Stop before any job where benchmarks are asked for and lm-eval is not installed.
+
+    Jobs of a cluster and of conda run elsewhere, so only local execution is checked.
+    """
+    here = workflow.is_main_process and workflow.local_exec and not workflow.deployment_settings.deployment_method
+    if "lm_eval" in settings.config and here and importlib.util.find_spec("lm_eval") is None:
+        raise WorkflowError(
+            "lm_eval in the config needs the package of that name: pip install --no-deps -r envs/requirements-lm-eval.txt"
         )
 
 

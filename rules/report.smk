@@ -116,6 +116,7 @@ rule render_report:
         config="results/specs/config.yaml",
         parts=plan.parts_table(),
         overoptimisation=overoptimisation_table(settings),
+        alignment_tax=alignment_tax_table(settings),
         page=plan.page_files(),
     output:
         "results/report.html",
@@ -135,13 +136,14 @@ rule render_report:
             ["--overoptimisation", *input.overoptimisation] if input.overoptimisation else []
         ),
         sets=set_report_arguments(settings),
+        alignment_tax=[part for path in alignment_tax_table(settings) for part in ("--alignment-tax", path)],
         judgements=JUDGEMENTS,
         price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --front {input.front:q} --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
-        " {params.overoptimisation:q} {params.sets:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
+        " {params.overoptimisation:q} {params.alignment_tax:q} {params.sets:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

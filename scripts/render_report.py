@@ -11,6 +11,7 @@ what.
 from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
 from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
+from pipeline.report.alignment_tax import alignment_tax_section
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
 from pipeline.report.judge_quality import judge_section, read_judge_quality
@@ -19,6 +20,7 @@ from pipeline.report.made_from import made_from_section
 from pipeline.report.others import render_others
 from pipeline.report.prompt_sets import sets_sections, with_contamination
 from pipeline.report.whole_cost import cost_section, read_paid
+from pipeline.results.alignment_tax import read_alignment_tax
 from pipeline.results.csv_tables import named_path
 from pipeline.results.overoptimisation import read_overoptimisation
 from pipeline.results.parts_table import read_parts_table
@@ -64,6 +66,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--parts", help="parts of the verdicts (CSV)")
     parser.add_argument("--front", help="win rates against costs (CSV)")
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
+    parser.add_argument("--alignment-tax", help="benchmarks of lm-eval (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
     arguments = parser.parse_args(argv)
     if arguments.verdicts:
@@ -80,7 +83,7 @@ def main(argv: list[str] | None = None) -> None:
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     contamination = dict(arguments.contamination)
     files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
-    tables = ("by_source", "by_category", "parts", "front", "overoptimisation")
+    tables = ("by_source", "by_category", "parts", "front", "overoptimisation", "alignment_tax")
     record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
@@ -89,6 +92,8 @@ def main(argv: list[str] | None = None) -> None:
     costs = whole_costs(table, read_paid(arguments.judgements) if arguments.judgements else {})
     if whole := cost_section(costs, arguments.dollars_per_hour):
         more.insert(0, whole)
+    if arguments.alignment_tax:
+        more.append(alignment_tax_section(read_alignment_tax(arguments.alignment_tax)))
     made_from = made_from_section(all_jobs(table), read_yaml(arguments.config) if arguments.config else None)
     inputs = ReportInputs(
         table,

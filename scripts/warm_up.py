@@ -10,7 +10,7 @@ from pipeline.jobs.worker import serve
 # The scripts whose jobs it forks for.
 SCRIPTS = ("train_reward", "compute_reference", "train_policy", "generate_responses", "score_responses", "score_bt")
 SCRIPTS += ("judge_responses", "train_sft", "decode_responses", "count_steps", "evaluate_checkpoints")
-SCRIPTS += ("sample_candidates",)
+SCRIPTS += ("sample_candidates", "run_lm_eval")
 
 
 def warm_up() -> None:

@@ -63,6 +63,7 @@ BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
 # Rules that do what another does with other files: of the selection split, a further decoding, a split more, a set.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
 ALIKE |= {"prepare_partly_labelled": "prepare_data", "choose_decoded": "choose_responses"}
+ALIKE |= {"run_lm_eval_start": "run_lm_eval"}
 ALIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
 ALIKE |= {"read_decoded": "read_responses", "read_prompts": "read_responses"}
 ALIKE |= {"sample_for_prompts": "sample_candidates", "choose_for_prompts": "choose_responses"}

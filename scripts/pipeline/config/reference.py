@@ -90,6 +90,7 @@ def _tables() -> dict[str, str]:
         "judge_kinds": _parts(all_parts("judge_kinds", "description")),
         "backends": _parts(all_parts("backends", "description")),
         "config": _keys({"": config.SCHEMA}, "", ("policy", "tasks", "judge_quality", "publish", "sizes")),
+        "lm_eval": _keys({"": properties["lm_eval"]["items"]}),
         "judge_quality": _keys({"": properties["judge_quality"]}),
         "publish": _keys({"": properties["publish"]}),
         "hyperparameters": _keys({name: tasks[name] for name in config.METHODS}, "methods", ("method",)),

@@ -48,10 +48,16 @@ def rendered(turns: list[dict], tokenizer: PreTrainedTokenizerBase, entry: dict,
     Args:
         generation: whether the assistant's answer is to follow.
     """
+    variables = template_variables(tokenizer, entry)
+    return tokenizer.apply_chat_template(turns, add_generation_prompt=generation, tokenize=False, **variables)
+
+
+def template_variables(tokenizer: PreTrainedTokenizerBase, entry: dict) -> dict:
+    """What the chat template is given besides messages: the entry's variables, and its date where it writes one."""
     variables = dict(entry.get("chat_template_kwargs", {}))
     if CLOCK in str(tokenizer.chat_template):
         variables["chat_template"] = _dated(tokenizer.get_chat_template(), entry.get("date", DATE))
-    return tokenizer.apply_chat_template(turns, add_generation_prompt=generation, tokenize=False, **variables)
+    return variables
 
 
 def _dated(template: str, day: str) -> str:

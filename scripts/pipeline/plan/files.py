@@ -12,6 +12,7 @@ from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
 from pipeline.config.sweep import is_rewarded
 from pipeline.plan.checkpoints import Checkpoints
+from pipeline.plan.lm_eval import benchmark_files
 from pipeline.plan.prompts import judge_service, own_opponents, paid_sets, set_path
 
 SPLITS = ("train", "selection", "eval")
@@ -131,6 +132,8 @@ class Plan(Checkpoints):
             files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
         if (kept := self.settings.config["evaluate_checkpoints"]) and "evaluation" in files:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
+        if "evaluation" in files:
+            files |= benchmark_files(self, run, seed)
         return files | records
 
     def files(self, *kinds: str, split: str | None = None) -> list[str]:

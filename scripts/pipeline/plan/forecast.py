@@ -29,6 +29,7 @@ SPECS_OF = {
     "score_bt": "reward/{reward_model}",
     "count_steps": "budget/{dataset}/{model}/{run}",
     "evaluate_checkpoints": "checkpoints/{model}",
+    **dict.fromkeys(("run_lm_eval", "run_lm_eval_start"), "lm_eval/{model}"),  # of tasks of unknown size
 }
 UNREAD = ("count_steps", "evaluate_checkpoints")  # whose earlier times count as they are; nothing is fitted to them
 MOST_METHODS = 12  # lines

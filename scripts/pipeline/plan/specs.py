@@ -12,6 +12,7 @@ import yaml
 
 from pipeline.config.candidates import candidates_spec, candidates_specs
 from pipeline.config.extents import budget_spec
+from pipeline.config.lm_eval import lm_eval_spec
 from pipeline.config.prompts import set_judge, set_spec
 from pipeline.config.resolved import resolved_config
 from pipeline.config.reward_training import prepared_datasets
@@ -54,6 +55,10 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
             [(model, *name) for model in settings.models for name in ((), *((n,) for n in settings.decodings[1:]))],
         ),
         "checkpoints": (settings.checkpoint_spec, [(name,) for name in settings.models]),
+        "lm_eval": (
+            partial(lm_eval_spec, settings),
+            [(name,) for name in settings.models if "lm_eval" in settings.config],
+        ),
         "reward": (
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],

@@ -8,14 +8,14 @@
         hyperparameters: {name: number, text or boolean}
         baselines: [chosen, <baseline>]
         seeds:
-          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, cost, metrics, checkpoints: path}
+          1: {responses, scores, evaluation, verdicts: {<opponent>: path}, and others of FILE_KEYS: path}
         sources: path of the judged split, where the dataset is a mix, whose rows know their source
         controls: names of the runs that are this one's controls, where it has some
         decoding: name of what the responses were decoded by; a run stands in the table once for each decoding
         judge_shares: what the judge shares with the reward model that labelled the run's pairs (JUDGE_SHARES), if any
 
-`scores`, `evaluation`, `cost`, `metrics` and `checkpoints` may be absent: without a reward model there are no scores,
-the SFT model has no training. All paths are relative. Comparisons stay within one (dataset, model, decoding).
+What follows `responses` in FILE_KEYS may be absent: without a reward model there are no scores, the SFT model has no
+training. All paths are relative. Comparisons stay within one (dataset, model, decoding).
 """
 
 from collections import Counter
@@ -40,7 +40,7 @@ TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
 RUN_KEYS = ("dataset", "model", "run", "method", "hyperparameters", "baselines", "seeds")
 OPTIONAL_KEYS = ("sources", "decoding", "judge_shares", "called")
 JUDGE_SHARES = ("", "data", "reward_model")
-FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints")
+FILE_KEYS = ("responses", "scores", "evaluation", "cost", "metrics", "checkpoints", "lm_eval", "lm_eval_start")
 
 
 @dataclass(frozen=True, eq=False)  # told apart by identity, so that what was read of a run can be cached

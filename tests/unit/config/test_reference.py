@@ -74,8 +74,8 @@ def test_documents_say_the_same_as_the_schemas_by_which_configs_are_checked(name
             for part in place.strip("/").split("/") if place else ():
                 target = target[part]
             return resolved(target, document)
-        if "anyOf" in node and node["anyOf"][0].get("description", "").startswith("Short for {path:"):
-            return {**resolved(node["anyOf"][1], document), "short": "path"}
+        if short := re.match(r"Short for {(\w+):", node.get("anyOf", [{}])[0].get("description", "")):
+            return {**resolved(node["anyOf"][1], document), "short": short[1]}
         return {key: resolved(value, document) for key, value in node.items() if key not in ("$schema", "$defs")}
 
     def plain(node):

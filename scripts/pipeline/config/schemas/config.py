@@ -24,6 +24,7 @@ from pipeline.config.fields import (
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.named_losses import LOSSES, meaning
 from pipeline.config.schemas import datasets, models, prompts, reward_models
+from pipeline.config.schemas.lm_eval import LM_EVAL
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
 
@@ -229,6 +230,7 @@ SCHEMA = mapping(
         "checkpoint_prompts": whole(
             "Prompts of the judged split, the first ones, that each checkpoint answers; at most all.", default=128
         ),
+        "lm_eval": LM_EVAL,
         "wandb": flag("Whether training curves, configs and win rates are recorded for Weights & Biases."),
         "publish": PUBLISH,
         "definitions": section(
