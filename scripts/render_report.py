@@ -9,8 +9,10 @@ from pipeline.jobs.records import Record
 from pipeline.report import ReportInputs, render_report
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
+from pipeline.report.human_labels import read_labels
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
+from pipeline.report.labelled_pairs import read_labelled_agreement
 from pipeline.report.made_from import made_from_section
 from pipeline.report.whole_cost import cost_section, read_paid
 from pipeline.results.csv_tables import named_path
@@ -36,6 +38,8 @@ def main(argv: list[str] | None = None) -> None:
         "--pairs", type=named_path, nargs="*", default=[], metavar="DATASET=FILE", help="scored judged splits, parquet"
     )
     parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
+    parser.add_argument("--judged", nargs="*", default=[], help="the verdicts that they were measured by (parquet)")
+    parser.add_argument("--labels", help="people's verdicts on pairs of responses (CSV, JSON lines or parquet)")
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
@@ -48,10 +52,12 @@ def main(argv: list[str] | None = None) -> None:
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
+    read += ("judged", "labels")
     files = [*table.paths("responses"), *pairs.values()]
     tables = ("by_source", "parts", "overoptimisation")
     record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
-    more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
+    judges = [read_judge_quality(path) for path in arguments.judges]
+    more = [judge_section(judges)] if judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
     costs = whole_costs(table, read_paid(arguments.judgements) if arguments.judgements else {})
@@ -70,6 +76,8 @@ def main(argv: list[str] | None = None) -> None:
         selection=read_table(arguments.selection) if arguments.selection else None,
         parts=read_parts_table(arguments.parts) if arguments.parts else None,
         overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
+        labels=read_labels(arguments.labels) if arguments.labels else {},
+        labelled=read_labelled_agreement(judges, arguments.judged, pairs),
         more=more,
         last=[made_from] if made_from else [],
     )

@@ -4,12 +4,16 @@ const INVISIBLE = /[\t\u00a0\u00ad\u034f\u061c\u115f\u1160\u17b4\u17b5\u180e\u20
 export function showInvisible(place) {
   const walker = document.createTreeWalker(place, NodeFilter.SHOW_TEXT);
   const found = [];
-  while (walker.nextNode()) if (walker.currentNode.parentElement.closest(".text")) found.push(walker.currentNode);
+  while (walker.nextNode()) {
+    const above = walker.currentNode.parentElement;
+    if (above.closest(".text") && !above.closest(".formula")) found.push(walker.currentNode);
+  }
   for (const node of found) {
     const text = node.data;
     const parts = [];
     let last = 0;
     for (const { 0: character, index } of text.matchAll(INVISIBLE)) {
+      if (character[0] === " " && node.nextSibling && index + character.length === text.length) continue; // no end of a line
       parts.push(text.slice(last, index));
       const code = character[0] === " " ? "·".repeat(character.length) : `U+${character.codePointAt(0).toString(16).toUpperCase().padStart(4, "0")}`;
       const sign = document.createElement("span");
