@@ -49,7 +49,8 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
             of the train source), eval_share or eval_size (prompts), selection_share or selection_size (prompts of
             what is left), seed, preference (pku), near_duplicates (Jaccard threshold or None), slices (names of
             columns), relabel, bt_noise_gauss, label_switching and label_seed, unlabelled (rows, or a share of train),
-            size, noise and edition (world); tokenizers and max_length of the policies, see `pipeline.data.lengths.LengthRule`.
+            size, noise and edition (world); tokenizers and max_length of the policies, see
+            `pipeline.data.lengths.LengthRule`.
         folder: it is made where it is not there.
         processes: that filter side by side; as many as there are CPUs when None.
 

@@ -32,6 +32,7 @@ SCRIPTS = (
     "decorate",
     "formatted",
     "virtual_list",
+    "labels",
     "detail",
     "browser",
     "place",

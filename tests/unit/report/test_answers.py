@@ -1,9 +1,11 @@
 """Answers in a real Chromium: Markdown, code and formulas on request and as inert as text; up to four side by side."""
 
 import pytest
-from chromium import choose, complaints, detail, open_browser, open_page, requests, set_value, settle, status
+from chromium import choose, complaints, detail, open_browser, open_page, requests, set_value, settle, status, wait
 from fixtures_report import build_report
 from fixtures_results import DPO, DPR
+
+from pipeline.report.human_labels import read_labels
 
 PLAIN = r"""# Title
 
@@ -232,3 +234,44 @@ def test_four_columns_fit_a_phone(page, report):
         assert len(set(page.execute_script(lefts))) == 1  # one below the other
     finally:
         page.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
+
+
+def test_a_reader_judges_blind_and_saves_labels(page, report, tmp_path):
+    open_page(page, report)
+    choose(page, "left", f"{DPR}, seed 1")
+    choose(page, "right", f"{DPO}, seed 1")
+    page.execute_script("document.querySelector('[data-part=blind]').click()")
+    settle(page)
+    answers = []
+    for verdict in ("a", "tie", "b", "a"):
+        assert titles(page) == ["answer a", "answer b"]
+        assert "reward" not in detail(page) and "Verdicts" not in detail(page)
+        answers.append(page.execute_script(f"return {TEXTS_OF}.slice(-2).map((text) => text.textContent)"))
+        page.execute_script("document.querySelector(`[data-verdict=${arguments[0]}]`).click()", verdict)
+        settle(page)
+    page.execute_script(
+        "HTMLAnchorElement.prototype.click = () => {};"
+        "URL.createObjectURL = (blob) => { blob.text().then((text) => { window.saved = text; }); return ''; };"
+        "document.querySelector('[data-part=save]').click()"
+    )
+    wait(page, "window.saved", 5)
+    path = tmp_path / "labels.csv"
+    path.write_bytes(page.execute_script("return window.saved").encode())
+    labels = read_labels(path)
+    key = [" ".join(text.split()) for text in answers[3]]
+    assert labels["p003", key[0], key[1]] == 1 and labels["p003", key[1], key[0]] == 0
+    assert {prompt for prompt, *_ in labels} == {"p000", "p001", "p002", "p003"}
+    page.execute_script("document.querySelector('[data-part=blind]').click()")
+    settle(page)
+    assert titles(page) == [f"{DPR}, seed 1", f"{DPO}, seed 1"] and complaints(page) == []
+
+
+def test_the_place_of_a_blind_answer_depends_on_the_prompt(page, report):
+    open_page(page, report)
+    page.execute_script("document.querySelector('[data-part=blind]').click()")
+    first = set()
+    for i in (3, 4):
+        set_value(page, "[data-part=query]", f"p{i:03d}", "input")
+        settle(page)
+        first.add(DPR in page.execute_script(f"return {TEXTS_OF}.at(-2).textContent"))
+    assert first == {True, False}

@@ -3,6 +3,7 @@ import { element, json, number, readJson, texts, whole } from "./codec.js";
 import { decorate, markMatches } from "./decorate.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
+import { Labels } from "./labels.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
@@ -41,6 +42,10 @@ export class Browser {
     this.part("form").addEventListener("change", () => this.rows.length && this.show(this.rows[this.list.selected]));
     for (const name of ["invisible", "differences"]) this.part(name).addEventListener("change", () => this.decorate());
     this.part("detail").addEventListener("unfold", () => this.decorate());
+    this.labels = new Labels();
+    this.part("blind").addEventListener("change", () => this.update(this.rows[this.list.selected]));
+    this.part("save").addEventListener("click", () => this.labels.save());
+    this.part("detail").addEventListener("verdict", ({ detail: verdict }) => this.take(verdict));
     this.part("swap").addEventListener("click", () => {
       [this.part("left").value, this.part("right").value] = [this.part("right").value, this.part("left").value];
       this.update();
@@ -100,6 +105,7 @@ export class Browser {
     this.columns = [this.left, this.right, ...more];
     this.part("fourth").parentElement.hidden = !more.length;
     this.part("browser").classList.toggle("wide", more.length > 0);
+    this.part("browser").classList.toggle("blind", this.part("blind").checked);
     this.filters = filtersOf(this.group, this.left, this.right);
     this.part("filter").replaceChildren(...Object.entries(this.filters).map(([value, { title }]) => element("option", { value }, title)));
     this.part("filter").value = wanted in this.filters ? wanted : "all";
@@ -173,8 +179,8 @@ export class Browser {
 
   async show(row) {
     const generation = this.generation;
-    const form = this.part("form").value;
-    const parts = await detail(this.group, this.index.block, row, this.columns, { form, expression: this.expression });
+    const [form, blind] = [this.part("form").value, this.part("blind").checked];
+    const parts = await detail(this.group, this.index.block, row, this.columns, { form, blind, expression: this.expression });
     if (generation !== this.generation || row !== this.rows[this.list.selected] || form !== this.part("form").value) return;
     this.part("detail").replaceChildren(...parts);
     this.decorate();
@@ -184,6 +190,14 @@ export class Browser {
     for (const name of ["filter", "slice", "sort", "scope", "form"]) state[name] = this.part(name).value;
     this.written = `#responses?${new URLSearchParams({ ...state, q: this.part("query").value, row })}`;
     this.part("link").href = this.written;
+  }
+
+  // A reader's verdict: the next prompt is shown, if there is one.
+  take(verdict) {
+    this.labels.add(verdict);
+    this.part("save").hidden = false;
+    this.part("save").textContent = `save ${this.labels.given.size} of your verdicts`;
+    this.list.choose(Math.min(this.list.selected + 1, this.rows.length - 1), true);
   }
 
   decorate() {

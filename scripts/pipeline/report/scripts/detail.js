@@ -1,6 +1,7 @@
 // One prompt with responses side by side: scores, verdicts, the judge's own words. Everything is text.
 import { element, json, number, texts } from "./codec.js";
 import { formatted } from "./formatted.js";
+import { ballot, drawn } from "./labels.js";
 import { contradicts, directVerdicts, outcome, scores } from "./outcomes.js";
 
 const SHOWN = 3000; // characters of a text before it is folded
@@ -19,25 +20,30 @@ export function columnKey(column) {
   return column.decoding ? `${shortKey(column)}:${column.decoding}` : shortKey(column);
 }
 
-// Args: columns, the answers' in their order; view: {form, expression}, how texts are read and what was searched for.
+// Args: columns, the answers' in their order; view: {form, expression, blind}, how texts are read, what was searched for,
+// and whether the reader judges the first two without knowing whose they are.
 export async function detail(group, block, row, columns, view) {
   const [number_, place] = [Math.floor(row / block), row % block];
   const prompt = (await texts(group.text[number_]))[place];
   const turns = (await json(group.turns[number_]))[place];
   const ids = await json(group.ids);
-  const sides = await Promise.all(columns.map((column) => side(column, number_, place, row, view)));
+  const shown = view.blind ? drawn(columns, ids[row]) : columns;
+  const sides = await Promise.all(shown.map((column, at) => side(column, number_, place, row, view, "ab"[at])));
   return [
     element("div", { class: "soft id" }, `prompt ${ids[row]}`),
     ...turns.map(([role, start, end]) => element("section", { class: role === "user" ? "turn user" : "turn" },
       element("h4", {}, role), folded(prompt.slice(start, end), "prompt", view))),
     turns.length ? null : folded(prompt, "prompt", view),
-    element("div", { class: "sides", style: `--columns: ${columns.length}` }, ...sides),
-    await verdictBlock(columns, number_, place, row, view),
+    element("div", { class: "sides", style: `--columns: ${shown.length}` }, ...sides),
+    await (view.blind ? ballot(shown, ids[row], number_, place) : verdictBlock(columns, number_, place, row, view)),
   ].filter(Boolean);
 }
 
-async function side(column, number_, place, row, view) {
+async function side(column, number_, place, row, view, letter) {
   const text = (await texts(column.text[number_]))[place];
+  const body = text === null ? element("p", { class: "soft" }, "no response to this prompt")
+    : text.trim() === "" ? element("p", { class: "soft" }, "(empty response)") : folded(text, "", view);
+  if (view.blind) return element("article", {}, element("h4", {}, `answer ${letter}`), body);
   const found = await scores(column);
   const facts = [];
   if (text !== null) facts.push(`${[...text].length.toLocaleString("en")} characters`);
@@ -46,8 +52,6 @@ async function side(column, number_, place, row, view) {
     const word = { left: "won", right: "lost", tie: "tied", none: "no verdict" }[outcome((await json(verdict.preference))[row])];
     facts.push(`${word} against ${opponent}`);
   }
-  const body = text === null ? element("p", { class: "soft" }, "no response to this prompt")
-    : text.trim() === "" ? element("p", { class: "soft" }, "(empty response)") : folded(text, "", view);
   return element("article", {}, element("h4", {}, columnName(column)), element("p", { class: "soft facts" }, facts.join(" · ")), body);
 }
 
