@@ -43,8 +43,8 @@ def labelled_agreement(dataset: str, judge: str, verdicts: pd.DataFrame, scored:
         scored: prompt_id, chosen_score, rejected_score.
 
     Returns:
-        dataset, judge, pairs (that both decide); in per cent with intervals: judge, reward (right by the label),
-        agreement, both, judge_only, reward_only, neither.
+        dataset, judge, pairs (that both decide); in per cent with intervals: judge_right, reward_right (by the
+        label), agreement, both, judge_only, reward_only, neither.
     """
     means = bootstrap.order_means(verdicts)
     frame = scored.drop_duplicates("prompt_id").set_index("prompt_id").reindex(means.index)
@@ -55,8 +55,8 @@ def labelled_agreement(dataset: str, judge: str, verdicts: pd.DataFrame, scored:
         return None
     by_judge, by_reward = judged > 0, margin > 0
     measured = {
-        "judge": by_judge,
-        "reward": by_reward,
+        "judge_right": by_judge,
+        "reward_right": by_reward,
         "agreement": by_judge == by_reward,
         "both": by_judge & by_reward,
         "judge_only": by_judge & ~by_reward,

@@ -144,9 +144,10 @@ def test_on_labelled_pairs_the_label_says_who_is_right(tmp_path):
     margins = np.array([2.0, -1, 1, -3, 1, 1, 1])
     scored = pd.DataFrame({"prompt_id": ids, "chosen_score": margins, "rejected_score": 0.0})
     row = labelled_agreement("world", "mine", verdicts, scored)
-    assert row["pairs"] == 4 and row["judge"] == row["reward"] == row["agreement"] == 50
+    assert (row["dataset"], row["judge"], row["pairs"]) == ("world", "mine", 4)
+    assert row["judge_right"] == row["reward_right"] == row["agreement"] == 50
     assert [row[name] for name in ("both", "judge_only", "reward_only", "neither")] == [25] * 4
-    assert row["judge_low"] < 50 < row["judge_high"]
+    assert row["judge_right_low"] < 50 < row["judge_right_high"]
     assert labelled_agreement("world", "mine", verdicts.tail(2), scored) is None
     write_parquet(verdicts, tmp_path / "judged.parquet")
     write_parquet(scored, tmp_path / "scored.parquet")
