@@ -39,7 +39,7 @@ def slice_values(
     """The values of each pair: numbers as float64, NaN where there is none, all else as text.
 
     An adapter leaves rows out and does not tell which, so the rows of each combination of values are adapted once more
-    by themselves, and pairs are known by their content.
+    by themselves, and pairs are known by their content: of equal pairs all have the values of one of them.
 
     Args:
         table: a batch, with the columns of the slices.

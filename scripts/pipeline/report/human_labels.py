@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.pairs import PAIR_RESPONSES
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.report.bad_answers import Found
 from pipeline.report.embedding import printable
@@ -99,7 +100,7 @@ def _key(text: str) -> str:
 
 def _pair_texts(path: Path) -> tuple[dict[str, str], dict[str, str]]:
     """The chosen and the rejected texts of a split by prompt."""
-    frame = read_parquet(path, ["prompt_id", "chosen", "rejected"]).drop_duplicates("prompt_id").set_index("prompt_id")
+    frame = read_parquet(path, ["prompt_id", *PAIR_RESPONSES]).drop_duplicates("prompt_id").set_index("prompt_id")
     chosen, rejected = ({prompt: response_text(value) for prompt, value in frame[name].items()} for name in frame)
     return chosen, rejected
 

@@ -6,6 +6,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.columns.pair_scores import PAIR_SCORES
+from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.shares import shares
@@ -29,7 +30,7 @@ def read_labelled_agreement(judges: list[dict], judged: list[str], pairs: dict[s
     rows = []
     for judge, path in zip(judges, judged, strict=False):
         if judge["dataset"] in pairs:
-            verdicts = read_parquet(path, ["prompt_id", "preference"])
+            verdicts = read_parquet(path, COMPARED_COLUMNS)
             scored = read_parquet(pairs[judge["dataset"]], ["prompt_id", *PAIR_SCORES])
             rows.append(labelled_agreement(judge["dataset"], judge["judge"], verdicts, scored))
     return [row for row in rows if row]

@@ -149,7 +149,8 @@ def test_on_labelled_pairs_the_label_says_who_is_right(tmp_path):
     assert [row[name] for name in ("both", "judge_only", "reward_only", "neither")] == [25] * 4
     assert row["judge_right_low"] < 50 < row["judge_right_high"]
     assert labelled_agreement("world", "mine", verdicts.tail(2), scored) is None
-    write_parquet(verdicts, tmp_path / "judged.parquet")
+    more = {"run": "chosen", "baseline": "rejected", "len_run": 1, "len_baseline": 1}
+    write_parquet(verdicts.assign(**more), tmp_path / "judged.parquet")
     write_parquet(scored, tmp_path / "scored.parquet")
     judges, files = [{"dataset": "world", "judge": "mine"}], [str(tmp_path / "judged.parquet")]
     assert read_labelled_agreement(judges, files, {"world": tmp_path / "scored.parquet"}) == [row]
