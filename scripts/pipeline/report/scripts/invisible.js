@@ -21,7 +21,7 @@ export function showInvisible(place) {
       sign.className = "invisible";
       sign.textContent = code;
       parts.push(sign);
-      last = index + character.length;
+      last = index;
     }
     if (parts.length) node.replaceWith(...parts, text.slice(last));
   }
