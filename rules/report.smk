@@ -108,6 +108,8 @@ rule render_report:
         scores="results/score_comparison.csv",
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
+        judged=plan.measured_judges("parquet"),
+        labels=plan.label_file(),
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
         contamination=contaminations(settings),
         by_category=category_table(settings),
@@ -137,13 +139,14 @@ rule render_report:
         ),
         sets=set_report_arguments(settings),
         alignment_tax=[part for path in alignment_tax_table(settings) for part in ("--alignment-tax", path)],
+        labels=lambda w, input: ["--labels", *input.labels] if input.labels else [],
         judgements=JUDGEMENTS,
         price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --front {input.front:q} --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
-        " {params.overoptimisation:q} {params.alignment_tax:q} {params.sets:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
+        " {params.overoptimisation:q} {params.alignment_tax:q} {params.sets:q} --judges {input.judges:q} --judged {input.judged:q} {params.labels:q} --config {input.config:q} {params.price:q}"
         " --output {output:q} > {log:q} 2>&1"
 
 

@@ -14,8 +14,10 @@ from pipeline.report import ReportInputs, render_report
 from pipeline.report.alignment_tax import alignment_tax_section
 from pipeline.report.by_source import source_section
 from pipeline.report.calibration import read_calibration
+from pipeline.report.human_labels import read_labels
 from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
+from pipeline.report.labelled_pairs import read_labelled_agreement
 from pipeline.report.made_from import made_from_section
 from pipeline.report.others import render_others
 from pipeline.report.prompt_sets import sets_sections, with_contamination
@@ -49,6 +51,8 @@ def main(argv: list[str] | None = None) -> None:
         "--pairs", type=named_path, nargs="*", default=[], metavar="DATASET=FILE", help="scored judged splits, parquet"
     )
     parser.add_argument("--judges", nargs="*", default=[], help="measured quality of the judges (JSON)")
+    parser.add_argument("--judged", nargs="*", default=[], help="the verdicts that they were measured by (parquet)")
+    parser.add_argument("--labels", help="people's verdicts on pairs of responses (CSV, JSON lines or parquet)")
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
@@ -81,11 +85,13 @@ def main(argv: list[str] | None = None) -> None:
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
+    read += ("judged", "labels")
     contamination = dict(arguments.contamination)
     files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
     tables = ("by_source", "by_category", "parts", "front", "overoptimisation", "alignment_tax")
     record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
-    more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
+    judges = [read_judge_quality(path) for path in arguments.judges]
+    more = [judge_section(judges)] if judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
     more = sets_sections(table, read_set_rates(arguments.winrate), arguments.by_category) + more
@@ -108,6 +114,8 @@ def main(argv: list[str] | None = None) -> None:
         parts=read_parts_table(arguments.parts) if arguments.parts else None,
         front=read_winrate_vs_cost(arguments.front) if arguments.front else None,
         overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
+        labels=read_labels(arguments.labels) if arguments.labels else {},
+        labelled=read_labelled_agreement(judges, arguments.judged, pairs),
         more=more,
         last=[made_from] if made_from else [],
     )

@@ -88,7 +88,7 @@ def choose(page, side, name):
     """Choose a column of the browser of responses by its name."""
     script = (
         "const place = document.querySelector(`[data-part=${arguments[0]}]`);"
-        "place.value = [...place.options].findIndex((option) => option.text === arguments[1]);"
+        "place.selectedIndex = [...place.options].findIndex((option) => option.text === arguments[1]);"
         "place.dispatchEvent(new Event('change'))"
     )
     page.execute_script(script, side, name)

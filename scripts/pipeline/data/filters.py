@@ -4,7 +4,7 @@ import hashlib
 import json
 import unicodedata
 from collections import Counter
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
@@ -12,16 +12,18 @@ import pyarrow.compute as pc
 
 from pipeline.columns.pairs import PAIR_COLUMNS, SOURCE_COLUMN
 from pipeline.data.adapters import Adapter, adapter_for, pair_schema
-from pipeline.data.columns import MESSAGES, TEXT, is_list, joined_texts
+from pipeline.data.columns import MESSAGES, TEXT, Columns, is_list, joined_texts
 from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
 from pipeline.data.shapes import RowError
+from pipeline.data.slice_columns import slice_values, with_slices, without_slices
 from pipeline.data.splitting import prompt_place
 from pipeline.data.tally import Tally
 from pipeline.jobs.io import InputError
 
 Value = str | list[dict[str, str]]
+SLICE = "slice "  # before the names of these columns, in records
 
 
 @dataclass(frozen=True)
@@ -51,8 +53,14 @@ class RowFilter:
     def __init__(self, spec: dict):
         self.spec = spec
         self.adapter = adapter_for(spec)
+        self.slices: list[str] = spec.get("slices") or []
         # Where no model has a tokenizer yet, no row is too long.
         self.length_rule = LengthRule(spec["tokenizers"], spec["max_length"]) if spec.get("tokenizers") else None
+
+    @property
+    def columns(self) -> Columns:
+        """The columns of the source that are read."""
+        return with_slices(self.adapter.columns, self.slices)
 
     def __call__(self, batch: Batch) -> Filtered:
         """Adapt and filter a batch.
@@ -60,19 +68,24 @@ class RowFilter:
         Raises:
             InputError: a column has the wrong type, or a null or an empty text where none may be.
         """
-        dropped = Tally()
+        dropped, whole = Tally(), batch.table
+        batch = replace(batch, table=without_slices(whole, self.adapter, self.slices))
         adapter = self.adapter.of(batch.table.column_names)
         if self.spec["source"] == "plain" and (self.spec.get("columns") or "prompt" in adapter.contents):
             _refuse_blank(batch, adapter.contents)
         if self.spec.get("relabel"):
             _refuse_no_probability(batch)
         pairs = _adapted(batch, adapter, dropped)
+        if self.slices:
+            values = slice_values(whole, pairs, adapter, _digests, self.slices)
+            pairs = pa.table({**dict(zip(pairs.column_names, pairs.columns, strict=True)), **_prefixed(values)})
         pairs = _without(pairs, _blank(pairs), "empty", dropped)
         pairs = _without(pairs, _equal_responses(pairs), "equal_responses", dropped)
         if self.length_rule:
             pairs = _without_unfit(pairs, self.length_rule, batch.location, dropped)
         ids = [prompt_id(prompt) for prompt in pairs["prompt"].to_pylist()]
         records = pair_records(self.spec, pairs, ids)
+        records |= {SLICE + name: np.array(pairs[SLICE + name].to_pylist()) for name in self.slices}
         if self.length_rule and self.length_rule.moves_system:
             records["system_moved"] = np.array([_has_system(prompt) for prompt in pairs["prompt"].to_pylist()], bool)
         kept = pairs.select(PAIR_COLUMNS)
@@ -80,6 +93,10 @@ class RowFilter:
         kept = kept.add_column(0, "prompt_id", pa.array(ids, pa.string()))
         rows_in = len(batch.table)
         return Filtered(kept, records, Counter(dropped), dropped.notes, batch.location, rows_in)
+
+
+def _prefixed(values: dict[str, np.ndarray]) -> dict[str, pa.Array]:
+    return {SLICE + name: pa.array(found) for name, found in values.items()}
 
 
 def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.ndarray]:

@@ -21,7 +21,7 @@ import numpy as np
 
 from pipeline.columns.pairs import SOURCE_COLUMN, UNLABELLED
 from pipeline.data.duplicates import near_duplicates, repeated
-from pipeline.data.filters import Filtered, RowFilter
+from pipeline.data.filters import SLICE, Filtered, RowFilter
 from pipeline.data.loading import Batch, read_batches, source_splits
 from pipeline.data.noise import drawn_order, is_noisy, noisy_labels
 from pipeline.data.scratch import PairStore, write_batch
@@ -40,15 +40,17 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
 
     Each split has the columns prompt_id, prompt, chosen and rejected, its rows in a seeded order; eval and selection
     have one pair per prompt, train may have several. With label noise train has the columns of
-    `pipeline.data.noise.noisy_labels` too; where the source tells kinds of prompts apart, all splits have
-    `source`. With `unlabelled` there is unlabelled.parquet too: train rows whose two responses are in a drawn order.
+    `pipeline.data.noise.noisy_labels` too; all splits have `source`, where the source tells kinds of prompts apart, and
+    the columns of `slices`. With `unlabelled` there is unlabelled.parquet too: train rows whose two responses are in a
+    drawn order.
 
     Args:
         spec: a resolved dataset entry: name, source, path, config_name, revision, splits {train, eval}, limit (pairs
             of the train source), eval_share or eval_size (prompts), selection_share or selection_size (prompts of
-            what is left), seed, preference (pku), near_duplicates (Jaccard threshold or None), relabel,
-            bt_noise_gauss, label_switching and label_seed, unlabelled (rows, or a share of train), size, noise and
-            edition (world); tokenizers and max_length of the policies, see `pipeline.data.lengths.LengthRule`.
+            what is left), seed, preference (pku), near_duplicates (Jaccard threshold or None), slices (names of
+            columns), relabel, bt_noise_gauss, label_switching and label_seed, unlabelled (rows, or a share of train),
+            size, noise and edition (world); tokenizers and max_length of the policies, see
+            `pipeline.data.lengths.LengthRule`.
         folder: it is made where it is not there.
         processes: that filter side by side; as many as there are CPUs when None.
 
@@ -89,9 +91,10 @@ def prepare(spec: dict, folder: str | Path, processes: int | None = None) -> dic
         if labels:
             swap["train"] = labels["flipped"]
         card = described(spec, store, records, splits, rows_in, dropped, labels)
-        kinds = records.get(SOURCE_COLUMN)
-        added = {} if kinds is None else {name: {SOURCE_COLUMN: kinds[rows]} for name, rows in splits.items()}
-        added["train"] = added.get("train", {}) | labels
+        kinds = {name: records[name] for name in (SOURCE_COLUMN,) if name in records}
+        kinds |= {name: records[SLICE + name] for name in row_filter.slices}
+        added = {name: {kind: values[rows] for kind, values in kinds.items()} for name, rows in splits.items()}
+        added["train"] |= labels
         return write_splits(card, spec, store, splits, added, folder, swap)
 
 
@@ -115,7 +118,7 @@ def collect(
         (numbers of its pairs in the store, rows read).
     """
     spec, first, rows_in = row_filter.spec, len(store), 0
-    batches = read_batches(spec, split, row_filter.adapter.columns)
+    batches = read_batches(spec, split, row_filter.columns)
     for filtered, path in _filtered(row_filter, batches, store, processes):
         if store.schema is not None and filtered.pairs.schema != store.schema:
             raise InputError(

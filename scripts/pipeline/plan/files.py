@@ -2,6 +2,7 @@
 
 import shlex
 from dataclasses import dataclass
+from pathlib import Path
 
 from pipeline.config.circularity import judge_shares
 from pipeline.config.elsewhere import answers_file
@@ -216,6 +217,11 @@ class Plan(Checkpoints):
         price = self.settings.device_entry().get("dollars_per_hour")
         return [] if price is None else ["--dollars-per-hour", str(price)]
 
+    def label_file(self) -> list[str]:
+        """People's verdicts on pairs of responses, where the config names a file of them."""
+        path = self.settings.config.get("human_labels")
+        return [str(Path(path).expanduser())] if path else []
+
     def parts_table(self) -> list[str]:
         """The parts of the verdicts, where a judge gives any."""
         judges = {self.settings.judge_name(dataset) for dataset in self.settings.datasets}
@@ -257,7 +263,7 @@ class Plan(Checkpoints):
         """Where the quality of every dataset's judge is measured; not of those that cost money, unless that is wanted.
 
         Args:
-            form: json, for the report's page, or csv.
+            form: json, for the report's page, csv, or parquet, the verdicts that it was measured by.
         """
         settings = self.settings
         given = settings.config["judge_quality"]

@@ -18,15 +18,24 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
-from pipeline.report.agreement import agreement_section
+from pipeline.report.agreement import agreement_section, find_agreement
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
-from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.charts import (
+    Charts,
+    chart_library,
+    content_policy,
+    page_script,
+    page_style,
+    reading_library,
+    script_element,
+)
 from pipeline.report.controls import control_sentences, controls_section
 from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
+from pipeline.report.human_labels import Labels, RunLabels, find_labels
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.parts import parts_section
@@ -62,6 +71,9 @@ class ReportInputs:
             no judge gives any.
         front: win rates against costs, as `read_winrate_vs_cost` gives them; None where there are none.
         overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
+        labels: people's verdicts, as `pipeline.report.human_labels.read_labels` gives them.
+        labelled: how judges and reward models agree on labelled pairs, as
+            `pipeline.report.labelled_pairs.read_labelled_agreement` gives it.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
         left_out: names of sections that are not shown, as there is nothing for them: `WITHOUT_RUNS`, and
@@ -80,6 +92,8 @@ class ReportInputs:
     parts: pd.DataFrame | None = None
     front: pd.DataFrame | None = None
     overoptimisation: pd.DataFrame | None = None
+    labels: Labels = field(default_factory=dict)
+    labelled: list[dict] = field(default_factory=list)
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
     left_out: frozenset[str] = frozenset()
@@ -110,16 +124,16 @@ def render_report(inputs: ReportInputs) -> str:
         section.name: Markup(environment.get_template(section.template).render(shared | section.values))
         for section in sections
     }
-    scripts = [chart_library(), page_script()]
+    scripts = [chart_library(), reading_library(), page_script()]
     contents["chart-specifications"] = charts.specifications
     return environment.get_template("page.html.jinja").render(
         table=inputs.table,
         policy=content_policy(scripts),
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        style=Markup(page_style()),
         sections=sections,
         bodies=bodies,
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
-        scripts=[script_element(scripts[0]), script_element(scripts[1], "module")],
+        scripts=[*map(script_element, scripts[:-1]), script_element(scripts[-1], "module")],
     )
 
 
@@ -132,18 +146,21 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     selection = selection_of(table, winrate, inputs.selection)
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
     contents: dict[str, object] = {"results-table": rows}
-    of_responses = []
+    of_responses: list[Section] = []
+    labels: RunLabels = {}
     if not inputs.left_out >= WITHOUT_RESPONSES:
         bad = find_faults(table)
         slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
-        found = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
+        labels = find_labels(table, bad, inputs.pairs, inputs.labels)
+        found = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, labels, read)
         of_responses = [slices_section(table, slices, read), bad_answers_section(table, bad), found[0]]
         contents["responses-index"] = found[1]
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
     method = numbers | {"splits": inputs.splits}
-    agreement = agreement_section(table, inputs.pairs, read)
+    agreed = find_agreement(table, inputs.pairs, read, labels)
+    agreement = agreement_section(table, agreed, seeds, inputs.labelled, charts)
     answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
     over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
     trade = [

@@ -3,6 +3,7 @@
 import base64
 import hashlib
 import json
+import re
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -29,7 +30,10 @@ SCRIPTS = (
     "filters",
     "invisible",
     "differences",
+    "decorate",
+    "formatted",
     "virtual_list",
+    "labels",
     "detail",
     "browser",
     "place",
@@ -64,6 +68,24 @@ def chart_library() -> str:
 
     notice = (FOLDER / "vega_license.txt").read_text(encoding="utf-8")
     return f"/*\n{notice}*/\n{vl_convert.javascript_bundle()}".replace("</script", "<\\/script")
+
+
+@cache
+def reading_library() -> str:
+    """What makes Markdown and formulas readable, markdown-it and Temml, as one script with their licences."""
+    folder = FOLDER / "libraries"
+    notice, *parts = (
+        (folder / name).read_text(encoding="utf-8") for name in ("licenses.txt", "markdown-it.min.js", "temml.min.js")
+    )
+    return f"/*\n{notice}*/\n" + "\n".join(re.sub(r"^//# sourceMappingURL=.*$", "", part, flags=re.M) for part in parts)
+
+
+@cache
+def page_style() -> str:
+    """The page's own style, and Temml's without the font that it would fetch."""
+    formulas = (FOLDER / "libraries" / "temml.css").read_text(encoding="utf-8")
+    own = [(FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "reading.css")]
+    return "\n".join([re.sub(r"@font-face \{.*?\}", "", formulas, flags=re.S), *own])
 
 
 @cache

@@ -18,6 +18,7 @@ from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.bad_answers import FAULTS, Found
 from pipeline.report.embedding import Chunks, printable
+from pipeline.report.human_labels import RunLabels
 from pipeline.report.section import Section
 from pipeline.report.slices import Slice
 from pipeline.report.texts import plain_text, response_text, turns
@@ -35,6 +36,7 @@ def responses_section(
     chunks: Chunks,
     found: Found,
     slices: dict[tuple[str, ...], list[Slice]],
+    labels: RunLabels,
     read: Read = read_verdict_details,
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
@@ -46,11 +48,12 @@ def responses_section(
         chunks: to which the texts are added.
         found: which responses are bad, as `pipeline.report.bad_answers.find_faults` gives it.
         slices: kinds of prompts per group, as `pipeline.report.slices.find_slices` gives them.
+        labels: of the responses, as `pipeline.report.human_labels.find_labels` gives it.
         read: gives the verdicts of a run, seed and opponent, as `read_verdict_details` does.
     """
     groups = []
     for group in table.groups:
-        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, read)
+        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, labels, read)
         parts = [
             {"name": part.key, "rows": chunks.add_json([i for i, name in enumerate(ids) if name in part.prompts])}
             for part in slices[group]
@@ -71,6 +74,7 @@ def _group(
     replies: dict[str, str],
     chunks: Chunks,
     found: Found,
+    labels: RunLabels,
     read: Read,
 ) -> tuple[dict, list[str]]:
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
@@ -84,7 +88,7 @@ def _group(
             label = {"run": name, "method": "dataset", "seed": None}
             columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
-        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, read)
+        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, labels, read)
         bad = found[run, seed][list(FAULTS)].reindex(ids)
         column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
         columns.append(column)
@@ -114,7 +118,14 @@ def _add_other_decodings(groups: list[dict]) -> None:
 
 
 def _column(
-    run: Run, seed: int, told: str, responses: pd.Series, replies: dict[str, str], chunks: Chunks, read: Read
+    run: Run,
+    seed: int,
+    told: str,
+    responses: pd.Series,
+    replies: dict[str, str],
+    chunks: Chunks,
+    labels: RunLabels,
+    read: Read,
 ) -> dict:
     ids = responses.index.tolist()
     column = {"run": run.run, "method": run.method, "seed": seed, "decoding": told, "verdicts": {}}
@@ -130,6 +141,9 @@ def _column(
             "preference": chunks.add_json([_rounded(value) for value in means]),
             "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
         }
+        if (run, seed, opponent) in labels:
+            label = [_rounded(value) for value in labels[run, seed, opponent].reindex(ids)]
+            column["verdicts"][opponent]["labels"] = chunks.add_json(label)
     return column
 
 

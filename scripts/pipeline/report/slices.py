@@ -23,6 +23,7 @@ RESAMPLES = 1_000
 THIRDS = (1 / 3, 2 / 3)
 MOST_VALUES = 12  # of a column whose values are names
 FEWEST_PROMPTS = 2
+OTHERS = "(others)"
 Read = Callable[[Run, int, str], pd.DataFrame]
 
 
@@ -51,7 +52,8 @@ def find_slices(table: RunTable, group: tuple[str, ...], pairs: Path | None) -> 
 
     Args:
         pairs: the judged split as the dataset brings it; each column that is no text of a pair and no score makes
-            slices: thirds of numbers, values of what has at most 12. None where there is none.
+            slices: thirds of numbers, values of what has at most 12, the most frequent ones where most prompts have one
+            of these. None where there is none.
     """
     frames = [read_responses(run, seed)["prompt"] for run in table.runs_of(group) for seed in run.seeds]
     prompts = pd.concat(frames)
@@ -84,6 +86,7 @@ def slices_section(table: RunTable, slices: dict[tuple[str, ...], list[Slice]], 
 def _parts(kind: str, values: pd.Series) -> list[Slice]:
     if values.map(lambda value: isinstance(value, list | dict | np.ndarray)).any():
         return []
+    values = _with_others(values)
     numbers = pd.api.types.is_numeric_dtype(values) and not pd.api.types.is_bool_dtype(values)
     if numbers and values.nunique() > MOST_VALUES:
         first, second = np.quantile(values, THIRDS, method="lower")
@@ -96,6 +99,15 @@ def _parts(kind: str, values: pd.Series) -> list[Slice]:
         return []
     found = [(name, own) for name, own in found if len(own) >= FEWEST_PROMPTS]
     return [Slice(kind, name, frozenset(own)) for name, own in found] if len(found) > 1 else []
+
+
+def _with_others(values: pd.Series) -> pd.Series:
+    """Names of which there are too many: the rarer ones as OTHERS, where most prompts have one of the others."""
+    if pd.api.types.is_numeric_dtype(values) or values.nunique() <= MOST_VALUES:
+        return values
+    counts = values.value_counts()[: MOST_VALUES - 1]
+    counts = counts[counts >= FEWEST_PROMPTS]
+    return values.where(values.isin(counts.index), OTHERS) if counts.sum() > len(values) / 2 else values
 
 
 def _row(table: RunTable, run: Run, slices: list[Slice], read: Read) -> dict:

@@ -1,6 +1,6 @@
 """Keys of datasets that several sources take."""
 
-from pipeline.config.fields import number, or_null, section, text, whole
+from pipeline.config.fields import number, or_null, section, several, text, whole
 
 LOCATION = {
     "path": text(
@@ -10,6 +10,12 @@ LOCATION = {
         "Name of the dataset's configuration on the hub, where it has several.", examples=["comparisons"]
     ),
     "revision": text("Commit, tag or branch on the hub."),
+    "slices": several(
+        "Further columns of the dataset, of text, numbers or truth values, that its splits bring along: the report "
+        "tells win rates apart by each of them.",
+        text("A column's name.", minLength=1),
+        examples=[["domain", "language"]],
+    ),
 }
 SPLITS = {
     "splits": section(

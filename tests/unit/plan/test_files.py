@@ -168,7 +168,8 @@ def test_scored_splits_and_their_calibration(small):
 
 
 def test_what_only_some_configs_have(small):
-    assert small().tracked_winrates() == small().selection_table() == []
+    assert small().tracked_winrates() == small().selection_table() == small().label_file() == []
+    assert small(human_labels="~/labels.csv").label_file() == [str(Path("~/labels.csv").expanduser())]
     plan = small(wandb=True, best_of_sweep=True)
     assert plan.tracked_winrates() == ["results/tracked.json"] and plan.selection_table() == ["results/selection.csv"]
 

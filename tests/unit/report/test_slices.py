@@ -48,6 +48,14 @@ def test_few_numbers_are_in_their_order(dtype):
     assert [part.name for part in _parts("turns", values)] == ["2", "9", "10"]
 
 
+def test_of_many_names_the_frequent_ones_are_told_apart():
+    languages = ["english"] * 30 + ["chinese"] * 10 + [f"language {i}" for i in range(20)]
+    values = pd.Series(languages, index=[f"p{i}" for i in range(60)])
+    sizes = {part.name: len(part.prompts) for part in _parts("language", values)}
+    assert sizes == {"(others)": 20, "chinese": 10, "english": 30}
+    assert _parts("id", pd.Series([f"id {i}" for i in range(60)], index=values.index)) == []
+
+
 def test_dialogues_are_told_apart_by_their_turns(folder, tmp_path):
     build_report(tmp_path, prompts=6, render_it=False)
     for run in read_yaml(tmp_path / "runs.yaml")["runs"]:

@@ -221,6 +221,12 @@ SCHEMA = mapping(
             "under the first decoding, besides the dataset's own."
         },
         "judge_quality": JUDGE_QUALITY,
+        "human_labels": text(
+            "File of people's verdicts on pairs of responses (.csv, .jsonl or .parquet: prompt_id, response_a, "
+            "response_b and preferred, which is a, b or tie): the report says how judge and reward model agree with "
+            "them.",
+            examples=["labels.csv"],
+        ),
         "evaluate_checkpoints": whole(
             "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
             "reward model and by the judge against KL, in results/overoptimisation.csv and the report; 0 keeps none.",

@@ -1,16 +1,18 @@
-// The browser of responses: two columns, a filter, a search, a list of prompts, one prompt in full.
+// The browser of responses: two to four columns, a filter, a search, a list of prompts, one prompt in full.
 import { element, json, number, readJson, texts, whole } from "./codec.js";
+import { decorate, markMatches } from "./decorate.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
-import { showDifferences } from "./differences.js";
-import { showInvisible } from "./invisible.js";
+import { Labels } from "./labels.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
-import { marked, matchingRows, pattern, rowsOfId } from "./search.js";
+import { matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
 
 const SORTS = { prompt: "in their order", judge: "judge's margin, left first", "judge-up": "judge's margin, right first",
   score: "reward, left higher first", "score-up": "reward, right higher first",
   length: "length, left longer first", "length-up": "length, right longer first" };
+const FORMS = { plain: "text", typewriter: "text in a code font", formatted: "Markdown and formulas" };
+const MORE = ["third", "fourth"]; // columns beside the two that filters and orders are of
 const SNIPPET = 160;
 
 export class Browser {
@@ -34,10 +36,16 @@ export class Browser {
     this.part("group").parentElement.hidden = this.index.groups.length < 2;
     this.part("sort").append(...options(SORTS));
     this.part("group").addEventListener("change", () => this.read(new URLSearchParams({ group: this.index.groups[this.part("group").value].title })));
+    this.part("form").append(...options(FORMS));
     for (const name of ["left", "right", "filter", "slice", "sort", "scope"]) this.part(name).addEventListener("change", () => this.update());
-    for (const name of ["invisible", "differences"]) {
-      this.part(name).addEventListener("change", () => this.rows.length && this.show(this.rows[this.list.selected]));
-    }
+    for (const name of MORE) this.part(name).addEventListener("change", () => this.update(this.rows[this.list.selected]));
+    this.part("form").addEventListener("change", () => this.rows.length && this.show(this.rows[this.list.selected]));
+    for (const name of ["invisible", "differences"]) this.part(name).addEventListener("change", () => this.decorate());
+    this.part("detail").addEventListener("unfold", () => this.decorate());
+    this.labels = new Labels();
+    this.part("blind").addEventListener("change", () => this.update(this.rows[this.list.selected]));
+    this.part("save").addEventListener("click", () => this.labels.save());
+    this.part("detail").addEventListener("verdict", ({ detail: verdict }) => this.take(verdict));
     this.part("swap").addEventListener("click", () => {
       [this.part("left").value, this.part("right").value] = [this.part("right").value, this.part("left").value];
       this.update();
@@ -58,6 +66,11 @@ export class Browser {
     for (const side of ["left", "right"]) {
       this.part(side).replaceChildren(...columns.map((column, i) => element("option", { value: i }, columnName(column))));
     }
+    for (const name of MORE) {
+      const found = columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(name)));
+      this.part(name).replaceChildren(...[-1, ...columns.keys()].map((i) => element("option", { value: i }, i < 0 ? "none" : columnName(columns[i]))));
+      this.part(name).value = found;
+    }
     const at = (run, seed) => columns.findIndex((column) => column.run === run && (seed === undefined || column.seed === seed));
     const named = (side) => columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(side)));
     const runs = columns.filter((column) => column.seed !== null && column.decoding === this.group.told);
@@ -72,6 +85,7 @@ export class Browser {
     this.part("slice").value = slices.includes(wanted.get("slice")) ? wanted.get("slice") : "";
     this.part("sort").value = wanted.get("sort") ?? "prompt";
     this.part("scope").value = wanted.get("scope") ?? "shown";
+    this.part("form").value = wanted.get("form") in FORMS ? wanted.get("form") : this.part("form").value;
     this.part("query").value = wanted.get("q") ?? "";
     return this.update(Number(wanted.get("row") ?? -1));
   }
@@ -87,6 +101,11 @@ export class Browser {
   // The filters of the two columns that are chosen, `wanted` where they have it.
   offerFilters(wanted) {
     [this.left, this.right] = ["left", "right"].map((side) => this.group.columns[Number(this.part(side).value)] ?? this.group.columns[0]);
+    const more = MORE.map((name) => this.group.columns[Number(this.part(name).value)]).filter(Boolean);
+    this.columns = [this.left, this.right, ...more];
+    this.part("fourth").parentElement.hidden = !more.length;
+    this.part("browser").classList.toggle("wide", more.length > 0);
+    this.part("browser").classList.toggle("blind", this.part("blind").checked);
     this.filters = filtersOf(this.group, this.left, this.right);
     this.part("filter").replaceChildren(...Object.entries(this.filters).map(([value, { title }]) => element("option", { value }, title)));
     this.part("filter").value = wanted in this.filters ? wanted : "all";
@@ -108,7 +127,7 @@ export class Browser {
     if (isStale()) return;
     let rows = all.filter(keep);
     if (this.expression) {
-      const columns = this.part("scope").value === "all" ? this.group.columns : [this.left, this.right];
+      const columns = this.part("scope").value === "all" ? this.group.columns : this.columns;
       const sources = [this.group.text, ...columns.map((column) => column.text)];
       const named = rowsOfId(this.part("query").value, await json(this.group.ids));
       rows = named ? rows.filter((row) => named.includes(row))
@@ -154,20 +173,36 @@ export class Browser {
     const block = await texts(this.group.text[Math.floor(row / this.index.block)]);
     const turns = (await json(this.group.turns[Math.floor(row / this.index.block)]))[row % this.index.block];
     const asked = turns.findLast(([role]) => role === "user") ?? [null, 0];
-    snippet.append(...marked(block[row % this.index.block].slice(asked[1], asked[2]).slice(0, SNIPPET), this.expression));
+    snippet.append(block[row % this.index.block].slice(asked[1], asked[2]).slice(0, SNIPPET));
+    if (this.expression) markMatches(snippet, this.expression);
   }
 
   async show(row) {
     const generation = this.generation;
-    const parts = await detail(this.group, this.index.block, row, this.left, this.right, this.expression);
-    if (this.part("differences").checked) parts.forEach(showDifferences);
-    if (this.part("invisible").checked) parts.forEach(showInvisible);
-    if (generation !== this.generation || row !== this.rows[this.list.selected]) return;
+    const [form, blind] = [this.part("form").value, this.part("blind").checked];
+    const parts = await detail(this.group, this.index.block, row, this.columns, { form, blind, expression: this.expression });
+    if (generation !== this.generation || row !== this.rows[this.list.selected] || form !== this.part("form").value) return;
     this.part("detail").replaceChildren(...parts);
+    this.decorate();
     this.part("detail").scrollTop = 0;
-    const state = { group: this.group.title, left: columnKey(this.left), right: columnKey(this.right),
-      filter: this.part("filter").value, slice: this.part("slice").value, sort: this.part("sort").value, scope: this.part("scope").value, q: this.part("query").value, row };
-    this.written = `#responses?${new URLSearchParams(state)}`;
+    const state = { group: this.group.title, left: columnKey(this.left), right: columnKey(this.right) };
+    this.columns.slice(2).forEach((column, i) => { state[MORE[i]] = columnKey(column); });
+    for (const name of ["filter", "slice", "sort", "scope", "form"]) state[name] = this.part(name).value;
+    this.written = `#responses?${new URLSearchParams({ ...state, q: this.part("query").value, row })}`;
     this.part("link").href = this.written;
+  }
+
+  // A reader's verdict: the next prompt is shown, if there is one.
+  take(verdict) {
+    this.labels.add(verdict);
+    this.part("save").hidden = false;
+    this.part("save").textContent = `save ${this.labels.given.size} of your verdicts`;
+    this.list.choose(Math.min(this.list.selected + 1, this.rows.length - 1), true);
+  }
+
+  decorate() {
+    const answers = [...this.part("detail").querySelectorAll("article")].map((article) => article.querySelector(".text")).filter(Boolean);
+    const [differences, invisible] = ["differences", "invisible"].map((name) => this.part(name).checked);
+    decorate(this.part("detail"), answers, { expression: this.expression, differences, invisible });
   }
 }

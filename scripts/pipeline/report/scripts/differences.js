@@ -1,26 +1,30 @@
-// What two answers do not share, word by word: what is shown of each, with the words that only it has marked.
+// What answers do not share, word by word: each is compared with the first.
 const CELLS = 9e6; // of the comparison's table; longer answers are compared at their ends alone
+const WORDS = /\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu;
 
-export function showDifferences(place) {
-  const [left, right] = [...place.querySelectorAll("article")].map((article) => article.querySelector(".text"));
-  if (!left || !right) return;
-  const [own, other] = [left, right].map((side) => side.textContent.match(/\s+|[\p{L}\p{N}_]+|[^\s\p{L}\p{N}_]/gu) ?? []);
-  const kept = common(own, other);
-  for (const [side, words, same] of [[left, own, kept.map(([at]) => at)], [right, other, kept.map(([, at]) => at)]]) {
-    const shared = new Set(same);
-    const parts = [];
-    for (let at = 0, end; at < words.length; at = end) {
-      for (end = at + 1; end < words.length && shared.has(end) === shared.has(at);) end++;
-      const text = words.slice(at, end).join("");
-      if (shared.has(at)) parts.push(text);
-      else {
-        const only = document.createElement("ins");
-        only.textContent = text;
-        parts.push(only);
-      }
+// Ranges [start, end) in the joined text of each answer: of the first what none of the others has, of these what it has not.
+// An answer is a list of texts; no word goes from one to the next.
+export function unshared(answers) {
+  const [own, ...others] = answers.map((texts) => texts.flatMap((text) => text.match(WORDS) ?? []));
+  const shared = answers.map(() => new Set());
+  others.forEach((other, at) => {
+    for (const [a, b] of common(own, other)) {
+      shared[0].add(a);
+      shared[at + 1].add(b);
     }
-    side.replaceChildren(...parts);
-  }
+  });
+  return [own, ...others].map((words, number) => {
+    const ranges = [];
+    let offset = 0;
+    words.forEach((word, at) => {
+      if (!shared[number].has(at)) {
+        if (ranges.at(-1)?.[1] === offset) ranges.at(-1)[1] += word.length;
+        else ranges.push([offset, offset + word.length]);
+      }
+      offset += word.length;
+    });
+    return ranges;
+  });
 }
 
 // Places (in the one, in the other) of a longest common sequence, in their order.

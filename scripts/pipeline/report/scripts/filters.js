@@ -1,6 +1,6 @@
 // Filters of the list of prompts: which ones two columns have, and which rows each keeps.
 import { json, texts, whole } from "./codec.js";
-import { contradicts, directVerdicts, outcome, preferences, scores } from "./outcomes.js";
+import { contradicts, directVerdicts, labels, outcome, preferences, scores } from "./outcomes.js";
 
 const FAULTS = { empty: "empty", unfinished: "unfinished", repeating: "repeating", refusing: "refusing" };
 
@@ -28,6 +28,18 @@ export function filtersOf(group, left, right) {
       add(name, `reward prefers ${side}, judge does not`, async () => {
         const [preferred, own, other] = await Promise.all([preferences(left, right), scores(left), scores(right)]);
         return (row) => own[row] !== null && other[row] !== null && sign * (own[row] - other[row]) > 0 && outcome(preferred[row]) === winner;
+      });
+    }
+  }
+  if (direct?.labels !== undefined) {
+    add("labelled", "labelled", async () => {
+      const label = await labels(left, right);
+      return (row) => label[row] !== null;
+    });
+    for (const [name, side, winner] of [["label-not-judge", "left", "right"], ["label-not-judge-right", "right", "left"]]) {
+      add(name, `label prefers ${side}, judge does not`, async () => {
+        const [label, preferred] = await Promise.all([labels(left, right), preferences(left, right)]);
+        return (row) => outcome(label[row]) === side && outcome(preferred[row]) === winner;
       });
     }
   }

@@ -10,9 +10,17 @@ export function directVerdicts(left, right) {
 }
 
 export async function preferences(left, right) {
-  const found = directVerdicts(left, right);
-  if (!found) return null;
-  const values = await json(found.preference);
+  return seen(directVerdicts(left, right), "preference");
+}
+
+// Labels of the two, as preferences; null where there are none.
+export async function labels(left, right) {
+  return seen(directVerdicts(left, right), "labels");
+}
+
+async function seen(found, name) {
+  if (found?.[name] === undefined) return null;
+  const values = await json(found[name]);
   return found.mirrored ? values.map((value) => (value === null ? null : 1 - value)) : values;
 }
 

@@ -36,19 +36,12 @@ export function rowsOfId(query, ids) {
   return found.length ? found : null;
 }
 
-// Text with its matches marked, as nodes: the first ones of very many.
-export function marked(text, expression) {
-  if (!expression) return [document.createTextNode(text)];
-  const nodes = [];
-  let last = 0;
+// Ranges [start, end) of the matches in a text: the first ones of very many.
+export function matches(text, expression) {
+  const ranges = [];
   for (const match of text.matchAll(new RegExp(expression.source, "giu"))) {
-    nodes.push(document.createTextNode(text.slice(last, match.index)));
-    const mark = document.createElement("mark");
-    mark.textContent = match[0];
-    nodes.push(mark);
-    last = match.index + match[0].length;
-    if (nodes.length >= 2 * MARKS) break;
+    ranges.push([match.index, match.index + match[0].length]);
+    if (ranges.length >= MARKS) break;
   }
-  nodes.push(document.createTextNode(text.slice(last)));
-  return nodes;
+  return ranges;
 }
