@@ -22,11 +22,12 @@ from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
-from pipeline.report.charts import Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.charts import COLORS, Charts, chart_library, content_policy, page_script, script_element
 from pipeline.report.controls import control_sentences, controls_section
 from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.leaderboard import leaderboard_section
+from pipeline.report.methods import methods_section
 from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
@@ -39,6 +40,7 @@ from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
 FOLDER = Path(__file__).parent
+STYLES = ("report.css", "tables.css")
 
 
 @dataclass(frozen=True)
@@ -104,10 +106,11 @@ def render_report(inputs: ReportInputs) -> str:
     }
     scripts = [chart_library(), page_script()]
     contents["chart-specifications"] = charts.specifications
+    contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
     return environment.get_template("page.html.jinja").render(
         table=inputs.table,
         policy=content_policy(scripts),
-        style=Markup((FOLDER / "report.css").read_text(encoding="utf-8")),
+        style=Markup("".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)),
         sections=sections,
         bodies=bodies,
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
@@ -120,8 +123,9 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
     read = cache(read_verdict_details)
     seeds = seed_table(table, read)
-    drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
+    of_runs = figures(table, winrate, cost, seeds, selection.best)
+    drawn = {name: charts.place(figure) for name, figure in of_runs.items()}
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
     bad = find_faults(table)
     slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
@@ -137,6 +141,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     sections = [
         with_power(answer, table, read),
         *controls_section(table, winrate, cost),
+        *methods_section(table, winrate, selection, charts),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
         *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),

@@ -21,6 +21,8 @@ FOLDER = Path(__file__).parent
 # In the order in which they need each other.
 SCRIPTS = (
     "codec",
+    "exports",
+    "numbers",
     "charts",
     "table",
     "outcomes",
@@ -43,7 +45,7 @@ class Charts:
     specifications: dict[str, dict] = field(default_factory=dict)
 
     def place(self, figure: Figure, prefix: str = "") -> dict:
-        """A figure for the template charts.jinja: name, title, caption, and rows of panels with title and place."""
+        """A figure for the macro chart: name, title, caption, and rows of panels as title, place, choices."""
         name, rows = f"{prefix}{figure.name}", []
         for row in figure.rows:
             places = {f"chart-{name}-{len(rows)}-{number}": panel for number, panel in enumerate(row)}
@@ -52,7 +54,9 @@ class Charts:
                 for color, variable in COLORS.items():
                     text = text.replace(color, variable)
                 self.specifications[place] = json.loads(text)
-            rows.append([{"title": panel.title, "place": place} for place, panel in places.items()])
+            rows.append(
+                [{"title": panel.title, "place": place, "choices": panel.choices} for place, panel in places.items()]
+            )
         return {"name": name, "title": figure.title, "caption": figure.caption, "rows": rows}
 
 

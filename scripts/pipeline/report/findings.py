@@ -5,9 +5,10 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from pipeline.figures.choice import kind_of
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
-from pipeline.report.selection import Selection, kind_of
+from pipeline.report.selection import Selection
 from pipeline.results.caveats import claim, claims, counted, is_circular, notes, of_rows, qualifiers, reasons
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.limits import disagreeing
