@@ -24,7 +24,7 @@ from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
 from pipeline.publishing.plan import repositories
-from pipeline.results.caveats import caption
+from pipeline.results.caveats import caption, quoted
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
@@ -41,6 +41,7 @@ SPECS = specs(plan, PUBLICATIONS)
 # For the captions of Snakemake's report, which see the config and little else.
 config["summary"] = summary(settings)
 config["caveats"] = caption(Path("results/winrate.csv"))
+config["answer"] = quoted(Path("results/answer.txt"))
 
 # Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"

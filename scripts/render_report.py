@@ -1,7 +1,8 @@
 """Render the report: one HTML file with the answer, charts, tables, and all responses side by side.
 
 Reads the run table, the files that it names, the result tables, the data cards and the calibration of the scored
-splits. The file that it writes opens offline and asks the network for nothing.
+splits. The file that it writes opens offline and asks the network for nothing; where `--answer` names a text file, the
+answer in words stands there too.
 """
 
 from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_text
@@ -13,6 +14,7 @@ from pipeline.report.judge_quality import judge_section, read_judge_quality
 from pipeline.report.judgements import read_judgements
 from pipeline.report.made_from import made_from_section
 from pipeline.report.whole_cost import cost_section, read_paid
+from pipeline.report.words import answer_in_words
 from pipeline.results.csv_tables import named_path
 from pipeline.results.overoptimisation import read_overoptimisation
 from pipeline.results.parts_table import read_parts_table
@@ -44,13 +46,14 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--parts", help="parts of the verdicts (CSV)")
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
+    parser.add_argument("--answer", help="the answer in words to write (text)")
     arguments = parser.parse_args(argv)
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
     files = [*table.paths("responses"), *pairs.values()]
     tables = ("by_source", "parts", "overoptimisation")
-    record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
+    record = Record(__file__, arguments, (*read, *tables), ("output", "answer"), table.summary, files=files)
     more = [judge_section([read_judge_quality(path) for path in arguments.judges])] if arguments.judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
@@ -73,7 +76,10 @@ def main(argv: list[str] | None = None) -> None:
         more=more,
         last=[made_from] if made_from else [],
     )
-    write_text(render_report(inputs), arguments.output)
+    page = render_report(inputs)
+    if arguments.answer:
+        write_text(answer_in_words(table, inputs.winrate, inputs.selection), arguments.answer)
+    write_text(page, arguments.output)
     record.write()
 
 

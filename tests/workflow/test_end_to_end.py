@@ -1,6 +1,7 @@
 """The small config, from nothing to the report."""
 
 import base64
+import html
 import json
 import re
 
@@ -182,6 +183,7 @@ def test_nothing_is_left_over(finished):
             "cost.csv",
             "score_comparison.csv",
             "report.html",
+            "answer.txt",
         ),
         *("logs", "benchmarks"),
     }
@@ -215,21 +217,27 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
     numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
     figures = {*(f"results/figures/{name}.svg" for name in FIGURES), *calibration}
-    assert set(results) == {*tables, *figures, *numbers}
+    page = "results/report.html"
+    assert set(results) == {*tables, *figures, *numbers, page}
     for path, entry in results.items():
         assert set(entry["labels"]) == {"what", "form"}, path
-        assert entry["labels"]["form"] == ("table" if path in tables else "JSON" if path in numbers else "figure")
+        assert entry["labels"]["form"] == (
+            "table" if path in tables else "JSON" if path in numbers else "page" if path == page else "figure"
+        )
         assert "Config <strong>small</strong>: dataset small; model tiny; runs sft, " in entry["caption"]
         assert "Judged on the eval split by gold" in entry["caption"] and len(entry["caption"]) > 400
         content = base64.b64decode(entry["data_uri"].split("base64,")[1])
         assert content == (finished.folder / path).read_bytes()
     assert "opponent" in results["results/winrate.csv"]["caption"]
     for path, entry in results.items():
-        rests = path.startswith(("results/winrate", "results/figures/winrate", "results/figures/rating"))
+        rests = path.startswith(("results/winrate", "results/figures/winrate", "results/figures/rating", page))
         assert ("one-seed (all runs): one seed" in entry["caption"]) == rests, path
     what = results["results/calibration/small/tiny/eval/reliability.svg"]["labels"]["what"]
     assert what == "reliability: small, tiny, eval"
     categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", snakemake_report, re.MULTILINE)[1]))
+    lead, headline = (finished.folder / "results/answer.txt").read_text().strip().split("\n\n")
+    assert re.sub("<[^>]*>", "", answer).strip().startswith(lead) and headline in " ".join(answer.split())
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
     assert members == {
         "Win rates": {
@@ -241,5 +249,6 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         "Calibration": calibration | {f"{split}.json" for split in splits},
         "Judge": {judge},
         "Data": {"results/data/small/card.json"},
+        "Report": {page},
         "Training": {"results/figures/learning_curves.svg"},
     }
