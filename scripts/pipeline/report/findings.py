@@ -5,7 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
-from pipeline.figures.choice import kind_of
+from pipeline.figures.choice import FEW_RUNS, kind_of
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
 from pipeline.report.selection import Selection
@@ -71,6 +71,7 @@ def answer_section(
         "limits": notes(winrate.to_dict("records")),
         "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
+        "few": FEW_RUNS,
     }
     return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
 
@@ -112,7 +113,7 @@ def group_findings(
     trained = [item for item in trained if item[0].run not in controls] or trained
     lead = _lead(table, trained, selection.best if selection else None)
     left_out = max(len(findings) - MOST_FINDINGS, 0)
-    if left_out:
+    if len(findings) > FEW_RUNS:
         against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
         rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
         findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)

@@ -112,3 +112,5 @@ def test_the_findings_are_the_baselines_and_the_best_ones(direct):
     assert found.left_out == 101 - MOST_FINDINGS == len(table.runs) - len(found.runs)
     assert found.runs[0].run == DPO and found.runs[1].run.endswith("g0.099") and found.runs[-1].run.endswith("g0.061")
     assert "100 of 100 runs" in found.headline or "100" in found.lead
+    few = group_findings(*sweep(FEW_RUNS), GROUP)
+    assert few.left_out == 0 and few.runs[1].run.endswith("g0.011"), "of many the best come first"

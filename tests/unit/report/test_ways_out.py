@@ -85,6 +85,8 @@ def test_many_runs_stand_by_their_rating_with_a_row_for_each_method(page):
         "return [...document.querySelectorAll('#figure-facets .panel-title')].map((title) => title.textContent)"
     )
     assert titles == ["dpo", "dpr"] and complaints(page) == []
+    folded = "return document.querySelector('#answer details.more').innerText"
+    assert "3 more runs" in page.execute_script(folded)
 
 
 def test_curves_of_other_runs_are_drawn_when_they_are_chosen(page):
@@ -115,7 +117,7 @@ def test_a_table_is_saved_as_csv_markdown_and_latex_as_it_stands(page):
     assert f"{rate} [{low:.1f}, {high:.1f}]" in text and "=cmd\\|&\\<b\\>\\_x" in text
     name, text = save(page, "#results .ways button", "LaTeX")
     assert name == "results.tex" and text.count("\\\\\n") == 3 and "\\toprule" in text
-    assert "=cmd|\\&<b>\\_x" in text and "\\%" in text
+    assert "=cmd\\textbar{}\\&\\textless{}b\\textgreater{}\\_x" in text and "\\%" in text
     name, text = save(page, "#leaderboard .ways button", "CSV")
     assert name == "leaderboard.csv" and len(text.splitlines()) == 4 + FEW_RUNS
     assert complaints(page) == [] and requests(page) == []

@@ -45,8 +45,9 @@ export function asMarkdown({ names, numeric, rows }) {
 }
 
 export function asLatex({ names, numeric, rows }) {
-  const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "\u2212": "$-$", "–": "--", "±": "$\\pm$" };
-  const escape = (text) => text.replace(/[\\~^\u2212–±]|[&%$#_{}]/g, (mark) => special[mark] ?? `\\${mark}`);
+  const special = { "\\": "\\textbackslash{}", "~": "\\textasciitilde{}", "^": "\\textasciicircum{}", "\u2212": "$-$", "–": "--", "±": "$\\pm$",
+    "<": "\\textless{}", ">": "\\textgreater{}", "|": "\\textbar{}" };
+  const escape = (text) => text.replace(/[\\~^\u2212–±<>|]|[&%$#_{}]/g, (mark) => special[mark] ?? `\\${mark}`);
   const cell = ({ text, low, high }) => escape(text) + (low ? ` {\\scriptsize [${escape(low)}, ${escape(high)}]}` : "");
   const line = (cells) => `${cells.join(" & ")} \\\\\n`;
   const body = rows.map((row) => line(row.map(cell))).join("");
