@@ -22,7 +22,15 @@ from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
-from pipeline.report.charts import COLORS, Charts, chart_library, content_policy, page_script, script_element
+from pipeline.report.charts import (
+    COLORS,
+    Charts,
+    chart_library,
+    content_policy,
+    page_script,
+    page_style,
+    script_element,
+)
 from pipeline.report.controls import control_sentences, controls_section
 from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
@@ -40,7 +48,6 @@ from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
 FOLDER = Path(__file__).parent
-STYLES = ("report.css", "tables.css")
 
 
 @dataclass(frozen=True)
@@ -110,7 +117,7 @@ def render_report(inputs: ReportInputs) -> str:
     return environment.get_template("page.html.jinja").render(
         table=inputs.table,
         policy=content_policy(scripts),
-        style=Markup("".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)),
+        style=Markup(page_style()),
         sections=sections,
         bodies=bodies,
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],

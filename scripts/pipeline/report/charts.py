@@ -70,6 +70,12 @@ def chart_library() -> str:
 
 
 @cache
+def page_style() -> str:
+    """The page's own style."""
+    return "\n".join((FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "tables.css"))
+
+
+@cache
 def page_script() -> str:
     """The page's own modules as one script: their imports of each other are left out, and the word export."""
     parts = []

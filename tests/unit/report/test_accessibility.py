@@ -12,7 +12,7 @@ from fixtures_report import build_report
 from fixtures_results import DPR
 
 from pipeline.figures import drawing
-from pipeline.report import FOLDER, STYLES
+from pipeline.report.charts import page_style
 
 CACHE = Path(os.environ.get("XDG_CACHE_HOME", Path.home() / ".cache")) / "sail-pipeline"
 LONG = "an answer of letters " * 50_000  # a megabyte
@@ -191,7 +191,7 @@ def contrast(one, other):
 def test_lines_stand_out_from_the_paper():
     names = ("BLUE", "ORANGE", "GREEN", "VERMILION", "PINK", "SKY", "MUTED", "INK")
     assert min(contrast(getattr(drawing, name), drawing.PAPER) for name in names) >= 3
-    style = "".join((FOLDER / name).read_text(encoding="utf-8") for name in STYLES)
+    style = page_style()
     themes = [
         dict(re.findall(r"--([a-z]+): (#[0-9a-f]{6})", block)) for block in re.findall(r":root \{(.*?)\}", style, re.S)
     ]
