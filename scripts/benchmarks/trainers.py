@@ -26,8 +26,8 @@ from pathlib import Path
 from benchmarks.measuring import RANGE, compare, formatted_table, in_a_process, options_of, parser_of
 from pipeline.jobs.io import InputError, read_parquet, write_json
 
-MODEL, DATA = Path("results/sft/world/W1M/model"), Path("results/data/world/train.parquet")
-REFERENCE = Path("results/reference/world/W1M/train.parquet")
+MODEL, DATA = Path("results/sft/fair-world/W1M/model"), Path("results/data/fair-world/train.parquet")
+REFERENCE = Path("results/reference/fair-world/W1M/train.parquet")
 ROLLOUTS = {"rollout_prompts": 128, "rollout_batch_size": 256, "rollout_max_new_tokens": 48}
 LENGTHS, WIDTHS = (16, 32, 64, 128), (64, 128, 256, 384)
 

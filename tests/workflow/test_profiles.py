@@ -60,7 +60,7 @@ def plans(tmp_path_factory):
 
 def test_a_bare_dry_run_plans_the_embedded_default(plans):
     policies = {job.wildcards for job in read_plan(plans["default"]) if job.rule == "train_policy"}
-    assert {dataset for dataset, _, _, _ in policies} == {"world"}
+    assert {dataset for dataset, _, _, _ in policies} == {"fair-world"}
     assert {run.split("-")[0] for _, _, run, _ in policies} == {"dpo", "ddp", "dpp", "dpr"}
     assert len({seed for _, _, _, seed in policies}) >= 3
 

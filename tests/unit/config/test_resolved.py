@@ -29,7 +29,7 @@ def test_it_makes_the_same_specs(path, tmp_path):
 def test_no_entry_of_a_file_is_needed():
     settings = Settings.from_config(read_yaml(REPOSITORY / "config/config.yaml"))
     definitions = resolved_config(settings)["definitions"]
-    assert definitions["datasets"]["world"]["size"] == 3328 and definitions["models"]["W1M"]["vocab_size"] == 512
+    assert definitions["datasets"]["fair-world"]["size"] == 2992 and definitions["models"]["W1M"]["vocab_size"] == 512
     assert list(definitions["reward_models"]) == ["world"]
 
 
