@@ -56,7 +56,7 @@ MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "ref
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
     *("prepare_data", "publish_results", "render_report", "show_winrates", "track_winrates", "clean_state"),
-    "write_reference",
+    *("write_reference", "write_readme"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.
