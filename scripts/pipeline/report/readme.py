@@ -20,7 +20,7 @@ SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π"}
 
 
 def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The small table, of COLUMNS, from a run's tables of one dataset, model and decoding.
+    """The small table, of COLUMNS, from a run's tables of one dataset and model, under the first decoding.
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
@@ -28,15 +28,16 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
         controls: the win-rate table of another run, whose runs are marked as controls where the first has them not.
 
     Raises:
-        InputError: the win-rate table has several datasets, models or decodings.
+        InputError: the win-rate table has several datasets or models.
     """
-    places = winrate[["dataset", "model", "decoding"]].drop_duplicates()
+    places = winrate[["dataset", "model"]].drop_duplicates()
     if len(places) > 1:
-        raise InputError(f"the win-rate table has {len(places)} datasets, models and decodings; it must have one")
+        raise InputError(f"the win-rate table has {len(places)} datasets and models; it must have one")
+    winrate = winrate[winrate["decoding"] == winrate["decoding"].iloc[0]]
     ratios = cost.set_index("run")["seconds_ratio_to_baseline"]
     parts = [winrate.assign(control=0, time_ratio=winrate["run"].map(ratios))]
     if controls is not None:
-        more = controls[~controls["run"].isin(winrate["run"])]
+        more = controls[~controls["run"].isin(winrate["run"]) & (controls["decoding"] == winrate["decoding"].iloc[0])]
         parts.append(more.assign(control=1, time_ratio=float("nan")))
     frame = pd.concat(parts, ignore_index=True)
     baseline = next((name for name in frame["baseline"] if name != CHOSEN), "")

@@ -79,7 +79,9 @@ def test_runs_of_another_table_are_controls_and_faults_are_named(tables):
     small = shrunk(winrate, cost, more)
     assert small.loc[small["control"] == 1, "run"].tolist() == ["dpo-longer"]
     assert "| * dpo-longer |" in markdown(small)
-    with pytest.raises(InputError, match="2 datasets, models and decodings"):
+    both = pd.concat([winrate, winrate.assign(decoding="greedy", win_rate=1.0)])
+    assert shrunk(both, cost).equals(shrunk(winrate, cost)), "of two decodings the first"
+    with pytest.raises(InputError, match="2 datasets and models"):
         shrunk(pd.concat([winrate, winrate.assign(dataset="other")]), cost)
     with pytest.raises(InputError, match="the table must stand between"):
         with_table("# A README", small)
