@@ -7,7 +7,7 @@ import re
 from pathlib import Path
 
 import pytest
-from chromium import complaints, open_browser, open_page
+from chromium import complaints, open_browser, open_page, wait
 from fixtures_report import build_report
 from fixtures_results import DPR
 
@@ -40,6 +40,12 @@ def axe():
     return path.read_text(encoding="utf-8")
 
 
+def open_all(browser):
+    """Unfold everything that is folded, and wait for the numbers of the charts."""
+    browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+    wait(browser, "[...document.querySelectorAll('.numbers')].every((part) => part.querySelector('table'))", 10)
+
+
 @pytest.mark.parametrize("theme", ["light", "dark"])
 def test_axe_finds_nothing_that_some_people_cannot_use(browser, report, axe, theme):
     browser.execute_cdp_cmd(
@@ -47,7 +53,7 @@ def test_axe_finds_nothing_that_some_people_cannot_use(browser, report, axe, the
     )
     try:
         open_page(browser, report)
-        browser.execute_script("for (const part of document.querySelectorAll('details')) part.open = true")
+        open_all(browser)
         browser.execute_script(axe)
         found = browser.execute_async_script(
             "const done = arguments[arguments.length - 1];"
@@ -62,7 +68,7 @@ def test_axe_finds_nothing_that_some_people_cannot_use(browser, report, axe, the
 def test_each_chart_has_its_numbers_as_a_table(browser, report):
     open_page(browser, report)
     charts = browser.execute_script("return [...document.querySelectorAll('.chart')].map((chart) => chart.id)")
-    browser.execute_script("for (const part of document.querySelectorAll('.numbers')) part.open = true")
+    open_all(browser)
     counted = (
         "return [...document.querySelectorAll('.numbers')].map((part) => part.querySelectorAll('tbody tr').length)"
     )
