@@ -13,7 +13,7 @@ export function numbersOf(specification, description) {
       ...names.map((name, i) => element(i ? "td" : "th", { class: holdsNumbers(rows, name) ? "n" : "", scope: i ? null : "row" }, shownValue(row[name]))))));
     const table = element("table", {}, element("thead", {}, head), body);
     const called = `numbers of ${description}`;
-    const scroll = element("div", { class: "scroll", tabindex: 0, role: "region", "aria-label": at ? `${called} ${at + 1}` : called }, table);
+    const scroll = element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": at ? `${called} ${at + 1}` : called }, table);
     const more = rows.length > MOST_ROWS ? element("p", { class: "soft" }, `and ${rows.length - MOST_ROWS} more`) : null;
     return element("div", {}, scroll, ...[more].filter(Boolean), saving(table, `numbers-${at + 1}`, called));
   });
