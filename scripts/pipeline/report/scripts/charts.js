@@ -47,6 +47,7 @@ function offerChoices(menu, views) {
   for (const box of boxes) {
     box.checked = drawn.has(box.value);
     box.addEventListener("change", () => {
+      if (!boxes.some((one) => one.checked)) box.checked = true; // a chart of nothing has no axes
       const chosen = boxes.filter((one) => one.checked).map((one) => one.value);
       for (const view of places) view.signal("chosen", chosen).runAsync();
     });

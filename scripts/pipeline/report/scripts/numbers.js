@@ -38,7 +38,7 @@ function dataOf(specification) {
   visit(specification, null);
   const told = [...found.values()].filter(({ fields }) => [...fields.keys()].some((name) => !["at", "a", "b"].includes(name)));
   for (const { fields, rows } of told) {
-    const texts = [...fields.keys()].filter((name) => !holdsNumbers(rows, name));
+    const texts = [...fields.keys()].filter((name) => !holdsNumbers(rows, name)).sort((a, b) => (b === "run") - (a === "run"));
     const order = [...texts, ...[...fields.keys()].filter((name) => !texts.includes(name))];
     const titles = new Map(order.map((name) => [name, fields.get(name)]));
     fields.clear();
