@@ -20,6 +20,7 @@ rule evaluate_checkpoints:
     benchmark:
         "results/benchmarks/evaluate_checkpoints/{dataset}/{model}/{run}/seed{seed}/{split}-of{kept}.tsv"
     wildcard_constraints:
+        run=one_of(ASKED),
         kept=str(settings.config["evaluate_checkpoints"]),
     conda:
         "../envs/pipeline.yaml"

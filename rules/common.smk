@@ -8,21 +8,36 @@ from types import SimpleNamespace
 from snakemake.exceptions import WorkflowError
 
 from pipeline.columns.pairs import UNLABELLED
+from pipeline.columns.prompts import CHECK, REFERENCE
+from pipeline.config.candidates import best_of_runs, candidates_specs, describe_best_of
+from pipeline.config.elsewhere import answers_file, external_entry
 from pipeline.config.global_batch import check_device
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Settings
 from pipeline.config.summary import summary
 from pipeline.jobs.forecast import gpu_names
 from pipeline.jobs.handover import WARM
-from pipeline.jobs.io import InputError, read_yaml
+from pipeline.jobs.io import InputError, file_hash, read_yaml
 from pipeline.jobs.provenance import code_fingerprint
 from pipeline.plan.budgets import SPEEDS, budget_reward, budget_runs, other_run, other_steps_files, steps_files
+from pipeline.plan.candidates import budget_candidates, candidates_file, trained_candidates
 from pipeline.plan.overoptimisation import kept_checkpoints, overoptimisation_table
 from pipeline.plan.cores import own_threads, side_by_side
+from pipeline.plan.elsewhere import export_files, exports
 from pipeline.plan.files import JUDGEMENTS, SPLITS, Plan
+from pipeline.plan.prompts import (
+    category_table,
+    contaminations,
+    set_arguments,
+    set_files,
+    set_opponent,
+    set_path,
+    set_report_arguments,
+    set_table,
+)
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
-from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
+from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption, quoted
 
@@ -32,10 +47,11 @@ try:
     settings = Settings.from_config(config, ROOT, given=workflow.config_settings.config)
     check_device(settings)
     PUBLICATIONS = repositories(settings)
+    plan = Plan(settings)
+    EXPORTS = exports(plan)
 except InputError as error:
     raise WorkflowError(str(error)) from None
 
-plan = Plan(settings)
 SPECS = specs(plan, PUBLICATIONS)
 
 # For the captions of Snakemake's report, which see the config and little else.
@@ -47,6 +63,10 @@ config["answer"] = quoted(Path("results/answer.txt"))
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"
 DATASETS, SEEDS, SPLIT = settings.datasets, settings.seeds, settings.split
 RUN_NAMES = list(settings.task_runs)
+# Runs that answer with the best of what policies start from, those made elsewhere, and those that ask a policy.
+BEST_OF = best_of_runs(settings)
+EXTERNAL = [name for name, run in settings.task_runs.items() if run.elsewhere]
+ASKED = [name for name in RUN_NAMES if name not in (*BEST_OF, *EXTERNAL)]
 QUALITY = settings.config["judge_quality"]
 
 # Cores that jobs on this machine share; None where they run elsewhere.
@@ -117,7 +137,8 @@ wildcard_constraints:
     dataset=one_of(prepared_datasets(settings)),
     model=one_of(settings.entries["models"]),
     run=one_of(RUN_NAMES),
-    baseline=one_of(["chosen", *RUN_NAMES]),
+    baseline=one_of(["chosen", REFERENCE, CHECK, *RUN_NAMES]),
+    set=one_of(settings.prompt_sets),
     reward_model=one_of(settings.entries["reward_models"]),
     judge=one_of(dict.fromkeys(map(settings.judge_name, DATASETS))),
     repository=one_of(PUBLICATIONS),
@@ -125,8 +146,11 @@ wildcard_constraints:
     # of what is a seed's own, where it reaches SFT and reward models (seed_scope)
     chain=r"(/seed\d+)?" if settings.config["seed_scope"] == "all" else "(?:)",
     split=one_of([*SPLITS, UNLABELLED]),
+    prompts=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
+    exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
     # the first one's files have no name of it
     decoding=one_of(settings.decodings[1:]),
+    candidates=one_of(candidates_specs(settings)),
 
 
 def code(script, spec=None, reward_model=None, **named):
@@ -168,6 +192,12 @@ def kept_files(wildcards):
         return {}
     folder, steps = (path.format(**wildcards) for path in kept_checkpoints(settings))
     return policy_files(wildcards) | {"kept": ancient(folder), "kept_steps": steps}
+
+
+@cache
+def answers_hash(run, prompts):
+    """SHA-256 of the file with a run's responses that were made elsewhere, whose date makes nothing stale."""
+    return file_hash(answers_file(settings, run, prompts))
 
 
 def label_files(dataset, seed):

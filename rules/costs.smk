@@ -13,6 +13,8 @@ def costs(jobs, cores, gpus):
     names = {job.rule for job in jobs}
     if "compute_winrate" in names:
         lines.append(describe_power(settings))
+    if names & {"choose_responses", "choose_decoded"}:
+        lines.append(describe_best_of(settings))
     return seconds, forecast.basis(jobs), [line for line in lines if line]
 
 

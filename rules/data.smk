@@ -1,4 +1,5 @@
-# Source -> train, selection and eval pairs; of a mix, from those of its datasets.
+# Source -> train, selection and eval pairs; of a mix, from those of its datasets. Sets of prompts, and what they share
+# with the train pairs.
 
 
 rule prepare_data:
@@ -42,3 +43,43 @@ use rule prepare_data as prepare_partly_labelled with:
         "results/benchmarks/prepare_partly_labelled/{dataset}.tsv"
     wildcard_constraints:
         dataset=one_of(partly_labelled(plan)),
+
+
+rule prepare_prompts:
+    input:
+        spec="results/specs/prompts/{set}.yaml",
+    output:
+        prompts="results/prompts/{set}.parquet",
+        card=in_report("results/prompts/{set}.json", "Data", "set of prompts", "JSON", caption="prompts"),
+    log:
+        "results/logs/prepare_prompts/{set}.log",
+    benchmark:
+        "results/benchmarks/prepare_prompts/{set}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("prepare_prompts.py"),
+    shell:
+        "python scripts/prepare_prompts.py --spec {input.spec:q} --output {output.prompts:q} --card {output.card:q} > {log:q} 2>&1"
+
+
+rule measure_contamination:
+    input:
+        train=lambda w: [
+            f"results/data/{w.dataset}/{split}.parquet"
+            for split in ["train"] + [UNLABELLED] * (w.dataset in partly_labelled(plan))
+        ],
+        sets=[set_path(name) for name in settings.prompt_sets],
+    output:
+        "results/contamination/{dataset}.json",
+    log:
+        "results/logs/measure_contamination/{dataset}.log",
+    benchmark:
+        "results/benchmarks/measure_contamination/{dataset}.tsv"
+    conda:
+        "../envs/pipeline.yaml"
+    params:
+        code=code("measure_contamination.py"),
+        sets=[f"{name}={set_path(name)}" for name in settings.prompt_sets],
+    shell:
+        "python scripts/measure_contamination.py --train {input.train:q} --sets {params.sets:q} --output {output:q} > {log:q} 2>&1"

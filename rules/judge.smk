@@ -58,6 +58,22 @@ use rule judge_responses as judge_decoded with:
         "results/benchmarks/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.tsv"
 
 
+use rule judge_responses as judge_prompts with:
+    # Responses to a set of prompts, by its judge: against its reference answers, the baseline run, or by themselves.
+    input:
+        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
+        spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        baseline=set_opponent,
+        prompts="results/prompts/{set}.parquet",
+    output:
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/prompts/{set}-vs-{baseline}.parquet",
+    log:
+        "results/logs/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.log",
+    benchmark:
+        "results/benchmarks/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.tsv"
+
+
 rule measure_judge:
     # The dataset's judge, or another of the config's, compares the dataset's chosen with its rejected responses.
     input:
@@ -112,10 +128,17 @@ rule compute_winrate:
     input:
         plan.files("verdicts", "scores", "evaluation", "responses", "cost"),
         *plan.mixes(SPLIT).values(),
+        set_files(plan, "verdicts", "responses", "cost"),
+        [set_path(name) for name in settings.prompt_sets],
         runs="results/specs/runs.yaml",
         judges=plan.measured_judges(),
+        sets=[set_table(name) for name in settings.prompt_sets],
     output:
         **{"by_source": in_report(path, "Win rates", "win rates by source", "table") for path in plan.source_table()},
+        **{
+            "by_category": in_report(path, "Win rates", "win rates by category", "table")
+            for path in category_table(settings)
+        },
         winrate=in_report("results/winrate.csv", "Win rates", "win rates", "table", caption="winrate_table"),
     log:
         "results/logs/compute_winrate.log",
@@ -127,9 +150,10 @@ rule compute_winrate:
         code=code("compute_winrate.py"),
         by_source=plan.source_arguments(),
         judges=lambda w, input: ["--judges", *input.judges] if input.judges else [],
+        sets=set_arguments(settings) + [part for path in category_table(settings) for part in ("--by-category", path)],
     shell:
         "python scripts/compute_winrate.py --runs {input.runs:q} --output {output.winrate:q} {params.by_source:q}"
-        " {params.judges:q} > {log:q} 2>&1"
+        " {params.judges:q} {params.sets:q} > {log:q} 2>&1"
 
 
 use rule compute_winrate as compute_selection with:
@@ -147,3 +171,4 @@ use rule compute_winrate as compute_selection with:
         code=code("compute_winrate.py"),
         by_source=[],
         judges=[],
+        sets=[],

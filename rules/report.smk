@@ -79,6 +79,8 @@ rule render_report:
         calibration=[plan.calibrations(dataset) for dataset in DATASETS],
         judges=plan.measured_judges(),
         cards=expand("results/data/{dataset}/card.json", dataset=plan.prepared),
+        contamination=contaminations(settings),
+        by_category=category_table(settings),
         selection=plan.selection_table(),
         by_source=plan.source_table(),
         config="results/specs/config.yaml",
@@ -103,13 +105,14 @@ rule render_report:
         overoptimisation=lambda w, input: (
             ["--overoptimisation", *input.overoptimisation] if input.overoptimisation else []
         ),
+        sets=set_report_arguments(settings),
         judgements=JUDGEMENTS,
         price=plan.price_arguments(),
     shell:
         "python scripts/render_report.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
         " --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
-        " {params.overoptimisation:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
+        " {params.overoptimisation:q} {params.sets:q} --judges {input.judges:q} --config {input.config:q} {params.price:q}"
         " --output {output.page:q} --answer {output.answer:q} > {log:q} 2>&1"
 
 

@@ -93,6 +93,7 @@ rule count_steps:
         unpack(
             lambda w: steps_inputs(other_steps_files(plan, of_first_seed(w)))
             | budget_unlabelled(plan, of_first_seed(w))
+            | budget_candidates(plan, of_first_seed(w))
         ),
         spec="results/specs/budget/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
@@ -117,21 +118,23 @@ rule count_steps:
             "count_steps.py", f"policy/{w.dataset}/{w.model}/{w.run}", budget_reward(plan, w), method=other_method(w)
         ),
         start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, SEEDS[0])),
-        unlabelled=lambda w: unlabelled_arguments(budget_unlabelled(plan, of_first_seed(w))),
+        further=lambda w: file_arguments(
+            budget_unlabelled(plan, of_first_seed(w)) | budget_candidates(plan, of_first_seed(w))
+        ),
         reward=lambda w, input: plan.reward_arguments(w.dataset, budget_reward(plan, w), input, SEEDS[0]),
         steps=lambda w, input: steps_arguments(input),
         seed=SEEDS[0],
         speeds=SPEEDS,
     shell:
         "{resources.launch} scripts/count_steps.py --spec {input.spec:q} --seed {params.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward} {params.steps:q}"
+        " --reference {input.reference:q} --model {params.start:q} {params.further:q} {params.reward} {params.steps:q}"
         " --speeds {params.speeds:q} --output {output:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
 
 
 rule train_policy:
     input:
         unpack(lambda w: own_start(w) | reward_inputs(w.dataset, plan.policy_reward(w), w.seed)),
-        unpack(lambda w: steps_inputs(steps_files(plan, w)) | unlabelled_files(plan, w)),
+        unpack(lambda w: steps_inputs(steps_files(plan, w)) | unlabelled_files(plan, w) | trained_candidates(plan, w)),
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         data="results/data/{dataset}/train.parquet",
         reference=lambda w: plan.reference(w, "train"),
@@ -158,11 +161,11 @@ rule train_policy:
         code=lambda w: code("train_policy.py", f"policy/{w.dataset}/{w.model}/{w.run}", plan.policy_reward(w)),
         folder=subpath(output.manifest, parent=True),
         start=lambda w: plan.start_path(w.dataset, w.model, plan.start_chain(w.model, w.seed)),
-        unlabelled=lambda w: unlabelled_arguments(unlabelled_files(plan, w)),
+        further=lambda w: file_arguments(unlabelled_files(plan, w) | trained_candidates(plan, w)),
         reward=lambda w, input: plan.reward_arguments(w.dataset, plan.policy_reward(w), input, w.seed),
         steps=lambda w, input: steps_arguments(input),
     shell:
         "{resources.launch} scripts/train_policy.py --spec {input.spec:q} --seed {wildcards.seed:q} --data {input.data:q}"
-        " --reference {input.reference:q} --model {params.start:q} {params.unlabelled:q} {params.reward} {params.steps:q}"
+        " --reference {input.reference:q} --model {params.start:q} {params.further:q} {params.reward} {params.steps:q}"
         " --checkpoints {resources.checkpoints:q}"
         " --output-dir {params.folder:q} --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"

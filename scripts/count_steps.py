@@ -13,13 +13,14 @@ from pipeline.jobs.io import command_line, read_json, read_yaml, run, write_json
 from pipeline.jobs.processes import is_first_process
 from pipeline.jobs.records import Record
 from pipeline.models.device_arguments import add_device_arguments
-from pipeline.training.policy_inputs import INPUTS, add_policy_arguments, read_pairs, reward_of
+from pipeline.training.policy_inputs import INPUTS, add_policy_arguments, read_candidates, read_pairs, reward_of
 
 
 def main(argv: list[str] | None = None) -> None:
     parser = command_line(__doc__)
     steps = "steps of the run that a relative budget is relative to"
     add_policy_arguments(parser, "budget spec", "seed of the measured steps", steps)
+    parser.add_argument("--other-candidates", type=Path, help="candidates of that run, parquet")
     parser.add_argument("--speeds", type=Path, required=True, help="folder of the kept speeds")
     parser.add_argument("--output", type=Path, required=True, help="steps to write, JSON")
     add_device_arguments(parser)
@@ -28,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
     spec = read_yaml(arguments.spec)
     wanted = any(spec.get(key, {}).get("unlabelled") for key in ("run", "other"))
     frame, reference, unlabelled = read_pairs(arguments, wanted)
+    candidates = {"run": read_candidates(arguments.candidates), "other": read_candidates(arguments.other_candidates)}
     counted = read_json(arguments.steps)["steps"] if arguments.steps else None
 
     from pipeline.models.devices import device_from_arguments
@@ -38,11 +40,13 @@ def main(argv: list[str] | None = None) -> None:
     device = device_from_arguments(arguments, spec["run"]["model"])
     reward_entry = read_yaml(arguments.reward_spec) if arguments.reward_spec else {}
     written = ("output", "speeds")
-    record = Record(__file__, arguments, (*INPUTS, "steps"), written, spec, device, [("model", reward_entry)])
+    inputs = (*INPUTS, "other_candidates", "steps")
+    record = Record(__file__, arguments, inputs, written, spec, device, [("model", reward_entry)])
     data_hash = rows_hash(arguments.data, reference)
     aside_hash = rows_hash(arguments.unlabelled, unlabelled[1]) if unlabelled else None
 
-    def speed_of(training: dict) -> dict:
+    def speed_of(name: str) -> dict:
+        training, own = spec[name], candidates[name]
         values = training["hyperparameters"] | {"epochs": 1, "max_steps": WARM + TIMED}
         rows, further = sample_rows(reference, values["global_batch_size"]), None
         if training.get("unlabelled"):
@@ -53,16 +57,18 @@ def main(argv: list[str] | None = None) -> None:
         def trainer(scratch: str):
             reward = reward_of(arguments, asked, device)
             measured = training | {"hyperparameters": values}
-            given = arguments.model, arguments.seed, device, scratch, reward, further
+            given = arguments.model, arguments.seed, device, scratch, reward, further, own
             return policy_trainer(measured, frame, rows, *given)
 
         made_from = [data_hash, aside_hash if further else None, asked or None]
-        return kept_speed(arguments.speeds, training, made_from, trainer, device)
+        return kept_speed(arguments.speeds, training, made_from, trainer, device, own.cost if own else {})
 
     seconds = None
     if "other" in spec:
-        seconds = speed_of(spec["other"])["seconds_per_step"] * steps_of(spec["extent"], len(reference), counted)
-    steps = steps_in_budget(spec["budget"], speed_of(spec["run"]), seconds)
+        speed = speed_of("other")
+        seconds = speed["seconds_per_step"] * steps_of(spec["extent"], len(reference), counted)
+        seconds += speed.get("seconds_before", 0.0)
+    steps = steps_in_budget(spec["budget"], speed_of("run"), seconds)
     if is_first_process():
         print(f"{steps} optimizer steps")
         write_json({"steps": steps}, arguments.output)

@@ -1,16 +1,17 @@
-"""Generate one response per prompt of a split with a policy, under a further decoding of the config.
+"""Generate one response per prompt with a policy: of a split under a further decoding of the config, or of a set.
 
-Reads the generation spec (YAML: model entry and decoding), the split and the policy; writes the responses (parquet:
-prompt_id, prompt, response, response_ids, response_tokens, finished). The log-probabilities that describe a policy do
-not depend on how it is decoded: generate_responses.py computes them, with the responses under the first decoding.
+Reads the generation spec (YAML: model entry and decoding), the split or set and the policy; writes the responses
+(parquet: prompt_id, prompt, response, response_ids, response_tokens, finished; of a set category too). Of several turns
+each is asked after the policy's own answers (`pipeline.generation.turns`). The log-probabilities that describe a policy
+do not depend on how it is decoded: generate_responses.py computes them, with the responses under the first decoding.
 
 Under `accelerate launch` processes share the prompts; the first one writes, and the result is the same.
 """
 
 from pathlib import Path
 
-from pipeline.columns.pairs import SPLIT_COLUMNS
-from pipeline.jobs.io import command_line, read_parquet, read_yaml, run, write_parquet
+from pipeline.generation.prompts import read_prompts
+from pipeline.jobs.io import command_line, read_yaml, run, write_parquet
 from pipeline.jobs.records import Record, record_path
 from pipeline.jobs.state import JobState
 from pipeline.models.device_arguments import add_device_arguments
@@ -19,7 +20,7 @@ from pipeline.models.device_arguments import add_device_arguments
 def main(argv: list[str] | None = None) -> None:
     parser = command_line(__doc__)
     parser.add_argument("--spec", type=Path, required=True, help="generation spec, YAML")
-    parser.add_argument("--data", type=Path, required=True, help="split, parquet")
+    parser.add_argument("--data", type=Path, required=True, help="split or set of prompts, parquet")
     parser.add_argument("--model", required=True, help="policy, folder")
     parser.add_argument("--seed", type=int, required=True, help="seed of the sampling")
     parser.add_argument("--responses", type=Path, required=True, help="responses to write, parquet")
@@ -27,9 +28,9 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
 
     spec = read_yaml(arguments.spec)
-    frame = read_parquet(arguments.data, SPLIT_COLUMNS)
+    frame = read_prompts(arguments.data)
 
-    from pipeline.generation.responses import generate_responses
+    from pipeline.generation.turns import answer_prompts
     from pipeline.jobs.processes import is_first_process
     from pipeline.models.checkpoints import load_evaluated, load_tokenizer
     from pipeline.models.devices import device_from_arguments
@@ -47,8 +48,8 @@ def main(argv: list[str] | None = None) -> None:
         longest = spec["max_length"] + decoding["max_new_tokens"]
         elsewhere = decoding["backend"] != "transformers"  # then these are requests at a time
         device = fitted(device, "generate", state.folder, lambda: 0 if elsewhere else cache_bytes(policy, longest))
-        common = (entry, frame, policy, tokenizer, arguments.seed, device, arguments.model)
-        responses = generate_responses(decoding, *common, kept=state.folder / "responses")
+        named = {"seed": arguments.seed, "device": device, "path": arguments.model, "kept": state.folder}
+        responses = answer_prompts(decoding, entry, frame, policy, tokenizer, **named)
         if is_first_process():
             write_parquet(responses, arguments.responses)
             record.write(results[1])

@@ -14,7 +14,7 @@ from pipeline.jobs.io import InputError, command_line, read_json, read_yaml, run
 from pipeline.jobs.records import Record
 from pipeline.models.device_arguments import add_device_arguments
 from pipeline.tracking import OFF
-from pipeline.training.policy_inputs import INPUTS, add_policy_arguments, read_pairs, reward_of
+from pipeline.training.policy_inputs import INPUTS, add_policy_arguments, read_candidates, read_pairs, reward_of
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -29,6 +29,7 @@ def main(argv: list[str] | None = None) -> None:
 
     spec = read_yaml(arguments.spec)
     frame, reference, unlabelled = read_pairs(arguments, bool(spec.get("unlabelled")))
+    candidates = read_candidates(arguments.candidates)
     if spec.get("reward_model") and not (arguments.reward_model and arguments.reward_spec):
         raise InputError(f"{arguments.spec}: it needs a reward model; give --reward-model and --reward-spec")
 
@@ -46,7 +47,7 @@ def main(argv: list[str] | None = None) -> None:
 
     def trainer(scratch: str):
         reward = reward_of(arguments, reward_entry, device)
-        given = arguments.model, arguments.seed, device, scratch, reward, unlabelled
+        given = arguments.model, arguments.seed, device, scratch, reward, unlabelled, candidates
         return policy_trainer(training, frame, reference, *given)
 
     name = f"{spec['dataset']}/{spec['model']['name']}/{spec['run']}"

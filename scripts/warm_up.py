@@ -10,6 +10,7 @@ from pipeline.jobs.worker import serve
 # The scripts whose jobs it forks for.
 SCRIPTS = ("train_reward", "compute_reference", "train_policy", "generate_responses", "score_responses", "score_bt")
 SCRIPTS += ("judge_responses", "train_sft", "decode_responses", "count_steps", "evaluate_checkpoints")
+SCRIPTS += ("sample_candidates",)
 
 
 def warm_up() -> None:

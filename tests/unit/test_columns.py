@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from pipeline.columns import evaluation, learning_curve, pair_scores, pairs, reference, responses, verdicts
+from pipeline.columns import evaluation, learning_curve, pair_scores, pairs, prompts, reference, responses, verdicts
 
 SCRIPTS = Path(__file__).resolve().parents[2] / "scripts"
 # Tables that no rule makes: a user's own difficulties, benchmarks' data.
@@ -47,6 +47,7 @@ def test_readers_take_their_columns_from_their_owner():
         (verdicts.PART_DETAILS, [*verdicts.VERDICT_COLUMNS, *verdicts.PART_COLUMNS]),
         (verdicts.COMPARED_COLUMNS, verdicts.REQUIRED_COLUMNS),
         (["step", "metric", "value"], learning_curve.CURVE_COLUMNS),
+        ([prompts.FURTHER, prompts.CATEGORY, prompts.REFERENCE], prompts.SET_COLUMNS),
     ],
 )
 def test_what_is_read_is_written(required, written):

@@ -20,6 +20,7 @@ import count_steps
 import generate_responses
 import score_bt
 import train_policy
+from pipeline.config.candidates import candidates_spec, candidates_specs
 from pipeline.config.extents import budget_spec
 from pipeline.config.settings import Settings
 from pipeline.data.world import gold_score
@@ -247,6 +248,34 @@ def test_a_budget_of_a_run_with_unlabelled_rows_is_measured_with_them(at, tmp_pa
     assert read_json(tmp_path / "steps.json")["steps"] >= 1
     call("count_steps", unlabelled=at.train, unlabelled_reference=at.reference["train"], **given)
     assert len(list((tmp_path / "speeds/tiny/tiny").iterdir())) == 2  # other rows, measured anew
+
+
+def test_rejection_sampling_is_trained_on_the_best_of_its_candidates(at, tmp_path):
+    tasks = [*CONFIG["tasks"], {"method": "rft", "n": 3, "max_new_tokens": 4, "budget": {"tokens": 4000}}]
+    settings = Settings.from_config(CONFIG | {"tasks": tasks, "baseline": DPO})
+    run, [name] = list(settings.task_runs)[-1], candidates_specs(settings)
+    write_yaml(candidates_spec(settings, "tiny", "tiny", name), tmp_path / "candidates.yaml")
+    write_yaml(budget_spec(settings, "tiny", "tiny", run), tmp_path / "budget.yaml")
+    write_yaml(settings.policy_spec("tiny", "tiny", run), tmp_path / "policy.yaml")
+    start, reward = {"data": at.train, "model": at.sft_model, "seed": 1}, {"reward_spec": at.specs / "reward.yaml"}
+    several, reference = tmp_path / "train.parquet", {"reference": at.reference["train"]}
+    reward |= {"reward_model": at.reward_model}
+    call("sample_candidates", spec=tmp_path / "candidates.yaml", output=several, **start, **reward)
+    given = {**start, **reference, "candidates": several}
+    places = {"speeds": tmp_path / "speeds", "output": tmp_path / "steps.json"}
+    call("count_steps", spec=tmp_path / "budget.yaml", **given, **places)
+    [path] = (tmp_path / "speeds/tiny/tiny").iterdir()
+    speed, sampled = read_json(path), int(read_parquet(several)["response_tokens"].sum())
+    assert speed["tokens_before"] == sampled and speed["seconds_before"] > 0
+    steps = round((4000 - sampled) / speed["tokens_per_step"])
+    assert read_json(places["output"]) == {"steps": steps}
+    call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "rft", **given)
+    cost = read_json(tmp_path / "rft" / "cost.json")
+    assert cost["steps"] == steps and cost["rollout_seconds"] == speed["seconds_before"]
+    assert_weights_changed(at.sft_model, tmp_path / "rft" / "model")
+    with pytest.raises(InputError, match="rft is trained on the best of several responses: give --candidates"):
+        options = {**start, **reference, "steps": places["output"], "output_dir": tmp_path / "none"}
+        train_policy.main([*arguments_of({"spec": tmp_path / "policy.yaml", **options}), *DEVICE])
 
 
 def test_a_further_decoding_is_generated_as_the_first_one(at, tmp_path):

@@ -32,6 +32,7 @@ MAY_IMPORT = {
     "models": "columns jobs config",
     "results": "columns jobs metrics",
     "data": "columns jobs models",
+    "exchange": "columns jobs data models results metrics",
     "figures": "columns jobs results",
     "terminal": "jobs",
     "publishing": "columns jobs config results",
@@ -39,7 +40,7 @@ MAY_IMPORT = {
     "training": "columns jobs config tracking models rewards sail",
     "generation": "columns jobs models rewards sail",
     "judges": "columns jobs config models data rewards results metrics",
-    "report": "columns jobs metrics results figures judges",
+    "report": "columns jobs metrics results exchange figures judges",
     "plan": "columns jobs metrics config publishing",
     # Parts: what they do.
     "sources.adapter": "columns jobs data",
@@ -55,6 +56,7 @@ MAY_IMPORT_TRL = {f"pipeline.training.{name}" for name in ("sft", "reward", "ref
 # Entry scripts whose whole work needs no neural network.
 WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
+    *("read_responses", "export_responses"),
     *("prepare_data", "publish_results", "render_report", "show_winrates", "track_winrates", "clean_state"),
     *("write_reference", "write_readme"),
 }

@@ -95,11 +95,12 @@ def test_names_that_contributors_are_told_are_there():
     for module, room in places.items():
         assert f"`scripts/pipeline/{room}`" in text and f"`{module}`" in text
         having = {path.parent.name for path in (REPOSITORY / "scripts/pipeline" / room).glob(f"*/{module}")}
-        assert having >= set(part_names(room)) - {"sft"}  # which trains nothing of its own
+        assert having >= set(part_names(room)) - {"sft", "bon"}  # which train nothing of their own
 
 
 def test_each_method_has_its_hyperparameters_and_its_sentence_on_cards():
     assert METHODS[:6] == ("sft", "dpo", "ddp", "dpp", "dpr", "mix")
-    assert METHODS[6:] == ("kto", "orpo", "cpo", "online_dpo", "grpo", "rloo")
+    assert METHODS[6:12] == ("kto", "orpo", "cpo", "online_dpo", "grpo", "rloo")
+    assert {"bon", "rft"} <= set(METHODS[12:])
     for name, method in all_parts("methods", "description").items():
-        assert ("beta" in method_defaults(name)) == (name != "sft") and method.CARD
+        assert ("beta" in method_defaults(name)) == (name not in ("sft", "bon", "rft")) and method.CARD

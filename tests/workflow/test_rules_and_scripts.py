@@ -13,19 +13,21 @@ from pipeline.plan.specs import specs
 from workflow.snakemake_copy import SMALL, snakemakes, variables
 
 RULES = """
-import json, sys
+import json, sys, yaml
 from pathlib import Path
 from types import SimpleNamespace
 from snakemake.api import SnakemakeApi
 from snakemake.settings.types import ConfigSettings, ResourceSettings
 
 with SnakemakeApi() as api:
-    two = {"decoding": ["short", "greedy"]}
+    tasks = yaml.safe_load(Path("small.yaml").read_text())["tasks"]
+    two = {"decoding": ["short", "greedy"], "tasks": [*tasks, {"method": "bon", "n": 4}], "prompts": ["mine"]}
+    two["definitions"] = {"prompts": {"mine": {"path": "mine.jsonl", "judge": "gold"}}}
     config = ConfigSettings(configfiles=[Path("small.yaml")], config=two)
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
     names = SimpleNamespace(dataset="small", model="tiny", run=sys.argv[2], reward_model="tiny", judge="gold")
-    names.decoding = "greedy"
+    names.decoding, names.candidates = "greedy", sys.argv[3]
     rules = {}
     for rule in workflow._workflow.rules:
         code = getattr(rule.params, "code", None)
@@ -35,6 +37,7 @@ Path(sys.argv[1]).write_text(json.dumps(rules))
 
 
 RUN = "dpr-beta0.1-g0.3-gamma0.3"
+CANDIDATES = "n4-temperature1-top_p1-max_new_tokens24"
 SPECS = {
     "prepare_data": ["data/small"],
     "prepare_partly_labelled": ["data/small"],
@@ -44,18 +47,26 @@ SPECS = {
     "generate_responses": ["generation/tiny"],
     "evaluate_checkpoints": ["judge/gold", "checkpoints/tiny"],
     "decode_responses": ["generation/tiny/greedy"],
+    "sample_candidates": [f"candidates/small/tiny/{CANDIDATES}", "reward/tiny"],
     "score_responses": ["reward/tiny"],
     "score_decoded": ["reward/tiny"],
     "score_bt": ["reward/tiny"],
     "judge_responses": ["judge/gold"],
     "judge_decoded": ["judge/gold"],
+    "answer_prompts": ["generation/tiny"],
+    "sample_for_prompts": [f"candidates/small/tiny/{CANDIDATES}", "reward/tiny"],
+    "judge_prompts": ["judge/gold"],
     "measure_judge": ["judge/gold"],
 }
 # A reward model whose entry names no text format may have any.
 BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
-# Rules that do what another does with other files: of the selection split, a further decoding, a split more.
+# Rules that do what another does with other files: of the selection split, a further decoding, a split more, a set.
 ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
-ALIKE |= {"prepare_partly_labelled": "prepare_data"}
+ALIKE |= {"prepare_partly_labelled": "prepare_data", "choose_decoded": "choose_responses"}
+ALIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
+ALIKE |= {"read_decoded": "read_responses", "read_prompts": "read_responses"}
+ALIKE |= {"sample_for_prompts": "sample_candidates", "choose_for_prompts": "choose_responses"}
+ALIKE |= dict.fromkeys(("export_alpaca_eval", "export_arena_hard"), "export_responses")
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain
 
@@ -64,7 +75,7 @@ NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared spli
 def rules(fresh, tmp_path):
     """{name: (shell line or None, fingerprint of RUN's job or None, whether it is a template)} of the rules."""
     (tmp_path / "rules.py").write_text(RULES)
-    arguments = [str(tmp_path / "rules.py"), str(tmp_path / "rules.json"), RUN]
+    arguments = [str(tmp_path / "rules.py"), str(tmp_path / "rules.json"), RUN, CANDIDATES]
     with open(tmp_path / "told", "w") as output:
         ended = snakemakes().run(arguments, fresh.folder, variables(), output.fileno(), 300)
     assert ended == 0, (tmp_path / "told").read_text()
@@ -72,7 +83,9 @@ def rules(fresh, tmp_path):
 
 
 def test_each_rule_has_the_fingerprint_of_its_own_script_and_of_what_its_specs_name(rules):
-    made = specs(Plan(Settings.from_config(read_yaml(SMALL) | {"decoding": ["short", "greedy"]})), {})
+    config = read_yaml(SMALL)
+    further = {"decoding": ["short", "greedy"], "tasks": [*config["tasks"], {"method": "bon", "n": 4}]}
+    made = specs(Plan(Settings.from_config(config | further)), {})
     found = 0
     for name, (line, code, _) in rules.items():
         scripts = re.findall(r"scripts/(\w+\.py)", line or "")

@@ -14,3 +14,5 @@ DETAIL_COLUMNS = [name for name in VERDICT_COLUMNS if name not in REQUIRED_COLUM
 COMPARED_COLUMNS = ["run", "baseline", "prompt_id", "preference", "len_run", "len_baseline"]
 # What became of a question to a judge; all but parsed ones have no preference, and stay in the denominator.
 STATUSES = ("parsed", "unparsed", "refused", "failed")
+# Which turn of its prompt a verdict is on, from 1, in verdicts on sets with prompts of several turns.
+TURN = "turn"

@@ -2,24 +2,27 @@
 
 from pipeline.config.entries import parts_of
 from pipeline.config.reward_training import reward_dataset
-from pipeline.config.sweep import Run
+from pipeline.config.sweep import Run, is_rewarded
 
 SAME, DATA = "reward_model", "data"
 SOURCE = ("source", "path", "config_name")
 
 
-def judge_shares(settings, run: Run) -> str:
-    """What the judge of a run has in common with the reward model that labelled pairs of it.
+def judge_shares(settings, run: Run, judge_name: str | None = None) -> str:
+    """What the judge of a run has in common with the reward model that labelled pairs of it, or chose responses.
+
+    Args:
+        judge_name: the judge's; the dataset's judge when None.
 
     Returns:
         SAME: it is that reward model, under this or another name; DATA: both are trained on pairs of the same prompts;
         "": nothing that the config tells, or nothing labelled any pair.
     """
-    if not run.trained:
+    if run.is_start or run.elsewhere or not (is_rewarded(run) or run.chooses):
         return ""
-    labels = settings.policy_spec(run.dataset, run.model, run.name).get("reward_model")
-    judge = settings.judge_spec(settings.judge_name(run.dataset))
-    if labels is None or judge["kind"] != "reward":
+    labels = settings.reward_model_name(run.dataset)
+    judge = settings.judge_spec(judge_name or settings.judge_name(run.dataset))
+    if judge["kind"] != "reward":
         return ""
     judges = judge.get("reward_model") or settings.reward_model_name(run.dataset)
     entries = settings.entries["reward_models"]

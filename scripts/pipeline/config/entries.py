@@ -24,7 +24,7 @@ def read_entries(kind: str, definitions: dict[str, dict], root: Path, source: st
     """The entries of config/<kind>.yaml and those that a config defines itself, which come first.
 
     Args:
-        kind: datasets, models, reward_models or devices.
+        kind: datasets, models, reward_models, prompts or devices.
         definitions: the config's own entries, validated and with defaults.
         root: folder that holds config/.
         source: file that the config is from, for messages.
@@ -109,10 +109,11 @@ def _check_entry(kind: str, path: tuple, entry: dict, source: str, content: dict
         raise Problem((*path, "architecture", "num_attention_heads"), text, right).error(source, content)
     if shape:
         _check_heads((*path, "architecture"), shape, source, content)
+    if kind == "prompts" or (kind == "datasets" and "mix" not in entry):
+        _check_columns(path, entry, source, content)
     if kind != "datasets" or "mix" in entry:
         return
     _check_label_noise(path, entry, source, content)
-    _check_columns(path, entry, source, content)
     if (unlabelled := entry.get("unlabelled", 0)) > 1 and unlabelled % 1:
         text = f"{unlabelled:g}, which is neither a share below 1 nor a whole number of rows"
         raise Problem((*path, "unlabelled"), text, round(unlabelled)).error(source, content)

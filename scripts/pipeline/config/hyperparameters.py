@@ -3,7 +3,8 @@
 from dataclasses import dataclass
 
 from pipeline.config.arguments import BUDGETED, LIKE
-from pipeline.config.fields import by_presence, choice, flag, mapping, number, or_null, text, whole
+from pipeline.config.fields import by_presence, choice, described_choice, flag, mapping, number, or_null, text, whole
+from pipeline.jobs.parts import all_parts
 
 
 @dataclass(frozen=True)
@@ -136,6 +137,30 @@ GROUPS = {
     ),
     "mask_truncated_completions": flag("Train on no response that was cut before its end."),
 }
+# Of the methods that keep the best of several responses of the model that policies start from; and how those are
+# sampled that are no judged responses, which have a decoding.
+BACKENDS = all_parts("backends", "description")
+CANDIDATES = {
+    "n": whole("Responses to each prompt, of which the one with the highest reward is kept.", minimum=2, default=16),
+    "missing_eos_penalty": or_null(
+        number(
+            "Taken off the reward of a response that was cut before its end; null takes nothing off.",
+            exclusiveMinimum=0,
+            examples=[1.0],
+        )
+    ),
+}
+SAMPLING = {
+    "temperature": number("Sampling temperature of the policy's responses.", exclusiveMinimum=0, default=1),
+    "top_p": number(
+        "The policy's responses are sampled among the most likely tokens that together have this probability.",
+        exclusiveMinimum=0,
+        maximum=1,
+        default=1,
+    ),
+    "max_new_tokens": whole("Most tokens of a response that the policy samples.", default=256),
+    "backend": choice(described_choice("What generates the responses", BACKENDS), BACKENDS, default="transformers"),
+}
 # Of the methods with an extra gradient.
 ESTIMATOR = {
     "estimator": choice(
@@ -206,7 +231,7 @@ ROLLOUTS = {
 VLLM = tuple(key for key in ROLLOUTS if "vllm" in key)
 # In no spec and no table where they have their default.
 UNSAID = (
-    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", *LIKE, *VLLM),
+    *("mask_truncated_completions", "missing_eos_penalty", "rollout_policy", "backend", *LIKE, *VLLM),
     *(key for key in BUDGETED.values() if key != "max_steps"),
 )
 # How a run is trained, rather than what it minimises: part of its name only where its task sets it.
@@ -214,7 +239,7 @@ HOW_TRAINED = (
     *(key for key in TRAINING if key not in ("beta", "loss_type", "label_smoothing")),
     *BUDGETED.values(),
     *(key for key in ROLLOUTS if key.startswith("rollout_") and key != "rollout_policy"),
-    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size", *VLLM),
+    *("max_age", "max_new_tokens", "max_completion_length", "generation_batch_size", "backend", *VLLM),
 )
 
 

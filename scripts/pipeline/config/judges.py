@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+from pipeline.config.checks import with_code
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.fields import FAILED_SHARE
 from pipeline.config.schema import fill, load_schema, validate
@@ -38,6 +39,20 @@ def why_not_judge(judge: dict, dataset: str, parts: list[dict]) -> str | None:
     return f"{judge['name']} knows edition {edition} of the embedded world; the dataset {dataset} is of edition {told}"
 
 
+def check_judge(settings, dataset: str, parts: list[dict]) -> None:
+    """Raise where a dataset's judge cannot be run, or not on this dataset.
+
+    Args:
+        parts: entries of the datasets that it is drawn from, or its own.
+    """
+    judge = settings.judge_spec(settings.judge_name(dataset))
+    if text := why_not_judge(judge, dataset, parts):
+        path, file, content = settings.place_of_use(dataset, "judge")
+        raise Problem(path, text, "reward").error(file, content)
+    if "reward_model" in judge:
+        settings.check_reward_model(judge["reward_model"])
+
+
 def gives_parts(judge: dict) -> bool:
     """Whether a judge's verdicts have named parts."""
     return judge.get("edition") == 2 or bool(judge.get("parts"))
@@ -65,7 +80,7 @@ def read_judge(name: str, root: Path, reward_models: list[str]) -> tuple[dict, d
     if entry["kind"] != "openai":
         if entry["max_failed_share"] == FAILED_SHARE:  # an entry without it is what it was before there was such a key
             del entry["max_failed_share"]
-        return entry, {}
+        return with_code(entry, folder, root, file) if entry["kind"] == "check" else entry, {}
     entry["prompt"] = _judge_prompt(folder / "prompt.txt", name, entry["mode"])
     return entry, {key: entry.pop(key) for key in SERVICE_KEYS}
 

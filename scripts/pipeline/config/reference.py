@@ -8,7 +8,7 @@ from types import ModuleType
 from pipeline.config.fields import Schema, branches
 from pipeline.config.named_losses import LOSSES, meaning
 from pipeline.config.schema import SCHEMAS
-from pipeline.config.schemas import config, datasets, devices, judges, models, reward_models
+from pipeline.config.schemas import config, datasets, devices, judges, models, prompts, reward_models
 from pipeline.config.sweep import format_value
 from pipeline.jobs.parts import all_parts
 
@@ -18,7 +18,7 @@ TABLE = re.compile(r"(<!-- table: ([\w.]+) -->\n).*?(<!-- end of table -->)", re
 
 FILES = {
     **{"config": config, "datasets": datasets, "models": models, "reward_models": reward_models},
-    **{"devices": devices, "judges": judges},
+    **{"devices": devices, "judges": judges, "prompts": prompts},
 }
 # What an entry of a dataset may be: read from one of the sources, or a mix.
 DATASETS = {**branches(datasets.SOURCED), "mixes": datasets.MIXED}
@@ -99,6 +99,8 @@ def _tables() -> dict[str, str]:
         "train": _keys({"": reward_models.TRAINED["properties"]["train"]}),
         "judges": _keys(branches(judges.SCHEMA), "kinds"),
         "devices": _keys({"": devices.DEVICE}),
+        "prompts": _keys({"": prompts.SET}),
+        "runs": _keys({"": config.RUN}),
     }
 
 

@@ -7,7 +7,7 @@ from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
 # Where a run is, watched or sent to: they change nothing of what is computed, so nothing is made anew for them.
-ELSEWHERE = ("device", "wandb", "publish")
+ELSEWHERE = ("device", "wandb", "publish", "exports")
 
 
 def resolved_config(settings: Settings) -> dict:
@@ -24,6 +24,7 @@ def resolved_config(settings: Settings) -> dict:
         "models": [*settings.models, *(train["model"] for train in trained if train)],
         "reward_models": [name for _, name in used],
     }
+    names |= {"prompts": settings.prompt_sets} if settings.prompt_sets else {}
     definitions = {
         kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
     }

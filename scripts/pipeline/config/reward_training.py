@@ -5,6 +5,7 @@ import copy
 from pipeline.config.classifiers import checkpoint_files, has_classifier
 from pipeline.config.entries import parts_of
 from pipeline.config.errors import Problem, unknown_name
+from pipeline.config.prompts import set_judge
 from pipeline.config.schema import default_of
 from pipeline.config.schemas.models import LORA
 from pipeline.jobs.io import read_json
@@ -27,8 +28,10 @@ def reward_dataset(settings, dataset: str, reward_model: str) -> str:
 def used_reward_models(settings) -> list[tuple[str, str]]:
     """(dataset, reward model) of all that label pairs, score responses or judge."""
     used = [(dataset, settings.reward_model_name(dataset)) for dataset in settings.datasets]
-    judges = {dataset: settings.judge_spec(settings.judge_name(dataset)) for dataset in settings.datasets}
-    used += [(dataset, judge["reward_model"]) for dataset, judge in judges.items() if judge.get("reward_model")]
+    judges = [(dataset, settings.judge_name(dataset)) for dataset in settings.datasets]
+    judges += [(of, set_judge(settings, of, name)) for name in settings.prompt_sets for of in settings.datasets]
+    specs = [(dataset, settings.judge_spec(judge)) for dataset, judge in dict.fromkeys(judges)]
+    used += [(dataset, spec["reward_model"]) for dataset, spec in specs if spec.get("reward_model")]
     return list(dict.fromkeys(used))
 
 

@@ -28,7 +28,7 @@ MOST_DIGITS = sys.float_info.max_10_exp  # of a whole number; Python makes none 
 
 @cache
 def load_schema(name: str) -> dict:
-    """The schema of a kind of file: config, datasets, models, reward_models, devices or judges."""
+    """The schema of a kind of file: config, datasets, models, reward_models, prompts, devices or judges."""
     return import_module(f"pipeline.config.schemas.{name}").SCHEMA
 
 

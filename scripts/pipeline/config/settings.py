@@ -10,22 +10,26 @@ from dataclasses import dataclass, replace
 from functools import cached_property
 from pathlib import Path
 
+from pipeline.config.elsewhere import check_elsewhere, external_runs, has_run
 from pipeline.config.entries import data_entry, parts_of, read_entries, without_selection
 from pipeline.config.errors import ConfigError, Problem, unknown_name
 from pipeline.config.extents import check_extents, check_tasks, controls_of, followed_extent, named_run
 from pipeline.config.fields import branches
-from pipeline.config.judges import judge_names, read_judge, why_not_judge
+from pipeline.config.judges import check_judge, judge_names, read_judge
+from pipeline.config.prompts import check_prompts
 from pipeline.config.reward_training import reward_model_spec, training_problem, used_reward_models
+from pipeline.config.run_kinds import UNTRAINED
 from pipeline.config.schema import fill, load_schema
 from pipeline.config.sizes import sized
 from pipeline.config.starts import check_starts, has_sft, named_starts, shared_length, start_name
-from pipeline.config.sweep import METHODS, UNTRAINED, Run, TaskRun, expand, is_rewarded
+from pipeline.config.sweep import METHODS, Run, TaskRun, expand, is_rewarded
 from pipeline.config.unread import check_training
 
 __all__ = ["METHODS", "ConfigError", "Run", "Settings"]
 
 ROOT = Path(__file__).resolve().parents[3]
 ENTRIES = {"datasets": "dataset", "models": "model", "reward_models": "reward model", "devices": "device"}
+ENTRIES |= {"prompts": "set of prompts"}
 DECODINGS = {"greedy": {"do_sample": False}, "sample": {}}
 
 
@@ -35,7 +39,7 @@ class Settings:
 
     Attributes:
         config: the config with its defaults; its tasks are as given.
-        entries: {datasets | models | reward_models | devices: {name: entry with defaults}}.
+        entries: {datasets | models | reward_models | devices | prompts: {name: entry with defaults}}.
         task_runs: the runs that the tasks span, by name.
         root: folder that holds config/.
         source: file that the config is from, or "config", for messages.
@@ -74,7 +78,8 @@ class Settings:
         runs = expand(written["tasks"], written.get("policy", {}), source)
         entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
         kinds = {has_sft(filled, entries["models"].get(name, {})) for name in filled["models"]}
-        settings = cls(filled, entries, named_starts(runs, kinds), root, source)
+        named = named_starts(runs, kinds)
+        settings = cls(filled, entries, named | external_runs(filled, named, source), root, source)
         settings._check()
         return settings
 
@@ -85,6 +90,7 @@ class Settings:
     device = property(lambda self: self.config["device"], doc="Name of the device.")
     devices = property(lambda self: self.entries["devices"], doc="All devices, by name.")
     split = property(lambda self: self.config["split"], doc="Split of the judged prompts: eval or selection.")
+    prompt_sets = property(lambda self: self.config.get("prompts", []), doc="Names of the sets of prompts, a list.")
 
     @property
     def decodings(self) -> list[str]:
@@ -109,7 +115,7 @@ class Settings:
             for dataset in self.datasets
             for model in self.models
             for run in self.task_runs.values()
-            if run.trained or run.name == start_name(self.has_sft(model))
+            if has_run(self, run, dataset, model)
         ]
 
     @cached_property
@@ -158,9 +164,8 @@ class Settings:
         """What a policy is trained from, up to its seed.
 
         Returns:
-            {dataset, model: {name, …}, run, method, hyperparameters}; and reward_model, its name, where rows are
-                labelled or scored by one; extent, where another run has as many steps; unlabelled: true where its DDP
-            rows (r > 0) are the dataset's unlabelled.
+            {dataset, model: {name, …}, run, method, hyperparameters}; where it has them, reward_model (its name),
+            extent (another run's), unlabelled (true where its DDP rows, r > 0, are the dataset's unlabelled).
         """
         task_run = self.task_runs[run]
         spec = {
@@ -183,11 +188,8 @@ class Settings:
     def generation_spec(self, model: str, decoding: str | None = None) -> dict:
         """How responses to the judged prompts are sampled, and up to which length the eval pairs are measured.
 
-        Args:
-            decoding: its name; the first of the config's when None.
-
         Returns:
-            {model: {name, …}, decoding: {name, do_sample, temperature, top_p, max_new_tokens}, max_length}.
+            {model: {name, …}, decoding (the first when None): {name, do_sample, …, max_new_tokens}, max_length}.
         """
         name = decoding or self.decodings[0]
         sampling = self._named(name, self.config["decodings"][name])
@@ -250,29 +252,22 @@ class Settings:
             if self.config[key] in ("selection", True) and (empty := without_selection(parts)):
                 text = f"{self.config[key]}, but the dataset {empty} 0, so no prompts in that split"
                 raise self.error(Problem((key,), text, "eval" if key == "split" else False))
-            self._check_judge(dataset, list(parts.values()))
-            self._check_reward_model(self.reward_model_name(dataset))
+            check_judge(self, dataset, list(parts.values()))
+            self.check_reward_model(self.reward_model_name(dataset))
         check_starts(self)
         check_extents(self)
+        check_elsewhere(self)
+        check_prompts(self)
         self.max_length  # noqa: B018
 
-    def _check_judge(self, dataset: str, parts: list[dict]) -> None:
-        """A dataset's judge can be run, and on this dataset."""
-        judge = self.judge_spec(self.judge_name(dataset))
-        if text := why_not_judge(judge, dataset, parts):
-            path, file, content = self._place_of_use(dataset, "judge")
-            raise Problem(path, text, "reward").error(file, content)
-        if "reward_model" in judge:
-            self._check_reward_model(judge["reward_model"])
-
-    def _check_reward_model(self, name: str) -> None:
+    def check_reward_model(self, name: str) -> None:
         """A reward model that is to be trained can be, and reads its hyperparameters."""
         if train := self.entries["reward_models"][name].get("train"):
             [schema] = load_schema("reward_models")["patternProperties"].values()
             properties = branches(schema)["train"]["properties"]["train"]["properties"]
-            check_training(train, properties, *self._place("reward_models", name, "train"))
+            check_training(train, properties, *self.place("reward_models", name, "train"))
         if problem := training_problem(self, name):
-            path, file, content = self._place("reward_models", name, *problem.path)
+            path, file, content = self.place("reward_models", name, *problem.path)
             raise replace(problem, path=path).error(file, content)
 
     def _require(self, path: tuple, kind: str, name: str, known: dict) -> None:
@@ -286,14 +281,14 @@ class Settings:
             text = f"missing; the dataset {dataset} names no {kind} of its own; there are: {', '.join(known)}"
             raise self.error(Problem((key,), text, next(iter(known), None)))
         if name not in known:
-            path, file, content = self._place_of_use(dataset, key)
+            path, file, content = self.place_of_use(dataset, key)
             raise unknown_name(path, kind, name, known).error(file, content)
 
-    def _place_of_use(self, dataset: str, key: str) -> tuple[tuple, str, dict]:
+    def place_of_use(self, dataset: str, key: str) -> tuple[tuple, str, dict]:
         """Where the reward model or judge of a dataset is set: path, file, content of the file for messages."""
-        return ((key,), self.source, self.config) if key in self.config else self._place("datasets", dataset, key)
+        return ((key,), self.source, self.config) if key in self.config else self.place("datasets", dataset, key)
 
-    def _place(self, kind: str, name: str, *keys: str) -> tuple[tuple, str, dict]:
+    def place(self, kind: str, name: str, *keys: str) -> tuple[tuple, str, dict]:
         """Where a key of an entry is: in the config's definitions, or in the file of that kind."""
         if name in self.config["definitions"].get(kind, {}):
             return ("definitions", kind, name, *keys), self.source, self.config

@@ -32,7 +32,7 @@ def named_starts(runs: list[TaskRun], fine_tuned: set[bool]) -> dict[str, TaskRu
     names = [start_name(kind) for kind in (True, False) if kind in fine_tuned]
     found: dict[str, TaskRun] = {}
     for run in runs:
-        own = [run] if run.trained else [TaskRun(name, name, {}, run.task, called=name) for name in names]
+        own = [run] if not run.is_start else [TaskRun(name, name, {}, run.task, called=name) for name in names]
         for named in own:
             found.setdefault(named.name, named)
     return found

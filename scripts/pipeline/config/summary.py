@@ -21,11 +21,14 @@ def summary(settings: Settings) -> str:
     baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
     several = len(settings.decodings) > 1
     decoded = f" Responses under the {_listed('decoding', settings.decodings)}, each by itself." if several else ""
+    sets = settings.prompt_sets
+    named = _listed("set", sets) if sets else ""
+    asked = f" Besides, {named} of prompts, judged against {_escaped(baseline)} or references." if sets else ""
     return (
         f"Config **{_escaped(settings.tag)}**: {_listed('dataset', settings.datasets)}; "
         f"{_listed('model', settings.models)}; {_listed('run', names)}; {_listed('seed', settings.seeds)}{own}. "
         f"Judged on the {settings.split} split by {_escaped(judged)}; baseline run {_escaped(baseline)}."
-        f"{decoded}" + (f" {_escaped(settings.config['note'])}" if "note" in settings.config else "")
+        f"{decoded}{asked}" + (f" {_escaped(settings.config['note'])}" if "note" in settings.config else "")
     )
 
 

@@ -10,13 +10,11 @@ from pipeline.config.arguments import BUDGETED, EXTENTS
 from pipeline.config.errors import Problem
 from pipeline.config.hyperparameters import HOW_TRAINED, UNSAID
 from pipeline.config.named_losses import LOSSES, spelled_out
+from pipeline.config.run_kinds import DESCRIPTIONS, OfMethod
 from pipeline.config.schema import default_of, load_schema, subschema
 from pipeline.config.unread import SMOOTHED, unread
-from pipeline.jobs.parts import all_parts
 
-DESCRIPTIONS = all_parts("methods", "description")
 METHODS = tuple(DESCRIPTIONS)
-UNTRAINED = ("sft", "start")  # the methods whose run is what policies start from
 UNSWEPT = ("method", "control_of")  # the keys of a task that are no hyperparameters
 LONGEST_NAME = 200  # characters; names are parts of file names, which may have 255
 
@@ -24,7 +22,7 @@ Value = str | float | int | bool | None
 
 
 @dataclass(frozen=True)
-class TaskRun:
+class TaskRun(OfMethod):
     """One run of a task, whatever the dataset, model and seed.
 
     Attributes:
@@ -43,14 +41,9 @@ class TaskRun:
     called: str
     control_of: tuple[str, ...] = ()
 
-    @property
-    def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
-
 
 @dataclass(frozen=True)
-class Run:
+class Run(OfMethod):
     """One policy, up to its seeds.
 
     Attributes:
@@ -65,11 +58,6 @@ class Run:
     name: str
     method: str
     hyperparameters: dict[str, Value]
-
-    @property
-    def trained(self) -> bool:
-        """Whether it trains a policy, rather than being what policies start from."""
-        return self.method not in UNTRAINED
 
 
 @cache
@@ -269,11 +257,8 @@ def _check(run: TaskRun, given: dict[str, Value], content: dict, source: str) ->
         text = "vllm_importance_sampling_correction weights that of sigmoid alone"
         wrong = ("loss_type", text, "sigmoid")
     elif values.get("revkl") and values.get("rollout_policy") == "start":
-        wrong = (
-            "revkl",
-            "it is estimated on the current policy's responses, so with rollout_policy start it is 0",
-            0.0,
-        )
+        text = "it is estimated on the current policy's responses, so with rollout_policy start it is 0"
+        wrong = ("revkl", text, 0.0)
     elif values.get("revkl") and not any(rows.sampled for rows in made):
         sampled = " or ".join(rows.share for rows in rows_of(run.method) if rows.sampled)
         wrong = ("revkl", f"it is estimated on the policy's responses, so {sampled} must be above 0", 0.0)

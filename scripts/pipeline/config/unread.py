@@ -31,7 +31,7 @@ def unread(values: dict, rows: Iterable, smoothed: tuple[str, ...] = SMOOTHED) -
         rows: the kinds of rows that its method makes of others, as `pipeline.config.hyperparameters.Rows`.
         smoothed: the losses of the method that read label_smoothing.
     """
-    if not values:
+    if "lr_scheduler" not in values:  # nothing is trained
         return {}
     loss, kinds = values.get("loss_type"), list(rows)
     made = [kind for kind in kinds if values[kind.share]]

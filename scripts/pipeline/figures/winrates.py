@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import LABEL, MAX_RUNS, label_expression, short_names, shown_runs
+from pipeline.figures.choice import LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
 from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
@@ -39,7 +39,7 @@ def figures(
     """
     rows = set(winrate[["dataset", "model", "run", "decoding"]].itertuples(index=False, name=None))
     for run in table.runs:
-        if (*run.place, run.decoding) not in rows:
+        if run.baselines and (*run.place, run.decoding) not in rows:
             raise InputError(f"{table.path}: run {run.run!r} has no row in the win-rate table; make that table anew")
     drawn = [
         winrate_figure(table, winrate),
@@ -67,7 +67,8 @@ def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, fo
 
 def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     """Win rate with its interval per run, a panel per opponent, a row of panels per (dataset, model)."""
-    opponents = [name for name in (CHOSEN, table.baseline) if name in set(winrate["baseline"])]
+    known = set(winrate["baseline"])
+    opponents = [name for name in dict.fromkeys((table.common, table.baseline)) if name in known]
     rates = winrate[["win_rate", "win_rate_low", "win_rate_high"]]
     limits = [max(0.0, min(rates.min().min() - 4, 45.0)), min(100.0, max(rates.max().max() + 4, 55.0))]
     rows = []
@@ -128,19 +129,21 @@ def rating_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
 def scatter_figure(
     table: RunTable, winrate: pd.DataFrame, seeds: pd.DataFrame, name: str, column: str, axis: str
 ) -> Figure:
-    """Win rate against the chosen responses over a measurement of the run: each seed, and the run's mean."""
+    """Win rate against what all runs stand against over a measurement of the run: each seed, and the run's mean."""
     rows = []
     for group in table.groups:
-        runs, found = shown_runs(table, winrate, group), _rows(winrate, group, CHOSEN)
+        runs, found = shown_runs(table, winrate, group), _rows(winrate, group, table.common)
         shown = [run for run in runs if run.run in found and pd.notna(found[run.run][column])]
         if not shown:
             continue
         names = {run.run for run in shown}
         single = values(
-            row for row in rows_of(seeds, group).to_dict("records") if row["baseline"] == CHOSEN and row["run"] in names
+            row
+            for row in rows_of(seeds, group).to_dict("records")
+            if row["baseline"] == table.common and row["run"] in names
         )
         x = alt.X(f"{column}:Q", title=axis, scale=alt.Scale(zero=False, padding=14))
-        y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=10))
+        y = alt.Y("win_rate:Q", title=f"win rate against {table.common}, %", scale=alt.Scale(zero=False, padding=10))
         style = {"color": method_color(runs), "shape": method_shape(runs)}
         tips = [alt.Tooltip("run:N"), alt.Tooltip("seed:Q"), *_tips(column), *_tips("win_rate", ".1f")]
         mean = alt.Chart(values(_described(run) | found[run.run] for run in shown))
@@ -168,7 +171,7 @@ def scatter_figure(
 
 def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
-    methods = [run.method for run in runs]
+    methods = [kind_of(run) for run in runs]
     spans = {name: np.ptp([found[run.run][name] for run in runs]) or 1.0 for name in (column, "win_rate")}
     labels: dict[bool, list[dict]] = {True: [], False: []}
     called = short_names(runs)
@@ -180,7 +183,8 @@ def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) 
             for other in runs
             if other.run != run.run
         )
-        short = run.method if methods.count(run.method) == 1 else called.get(run.run, run.run)
+        kind = kind_of(run)
+        short = kind if methods.count(kind) == 1 else called.get(run.run, run.run)
         labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
     looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
     return [

@@ -1,5 +1,6 @@
 """Responses of a policy to the prompts of a split."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +28,7 @@ def generate_responses(
     device: Device,
     path: str | None = None,
     kept: Path | None = None,
+    draws: Sequence[int] | None = None,
 ) -> pd.DataFrame:
     """One response per prompt; all processes have them in the end.
 
@@ -40,6 +42,7 @@ def generate_responses(
         seed: of the sampling.
         path: the policy's folder, for other backends than transformers.
         kept: folder for finished responses, from which a killed job continues; vLLM in this process begins again.
+        draws: see `pipeline.generation.sampling.Sampling`.
 
     Returns:
         prompt_id, prompt (as in the frame), response (text, without thoughts before the answer), response_ids (list of
@@ -48,7 +51,7 @@ def generate_responses(
     """
     eos_token_ids = end_token_ids(model, tokenizer, entry)
     texts = [as_text(prompt) for prompt in frame["prompt"]]
-    sampling = Sampling(spec, entry, texts, model, tokenizer, path, seed, device, eos_token_ids, kept)
+    sampling = Sampling(spec, entry, texts, model, tokenizer, path, seed, device, eos_token_ids, kept, draws)
     own = load_part("backends", spec.get("backend", "transformers"), "generate").generate(sampling)
     own = gathered(own, device.type)
     responses = [own[row] for row in range(len(texts))]

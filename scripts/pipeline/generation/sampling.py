@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,6 +24,7 @@ class Sampling:
         device: that the policy is on.
         eos_token_ids: that end a response.
         kept: folder for finished responses, from which a killed job continues.
+        draws: which response to its prompt each is, from 0 on, where a prompt stands there several times.
     """
 
     decoding: dict
@@ -35,9 +37,21 @@ class Sampling:
     device: Device
     eos_token_ids: list[int]
     kept: Path | None = None
+    draws: Sequence[int] | None = None
+
+    @property
+    def request_seeds(self) -> list[int]:
+        """The seed of each response's own request, for backends that ask for them one by one."""
+        draws = self.draws or [0] * len(self.texts)
+        return [request_seed(self.seed, text, draw) for text, draw in zip(self.texts, draws, strict=True)]
 
 
-def request_seed(seed: int, prompt: Text) -> int:
-    """The seed of a prompt's request, 31 bits."""
-    digest = hashlib.sha256(f"{seed}:{json.dumps(prompt)}".encode()).digest()
+def request_seed(seed: int, prompt: Text, draw: int = 0) -> int:
+    """The seed of a prompt's request, 31 bits.
+
+    Args:
+        draw: which response to the prompt it is for, from 0 on.
+    """
+    again = f":{draw}" if draw else ""
+    digest = hashlib.sha256(f"{seed}:{json.dumps(prompt)}{again}".encode()).digest()
     return int.from_bytes(digest[:4], "big") >> 1

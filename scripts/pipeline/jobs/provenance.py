@@ -68,6 +68,40 @@ def _imported_files(script: Path, named: tuple[tuple[str, str], ...] = ()) -> se
 
 
 @cache
+def user_code(path: Path, module: str | None = None) -> str:
+    """A hash of what a user's module computes, and the modules that it imports from beside it, or from its package.
+
+    It is read once in a process.
+
+    Args:
+        path: of the module.
+        module: its dotted name, where it is one of a package; else the modules in its folder are beside it.
+
+    Raises:
+        SyntaxError, UnicodeDecodeError: one of them is no Python.
+    """
+    depth = 0 if module is None else module.count(".") + (path.name == "__init__.py")
+    root, own = path.parents[depth], module.split(".")[0] if module else None
+    trees: dict[Path, ast.Module] = {}
+    waiting = [path]
+    while waiting:
+        file = waiting.pop()
+        if file in trees:
+            continue
+        trees[file] = ast.parse(file.read_text(encoding="utf-8"))
+        for node in ast.walk(trees[file]):
+            names = {alias.name for alias in node.names} if isinstance(node, ast.Import) else set()
+            if isinstance(node, ast.ImportFrom):
+                above = file.relative_to(root).parts[: -node.level] if node.level else ()
+                base = ".".join([*above, *([node.module] if node.module else [])])
+                names = {base} | {f"{base}.{alias.name}".lstrip(".") for alias in node.names}
+            places = [root.joinpath(*name.split(".")) for name in names if name and own in (None, name.split(".")[0])]
+            files = (one for place in places for one in (place.with_suffix(".py"), place / "__init__.py"))
+            waiting += [one for one in files if one.is_file()]
+    return hashlib.sha256("\n".join(sorted(map(_text, trees.values()))).encode()).hexdigest()[:16]
+
+
+@cache
 def _tree(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 

@@ -8,10 +8,12 @@ unreadable replies, which are paid and asked again max_retries times at most.
 """
 
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.prompts import REFERENCE
 from pipeline.columns.responses import RESPONSE_TEXTS
 from pipeline.jobs.io import read_parquet
 from pipeline.judges.budget import price
@@ -20,6 +22,7 @@ from pipeline.judges.replies import is_open
 from pipeline.judges.requests import make_request, orders, plan_requests
 from pipeline.judges.store import read_store
 from pipeline.judges.tables import pair_responses
+from pipeline.judges.turns import asked_turns, by_turn, named_turns, reference_turns
 from pipeline.models.templates import as_text, response_text
 from pipeline.results.run_table import CHOSEN, RunTable
 
@@ -72,28 +75,42 @@ class CostEstimate:
 
 
 def estimate_cost(
-    table: RunTable, dataset: str, split: pd.DataFrame, spec: dict, service: dict, longest: int, sample=None
+    table: RunTable,
+    dataset: str,
+    split: pd.DataFrame,
+    spec: dict,
+    service: dict,
+    longest: int,
+    sample: pd.DataFrame | None = None,
+    prompts: pd.DataFrame | None = None,
 ) -> CostEstimate:
     """What a judge of kind openai will take on a dataset; the store is not yet looked at (`leave_out_answered`).
 
     Args:
         table: run table; files of responses that do not exist are estimated.
-        split: prompt_id, prompt, chosen of the judged prompts.
+        split: prompt_id, prompt, chosen of the judged prompts; not read where there are `prompts`.
         longest: most tokens of a generated response.
         sample: labelled pairs, prompt_id, prompt, response, baseline_response, where the judge's quality is measured.
+        prompts: a set of prompts that is judged in place of a split, each turn of a prompt by itself.
     """
     estimate = CostEstimate(dataset, table.split, spec, service)
+    read = _responses if prompts is None else partial(_turns, prompts=prompts)
+    split = split if prompts is None else named_turns(asked_turns(prompts), prompts)
     for run in (run for run in table.runs if run.dataset == dataset):
         known = {other.run: other for other in table.runs_of(run.group)}
         for seed in run.files:
-            own = _responses(run.files[seed]["responses"])
+            own = read(run.files[seed]["responses"])
             for baseline in run.baselines:
+                asked, place = split, (run.model, run.decoding, seed)
                 if baseline == CHOSEN:
                     other = split.rename(columns={"chosen": "response"})
+                elif baseline == REFERENCE:
+                    other = named_turns(reference_turns(prompts), prompts)
+                    asked = split[split["prompt_id"].isin(other["prompt_id"])]
                 else:
-                    other = _responses(known[baseline].files[seed]["responses"])
-                place = (run.model, run.decoding, seed)
-                _add_runs(estimate, split, ((*place, run.run), own), ((*place, baseline), other), longest)
+                    other = read(known[baseline].files[seed]["responses"])
+                answers = own if own is None else own[own["prompt_id"].isin(asked["prompt_id"])]
+                _add_runs(estimate, asked, ((*place, run.run), answers), ((*place, baseline), other), longest)
     if sample is not None:
         _add_table(estimate, sample)
     return estimate
@@ -142,10 +159,17 @@ def _responses(path: str) -> pd.DataFrame | None:
     return read_parquet(path, RESPONSE_TEXTS) if Path(path).is_file() else None
 
 
+def _turns(path: str, prompts: pd.DataFrame) -> pd.DataFrame | None:
+    """Responses to a set, each turn by itself."""
+    found = _responses(path)
+    return None if found is None else named_turns(by_turn(found, prompts), prompts)
+
+
 def _add_runs(estimate: CostEstimate, split: pd.DataFrame, own: tuple, other: tuple, longest: int) -> None:
     """Add the requests about a run's and a baseline's responses; each is (name, frame, None where there is none)."""
     if own[1] is not None and other[1] is not None:
-        baseline = other[1][["prompt_id", "response"]].rename(columns={"response": "baseline_response"})
+        names = {"response": "baseline_response", "prompt": "baseline_prompt"}
+        baseline = other[1][["prompt_id", "response", "prompt"]].rename(columns=names)
         _add_table(estimate, pair_responses(own[1], baseline))
         return
     spec, single = estimate.spec, estimate.spec["mode"] == "single"

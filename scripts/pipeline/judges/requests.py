@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import pandas as pd
 
 from pipeline.judges.prompts import estimate_tokens, fill_prompt, reply_form, reply_schema
+from pipeline.judges.turns import side_by_side
 from pipeline.models.templates import as_text, response_text
 
 MESSAGE_TOKENS = 8  # what a chat template adds around a message, about
@@ -46,14 +47,17 @@ def plan_requests(table: pd.DataFrame, spec: dict) -> tuple[list[Question], dict
     """The rows of the verdicts, in the table's order, and the distinct requests behind them.
 
     Args:
-        table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages.
+        table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages. And
+            baseline_prompt, where the baseline's responses are to other conversations: then what is asked is what both
+            share, and each answer has what else led to it.
         spec: the judge's.
     """
     questions, requests = [], {}
-    columns = (table[name] for name in ("prompt_id", "prompt", "response", "baseline_response"))
-    for row, (prompt_id, prompt, *answers) in enumerate(zip(*columns, strict=True)):
-        prompt = as_text(prompt)
+    columns = [table[name] for name in ("prompt_id", "prompt", "response", "baseline_response")]
+    columns.append(table.get("baseline_prompt", table["prompt"]))
+    for row, (prompt_id, asked, *answers, other_asked) in enumerate(zip(*columns, strict=True)):
         run, other = (response_text(as_text(answer)) for answer in answers)
+        prompt, run, other = side_by_side(as_text(asked), as_text(other_asked), run, other)
         for order in orders(spec, str(prompt_id)):
             asked = [make_request(prompt, material, spec) for material in materials(order, run, other)]
             requests |= {request.key: requests.get(request.key, request) for request in asked}

@@ -15,7 +15,8 @@ def judge_by_score(
     """One verdict per prompt by comparing two scores: 1 where the run's is higher, 0 where lower, ½ on a tie.
 
     Args:
-        table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages.
+        table: prompt_id, prompt, response, baseline_response; prompts and responses are text or messages. And
+            baseline_prompt, where the baseline's responses are to other conversations.
         scorer: (prompts, responses) -> scores, higher is better. One that is not finite makes the verdict failed.
         judge, judge_model: recorded as they are.
         parts: (prompts, responses) -> {part: number} of each, for a judge that knows them.
@@ -24,9 +25,10 @@ def judge_by_score(
         VERDICT_COLUMNS, and with `parts` PART_COLUMNS, in the table's order. Lengths are in characters; order is
         "none", as a score has no order.
     """
-    prompts = [as_text(prompt) for prompt in table["prompt"]]
+    asked = {"run": table["prompt"], "baseline": table.get("baseline_prompt", table["prompt"])}
     verdicts = pd.DataFrame({"prompt_id": table["prompt_id"], "run": run, "seed": seed, "baseline": baseline})
     for side, column in (("run", "response"), ("baseline", "baseline_response")):
+        prompts = [as_text(prompt) for prompt in asked[side]]
         responses = [response_text(as_text(value)) for value in table[column]]
         verdicts[f"score_{side}"] = pd.Series(scorer(prompts, responses), dtype="float64", index=table.index)
         verdicts[f"len_{side}"] = [len(text) for text in responses]

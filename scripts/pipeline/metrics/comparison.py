@@ -39,7 +39,7 @@ def compare(
 
     Args:
         verdicts: COMPARED_COLUMNS, one row per order; preference q in [0, 1], NaN where not parsed, lengths in
-            characters. Optional: seed, order.
+            characters. Optional: seed, order, turn (of a prompt, whose turns are one cell).
         difficulty: indexed by prompt_id; estimated from all runs where it is None and there are several.
         reference: run that the others are compared with on their common baselines, seeds and prompts.
         refits: bootstrap resamples of what needs a fit (length control, ratings); with 0 it is left out.
@@ -90,7 +90,8 @@ def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
     for column in COMPARED_COLUMNS:
         if column not in verdicts:
             raise InputError(f"verdicts: no column {column!r}; they must have {', '.join(COMPARED_COLUMNS)}")
-    verdicts = verdicts.assign(seed=verdicts.get("seed", 0), order=verdicts.get("order", "none"))
+    more = {"seed": 0, "order": "none", "turn": 1}
+    verdicts = verdicts.assign(**{name: verdicts.get(name, usual) for name, usual in more.items()})
     for column in ("run", "baseline", "seed", "prompt_id"):
         for row in np.flatnonzero(verdicts[column].isna()):
             raise InputError(f"verdicts: row {row}: there is no {column}; a row is of one run, baseline and prompt")
@@ -107,7 +108,7 @@ def _checked(verdicts: pd.DataFrame) -> pd.DataFrame:
             told = repr(value) if isinstance(value, str) else value
             raise InputError(f"verdicts: row {row}: {column} is {told}; it must be {right}")
         verdicts[column] = numbers
-    for row in np.flatnonzero(verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order"])):
+    for row in np.flatnonzero(verdicts.duplicated(["run", "baseline", "seed", "prompt_id", "order", "turn"])):
         raise InputError(f"verdicts: row {row}: this run, baseline, seed, prompt and order stand there before")
     return verdicts
 
@@ -134,7 +135,7 @@ def _difficulty(cells: pd.DataFrame, known: pd.Series | None) -> np.ndarray | No
 
 def _counts(verdicts: pd.DataFrame, cells: pd.DataFrame) -> dict:
     parsed = verdicts["preference"].notna()
-    sides = verdicts[parsed].groupby(["seed", "prompt_id"])["preference"]
+    sides = verdicts[parsed].groupby(["seed", "prompt_id", "turn"])["preference"]
     return {
         "seeds": " ".join(map(str, sorted(set(verdicts["seed"])))),
         "prompts": cells["prompt_id"].nunique(),

@@ -4,18 +4,23 @@ import shlex
 from dataclasses import dataclass
 
 from pipeline.config.circularity import judge_shares
+from pipeline.config.elsewhere import answers_file
 from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
+from pipeline.config.prompts import has_categories, set_judge
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
 from pipeline.config.sweep import is_rewarded
 from pipeline.plan.checkpoints import Checkpoints
+from pipeline.plan.prompts import judge_service, own_opponents, paid_sets, set_path
 
 SPLITS = ("train", "selection", "eval")
 # What a run that is trained leaves besides its model.
 RECORDS = {"cost": "json", "metrics": "parquet"}
 # Replies that were paid for: no rule's output, as Snakemake deletes the outputs of failed jobs.
 JUDGEMENTS = "results/judgements"
+# Hyperparameters that tables have by another name, as they have a column of that name already.
+COLUMNS = {"n": "candidates"}
 PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
 
 
@@ -76,18 +81,29 @@ class Plan(Checkpoints):
         asked = is_rewarded(self.settings.task_runs[names.run])
         return self.settings.reward_model_name(names.dataset) if asked else None
 
-    def baselines(self, run: Run) -> list[str]:
-        """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls."""
+    def baselines(self, run: Run, split: str | None = None) -> list[str]:
+        """What a run's responses are judged against: the dataset's chosen responses, the baseline run, its controls.
+
+        Args:
+            split: or a set of prompts, which has other answers than chosen ones, or none.
+        """
         other = self.settings.baseline_run(run.dataset, run.model)
-        return list(
-            dict.fromkeys(
-                ["chosen", *([] if run.name == other else [other]), *self.settings.controls.get(run.name, [])]
-            )
-        )
+        own = own_opponents(self.settings, run.dataset, split) if split in self.settings.prompt_sets else ["chosen"]
+        others = [] if run.name == other else [other]
+        return list(dict.fromkeys([*own, *others, *self.settings.controls.get(run.name, [])]))
 
     def decodings(self, split: str) -> list[str]:
         """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
         return self.settings.decodings[: None if split == self.settings.split else 1]
+
+    def runs_on(self, split: str) -> list[Run]:
+        """The runs that answer a split, or a set of prompts: those made elsewhere where they have a file."""
+        judged, settings = split == self.settings.split, self.settings
+        return [
+            run
+            for run in settings.runs
+            if not run.elsewhere or answers_file(settings, run.name, run.dataset if judged else split)
+        ]
 
     def run_files(
         self, run: Run, seed: int, split: str, decoding: str | None = None
@@ -95,34 +111,51 @@ class Plan(Checkpoints):
         """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline.
 
         The first decoding's, or those of a further one, in folders of its name; what the policy itself is measured by
-        (evaluation, cost, metrics) is the same for all.
+        (evaluation, cost, metrics) is the same for all. Of a set of prompts, which may stand for a split, there are
+        responses and verdicts alone.
         """
         place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
+        records = {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items() if run.trained}
+        if split in self.settings.prompt_sets:
+            verdicts = {
+                of: f"results/verdicts/{place}/prompts/{split}-vs-{of}.parquet" for of in self.baselines(run, split)
+            }
+            return {"responses": f"results/responses/{place}/prompts/{split}.parquet", "verdicts": verdicts} | records
         own = place if decoding in (None, self.settings.decodings[0]) else f"{place}/{decoding}"
         files = {
             "responses": f"results/responses/{own}/{split}.parquet",
             "scores": f"results/scores/{own}/{split}.parquet",
-            "evaluation": f"results/evaluations/{place}/{split}.parquet",
             "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
         }
-        if kept := self.settings.config["evaluate_checkpoints"]:
+        if run.trained or run.is_start:  # else there is no policy to measure
+            files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
+        if (kept := self.settings.config["evaluate_checkpoints"]) and "evaluation" in files:
             files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
-        if run.trained:
-            files |= {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items()}
-        return files
+        return files | records
 
     def files(self, *kinds: str, split: str | None = None) -> list[str]:
-        """Files of some kinds (of `run_files`) of all runs, seeds and decodings, on the config's split when None."""
+        """Files of some kinds (of `run_files`) of all runs, seeds and decodings, on the config's split when None.
+
+        Args:
+            split: or a set of prompts.
+        """
         split = split or self.settings.split
-        runs = [(run, seed) for run in self.settings.runs for seed in self.settings.seeds]
+        runs = [(run, seed) for run in self.runs_on(split) for seed in self.settings.seeds]
         of_runs = [self.run_files(*run, split, decoding) for decoding in self.decodings(split) for run in runs]
         found = [files[kind] for kind in kinds for files in of_runs if kind in files]
         paths = [path for each in found for path in (each.values() if isinstance(each, dict) else [each])]
         return list(dict.fromkeys(paths))
 
     def run_table(self, split: str) -> dict:
-        """The table of runs that the aggregating scripts read (`pipeline.results.run_table`)."""
-        settings, mixes = self.settings, self.mixes(split)
+        """The table of runs that the aggregating scripts read (`pipeline.results.run_table`).
+
+        Args:
+            split: or a set of prompts, whose categories are then the sources.
+        """
+        settings, mixes, judge = self.settings, self.mixes(split), dict.fromkeys(self.settings.datasets)
+        if split in settings.prompt_sets:
+            mixes = dict.fromkeys(settings.datasets, set_path(split)) if has_categories(settings, split) else {}
+            judge = {dataset: set_judge(settings, dataset, split) for dataset in settings.datasets}
         rows = [
             {
                 "dataset": run.dataset,
@@ -130,16 +163,16 @@ class Plan(Checkpoints):
                 "decoding": decoding,
                 "run": run.name,
                 "method": run.method,
-                "hyperparameters": run.hyperparameters,
-                "baselines": self.baselines(run),
+                "hyperparameters": columned(run.hyperparameters),
+                "baselines": self.baselines(run, split),
                 "seeds": {seed: self.run_files(run, seed, split, decoding) for seed in settings.seeds},
                 **({"sources": mixes[run.dataset]} if run.dataset in mixes else {}),
                 **({"controls": list(settings.controls[run.name])} if run.name in settings.controls else {}),
                 **({"called": loss} if (loss := settings.task_runs[run.name].called) != run.method else {}),
-                **({"judge_shares": shared} if (shared := judge_shares(settings, run)) else {}),
+                **({"judge_shares": shared} if (shared := judge_shares(settings, run, judge[run.dataset])) else {}),
             }
             for decoding in self.decodings(split)
-            for run in settings.runs
+            for run in self.runs_on(split)
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
         note = {"note": settings.config["note"]} if "note" in settings.config else {}
@@ -191,7 +224,9 @@ class Plan(Checkpoints):
         return sorted(path.relative_to(self.settings.root).as_posix() for path in found if path.suffix in PAGE_KINDS)
 
     def judge_of(self, names) -> str:
-        """Name of the judge: the one that is asked for, else the dataset's."""
+        """Name of the judge: the one that is asked for, else that of the set of prompts, else the dataset's."""
+        if name := getattr(names, "set", None):
+            return set_judge(self.settings, names.dataset, name)
         return getattr(names, "judge", self.settings.judge_name(names.dataset))
 
     def judge_kind(self, names) -> str:
@@ -210,13 +245,10 @@ class Plan(Checkpoints):
 
         How a judge is reached and what it may take, its service, is no input, as that makes no verdict stale.
         """
+        prompts = shlex.join(["--prompts", set_path(names.set)]) + " " if getattr(names, "set", None) else ""
         if self.judge_kind(names) == "openai":
-            return shlex.join(["--service", self.judge_service(self.judge_of(names)), "--store", JUDGEMENTS])
-        return self.reward_arguments(names.dataset, self.judge_reward(names), input)
-
-    def judge_service(self, judge: str) -> str:
-        """The file in which a job reads how a judge is reached and what it may take."""
-        return f"config/judges/{judge}/judge.yaml"
+            return prompts + shlex.join(["--service", judge_service(self.judge_of(names)), "--store", JUDGEMENTS])
+        return prompts + self.reward_arguments(names.dataset, self.judge_reward(names), input)
 
     def measured_judges(self, form: str = "json") -> list[str]:
         """Where the quality of every dataset's judge is measured; not of those that cost money, unless that is wanted.
@@ -247,9 +279,14 @@ class Plan(Checkpoints):
                 "runs": f"results/specs/{table}.yaml",
                 "split": f"results/data/{dataset}/{split}.parquet",
                 "spec": f"results/specs/judge/{judge}.yaml",
-                "service": self.judge_service(judge),
+                "service": judge_service(judge),
             }
             for dataset, judge in judges.items()
             if self.settings.judge_service(judge)
             for split, table in tables.items()
-        ]
+        ] + paid_sets(self.settings)
+
+
+def columned(values: dict) -> dict:
+    """Hyperparameters by the names that tables have them under."""
+    return {COLUMNS.get(key, key): value for key, value in values.items()} if COLUMNS.keys() & values.keys() else values

@@ -6,17 +6,17 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property, partial
 from pathlib import Path
+from types import SimpleNamespace
 
 from pipeline.config.extents import extent_of
 from pipeline.jobs.forecast import PlannedJob, duration, expected_seconds, span
 from pipeline.plan.files import Plan
-from pipeline.plan.pairs import Pairs, planned_pairs, prepared_pairs
+from pipeline.plan.pairs import UNSEEN_SET, Pairs, SeenPairs, prepared_pairs, with_set
 from pipeline.plan.speeds import Earlier, Machine, Speeds, machine_of, read_records
 from pipeline.plan.work import LIKE, Place, Work, work_of
 
 # What jobs that run no model take where none ran before, in seconds; but for those that wait for others' servers.
-USUAL_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}
-OTHER_SECONDS = 3.0
+USUAL_SECONDS, OTHER_SECONDS = {"prepare_data": 10.0, "compute_winrate": 10.0, "render_report": 10.0}, 3.0
 SPECS_OF = {
     "train_sft": "sft/{dataset}/{model}{chain}",
     "train_reward": "reward/{reward_model}{chain}",
@@ -24,6 +24,8 @@ SPECS_OF = {
     "train_policy": "policy/{dataset}/{model}/{run}",
     "generate_responses": "generation/{model}",
     "decode_responses": "generation/{model}/{decoding}",
+    "answer_prompts": "generation/{model}",
+    "sample_candidates": "candidates/{dataset}/{model}/{candidates}",
     "score_bt": "reward/{reward_model}",
     "count_steps": "budget/{dataset}/{model}/{run}",
     "evaluate_checkpoints": "checkpoints/{model}",
@@ -50,6 +52,7 @@ class Forecast:
         cuda = device["accelerator"] == "cuda" or (device["accelerator"] == "auto" and bool(accelerators))
         name = accelerators[0] if accelerators and cuda else self.settings.device
         self.machine = Machine("cuda" if cuda else "cpu", name, 1, device["processes"])
+        self._pairs = SeenPairs(self.settings, self.results)
         entries = self.settings.entries
         self.place = Place(
             entries["models"], entries["reward_models"], device["per_device_batch_size"], device["processes"]
@@ -83,7 +86,8 @@ class Forecast:
             split, seeds = names.get("split", "train"), len(self.settings.seeds)
             if job.rule == "evaluate_checkpoints":  # of a run's kept ones and its start
                 seeds = 1 + int(names["kept"]) * self.settings.task_runs[names["run"]].trained
-            pairs = self._pairs(names["dataset"]) if spec else Pairs()
+            pairs = self._pairs(names["dataset"], names.get("set")) if spec else Pairs()
+            split = names.get("set", split)
             sized = with_counted(spec, self._counted(job)) if spec and job.rule == "train_policy" else spec
             self.kinds[key] = spec, spec and work_of(job.rule, sized, pairs, split, self.place, seeds)
         return self.kinds[key]
@@ -171,27 +175,21 @@ class Forecast:
         names = dict.fromkeys(job.names["dataset"] for job in jobs if "dataset" in job.names)
         return [name for name in names if not self._pairs(name).counted]
 
-    def _pairs(self, dataset: str) -> Pairs:
-        if dataset not in self.found:
-            self.found[dataset] = planned_pairs(self.settings, dataset, self.results)
-        return self.found[dataset]
-
-    @cached_property
-    def found(self) -> dict[str, Pairs]:
-        """The datasets that were looked at."""
-        return {}
+    def guessed_sets(self, jobs: Sequence[PlannedJob]) -> list[str]:
+        """Sets of prompts of which only the preparation will tell how many there are."""
+        dataset, names = self.settings.datasets[0], dict.fromkeys(job.names.get("set") for job in jobs)
+        return [name for name in names if name and not self._pairs(dataset, name).counted]
 
     def _spec(self, job: PlannedJob) -> dict | None:
         names, rule = {"chain": "", **job.names}, LIKE.get(job.rule, job.rule)
         if rule == "score_responses":
             name = f"reward/{self.settings.reward_model_name(names['dataset'])}"
         elif rule in ("judge_responses", "measure_judge"):
-            judge = names.get("judge") or self.settings.judge_name(names["dataset"])
-            spec = self.settings.judge_spec(judge)
+            spec = self.settings.judge_spec(self.plan.judge_of(SimpleNamespace(**job.names)))
             own = spec.get("reward_model") or self.settings.reward_model_name(names["dataset"])
             return spec | {"reward_model": own} if spec["kind"] == "reward" else spec
         elif rule in SPECS_OF:
-            name = SPECS_OF[rule].format(**names)
+            name = SPECS_OF[job.rule if job.rule in SPECS_OF else rule].format(**names)
         else:
             return None
         return self.specs[name]() if name in self.specs else None
@@ -225,6 +223,9 @@ class Forecast:
             if machine is None or pairs is None or pairs.prepared > record["finished"]:
                 return None
             split = next((part for part in pairs.rows if Path(place[-1]).stem.startswith(part)), "train")
+            if place[-2] == "prompts":
+                split = Path(place[-1]).stem.split("-vs-")[0]
+                pairs = with_set(pairs, split, {}, self.results)
             sized = with_counted(spec, record["options"].get("steps")) if rule == "train_policy" else spec
             work = work_of(rule, sized, pairs, split, self.place, len(record["outputs"]))
         except (KeyError, TypeError, ValueError, IndexError):
@@ -257,10 +258,12 @@ def describe_time(
         text = f"About {size(disk)} of disk, and {size(state)} more while trainings run; {size(free)} are free"
         lines.append(text + (": too little" if disk + state > free else ""))
     if guessed := forecast.guessed_rows(jobs):
-        rows = sum(forecast.found[guessed[0]].rows.values())
+        rows = sum(forecast._pairs(guessed[0]).rows.values())
         lines.append(
             f"Until it is prepared, nobody knows how many rows there are of {', '.join(guessed)}: {rows:,} assumed"
         )
+    if guessed := forecast.guessed_sets(jobs):
+        lines.append(f"Nobody knows the prompts of {', '.join(guessed)}: {UNSEEN_SET:,} assumed of each")
     return "\n".join(lines)
 
 

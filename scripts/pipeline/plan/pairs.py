@@ -2,14 +2,16 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
+from pipeline.config.prompts import set_spec
 from pipeline.config.settings import Settings
 
 CHARACTERS = 4  # of a token
 UNSEEN = 10_000  # rows of a dataset that says nothing of how many it has
+UNSEEN_SET = 1_000  # turns of a set of prompts that nobody has seen yet
 # Tokens of a prompt and of a response that nobody has seen yet: those of the embedded world, else of dialogues.
 WORLD_LENGTHS, USUAL_LENGTHS = (12.0, 17.0), (150.0, 150.0)
 
@@ -60,6 +62,23 @@ def prepared_pairs(dataset: str, results: Path) -> Pairs | None:
     return Pairs(rows, sum(prompts) / len(prompts) / CHARACTERS, sum(responses) / 2 / CHARACTERS, True, prepared)
 
 
+def with_set(pairs: Pairs, name: str, spec: dict, results: Path) -> Pairs:
+    """A dataset whose split of a set's name is the set, a row a turn: by its card, or before that a guess.
+
+    Args:
+        pairs: of the dataset that the policies are trained on; their responses are as long as its.
+        spec: that the set is prepared from.
+    """
+    card, record = (_read(results / "prompts" / f"{name}.{end}") for end in ("json", "provenance.json"))
+    try:
+        rows = sum(int(turns) * int(count) for turns, count in card["turns"].items())
+        prompt = float(card["prompt_characters"]["mean"]) / CHARACTERS
+    except (KeyError, TypeError, ValueError, AttributeError):
+        rows, prompt, record = spec.get("limit") or UNSEEN_SET, USUAL_LENGTHS[0], {}
+    counted = record.get("spec") == json.loads(json.dumps(spec)) or bool(spec.get("limit"))
+    return replace(pairs, rows={**pairs.rows, name: rows}, prompt=prompt, counted=counted)
+
+
 def _expected_rows(spec: dict) -> tuple[dict[str, int], bool]:
     """Rows of each split by a data spec, at most; and whether it says so."""
     selection = spec.get("selection_size") or 0
@@ -81,3 +100,25 @@ def _read(path: Path) -> dict:
     except (OSError, ValueError):
         return {}
     return content if isinstance(content, dict) else {}
+
+
+class SeenPairs:
+    """What the datasets of a config are, alone and with a set of prompts as a split more; each is looked at once.
+
+    Args:
+        settings: the config's.
+        results: folder of the results.
+    """
+
+    def __init__(self, settings: Settings, results: Path):
+        self.settings, self.results = settings, results
+        self.found: dict[tuple[str, str | None], Pairs] = {}
+
+    def __call__(self, dataset: str, name: str | None = None) -> Pairs:
+        """A dataset, with the set of that name where one is given."""
+        key = dataset, name
+        if key not in self.found and name is None:
+            self.found[key] = planned_pairs(self.settings, dataset, self.results)
+        elif key not in self.found:
+            self.found[key] = with_set(self(dataset), name, set_spec(self.settings, name), self.results)
+        return self.found[key]

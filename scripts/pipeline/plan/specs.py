@@ -10,7 +10,9 @@ from itertools import product
 
 import yaml
 
+from pipeline.config.candidates import candidates_spec, candidates_specs
 from pipeline.config.extents import budget_spec
+from pipeline.config.prompts import set_judge, set_spec
 from pipeline.config.resolved import resolved_config
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.plan.budgets import budget_runs
@@ -32,14 +34,20 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
     prepared = [(name,) for name in prepared_datasets(settings)]
     places = list(product(settings.datasets, settings.entries["models"]))
     tuned = list(product(prepared_datasets(settings), settings.entries["models"]))
-    trained = [(run.dataset, run.model, run.name) for run in settings.runs if run.trained]
-    budgeted = set(budget_runs(plan))
+    made = [(run.dataset, run.model, run.name) for run in settings.runs if not (run.is_start or run.elsewhere)]
+    budgeted, several = set(budget_runs(plan)), candidates_specs(settings)
+    judges = [settings.judge_name(*dataset) for dataset in datasets]
+    judges += [set_judge(settings, *dataset, name) for name in settings.prompt_sets for dataset in datasets]
     kinds = {
         "data": (settings.data_spec, prepared),
         "sft": (settings.sft_spec, tuned),
         "reference": (settings.reference_spec, places),
-        "policy": (settings.policy_spec, trained),
-        "budget": (partial(budget_spec, settings), [names for names in trained if names[2] in budgeted]),
+        "policy": (settings.policy_spec, made),
+        "budget": (partial(budget_spec, settings), [names for names in made if names[2] in budgeted]),
+        "candidates": (
+            partial(candidates_spec, settings),
+            [(dataset, model, name) for dataset in settings.datasets for model in settings.models for name in several],
+        ),
         # the first decoding has the model's name alone
         "generation": (
             settings.generation_spec,
@@ -50,7 +58,9 @@ def specs(plan: Plan, publications: dict[str, dict]) -> dict[str, Callable[[], d
             partial(settings.reward_spec, settings.datasets[0]),
             [(n,) for n in settings.entries["reward_models"]],
         ),
-        "judge": (settings.judge_spec, [(settings.judge_name(*dataset),) for dataset in datasets]),
+        "judge": (settings.judge_spec, [(name,) for name in judges]),
+        "prompts": (partial(set_spec, settings), [(name,) for name in settings.prompt_sets]),
+        "sets": (plan.run_table, [(name,) for name in settings.prompt_sets]),
         "publication": (lambda key: publication_spec(plan, publications[key]), [(key,) for key in publications]),
     }
     tables = {

@@ -25,6 +25,7 @@ PASS = {"cpu": 0.005, "cuda": 0.002}  # seconds of a pass through a layer, besid
 START = {"cpu": 9.0, "cuda": 25.0}  # seconds
 READING = 1.0  # of a job's own seconds, in which it reads files and counts tokens; at most half of them
 KINDS = ("sft", "reward_models", "reference", "policies", "responses", "scores", "bt", "judge_quality", "verdicts")
+KINDS += ("candidates",)
 
 
 @dataclass(frozen=True)

@@ -33,6 +33,6 @@ def budget_unlabelled(plan: Plan, names) -> dict[str, str]:
     return next((files for place in places if (files := unlabelled_files(plan, place))), {})
 
 
-def unlabelled_arguments(files: dict[str, str]) -> list[str]:
-    """The arguments that name these files."""
+def file_arguments(files: dict[str, str]) -> list[str]:
+    """The arguments that name files, by their names."""
     return [part for name, path in files.items() for part in (f"--{name.replace('_', '-')}", path)]

@@ -19,7 +19,10 @@ BACKWARD = 3  # passes through a layer of a training step, of which one is forwa
 STATE = 3  # a training's own state on disk, in sizes of what it trains: weights and two moments
 BYTES = 4  # of a number that is saved
 TEXT = 12  # bytes of a token in a table, its text and number
-LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}  # of a further decoding
+# Of a further decoding, or of a set of prompts.
+LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}
+LIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
+LIKE |= {"sample_for_prompts": "sample_candidates"}
 MEASURED_STEPS = 10  # of a training, by which a budget is turned into steps
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out
 
@@ -90,9 +93,10 @@ def work_of(rule: str, spec: dict, pairs: Pairs, split: str, place: Place, seeds
     if rule == "evaluate_checkpoints":
         shape = model_shape(spec["model"])
         return shape and _checkpoints(spec, shape, pairs, seeds * min(rows, spec["prompts"]), place)
-    if rule in ("train_sft", "train_policy", "compute_reference", "generate_responses", "decode_responses"):
+    makes = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}
+    makes |= {"sample_candidates": _candidates, "generate_responses": _decoding, "decode_responses": _decoding}
+    if make := makes.get(rule):
         shape = model_shape(spec["model"])
-        make = {"train_sft": _sft, "train_policy": _policy, "compute_reference": _reference}.get(rule, _decoding)
         work = shape and make(spec, shape, pairs, rows, place)
         return work and (work + _measuring(spec, shape, pairs, rows, place) if rule == "generate_responses" else work)
     texts = {"train_reward": 2, "score_bt": 2, "score_responses": seeds}.get(rule)
@@ -152,10 +156,11 @@ def _policy(spec, shape, pairs, rows, place):
     if sampled := getattr(DESCRIPTIONS.get(spec["method"]), "SAMPLED", None):
         return _online(spec, sampled, steps, shape, pairs, rows, place)
     given = given | {"epochs": given["epochs"] / max(1 - sum(shares.values()), 0.01), "max_steps": steps}
-    length = _length(pairs, given)
+    one = getattr(DESCRIPTIONS.get(spec["method"]), "CHOOSES", False)  # and no pair
+    length, responses = _length(pairs, given), 1 if one else 2
     if tokens := given.get("budget_tokens") if not steps else None:
-        given["max_steps"] = max(round(tokens / (2 * length * given["global_batch_size"])), 1)
-    work = _training(given, shape, 2 * length, rows, "policy", place)
+        given["max_steps"] = max(round(tokens / (responses * length * given["global_batch_size"])), 1)
+    work = _training(given, shape, responses * length, rows, "policy", place)
     batch = given["global_batch_size"]
     all_rows = batch * (given.get("max_steps") or ceil(rows * given["epochs"] / batch))
     sampled = (
@@ -215,6 +220,14 @@ def _decoding(spec, shape, pairs, rows, place):
     new, batch = spec["decoding"]["max_new_tokens"], place.batch("generate", shape)
     written = rows * TEXT * (pairs.prompt + 2 * pairs.response)
     return _sampling(shape, rows, pairs.prompt, new, batch) + Work(0, 0, written)
+
+
+def _candidates(spec, shape, pairs, rows, place):
+    """Several responses to each prompt, with their rewards."""
+    work = _decoding(spec, shape, pairs, spec["n"] * rows, place)
+    if reward := place.reward(spec["reward_model"]):
+        work += _forward(reward, spec["n"] * rows, _length(pairs, {}), 32)
+    return work
 
 
 def _measuring(spec, shape, pairs, rows, place):

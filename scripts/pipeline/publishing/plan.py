@@ -3,6 +3,7 @@
 import hashlib
 import string
 
+from pipeline.config.candidates import best_of_runs
 from pipeline.config.errors import Problem, unknown_name
 from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
@@ -65,7 +66,11 @@ def _results(settings: Settings, kind: str) -> list[dict]:
 def _check_chosen(settings: Settings) -> None:
     """The runs and seeds that are to be published are among the config's."""
     given, known = settings.config["publish"], [name for name, run in settings.task_runs.items() if run.trained]
+    without = best_of_runs(settings)
     for index, name in enumerate(given.get("runs", ())):
+        if name in without:
+            text = f"{name} trains nothing, so it has no checkpoint to publish"
+            raise settings.error(Problem(("publish", "runs", index), text, next(iter(known), None)))
         if name not in known:
             raise settings.error(unknown_name(("publish", "runs", index), "run", name, known))
     for index, seed in enumerate(given.get("seeds", ())):

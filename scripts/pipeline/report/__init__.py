@@ -48,6 +48,8 @@ from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
 FOLDER = Path(__file__).parent
+WITHOUT_RUNS = frozenset({"rewards", "training", "cost", "data"})
+WITHOUT_RESPONSES = frozenset({"slices", "bad-answers", "responses"})
 
 
 @dataclass(frozen=True)
@@ -69,6 +71,8 @@ class ReportInputs:
         overoptimisation: scores of checkpoints, as `read_overoptimisation` gives them; None where there are none.
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
+        left_out: names of sections that are not shown, as there is nothing for them: `WITHOUT_RUNS`, and
+            `WITHOUT_RESPONSES` where the table names no responses.
     """
 
     table: RunTable
@@ -84,6 +88,7 @@ class ReportInputs:
     overoptimisation: pd.DataFrame | None = None
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
+    left_out: frozenset[str] = frozenset()
 
 
 def render_report(inputs: ReportInputs) -> str:
@@ -134,9 +139,14 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     of_runs = figures(table, winrate, cost, seeds, selection.best)
     drawn = {name: charts.place(figure) for name, figure in of_runs.items()}
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
-    bad = find_faults(table)
-    slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
-    responses, index = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
+    contents: dict[str, object] = {"results-table": rows}
+    of_responses = []
+    if not inputs.left_out >= WITHOUT_RESPONSES:
+        bad = find_faults(table)
+        slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
+        found = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, read)
+        of_responses = [slices_section(table, slices, read), bad_answers_section(table, bad), found[0]]
+        contents["responses-index"] = found[1]
     splits = [with_figures(split, charts) for split in inputs.splits]
     rewards = {"figure": drawn["reward"], "scores": inputs.scores, "splits": splits}
     numbers = {"resamples": RESAMPLES, "few_draws": FEW_DRAWS, "fewest_seeds": FEWEST_SEEDS}
@@ -144,7 +154,9 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     agreement = agreement_section(table, inputs.pairs, read)
     answer = answer_section(table, winrate, cost, drawn["winrate"], selection, control_sentences(table, winrate, cost))
     over = [] if inputs.overoptimisation is None else [overoptimisation_figure(table, inputs.overoptimisation)]
-    trade = [drawn["winrate_vs_kl"], drawn["winrate_vs_length"]]
+    trade = [
+        drawn[name] for name in ("winrate_vs_kl", "winrate_vs_length") if drawn[name]["rows"] or not inputs.left_out
+    ]
     sections = [
         with_power(answer, table, read),
         *controls_section(table, winrate, cost),
@@ -161,15 +173,15 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         Section("training", "Learning curves", "figures.jinja", {"figures": [drawn["learning_curves"]]}),
         Section("cost", "Training cost", "figures.jinja", {"figures": [drawn["cost"]]}, "Cost"),
         *inputs.more,
-        slices_section(table, slices, read),
+        *of_responses[:1],
         *([agreement] if agreement else []),
-        bad_answers_section(table, bad),
-        responses,
+        *of_responses[1:],
         Section("data", "Data", "data.jinja", {"cards": [card_view(card) for card in inputs.cards]}),
         Section("method", "How it was computed", "method.jinja", method, "Method"),
         *inputs.last,
     ]
-    return sections, {"results-table": rows, "responses-index": index}
+    empty = inputs.left_out | ({"tradeoffs"} if not trade else set())
+    return [section for section in sections if section.name not in empty], contents
 
 
 def _printable(value: object) -> object:

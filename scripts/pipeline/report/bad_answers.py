@@ -5,6 +5,7 @@ from urllib.parse import urlencode
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.metrics import bootstrap
 from pipeline.metrics.answers import is_empty, refuses, repeats
 from pipeline.report.section import Section
@@ -69,7 +70,7 @@ def _row(run: Run, seeds: dict[int, pd.DataFrame], title: str) -> dict:
             for seed, count in counts.items()
             if count
         ]
-    if len(seeds) > 1:
+    if len(seeds) > 1 and run.method != EXTERNAL:  # which is the same with every seed, as nobody draws it here
         texts = pd.DataFrame({seed: frame["text"] for seed, frame in seeds.items()}).dropna()
         same = texts.eq(texts.iloc[:, 0], axis=0).all(axis=1) & texts.iloc[:, 0].str.strip().ne("")
         row |= shares({SAME: same.to_numpy(dtype=float)[None]})

@@ -23,6 +23,7 @@ SCRIPTS = (
     "codec",
     "exports",
     "numbers",
+    "sets",
     "charts",
     "table",
     "outcomes",

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.figures.choice import FEW_RUNS, kind_of
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
@@ -71,9 +72,8 @@ def answer_section(
         "limits": notes(winrate.to_dict("records")),
         "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
-        "few": FEW_RUNS,
     }
-    return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
+    return Section("answer", "Which method wins?", "answer.jinja", values | {"few": FEW_RUNS}, "Answer")
 
 
 def group_findings(
@@ -109,6 +109,8 @@ def group_findings(
         findings.append(finding)
         if run.method not in ("sft", "start"):
             trained.append((run, finding, opponents))
+    # what was made elsewhere is no answer to which method wins, unless there is nothing else
+    trained = [item for item in trained if item[0].method != EXTERNAL] or trained
     controls = {name for run in table.runs_of(group) for name in run.controls}
     trained = [item for item in trained if item[0].run not in controls] or trained
     lead = _lead(table, trained, selection.best if selection else None)
@@ -192,7 +194,7 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
 
 
 def _called(run: Run) -> str:
-    return kind_of(run).upper()
+    return run.run if run.method == EXTERNAL else kind_of(run).upper()
 
 
 def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:

@@ -5,7 +5,7 @@ import pandas as pd
 from pipeline.report.section import Section
 from pipeline.results.caveats import reasons
 from pipeline.results.csv_tables import rows_of
-from pipeline.results.run_table import CHOSEN, RunTable
+from pipeline.results.run_table import RunTable
 
 DIRECT = ("win_rate", "win_rate_low", "win_rate_high")
 
@@ -26,10 +26,15 @@ def leaderboard_section(table: RunTable, winrate: pd.DataFrame, figure: dict) ->
 
 
 def leaderboard(table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...]) -> list[dict]:
-    """Rows of a group against chosen, highest rating first, with `direct` against the baseline, and `reasons`."""
+    """Rows of a group, each against what all stand against, highest rating first.
+
+    `direct` is against the baseline, `reasons` what a row rests on.
+    """
     rows = rows_of(winrate, group)
     names = {name: name.replace("win_rate", "direct") for name in DIRECT}
     direct = rows[rows["baseline"] == table.baseline].set_index("run")[list(DIRECT)].rename(columns=names)
-    ranked = rows[rows["baseline"] == CHOSEN].sort_values("rating", ascending=False, kind="stable", na_position="last")
+    ranked = rows[rows["baseline"] == table.common].sort_values(
+        "rating", ascending=False, kind="stable", na_position="last"
+    )
     ranked = ranked.join(direct, on="run")
     return ranked.assign(reasons=ranked["caveats"].map(reasons)).to_dict("records")

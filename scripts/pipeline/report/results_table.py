@@ -21,6 +21,7 @@ MEASURED = [
     ("mean_reward", "reward", 2, True),
     ("mean_response_length", "characters", 1, False),
     ("kl", "KL, nats", 2, False),
+    ("kl_bound", "KL at most, nats", 2, False),
     ("unfinished_share", "unfinished, %", 1, False),
     ("win_rate_seed_sd", "sd of seeds", 1, False),
     ("judge_agreement", "judge right, %", 1, True),
@@ -36,7 +37,7 @@ MEASURED = [
 ]
 SHOWN = {
     *("win_rate", "lc_win_rate", "difference", "difference_p_value_holm"),
-    *("mean_reward", "mean_response_length", "kl", "seconds_ratio_to_baseline", "judge_agreement"),
+    *("mean_reward", "mean_response_length", "kl", "kl_bound", "seconds_ratio_to_baseline", "judge_agreement"),
 }
 NAMES = ("tag", "dataset", "model", "decoding", "method", "run", "against", "seed", "caveats")
 

@@ -12,7 +12,7 @@ from pipeline.report.section import Section
 # Parts of a run's time as the page shows them: heading, colour, columns of `pipeline.results.whole_cost.whole_costs`.
 PARTS = (
     ("its trainings", "blue", ("optimizing",)),
-    ("sampling in them", "sky", ("sampling",)),
+    ("sampling in them", "sky", ("sampling", "candidates")),
     ("reward model", "vermilion", ("reward_model",)),
     ("SFT", "orange", ("sft",)),
     ("data and reference", "pink", ("data", "reference")),

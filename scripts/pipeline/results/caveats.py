@@ -80,6 +80,13 @@ CAVEATS = (
         "in two trainings each",
     ),
     Caveat(
+        "made-elsewhere",
+        "the run's responses were made elsewhere (`runs` of the config): one response to a prompt, with every seed",
+        "its responses were made elsewhere: they are one sample, the same with every seed",
+        "with one sample of responses",
+        "with one sample of responses each",
+    ),
+    Caveat(
         "few-prompts",
         f"fewer than {FEW_PROMPTS} prompts have a verdict",
         f"fewer than {FEW_PROMPTS} prompts",

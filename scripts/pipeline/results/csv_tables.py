@@ -28,6 +28,21 @@ def require(content: pd.DataFrame | dict, names: Sequence[str], where: str | Pat
             raise InputError(f"{where}: no {kind} {name!r}; it must have {', '.join(names)}")
 
 
+def check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:
+    """Raise an InputError where content is no mapping, lacks a required key, or has one that is not allowed."""
+    check_type(content, dict, "a mapping", where)
+    require(content, required, where, "key")
+    for key in content:
+        if key not in allowed:
+            raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(allowed)}")
+
+
+def check_type(value: object, kind: type | tuple, expected: str, where: str) -> None:
+    """Raise an InputError where a value is of another type than expected, which is said in words."""
+    if not isinstance(value, kind):
+        raise InputError(f"{where}: must be {expected}, not {value!r}")
+
+
 def to_numbers(frame: pd.DataFrame, columns: Iterable[str], where: str | Path) -> pd.DataFrame:
     """A table of text with numbers in some columns, NaN where a field is empty.
 

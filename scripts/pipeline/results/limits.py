@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_json
 from pipeline.results.caveats import FEW_PROMPTS
 from pipeline.results.csv_tables import require
@@ -21,13 +22,15 @@ def row_caveats(run: Run, baseline: Run | None, prompts: int, coin: bool) -> lis
         coin: whether the judge cannot be told from a coin.
     """
     own, others = _steps(run), _steps(baseline) if baseline else set()
+    trained = run.method != EXTERNAL or (baseline is not None and baseline.method != EXTERNAL)
     found = {
         "own-reward": run.judge_shares == "reward_model",
         "shared-reward-data": run.judge_shares == "data",
         "opponent-reward": bool(baseline and baseline.judge_shares and not run.judge_shares),
         "judge-like-a-coin": coin,
-        "one-seed": len(run.seeds) == 1,
-        "two-seeds": len(run.seeds) == 2,
+        "one-seed": trained and len(run.seeds) == 1,
+        "two-seeds": trained and len(run.seeds) == 2,
+        "made-elsewhere": run.method == EXTERNAL,
         "few-prompts": prompts < FEW_PROMPTS,
         "other-steps": bool(own and others) and own != others,
     }

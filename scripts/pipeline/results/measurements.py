@@ -28,7 +28,8 @@ def verdict_counts(verdicts: pd.DataFrame) -> dict[str, int]:
 
 def unfinished_share(run: Run, seeds: list[int]) -> float:
     """Per cent of the responses that were cut at the most tokens, before their end; NaN where the files do not say."""
-    return 100 * (1 - bootstrap.cell_mean(np.concatenate([read_finished(run, seed) for seed in seeds])))
+    having = [read_finished(run, seed) for seed in seeds if "responses" in run.files[seed]]
+    return 100 * (1 - bootstrap.cell_mean(np.concatenate(having))) if having else float("nan")
 
 
 def has_implicit_reward(method: str) -> bool:
@@ -36,13 +37,22 @@ def has_implicit_reward(method: str) -> bool:
     return getattr(METHODS.get(method), "IMPLICIT_REWARD", True)
 
 
+def kl_bound(run: Run) -> float:
+    """What the KL of best of n to the policy that it samples from is at most, log n − (n − 1)/n in nats; else NaN."""
+    if getattr(METHODS.get(run.method), "TRAINED", True) or "candidates" not in run.hyperparameters:
+        return float("nan")
+    n = run.hyperparameters["candidates"]
+    return float(np.log(n) - (n - 1) / n)
+
+
 def policy_measurements(run: Run, seeds: list[int]) -> dict[str, float]:
     """Means over seeds and prompts: length of the responses, implicit reward of the evaluation pairs, KL.
 
     Methods whose loss makes the policy no reward model have no implicit reward.
     """
-    lengths = [read_responses(run, seed)["response"].str.len() for seed in seeds]
-    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))}
+    having = [seed for seed in seeds if "responses" in run.files[seed]]
+    lengths = [read_responses(run, seed)["response"].str.len() for seed in having]
+    measurements = {"mean_response_length": bootstrap.cell_mean(np.concatenate(lengths))} if lengths else {}
     evaluations = [read_evaluation(run, seed) for seed in seeds if "evaluation" in run.files[seed]]
     if not evaluations:
         return measurements

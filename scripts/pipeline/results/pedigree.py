@@ -20,13 +20,16 @@ STAGES = {
     "train_sft.py": "sft",
     "train_reward.py": "reward_model",
     "compute_reference.py": "reference",
+    "sample_candidates.py": "candidates",
     "train_policy.py": "training",
     "generate_responses.py": "responses",
+    "choose_responses.py": "responses",
     "decode_responses.py": "responses",
+    "read_responses.py": "responses",
     "score_responses.py": "scores",
     "judge_responses.py": "verdicts",
 }
-SHARED = ("data", "sft", "reward_model", "reference")  # one job for several runs
+SHARED = ("data", "sft", "reward_model", "reference", "candidates")  # one job for several runs
 KEYS = ("script", "spec", "inputs", "outputs", "packages", "machine", "seconds", "finished")
 
 

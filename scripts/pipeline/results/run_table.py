@@ -1,8 +1,7 @@
 """The run table: which files belong to which run and seed. Reads it and the files that it names, and checks both.
 
     tag: str; and note: str, where the config has one
-    split: eval
-    baseline: name of the baseline run
+    split: eval, or the name of a set of prompts; baseline: name of the baseline run
     seeds: [1, 2, 3]
     runs:
       - dataset, model, run, method: str
@@ -31,9 +30,9 @@ from pipeline.columns.evaluation import PAIR_LOGPS, RESPONSE_LOGPS
 from pipeline.columns.learning_curve import CURVE_COLUMNS
 from pipeline.columns.response_scores import RESPONSE_SCORE_COLUMNS
 from pipeline.columns.responses import FINISHED, RESPONSE_TEXTS
-from pipeline.columns.verdicts import DETAIL_COLUMNS, REQUIRED_COLUMNS, STATUSES
+from pipeline.columns.verdicts import DETAIL_COLUMNS, REQUIRED_COLUMNS, STATUSES, TURN
 from pipeline.jobs.io import InputError, read_json, read_parquet, read_yaml
-from pipeline.results.csv_tables import require
+from pipeline.results.csv_tables import check_keys, check_type, require
 
 CHOSEN = "chosen"
 TABLE_KEYS = ("tag", "split", "baseline", "seeds", "runs")
@@ -114,9 +113,15 @@ class RunTable:
         """The table of the first decoding alone: each policy once."""
         return replace(self, runs=[run for run in self.runs if run.decoding == self.runs[0].decoding])
 
+    @property
+    def common(self) -> str:
+        """The opponent that all runs are shown against: the chosen responses, else that of most runs."""
+        first = [run.baselines[0] for run in self.runs if run.baselines]
+        return CHOSEN if CHOSEN in first or not first else max(dict.fromkeys(first), key=first.count)
+
     def title_of(self, group: tuple[str, ...]) -> str:
         """What tells a group from the others: "world, W1M", with several decodings "world, W1M, greedy"."""
-        return ", ".join(group[: 3 if len(self.decodings) > 1 else 2])
+        return ", ".join(filter(None, group[: 3 if len(self.decodings) > 1 else 2]))
 
     def runs_of(self, group: tuple[str, ...]) -> list[Run]:
         """The runs of one (dataset, model, decoding), or of all decodings of a (dataset, model)."""
@@ -147,9 +152,9 @@ def read_run_table(path: str | Path) -> RunTable:
         InputError: a key is missing, unknown or of the wrong type, or a run stands in it twice.
     """
     content = read_yaml(path)
-    _check_keys(content, TABLE_KEYS, (*TABLE_KEYS, "note"), str(path))
-    _check_type(content["runs"], list, "a list of runs", f"{path}: runs")
-    _check_type(content["seeds"], list, "a list of whole numbers", f"{path}: seeds")
+    check_keys(content, TABLE_KEYS, (*TABLE_KEYS, "note"), str(path))
+    check_type(content["runs"], list, "a list of runs", f"{path}: runs")
+    check_type(content["seeds"], list, "a list of whole numbers", f"{path}: seeds")
     if not content["runs"]:
         raise InputError(f"{path}: runs: there are none; at least one is needed")
     runs = [_run(entry, f"{path}: runs[{i}]") for i, entry in enumerate(content["runs"])]
@@ -163,13 +168,15 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
     """The verdicts of one run and seed against one opponent.
 
     Returns:
-        prompt_id, order, preference (NaN: not parsed), status, len_run and len_baseline (characters).
+        prompt_id, order, preference (NaN: not parsed), status, len_run and len_baseline (characters); turn, of several.
 
     Raises:
         InputError: the file holds other verdicts than these, a pair and order twice, or an impossible preference.
     """
     path = run.verdicts[seed][baseline]
     frame = read_parquet(path, REQUIRED_COLUMNS)
+    if turn := [TURN] if TURN in pq.read_schema(path).names else []:
+        frame = read_parquet(path, [*REQUIRED_COLUMNS, *turn])
     for column, expected in (("run", run.run), ("seed", seed), ("baseline", baseline)):
         _check_rows(frame[column] == expected, frame, column, path, f"it must be {expected!r} in every row")
     _check_rows(frame["status"].isin(STATUSES), frame, "status", path, f"it must be one of {', '.join(STATUSES)}")
@@ -177,8 +184,9 @@ def read_verdicts(run: Run, seed: int, baseline: str) -> pd.DataFrame:
     parsed = frame["status"] == "parsed"
     _check_rows(frame["preference"].between(0, 1) | ~parsed, frame, "preference", path, "a parsed one is 0 to 1")
     _check_rows(frame["preference"].isna() | parsed, frame, "preference", path, "it must be null where not parsed")
-    _check_rows(~frame.duplicated(["prompt_id", "order"]), frame, "order", path, "each order of a prompt stands once")
-    return frame[["prompt_id", "order", "preference", "status", "len_run", "len_baseline"]]
+    once = ~frame.duplicated(["prompt_id", "order", *turn])
+    _check_rows(once, frame, "order", path, "each order of a prompt stands once")
+    return frame[["prompt_id", "order", "preference", "status", "len_run", "len_baseline", *turn]]
 
 
 def read_verdict_details(run: Run, seed: int, baseline: str) -> pd.DataFrame:
@@ -264,20 +272,20 @@ def _check_rows(valid: pd.Series | np.ndarray, frame: pd.DataFrame, column: str,
 
 
 def _run(entry: dict, where: str) -> Run:
-    _check_keys(entry, RUN_KEYS, (*RUN_KEYS, *OPTIONAL_KEYS, "controls"), where)
+    check_keys(entry, RUN_KEYS, (*RUN_KEYS, *OPTIONAL_KEYS, "controls"), where)
     if entry.get("judge_shares", "") not in JUDGE_SHARES:
         raise InputError(f"{where}.judge_shares: it must be one of {', '.join(JUDGE_SHARES[1:])}")
-    _check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
-    _check_type(entry["baselines"], list, "a list", f"{where}.baselines")
-    _check_type(entry["seeds"], dict, "a mapping of seeds to files", f"{where}.seeds")
+    check_type(entry["hyperparameters"], dict, "a mapping", f"{where}.hyperparameters")
+    check_type(entry["baselines"], list, "a list", f"{where}.baselines")
+    check_type(entry["seeds"], dict, "a mapping of seeds to files", f"{where}.seeds")
     for name, value in entry["hyperparameters"].items():
-        _check_type(value, (str, int, float, bool, type(None)), "one value", f"{where}.hyperparameters.{name}")
+        check_type(value, (str, int, float, bool, type(None)), "one value", f"{where}.hyperparameters.{name}")
     files, verdicts = {}, {}
     for seed, paths in entry["seeds"].items():
         place = f"{where}.seeds.{seed}"
-        _check_type(seed, int, "a whole number", f"{where}.seeds")
-        _check_keys(paths, ("responses", "verdicts"), (*FILE_KEYS, "verdicts"), place)
-        _check_keys(paths["verdicts"], entry["baselines"], entry["baselines"], f"{place}.verdicts")
+        check_type(seed, int, "a whole number", f"{where}.seeds")
+        check_keys(paths, ("responses", "verdicts"), (*FILE_KEYS, "verdicts"), place)
+        check_keys(paths["verdicts"], entry["baselines"], entry["baselines"], f"{place}.verdicts")
         files[seed] = {kind: paths[kind] for kind in FILE_KEYS if kind in paths}
         verdicts[seed] = paths["verdicts"]
     if not files:
@@ -285,16 +293,3 @@ def _run(entry: dict, where: str) -> Run:
     names = {key: str(entry.get(key, "")) for key in ("dataset", "model", "run", "method", *OPTIONAL_KEYS)}
     given = {key: entry[key] for key in ("hyperparameters", "baselines")}
     return Run(**names, **given, files=files, verdicts=verdicts, controls=tuple(entry.get("controls", ())))
-
-
-def _check_keys(content: object, required: tuple | list, allowed: tuple | list, where: str) -> None:
-    _check_type(content, dict, "a mapping", where)
-    require(content, required, where, "key")
-    for key in content:
-        if key not in allowed:
-            raise InputError(f"{where}: unknown key {key!r}; known are {', '.join(allowed)}")
-
-
-def _check_type(value: object, kind: type | tuple, expected: str, where: str) -> None:
-    if not isinstance(value, kind):
-        raise InputError(f"{where}: must be {expected}, not {value!r}")

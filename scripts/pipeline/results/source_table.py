@@ -1,5 +1,6 @@
 """Win rates by source: the dataset that a judged prompt of a mix is from, or a kind of prompt that a dataset knows."""
 
+from collections.abc import Sequence
 from pathlib import Path
 
 import pandas as pd
@@ -19,9 +20,16 @@ RATES = [name + end for name in ("win_rate", "difference", "lc_win_rate") for en
 
 
 def source_table(
-    table: RunTable, resamples: int = bootstrap.RESAMPLES, seed: int = 0, refits: int = REFITS
+    table: RunTable,
+    resamples: int = bootstrap.RESAMPLES,
+    seed: int = 0,
+    refits: int = REFITS,
+    column: str = SOURCE_COLUMN,
 ) -> pd.DataFrame:
     """One row per (dataset, model, decoding, run, baseline, source) of datasets that know it, in the run table's order.
+
+    Args:
+        column: of the runs' `sources` that tells prompts apart; it is a column of the table too.
 
     Each source is compared by itself, as `pipeline.metrics.comparison.compare` does; counts are those of the win-rate
     table.
@@ -35,7 +43,7 @@ def source_table(
         if not runs:
             continue
         path = next(iter(runs.values())).sources
-        known = read_parquet(path, ["prompt_id", SOURCE_COLUMN]).set_index("prompt_id")[SOURCE_COLUMN]
+        known = read_parquet(path, ["prompt_id", column]).set_index("prompt_id")[column]
         verdicts = group_verdicts(table, group)
         sources = verdicts["prompt_id"].map(known)
         if sources.isna().any():
@@ -46,7 +54,7 @@ def source_table(
             reference = table.baseline if table.baseline in set(own["run"]) else None
             compared = compare(own, None, reference, resamples, min(refits, resamples), seed)
             counted = [verdict_counts(part) for _, part in own.groupby(["run", "baseline"], sort=True)]
-            frames.append(compared.assign(**{SOURCE_COLUMN: source}, **pd.DataFrame(counted)))
+            frames.append(compared.assign(**{column: source}, **pd.DataFrame(counted)))
         found = pd.concat(frames).groupby(["run", "baseline"], sort=False)
         for name, run in runs.items():
             names = {name: getattr(run, name) for name in ("dataset", "model", "decoding", "method")}
@@ -54,17 +62,18 @@ def source_table(
                 rows += [row | names for row in found.get_group((name, baseline)).to_dict("records")]
     if not rows:
         raise InputError(f"{table.path}: no dataset of these runs knows sources, so they have no win rates by source")
-    frame = pd.DataFrame(rows).reindex(columns=[*NAMES, *COUNTS, *RATES])
+    named = [column if name == SOURCE_COLUMN else name for name in NAMES]
+    frame = pd.DataFrame(rows).reindex(columns=[*named, *COUNTS, *RATES])
     frame[RATES] = frame[RATES].astype(float).map(bootstrap.rounded)
     return frame
 
 
-def read_source_table(path: str | Path) -> pd.DataFrame:
+def read_source_table(path: str | Path, names: Sequence[str] = NAMES) -> pd.DataFrame:
     """The table as written: names are text, counts and rates numbers, NaN where there is none.
 
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
     frame = read_csv(path, dtype=str)
-    require(frame, [*NAMES, *COUNTS, *RATES], path)
+    require(frame, [*names, *COUNTS, *RATES], path)
     return to_numbers(frame, COUNTS + RATES, path)

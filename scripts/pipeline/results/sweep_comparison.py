@@ -2,6 +2,7 @@
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS, compare
 from pipeline.results.measurements import verdict_counts
@@ -10,7 +11,7 @@ from pipeline.results.run_table import RunTable, read_verdicts
 KEYS = ["dataset", "model", "decoding", "run", "baseline"]
 # Columns of `compare` that have longer names where other things are measured beside them.
 NAMES = {"se": "win_rate_se", "seed_sd": "win_rate_seed_sd"}
-TESTS = [f"{of}p_value{end}" for of in ("", "difference_") for end in ("", "_holm")]
+TESTS, DIFFERENCE_TESTS = ([f"{of}p_value{end}" for end in ("", "_holm")] for of in ("", "difference_"))
 
 
 def sweep_comparison(
@@ -20,7 +21,8 @@ def sweep_comparison(
 
     Each (dataset, model, decoding) is compared on its own, with the table's baseline run as reference and rated 0.
     Holm's correction is over the rows of one group and opponent. What a run has no verdicts for is NaN, and so are the
-    tests of a run with one seed, which cannot say what another training would give. Numbers are rounded.
+    tests with one seed of a run that is trained here, which cannot say what another training would give. Numbers are
+    rounded.
 
     Args:
         resamples: of the bootstrap.
@@ -38,7 +40,10 @@ def sweep_comparison(
     frame = pd.concat(frames, ignore_index=True)
     measured = frame.select_dtypes("float").columns
     frame[measured] = frame[measured].map(bootstrap.rounded)
-    frame.loc[~frame["seeds"].str.contains(" "), TESTS] = float("nan")
+    trained = {run.run for run in table.runs if run.method != EXTERNAL}
+    single = ~frame["seeds"].str.contains(" ")
+    frame.loc[single, DIFFERENCE_TESTS] = float("nan")
+    frame.loc[single & (frame["run"].isin(trained) | frame["baseline"].isin(trained)), TESTS] = float("nan")
     return frame.set_index(KEYS)
 
 

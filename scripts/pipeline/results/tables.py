@@ -13,10 +13,11 @@ from pipeline.results import caveats
 from pipeline.results.csv_tables import read_csv, require, to_numbers
 from pipeline.results.judge_agreement import AGREEMENT_COLUMNS
 from pipeline.results.limits import disagreeing, disagreeing_controls, row_caveats
-from pipeline.results.measurements import policy_measurements
+from pipeline.results.measurements import kl_bound, policy_measurements
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_cost, read_scores
 from pipeline.results.sweep_comparison import sweep_comparison
 
+SET = "set"  # column of the win-rate table where there are sets of prompts: the split's name, a set's, or "all"
 WINRATE_LEFT = ["dataset", "model", "decoding", "run", "method", "baseline"]
 WINRATE_RIGHT = [
     *("seeds", "n", "unparsed", "refused", "failed", "ties"),
@@ -35,17 +36,22 @@ COST_COLUMNS = [
     *("dataset", "model", "run", "method", "seeds", "training_seconds", "rollout_seconds", "steps", "seconds_per_step"),
     *("peak_memory_mib", "seconds_ratio_to_baseline", "memory_ratio_to_baseline", "device", "halved"),
 ]
+KL_BOUND = "kl_bound"
 Scores = dict[int, pd.Series]  # by seed, then by prompt_id
 COUNTS = dict.fromkeys(("n", "unparsed", "refused", "failed", "ties", "flipped"), int)
 TEXT_COLUMNS = {*WINRATE_LEFT, "seeds", "device", "caveats"}
 
 
 def winrate_columns(table: RunTable) -> list[str]:
-    """The columns of the win-rate table; the hyperparameters of all runs stand in the middle."""
+    """The columns of the win-rate table; the hyperparameters of all runs stand in the middle.
+
+    After them, where a run has one, what its KL is at most (KL_BOUND), as `kl` is empty of it.
+    """
     for name in table.hyperparameters:
         if name in WINRATE_LEFT + WINRATE_RIGHT:
             raise InputError(f"{table.path}: hyperparameter {name!r} has the name of a column of the win-rate table")
-    return WINRATE_LEFT + table.hyperparameters + WINRATE_RIGHT
+    bounds = [KL_BOUND] if any(map(np.isfinite, map(kl_bound, table.runs))) else []
+    return WINRATE_LEFT + table.hyperparameters + bounds + WINRATE_RIGHT
 
 
 def winrate_table(
@@ -78,15 +84,18 @@ def winrate_table(
     for group in table.groups:
         baseline = table.baseline_of(group)
         reference = _scores(baseline) if baseline else None
-        controls = {run.run: run for run in table.runs_of(group)} | dict.fromkeys((CHOSEN, table.baseline), baseline)
+        controls = {run.run: run for run in table.runs_of(group)}
         for run in table.runs_of(group):
             scores = reference if run is baseline else _scores(run)
             row = _rewards(run, scores, None if run is baseline else reference, resamples, seed)
-            row |= {name: bootstrap.rounded(value) for name, value in policy_measurements(run, run.seeds).items()}
+            measured = policy_measurements(run, run.seeds) | {KL_BOUND: kl_bound(run)}
+            row |= {name: bootstrap.rounded(value) for name, value in measured.items()}
             names = {name: getattr(run, name) for name in WINRATE_LEFT[:-1]}
             for opponent in sorted(run.baselines, key=lambda name: name != CHOSEN):
                 measured = compared[(*group, run.run, opponent)] | row
-                known = row_caveats(run, controls[opponent], measured["prompts"], run.dataset in coin_like)
+                known = row_caveats(
+                    run, controls.get(opponent, baseline), measured["prompts"], run.dataset in coin_like
+                )
                 rows.append(measured | names | {"baseline": opponent, "caveats": known} | run.hyperparameters)
     known = pd.DataFrame(rows)
     disagreed = disagreeing(known, table.baseline), disagreeing_controls(known, table.baseline)
@@ -96,7 +105,8 @@ def winrate_table(
         row["caveats"] = caveats.written([*row["caveats"], *(["decodings-disagree"] if disagree else [])])
     frame = pd.DataFrame(rows, columns=columns, dtype=object)
     # The hyperparameters stay as they were given: 1 is not 1.0, and a field that does not apply is empty.
-    return frame.astype({column: COUNTS.get(column, float) for column in WINRATE_RIGHT if column not in TEXT_COLUMNS})
+    numbers = [column for column in columns if column in (*WINRATE_RIGHT, KL_BOUND) and column not in TEXT_COLUMNS]
+    return frame.astype({column: COUNTS.get(column, float) for column in numbers})
 
 
 def cost_table(table: RunTable) -> pd.DataFrame:
@@ -117,15 +127,22 @@ def cost_table(table: RunTable) -> pd.DataFrame:
 def read_table(path: str | Path) -> pd.DataFrame:
     """A win-rate or cost table as written: names and hyperparameters are text, measured columns are numbers.
 
-    Empty fields are NaN in the measured columns and "" elsewhere.
+    Of a win-rate table that has sets of prompts too, the rows of the split, which come first, and no column `set`;
+    `read_set_rates` reads all. Empty fields are NaN in the measured columns and "" elsewhere.
 
     Raises:
         InputError: the file is missing, is no CSV, lacks a column of both tables, or has text in a measured column.
     """
+    frame = read_set_rates(path)
+    return frame[frame[SET] == frame[SET].iloc[0]].drop(columns=SET) if SET in frame.columns else frame
+
+
+def read_set_rates(path: str | Path) -> pd.DataFrame:
+    """`read_table` with the rows of all sets of prompts, and the column `set` where there are any."""
     frame = read_csv(path, dtype=str)
     wanted = WINRATE_LEFT + WINRATE_RIGHT if "baseline" in frame.columns else COST_COLUMNS
     require(frame, wanted, path)
-    return to_numbers(frame, set(wanted) - TEXT_COLUMNS, path)
+    return to_numbers(frame, {*wanted, *({KL_BOUND} & set(frame.columns))} - TEXT_COLUMNS, path)
 
 
 def _scores(run: Run) -> Scores:

@@ -4,7 +4,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import numpy as np
+import pyarrow.parquet as pq
 
+from pipeline.columns.candidates import SAMPLED_TOKENS
+from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_parquet
 from pipeline.results.pedigree import SHARED, Job, pedigree
 from pipeline.results.run_table import Run, RunTable, read_cost, read_metrics
@@ -14,7 +17,9 @@ TOKENS = "num_tokens"  # of the learning curve: tokens that a training has read 
 
 
 def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | None = None) -> list[dict]:
-    """One row per run, all its decodings together, in the order of the run table; of no run without records.
+    """One row per run, all its decodings together, in the order of the run table; of none without records.
+
+    Nobody knows what responses cost that were made elsewhere: their runs have no row, and no share of anything.
 
     A job that several runs need, as the reward model or the reference, is shared out equally to those that need it;
     `alone` is what the run would take if it were the only one. Sampling is the part of the trainings in which the
@@ -24,13 +29,14 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
         paid: tokens, and US dollars where they are known, of judges' replies by request key.
 
     Returns:
-        dataset, model, run; seconds: training, sampling, data, sft, reward_model, reference
+        dataset, model, run; seconds: training, sampling, data, sft, reward_model, reference, candidates
         (the run's share), responses, scores, verdicts, total, alone; gpu_seconds of the total; trained_tokens,
         sampled_tokens, judge_tokens; judge_dollars; None where it is not known.
     """
     runs: dict[tuple[str, ...], list[Run]] = {}
     for run in table.runs:
-        runs.setdefault(run.place, []).append(run)
+        if run.method != EXTERNAL:
+            runs.setdefault(run.place, []).append(run)
     found = {place: pedigree(decoded) for place, decoded in runs.items()}
     users = Counter(job.path for part in found.values() for job in part.made)
     rows = []
@@ -44,7 +50,9 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
             row[stage] = sum(job.seconds / users[job.path] for job in part.of(stage))
         for stage in ("training", *ASKED):
             row[stage] = _seconds(part.of(stage))
-        row["sampling"] = sum(read_cost(run, seed)["rollout_seconds"] for seed in run.seeds_with("cost"))
+        costs = [read_cost(run, seed) for seed in run.seeds_with("cost")]
+        before = sum(cost.get("seconds_before_training", 0.0) for cost in costs)  # which are the candidates' own
+        row["sampling"] = sum(cost["rollout_seconds"] for cost in costs) - before
         row["total"] = sum(row[stage] for stage in (*SHARED, "training", *ASKED))
         row["alone"] = row["total"] + sum(_seconds(part.of(stage)) - row[stage] for stage in SHARED)
         jobs = (*part.made, *part.asked)
@@ -66,12 +74,14 @@ def _tokens(runs: list[Run]) -> dict[str, float | None]:
         curve = read_metrics(runs[0], seed)
         trained += [float(curve.loc[curve["metric"] == TOKENS, "value"].max())]
     known = [count for count in trained if np.isfinite(count)]
-    sampled = sum(
-        int(read_parquet(run.files[seed]["responses"], ["response_tokens"])["response_tokens"].sum())
-        for run in runs
-        for seed in run.seeds
-    )
+    sampled = sum(_sampled(run.files[seed]["responses"]) for run in runs for seed in run.seeds)
     return {"trained_tokens": sum(known) if known else None, "sampled_tokens": sampled}
+
+
+def _sampled(path: str) -> int:
+    """Tokens that were sampled for a run's responses, those of the candidates that they were chosen among included."""
+    column = SAMPLED_TOKENS if SAMPLED_TOKENS in pq.read_schema(path).names else "response_tokens"
+    return int(read_parquet(path, [column])[column].sum())
 
 
 def _judged(runs: list[Run], paid: Mapping[str, tuple[int, float | None]]) -> dict[str, float | None]:

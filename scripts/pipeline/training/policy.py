@@ -17,6 +17,7 @@ from pipeline.models.kernels import use_hub_kernels
 from pipeline.models.manners import end_token_ids
 from pipeline.models.template_check import check_template
 from pipeline.models.templates import Text, answer_of
+from pipeline.training.policy_inputs import Candidates
 from pipeline.training.running import add_lengths, preference_dataset, trainer_arguments
 
 
@@ -33,6 +34,7 @@ class Start:
         scratch: folder that the trainer may write to.
         reward_function: for g > 0, see `sail.SAILTrainer`.
         unlabelled: pairs without a preference for r > 0, in the form of dataset; None where the dataset has none.
+        candidates: responses of the model that it starts from to the train prompts, for a method that needs them.
     """
 
     spec: dict
@@ -44,6 +46,7 @@ class Start:
     scratch: str
     reward_function: Any = None
     unlabelled: Dataset | None = None
+    candidates: Candidates | None = None
 
     def arguments(self, config: type[TrainingArguments], but: tuple[str, ...] = (), **more) -> TrainingArguments:
         """The arguments of a method's trainer, every one of its hyperparameters among them.
@@ -68,6 +71,7 @@ def policy_trainer(
     scratch: str,
     reward_function=None,
     unlabelled: tuple[pd.DataFrame, pd.DataFrame] | None = None,
+    candidates: Candidates | None = None,
 ) -> Trainer:
     """The trainer of a policy spec.
 
@@ -79,6 +83,7 @@ def policy_trainer(
             stays its reference.
         seed, device, scratch, reward_function: see `Start`.
         unlabelled: pairs without a preference, and that model's log-probabilities of them, like frame and reference.
+        candidates: see `Start`.
 
     Raises:
         InputError: the device has share_prompt, which the model's attention cannot do.
@@ -95,7 +100,7 @@ def policy_trainer(
         reward_function = without_thoughts(reward_function, tokenizer, entry)
     dataset = preference_dataset(frame, tokenizer, entry, reference)
     aside = preference_dataset(unlabelled[0], tokenizer, entry, unlabelled[1]) if unlabelled else None
-    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function, aside)
+    start = Start(spec, model, tokenizer, dataset, seed, device, scratch, reward_function, aside, candidates)
     trainer = load_part("methods", spec["method"], "trainer").trainer(start)
     if "chosen_ids" in trainer.train_dataset.column_names:
         trainer.train_dataset = add_lengths(trainer.train_dataset)

@@ -207,21 +207,23 @@ def train_and_save(
     if not is_first_process():
         return trainer.seconds()
     write_parquet(curve, output_dir / "metrics.parquet")
+    before = getattr(trainer, "seconds_before_training", 0.0)  # of sampling what it is trained on
     cost = {
-        "seconds": trainer.seconds(),
-        "rollout_seconds": getattr(trainer, "rollout_seconds", 0.0),
+        "seconds": trainer.seconds() + before,
+        "rollout_seconds": getattr(trainer, "rollout_seconds", 0.0) + before,
         "steps": trainer.state.global_step,
         "peak_memory_mib": peak_memory_mib(device),
         "device": device.description,
         "machine": device.record(),
         **({"batch": batch} if batch else {}),
+        **({"seconds_before_training": before} if before else {}),
     }
     write_json(cost, output_dir / "cost.json")
     save(trainer.accelerator.unwrap_model(trainer.model), tokenizer, output_dir / "model", **weights)
     if kept:
         write_kept(Path(trainer.args.output_dir), output_dir, kept, trainer.state.global_step)
     write_manifest(output_dir / "model", output_dir / "manifest.json")
-    return cost["seconds"]
+    return cost["seconds"] - before
 
 
 def learning_curve(log_history: list[dict]) -> pd.DataFrame:

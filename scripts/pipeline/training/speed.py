@@ -155,17 +155,20 @@ def _speed(trainer, ends: list[tuple[float, float]]) -> dict:
     return {"seconds_per_step": seconds, "tokens_per_step": tokens, "steps": steps}
 
 
-def kept_speed(folder: Path, spec: dict, made_from: list, make: Callable, device: Device) -> dict:
+def kept_speed(
+    folder: Path, spec: dict, made_from: list, make: Callable, device: Device, before: dict[str, float] | None = None
+) -> dict:
     """The speed of a training: the kept one, else measured and kept.
 
     Args:
         folder: of all kept speeds.
         spec, made_from: see `speed_path`.
         make: see `measured_speed`.
+        before: {seconds, tokens} that went before the first step, which are kept as seconds_before and tokens_before.
     """
     path = speed_path(folder, spec, made_from)
     if not path.is_file():
-        speed = measured_speed(make, device)
+        speed = measured_speed(make, device) | {f"{kind}_before": amount for kind, amount in (before or {}).items()}
         if is_first_process():
             keep_speed(path, speed)
             print(f"{spec['run']}: {speed['seconds_per_step']:.3f} s and {speed['tokens_per_step']:.0f} tokens a step")

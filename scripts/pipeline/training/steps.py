@@ -42,10 +42,12 @@ def steps_in_budget(budget: dict, speed: dict, other_seconds: float | None = Non
 
     Args:
         budget: {tokens | seconds | relative: amount}.
-        speed: seconds_per_step and tokens_per_step of the run.
+        speed: seconds_per_step and tokens_per_step of the run; what it takes before its first step, seconds_before
+            and tokens_before, is part of its budget.
         other_seconds: of the run that a relative budget is a multiple of.
     """
     [(kind, amount)] = budget.items()
     if kind == "relative":
         kind, amount = "seconds", amount * other_seconds
-    return max(round(amount / speed[f"{kind}_per_step"]), 1)
+    left = amount - speed.get(f"{kind}_before", 0.0)
+    return max(round(left / speed[f"{kind}_per_step"]), 1)

@@ -78,7 +78,11 @@ def test_nor_is_one_of_the_same_pairs():
 
 def test_pairs_are_known_by_where_they_are_from():
     plain = {"source": "plain", "path": "owner/pairs", "eval_share": 0.1, "reward_model": "mine", "judge": "gold"}
-    other = {"far": plain, "near": plain | {"limit": 10}, "blend": {"mix": [{"dataset": "far"}, {"dataset": "fair-world"}]}}
+    other = {
+        "far": plain,
+        "near": plain | {"limit": 10},
+        "blend": {"mix": [{"dataset": "far"}, {"dataset": "fair-world"}]},
+    }
     labels = {"mine": {"train": {"model": "W1M", "dataset": "far"}}}
     assert shares("other", reward_models=labels, datasets=other, dataset="near") == DATA
     elsewhere = other | {"near": plain | {"path": "owner/others"}}

@@ -30,7 +30,7 @@ def test_no_entry_of_a_file_is_needed():
     settings = Settings.from_config(read_yaml(REPOSITORY / "config/config.yaml"))
     definitions = resolved_config(settings)["definitions"]
     assert definitions["datasets"]["fair-world"]["size"] == 2992 and definitions["models"]["W1M"]["vocab_size"] == 512
-    assert list(definitions["reward_models"]) == ["world"]
+    assert list(definitions["reward_models"]) == ["fair-world"]
 
 
 def test_where_it_runs_is_no_part_of_it():

@@ -104,7 +104,7 @@ def test_numbers_of_defaults_have_the_type_that_given_ones_have():
             whole = key in ("max_steps", "warmup_steps", "global_batch_size", "max_length", "max_age")
             whole = whole or key in ("rollout_max_new_tokens", "rollout_prompts", "rollout_reuse")
             whole = whole or key in ("max_new_tokens", "max_completion_length", "generation_batch_size")
-            whole = whole or key in ("num_generations", "num_iterations")
+            whole = whole or key in ("num_generations", "num_iterations", "n")
             assert isinstance(value, (int, type(None)) if whole else (float, str, bool)), key
 
 

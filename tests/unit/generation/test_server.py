@@ -122,7 +122,7 @@ def test_a_policy_that_the_server_cannot_load_is_named(policy, server, tmp_path)
     device = replace(cpu_device(1), server_url=server)
     served = ServedPolicy("nobody/nothing", load_tokenizer(str(policy)), {}, device)
     with pytest.raises(InputError, match=r"localhost:\d+/v1: no response of nobody/nothing to the prompt \"What is"):
-        served.respond(GREEDY, ["What is red?"], 1, [1])
+        served.respond(GREEDY, ["What is red?"], [1], [1])
 
 
 def test_a_server_that_does_not_answer_is_not_waited_for_without_end(policy, monkeypatch):
@@ -152,7 +152,7 @@ def test_a_killed_job_asks_for_what_is_not_there_yet(policy, tmp_path, monkeypat
 
     def respond(folder):
         served = ServedPolicy(str(policy), load_tokenizer(str(policy)), {}, replace(cpu_device(1), server_url=url))
-        return served.respond(GREEDY, FRAME["prompt"].tolist(), 7, [1], folder)
+        return served.respond(GREEDY, FRAME["prompt"].tolist(), [7, 8, 9, 10, 11], [1], folder)
 
     fails = True
     with Endpoint(answer) as server:
@@ -164,6 +164,7 @@ def test_a_killed_job_asks_for_what_is_not_there_yet(policy, tmp_path, monkeypat
         asked = [json.loads(call.data)["prompt"] for call in server.calls[before:]]
         assert {word for word in ("red", "old", "big", "sour", "small") if word in str(asked)} == {"sour", "small"}
         assert "3 of 5 responses were given before" in capsys.readouterr().out
+        assert [json.loads(call.data)["seed"] for call in server.calls[before:]][-2:] == [10, 11]
         assert again == respond(None)
         assert "responses 5/5" in capsys.readouterr().out
 
@@ -182,7 +183,7 @@ def test_the_environment_says_where_the_server_is_before_the_device(policy, monk
 def test_each_prompt_has_a_seed_of_its_own():
     seeds = {request_seed(seed, prompt) for seed in (1, 2) for prompt in ("a", "b", [{"role": "user", "content": "a"}])}
     assert len(seeds) == 6 and all(0 <= seed < 2**31 for seed in seeds)
-    assert request_seed(1, "a") == request_seed(1, "a")
+    assert request_seed(1, "a") == request_seed(1, "a", 0) != request_seed(1, "a", 1)
 
 
 def test_vllm_is_asked_for_where_it_is_missing_or_another_device_s(monkeypatch, policy):

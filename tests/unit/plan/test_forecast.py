@@ -237,3 +237,26 @@ def test_jobs_of_budgets_and_checkpoints_count_as_what_they_do(small, results):
     time.parent.mkdir(parents=True)
     time.write_text("s\n77\n")
     assert forecast.seconds([replace(count, benchmark=str(time))]) == [77]
+
+
+def test_jobs_of_a_set_of_prompts_count_its_turns_once_it_is_prepared(small, results):
+    sets = {"prompts": ["mine"], "judge": "reward"}
+    config = read_yaml(SMALL)["definitions"] | {"prompts": {"mine": {"path": "mine.jsonl"}}}
+    plan = small(**sets, definitions=config)
+    names = RUN | {"set": "mine"}
+    jobs = [
+        PlannedJob("answer_prompts", None, 1, 0, (), 0, names, ""),
+        PlannedJob("judge_prompts", None, 1, 0, (), 1, names | {"baseline": "dpo-beta0.1"}, ""),
+    ]
+    before = forecast_of(plan, results)
+    assert all(before.seconds(jobs)) and before.guessed_sets(jobs) == ["mine"]
+    assert "Nobody knows the prompts of mine: 1,000 assumed" in describe_time(before, jobs, before.seconds(jobs), 2, 0)
+    (results / "prompts").mkdir(parents=True)
+    card = {"turns": {"1": 100, "2": 1000}, "prompt_characters": {"mean": 600.0}}
+    (results / "prompts/mine.json").write_text(json.dumps(card))
+    spec = specs(plan, {})["prompts/mine"]()
+    (results / "prompts/mine.provenance.json").write_text(json.dumps({"spec": spec}))
+    after = forecast_of(plan, results)
+    assert after.guessed_sets(jobs) == []
+    for one, other in ((before.work(job), after.work(job)) for job in jobs):
+        assert other.operations == pytest.approx(2.1 * one.operations) and one.operations > 0

@@ -8,7 +8,7 @@ import pytest
 from pipeline.config.judges import gives_parts, read_judge
 from pipeline.config.settings import ConfigError
 from pipeline.plan.budgets import budget_runs
-from pipeline.plan.unlabelled import budget_unlabelled, partly_labelled, unlabelled_arguments, unlabelled_files
+from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
 
 WORLD = {"source": "world", "size": 160, "eval_size": 32, "selection_size": 16, "reward_model": "tiny", "judge": "gold"}
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -41,7 +41,7 @@ def test_unlabelled_rows_are_ddps_alone(world):
     ddp = names("ddp-beta0.1-r0.4-rho0.2")
     files = ["results/data/small/unlabelled.parquet", "results/reference/small/tiny/unlabelled.parquet"]
     assert list(unlabelled_files(plan, ddp).values()) == files
-    assert unlabelled_arguments(unlabelled_files(plan, ddp)) == [
+    assert file_arguments(unlabelled_files(plan, ddp)) == [
         "--unlabelled",
         files[0],
         "--unlabelled-reference",

@@ -28,6 +28,12 @@ def test_captions_say_what_was_run(path):
     assert "-g0.3-gamma0.3; seeds 1, 2. Judged on the eval split by gold; baseline run dpo-beta0.1." in words
 
 
+def test_sets_of_prompts_are_named():
+    written = {"tag": "t", "datasets": ["world"], "models": ["W1M"], "seeds": [1], "tasks": [{"method": "dpo"}]}
+    text = summary(Settings.from_config(written | {"prompts": ["mt_bench", "alpaca_eval"], "judge": "reward"}))
+    assert text.endswith("Besides, sets mt\\_bench, alpaca\\_eval of prompts, judged against dpo or references.")
+
+
 def test_a_large_sweep_is_counted():
     tasks = [{"method": "dpo", "beta": [i / 100 for i in range(1, 31)]}, {"method": "ddp", "r": [0.3]}]
     written = {"tag": "t", "datasets": ["world", "U10"], "models": ["W1M"], "seeds": [1], "tasks": tasks}

@@ -11,6 +11,7 @@ import pytest
 import torch
 from datasets import disable_progress_bars
 from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_training import candidates
 from transformers import AutoModelForCausalLM, TrainerCallback
 from trl import DPOTrainer
 
@@ -23,6 +24,7 @@ from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkp
 from pipeline.rewards.saving import save_reward_model
 from pipeline.training.kept import kept_steps
 from pipeline.training.policy import policy_trainer
+from pipeline.training.policy_inputs import Candidates
 from pipeline.training.reference import reference_logps
 from pipeline.training.reward import reward_trainer
 from pipeline.training.running import train_and_save
@@ -111,7 +113,9 @@ def trainer_of(kind, base, ref_logps, scratch):
     for key in POLICY.keys() - DESCRIPTIONS[method].HYPERPARAMETERS.keys() - {"seed"}:
         del spec["hyperparameters"][key]
     reward = length_reward if method in REWARDED else None
-    return policy_trainer(spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch, reward_function=reward)
+    several = Candidates(candidates(FRAME, load_tokenizer(str(base))), 5.0) if method == "rft" else None
+    given = spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch
+    return policy_trainer(*given, reward_function=reward, candidates=several)
 
 
 def train(kind, base, ref_logps, folder, stop=None, device=None, kept=0) -> list[int]:
@@ -145,6 +149,7 @@ KINDS = (
     "cpo lora",
     "online_dpo",
     "grpo lora",
+    "rft lora",
     pytest.param("rloo", marks=pytest.mark.slow),
 )
 

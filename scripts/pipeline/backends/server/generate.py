@@ -13,7 +13,7 @@ from pathlib import Path
 
 from openai import OpenAI, OpenAIError
 
-from pipeline.generation.sampling import Sampling, request_seed
+from pipeline.generation.sampling import Sampling
 from pipeline.jobs.io import InputError
 from pipeline.jobs.partial import PartialResults
 from pipeline.jobs.processes import own_share, processes
@@ -39,8 +39,8 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
     rows = own_share(range(len(sampling.texts)))
     kept = sampling.kept and sampling.kept / f"served-{processes()[0]}"
     policy = ServedPolicy(sampling.path, sampling.tokenizer, sampling.entry, sampling.device)
-    texts = [sampling.texts[row] for row in rows]
-    served = policy.respond(sampling.decoding, texts, sampling.seed, sampling.eos_token_ids, kept)
+    texts, seeds = ([of[row] for row in rows] for of in (sampling.texts, sampling.request_seeds))
+    served = policy.respond(sampling.decoding, texts, seeds, sampling.eos_token_ids, kept)
     return dict(zip(rows, served, strict=True))
 
 
@@ -69,13 +69,14 @@ class ServedPolicy:
         self.client = OpenAI(base_url=self.url, api_key=key, max_retries=ATTEMPTS - 1, timeout=SECONDS)
 
     def respond(
-        self, decoding: dict, prompts: list[Text], seed: int, eos_token_ids: list[int], kept: Path | None = None
+        self, decoding: dict, prompts: list[Text], seeds: list[int], eos_token_ids: list[int], kept: Path | None = None
     ) -> list[list[int]]:
         """Token ids of a response per prompt; its end of sequence, if it ended by itself, included.
 
         The ids are the server's, or those of the text where it gives none.
 
         Args:
+            seeds: one for each prompt.
             kept: folder for finished responses, from which a killed job continues.
 
         Raises:
@@ -86,10 +87,9 @@ class ServedPolicy:
         if finished.found:
             print(f"{finished.found} of {len(prompts)} responses were given before", flush=True)
             progress.add_found(finished.found)
-            prompts = prompts[finished.found :]
+            prompts, seeds = prompts[finished.found :], seeds[finished.found :]
         if not prompts:
             return [*finished.values.values()]
-        seeds = [request_seed(seed, prompt) for prompt in prompts]
         dialect, first = self._first(decoding, self._dialects(decoding, eos_token_ids), prompts[0], seeds[0])
 
         def ask(prompt: Text, own_seed: int):

@@ -3,7 +3,7 @@
 import importlib.util
 from pathlib import Path
 
-from pipeline.generation.sampling import Sampling, request_seed
+from pipeline.generation.sampling import Sampling
 from pipeline.jobs.io import InputError
 from pipeline.jobs.processes import is_first_process
 from pipeline.models.devices import Device
@@ -18,10 +18,8 @@ def generate(sampling: Sampling) -> dict[int, list[int]]:
     if not is_first_process():  # vLLM has no part in accelerate's processes
         return {}
     prompts = [prompt_token_ids(text, sampling.tokenizer, sampling.entry) for text in sampling.texts]
-    seeds = [request_seed(sampling.seed, text) for text in sampling.texts]
-    found = vllm_responses(
-        *(sampling.decoding, prompts, sampling.path, sampling.entry, seeds, sampling.device, sampling.eos_token_ids)
-    )
+    more = sampling.entry, sampling.request_seeds, sampling.device, sampling.eos_token_ids
+    found = vllm_responses(sampling.decoding, prompts, sampling.path, *more)
     return dict(enumerate(found))
 
 

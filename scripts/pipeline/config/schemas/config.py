@@ -2,6 +2,7 @@
 
 from collections.abc import Iterable
 
+from pipeline.columns.responses import EXPORT_FORMATS
 from pipeline.config.arguments import LIKE
 from pipeline.config.fields import (
     LONGEST,
@@ -22,7 +23,7 @@ from pipeline.config.fields import (
 )
 from pipeline.config.hyperparameters import TRAINING
 from pipeline.config.named_losses import LOSSES, meaning
-from pipeline.config.schemas import datasets, models, reward_models
+from pipeline.config.schemas import datasets, models, prompts, reward_models
 from pipeline.config.schemas.publish import PUBLISH
 from pipeline.jobs.parts import all_parts
 
@@ -112,6 +113,23 @@ TASK = by_choice(
     | {name: _task(meaning(name), fixed["method"], fixed) for name, fixed in LOSSES.items()},
 )
 
+RUN = mapping(
+    "A run whose responses were made elsewhere.",
+    {
+        "name": text("Its name in tables and files.", pattern=NAME, maxLength=100, examples=["gpt-4o"]),
+        "responses": named(
+            "File of its responses (JSON, JSON lines or parquet), or files by the dataset whose prompts they answer.",
+            text("A file.", minLength=1),
+            minLength=1,
+            maxLength=LONGEST,
+            minProperties=1,
+        )
+        | {"type": ["string", "object"], "examples": ["gpt-4o.jsonl"]},
+        "allow_missing": flag("Leave out prompts without a response, and count them, in place of an error."),
+    },
+    required=("name", "responses"),
+)
+
 
 def _names(what: str, file: str, example: str) -> dict:
     entry = text(f"A {what}'s name.", pattern=NAME, maxLength=LONGEST_NAME)
@@ -181,10 +199,26 @@ SCHEMA = mapping(
             "minItems": 1,
             "examples": [[{"method": "sft"}, {"method": "dpo"}, {"method": "dpr", "g": [0.3]}]],
         },
+        "runs": several(
+            "Runs whose responses were made elsewhere: judged, ranked and reported beside those of the tasks.",
+            RUN,
+            examples=[[{"name": "gpt-4o", "responses": "gpt-4o.jsonl"}]],
+        ),
+        "exports": named(
+            "In which formats `snakemake exports` writes responses for other projects, by dataset: json_lines, which "
+            "is the default, alpaca_eval or arena_hard, or several of them.",
+            one_or_several(choice("A format.", EXPORT_FORMATS)),
+            default={},
+        ),
         "reward_model": text(
             "Reward model for all datasets of this config, in place of each dataset's own.", examples=["deberta"]
         ),
         "judge": text("Judge for all datasets of this config, in place of each dataset's own.", examples=["reward"]),
+        "prompts": _names("set", "config/prompts.yaml", "alpaca_eval")
+        | {
+            "description": "Names of sets of prompts, from config/prompts.yaml or definitions, that every run answers "
+            "under the first decoding, besides the dataset's own."
+        },
         "judge_quality": JUDGE_QUALITY,
         "evaluate_checkpoints": whole(
             "Checkpoints of each policy run that are kept and measured, evenly over its steps: reward by the labelling "
@@ -200,7 +234,12 @@ SCHEMA = mapping(
         "definitions": section(
             "Entries that only this config uses (devices are in config/devices.yaml alone); one that exists in config/ "
             "is replaced as a whole.",
-            {"datasets": datasets.SCHEMA, "models": models.SCHEMA, "reward_models": reward_models.SCHEMA},
+            {
+                "datasets": datasets.SCHEMA,
+                "models": models.SCHEMA,
+                "reward_models": reward_models.SCHEMA,
+                "prompts": prompts.SCHEMA,
+            },
         ),
     },
     required=("tag", "datasets", "models", "seeds", "tasks"),

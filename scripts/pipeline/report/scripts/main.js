@@ -3,9 +3,12 @@ import { Browser } from "./browser.js";
 import { drawCharts } from "./charts.js";
 import { offerTables } from "./exports.js";
 import { followAddress } from "./place.js";
+import { filterSets } from "./sets.js";
 import { ResultsTable } from "./table.js";
 
-const browser = new Browser(document.getElementById("responses"));
+filterSets();
+const responses = document.getElementById("responses"); // there is none where there are no responses
+const browser = responses && new Browser(responses);
 offerTables();
-new ResultsTable(document.getElementById("results"), (row) => browser.open(row));
-followAddress(Promise.all([drawCharts(), browser.first]));
+new ResultsTable(document.getElementById("results"), (row) => browser?.open(row));
+followAddress(Promise.all([drawCharts(), browser?.first]));

@@ -1,0 +1,1 @@
+"""Responses and verdicts in the formats of other projects: written for them, read from them."""
