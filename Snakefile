@@ -29,6 +29,10 @@ if "tasks" not in config and not workflow.overwrite_configfiles:
     configfile: "config/config.yaml"
 
 
+# What Snakemake's own report begins with.
+report: "rules/captions/workflow.rst"
+
+
 include: "rules/common.smk"
 include: "rules/specs.smk"
 include: "rules/data.smk"

@@ -41,7 +41,7 @@ from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
 from pipeline.publishing.plan import repositories
-from pipeline.results.caveats import caption
+from pipeline.results.caveats import caption, quoted
 from pipeline.results.cost_axes import caption as front_caption
 
 try:
@@ -62,6 +62,7 @@ SPECS = specs(plan, PUBLICATIONS)
 config["summary"] = summary(settings)
 config["caveats"] = caption(Path("results/winrate.csv"))
 config["front"] = front_caption(Path("results/winrate_vs_cost.csv"))
+config["answer"] = quoted(Path("results/answer.txt"))
 
 # Project of Weights & Biases. Jobs have it as a resource: a record elsewhere makes no result stale.
 WANDB = f"sail-{settings.tag}" if settings.config["wandb"] else "none"

@@ -121,7 +121,8 @@ rule render_report:
         alignment_tax=alignment_tax_table(settings),
         page=plan.page_files(),
     output:
-        "results/report.html",
+        page=in_report("results/report.html", "Report", "the whole report", "page"),
+        answer="results/answer.txt",
     log:
         "results/logs/render_report.log",
     benchmark:
@@ -147,7 +148,7 @@ rule render_report:
         " --front {input.front:q} --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
         " {params.overoptimisation:q} {params.alignment_tax:q} {params.sets:q} --judges {input.judges:q} --judged {input.judged:q} {params.labels:q} --config {input.config:q} {params.price:q}"
-        " --output {output:q} > {log:q} 2>&1"
+        " --output {output.page:q} --answer {output.answer:q} > {log:q} 2>&1"
 
 
 rule track_winrates:

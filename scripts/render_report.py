@@ -1,7 +1,8 @@
 """Render the report: one HTML file with the answer, charts, tables, and all responses side by side.
 
 Reads the run table, the files that it names, the result tables, the data cards and the calibration of the scored
-splits. The file that it writes opens offline and asks the network for nothing.
+splits. The file that it writes opens offline and asks the network for nothing; where `--answer` names a text file, the
+answer in words stands there too.
 
 With --verdicts: the same page from verdicts of others, without a config (`pipeline.exchange.votes` lists their
 formats), and with --responses, files of responses. What cannot be shown without the runs is left out, and the page says
@@ -22,6 +23,7 @@ from pipeline.report.made_from import made_from_section
 from pipeline.report.others import render_others
 from pipeline.report.prompt_sets import sets_sections, with_contamination
 from pipeline.report.whole_cost import cost_section, read_paid
+from pipeline.report.words import answer_in_words
 from pipeline.results.alignment_tax import read_alignment_tax
 from pipeline.results.csv_tables import named_path
 from pipeline.results.overoptimisation import read_overoptimisation
@@ -72,6 +74,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--alignment-tax", help="benchmarks of lm-eval (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
+    parser.add_argument("--answer", help="the answer in words to write (text)")
     arguments = parser.parse_args(argv)
     if arguments.verdicts:
         record = Record(__file__, arguments, ("verdicts", "responses"), ("output",), {"reference": arguments.reference})
@@ -89,7 +92,7 @@ def main(argv: list[str] | None = None) -> None:
     contamination = dict(arguments.contamination)
     files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
     tables = ("by_source", "by_category", "parts", "front", "overoptimisation", "alignment_tax")
-    record = Record(__file__, arguments, (*read, *tables), ("output",), table.summary, files=files)
+    record = Record(__file__, arguments, (*read, *tables), ("output", "answer"), table.summary, files=files)
     judges = [read_judge_quality(path) for path in arguments.judges]
     more = [judge_section(judges)] if judges else []
     if arguments.by_source:
@@ -119,7 +122,10 @@ def main(argv: list[str] | None = None) -> None:
         more=more,
         last=[made_from] if made_from else [],
     )
-    write_text(render_report(inputs), arguments.output)
+    page = render_report(inputs)
+    if arguments.answer:
+        write_text(answer_in_words(table, inputs.winrate, inputs.selection), arguments.answer)
+    write_text(page, arguments.output)
     record.write()
 
 

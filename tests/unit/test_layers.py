@@ -58,7 +58,7 @@ WITHOUT_TORCH = {
     *("compare_scores", "compute_cost", "compute_winrate", "judge_cost", "measure_calibration", "plot_figures"),
     *("read_responses", "export_responses"),
     *("prepare_data", "publish_results", "render_report", "show_winrates", "track_winrates", "clean_state"),
-    *("write_reference", "compare_costs", "compute_alignment_tax"),
+    *("write_reference", "compare_costs", "compute_alignment_tax", "write_readme"),
 }
 # What such a script may still reach, as it is imported in the function that needs it (or for type checkers alone): hub
 # data sets are read with their library, tokens are counted with the tokenizers of pretrained models.

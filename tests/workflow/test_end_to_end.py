@@ -1,6 +1,7 @@
 """The small config, from nothing to the report."""
 
 import base64
+import html
 import json
 import re
 
@@ -183,6 +184,7 @@ def test_nothing_is_left_over(finished):
             "winrate_vs_cost.csv",
             "score_comparison.csv",
             "report.html",
+            "answer.txt",
         ),
         *("logs", "benchmarks"),
     }
@@ -217,10 +219,13 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
     numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
     figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "winrate_vs_cost")), *calibration}
-    assert set(results) == {*tables, *figures, *numbers}
+    page = "results/report.html"
+    assert set(results) == {*tables, *figures, *numbers, page}
     for path, entry in results.items():
         assert set(entry["labels"]) == {"what", "form"}, path
-        assert entry["labels"]["form"] == ("table" if path in tables else "JSON" if path in numbers else "figure")
+        assert entry["labels"]["form"] == (
+            "table" if path in tables else "JSON" if path in numbers else "page" if path == page else "figure"
+        )
         assert "Config <strong>small</strong>: dataset small; model tiny; runs sft, " in entry["caption"]
         assert "Judged on the eval split by gold" in entry["caption"] and len(entry["caption"]) > 400
         content = base64.b64decode(entry["data_uri"].split("base64,")[1])
@@ -230,11 +235,14 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         "On the Pareto front of win rate against device time: " in front
     )
     for path, entry in results.items():
-        rests = path.startswith(("results/winrate", "results/figures/winrate", "results/figures/rating"))
+        rests = path.startswith(("results/winrate", "results/figures/winrate", "results/figures/rating", page))
         assert ("one-seed (all runs): one seed" in entry["caption"]) == rests, path
     what = results["results/calibration/small/tiny/eval/reliability.svg"]["labels"]["what"]
     assert what == "reliability: small, tiny, eval"
     categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", snakemake_report, re.MULTILINE)[1]))
+    lead, headline = (finished.folder / "results/answer.txt").read_text().strip().split("\n\n")
+    assert re.sub("<[^>]*>", "", answer).strip().startswith(lead) and headline in " ".join(answer.split())
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
     assert members == {
         "Win rates": {
@@ -246,5 +254,6 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         "Calibration": calibration | {f"{split}.json" for split in splits},
         "Judge": {judge},
         "Data": {"results/data/small/card.json"},
+        "Report": {page},
         "Training": {"results/figures/learning_curves.svg"},
     }

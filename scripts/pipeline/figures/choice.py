@@ -1,48 +1,120 @@
-"""Which runs are drawn where there are more than one picture can hold, and what they are called beside it."""
+"""Which of many runs are drawn, in what order, and what they are called beside it."""
 
+import json
 import math
 
 import pandas as pd
 
 from pipeline.results.csv_tables import rows_of
-from pipeline.results.run_table import Run, RunTable
+from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 # More rows than this cannot be read in one picture; the tables hold all runs.
 MAX_RUNS = 60
-LONGEST = 34  # characters of a name beside a row
+# Up to so many runs stand in the config's order, and their curves are told apart; more of them stand by their rating.
+FEW_RUNS = 12
+LONGEST = 40  # characters of a name beside a row
+LABEL = 260  # pixels that these surely fit into
 
 
-def shown_runs(table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...]) -> list[Run]:
-    """The runs of a (dataset, model); of more than MAX_RUNS the best by win rate, the baseline always among them.
+def kind_of(run: Run) -> str:
+    """What a run is one of: the named loss of its task, else its method."""
+    return run.called or run.method
+
+
+def shown_runs(
+    table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...], most: int = MAX_RUNS, best: set | None = None
+) -> list[Run]:
+    """The runs of a (dataset, model): all, or the baseline, each method's best and then the best ones, `most` in all.
 
     Args:
         winrate: the win-rate table, in which a run's first row is that against the chosen responses.
+        best: (dataset, model, run) of each method's best run, where it was chosen; else the first by rating is.
 
     Returns:
-        In the config's order, or the highest win rate first where not all are shown.
+        In the config's order, or of more than FEW_RUNS the highest rating first.
     """
     runs = table.runs_of(group)
-    if len(runs) <= MAX_RUNS:
+    if len(runs) <= FEW_RUNS:
         return runs
-    rates = rows_of(winrate, group).drop_duplicates("run").set_index("run")["win_rate"].dropna()
-    best = sorted(runs, key=lambda run: -rates.get(run.run, -math.inf))
+    ranked = by_rating(runs, rows_of(winrate, group))
+    firsts = {kind_of(run): run for run in reversed(ranked)}
+    firsts |= {kind_of(run): run for run in ranked if run.place in (best or ())}
     baseline = table.baseline_of(group)
-    return [run for run in best if run is not baseline][: MAX_RUNS - 1] + ([baseline] if baseline else [])
+    wanted = [[baseline] if baseline else [], [run for run in ranked if run in firsts.values()], ranked]
+    kept = list(dict.fromkeys(run for part in wanted for run in part))[:most]
+    return [run for run in ranked if run in kept]
+
+
+def by_rating(runs: list[Run], rows: pd.DataFrame) -> list[Run]:
+    """Runs by their rating, the highest first; those without one by their win rate against the chosen responses."""
+    known = rows.drop_duplicates("run").set_index("run")
+    rating = known["rating"] if "rating" in known and known["rating"].notna().any() else known["win_rate"]
+    direct = rows[rows["baseline"] == CHOSEN].set_index("run")["win_rate"]
+
+    def place(run: Run) -> tuple[float, float]:
+        found = (values.get(run.run, math.nan) for values in (rating, direct))
+        return tuple(math.inf if math.isnan(value) else -value for value in found)
+
+    return sorted(runs, key=place)
 
 
 def short_names(runs: list[Run]) -> dict[str, str]:
-    """{run: its method and what varies among the runs}, of those whose names are too long to stand beside a row.
+    """{run: a name of at most LONGEST characters}, of those whose names are longer; no two are the same.
 
-    A name that would then be another run's too stays as it is.
+    It is the method and what varies among its runs ("lr" for learning_rate, where it is long); where that is too long,
+    or another's, the name without its middle.
     """
-    settings = [run.hyperparameters for run in runs]
+    told = {run.run: " ".join([kind_of(run), *_values(run, _varied(run, runs))]) for run in runs}
+    if any(len(name) > LONGEST for name in told.values()):
+        told = {run.run: " ".join([kind_of(run), *_values(run, _varied(run, runs), True)]) for run in runs}
+    given, taken, short = list(told.values()), {run.run for run in runs if len(run.run) <= LONGEST}, {}
+    for name in (run.run for run in runs if len(run.run) > LONGEST):
+        said = told[name]
+        if len(said) > LONGEST or given.count(said) > 1 or said in taken:
+            said = _numbered(name, taken)
+        taken.add(said)
+        short[name] = said
+    return short
+
+
+def cut_names(names: list[str]) -> dict[str, str]:
+    """Likewise of runs of which nothing but the names is known."""
+    taken, short = {name for name in names if len(name) <= LONGEST}, {}
+    for name in names:
+        if len(name) > LONGEST:
+            short[name] = _numbered(name, taken)
+            taken.add(short[name])
+    return short
+
+
+def label_expression(short: dict[str, str]) -> dict[str, str]:
+    """What an axis or legend is given to call its runs so; nothing where all keep their names."""
+    return {"labelExpr": f"{json.dumps(short)}[datum.label] || datum.label"} if short else {}
+
+
+def _varied(run: Run, runs: list[Run]) -> list[str]:
+    settings = [other.hyperparameters for other in runs if kind_of(other) == kind_of(run)]
     known = dict.fromkeys(name for setting in settings for name in setting)
-    varied = [name for name in known if len({str(setting.get(name, "")) for setting in settings}) > 1]
-    names = {run.run: " ".join([run.method, *_values(run, varied)]) for run in runs}
-    given = list(names.values())
-    return {run: name for run, name in names.items() if len(run) > LONGEST and given.count(name) == 1}
+    return [name for name in known if len({str(setting.get(name, "")) for setting in settings}) > 1]
 
 
-def _values(run: Run, names: list[str]) -> list[str]:
+def _values(run: Run, names: list[str], brief: bool = False) -> list[str]:
     known = {name: run.hyperparameters[name] for name in names if run.hyperparameters.get(name) is not None}
-    return [f"{name} {value:g}" if isinstance(value, float) else f"{name} {value}" for name, value in known.items()]
+    called = {
+        name: "".join(part[0] for part in name.split("_") if part) if brief and "_" in name else name for name in known
+    }
+    return [
+        f"{called[name]} {value:g}" if isinstance(value, float) else f"{called[name]} {value}"
+        for name, value in known.items()
+    ]
+
+
+def _numbered(name: str, taken: set[str]) -> str:
+    """Beginning and end of a name; with a number before the end, where others are the same."""
+    number, end = 1, ""
+    while True:
+        rest = LONGEST - len(end) - 1
+        cut = f"{name[: rest // 2]}…{end}{name[-(rest - rest // 2) :]}"
+        if cut not in taken:
+            return cut
+        number, end = number + 1, f"{number + 1}…"

@@ -3,7 +3,7 @@
 import altair as alt
 import pandas as pd
 
-from pipeline.figures.choice import MAX_RUNS
+from pipeline.figures.choice import LABEL, MAX_RUNS, cut_names, label_expression
 from pipeline.figures.drawing import (
     BLUE,
     GREEN,
@@ -62,7 +62,15 @@ def _bars(shown: pd.DataFrame) -> alt.LayerChart:
     colors = [MUTED if name == WHOLE else COLORS[number % len(COLORS)] for number, name in enumerate(names)]
     data = alt.Chart(values(shown.to_dict("records")))
     runs = list(dict.fromkeys(shown["run"]))
-    axis = alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False)
+    looks = {
+        "ticks": False,
+        "domain": False,
+        "grid": False,
+        "labelLimit": LABEL,
+        "labelPadding": 8,
+        "labelOverlap": False,
+    }
+    axis = alt.Axis(**looks, **label_expression(cut_names(runs)))
     place = {
         "y": alt.Y("run:N", sort=runs, title=None, axis=axis, scale=alt.Scale(paddingInner=0.2)),
         "yOffset": alt.YOffset("part:N", sort=names),

@@ -14,13 +14,16 @@ OTHER_STYLE = (drawing.SKY, "triangle-right")
 
 def method_color(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Color:
     """The colour of the field `method`; legends of one field that differ make Vega-Lite complain."""
-    shown = legend if isinstance(legend, alt.Legend) else alt.Legend(symbolOpacity=1) if legend else None
-    return alt.Color("method:N", scale=_scale(runs, 0), legend=shown)
+    return alt.Color("method:N", scale=_scale(runs, 0), legend=_legend(legend))
 
 
-def method_shape(runs: list[Run], legend: bool = True) -> alt.Shape:
+def method_shape(runs: list[Run], legend: bool | alt.Legend = True) -> alt.Shape:
     """The marker of the field `method`."""
-    return alt.Shape("method:N", scale=_scale(runs, 1), legend=alt.Legend(symbolOpacity=1) if legend else None)
+    return alt.Shape("method:N", scale=_scale(runs, 1), legend=_legend(legend))
+
+
+def _legend(wanted: bool | alt.Legend) -> alt.Legend | None:
+    return wanted if isinstance(wanted, alt.Legend) else alt.Legend(symbolOpacity=1) if wanted else None
 
 
 def _scale(runs: list[Run], part: int) -> alt.Scale:

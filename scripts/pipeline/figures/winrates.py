@@ -1,14 +1,13 @@
 """The figures on the runs: those of `FIGURES`. Methods differ in colour and in marker."""
 
-import json
 from pathlib import Path
 
 import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import MAX_RUNS, short_names, shown_runs
-from pipeline.figures.curves import learning_curves
+from pipeline.figures.choice import LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
+from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.jobs.io import InputError
@@ -23,7 +22,9 @@ ROW = 30
 Rows = dict[str, dict]
 
 
-def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: pd.DataFrame) -> dict[str, Figure]:
+def figures(
+    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: pd.DataFrame, best: set | None = None
+) -> dict[str, Figure]:
     """The figures of `FIGURES`, by name.
 
     Args:
@@ -31,6 +32,7 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: p
         winrate: the win-rate table of these runs, as `pipeline.results.tables.read_table` gives it.
         cost: the cost table, likewise.
         seeds: what each seed gave, as `pipeline.results.seed_table.seed_table` gives it.
+        best: (dataset, model, run) of each method's best run, where it was chosen: those curves are drawn.
 
     Raises:
         InputError: a run of the table has no row in `winrate`.
@@ -47,7 +49,9 @@ def figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, seeds: p
         scatter_figure(
             table, winrate, seeds, "winrate_vs_length", "mean_response_length", "characters of a response, mean"
         ),
-        learning_curves(table.first, {group: shown_runs(table, winrate, group) for group in table.first.groups}),
+        learning_curves(
+            table.first, {group: shown_runs(table, winrate, group, len(DASHES), best) for group in table.first.groups}
+        ),
         cost_figure(table, winrate, cost),
     ]
     return {figure.name: figure for figure in drawn}
@@ -167,9 +171,10 @@ def scatter_figure(
 
 def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
     """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
-    methods = [run.called or run.method for run in runs]
+    methods = [kind_of(run) for run in runs]
     spans = {name: np.ptp([found[run.run][name] for run in runs]) or 1.0 for name in (column, "win_rate")}
     labels: dict[bool, list[dict]] = {True: [], False: []}
+    called = short_names(runs)
     for run in runs:
         row = found[run.run]
         crowded = any(
@@ -178,12 +183,12 @@ def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) 
             for other in runs
             if other.run != run.run
         )
-        kind = run.called or run.method
-        short = kind if methods.count(kind) == 1 else run.run
+        kind = kind_of(run)
+        short = kind if methods.count(kind) == 1 else called.get(run.run, run.run)
         labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
     looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
     return [
-        alt.Chart(values(rows)).mark_text(dy=-9, limit=190, **looks[crowded]).encode(x=x, y=y, text="name:N")
+        alt.Chart(values(rows)).mark_text(dy=-9, limit=LABEL, **looks[crowded]).encode(x=x, y=y, text="name:N")
         for crowded, rows in labels.items()
         if rows
     ]
@@ -259,9 +264,10 @@ def _intervals(
 
 def _names(runs: list[Run]) -> alt.Axis:
     """The y axis of a list of runs."""
-    short = short_names(runs)
-    other = {"labelExpr": f"{json.dumps(short)}[datum.value] || datum.value"} if short else {}
-    return alt.Axis(ticks=False, domain=False, grid=False, labelLimit=230, labelPadding=8, labelOverlap=False, **other)
+    called = label_expression(short_names(runs))
+    return alt.Axis(
+        ticks=False, domain=False, grid=False, labelLimit=LABEL, labelPadding=8, labelOverlap=False, **called
+    )
 
 
 def _tips(column: str, form: str = ".2f") -> list[alt.Tooltip]:
@@ -278,7 +284,8 @@ def _described(run: Run) -> dict:
 
 def _title(table: RunTable, group: tuple[str, ...], text: str) -> str:
     total = len(table.runs_of(group))
-    cut = f"the {MAX_RUNS} of {total} runs with the highest win rates and the baseline" if total > MAX_RUNS else ""
+    cut = f"{MAX_RUNS} of {total} runs: the baseline, each method's best, and the highest ratings"
+    cut = cut if total > MAX_RUNS else ""
     names = table.title_of(group) if len(table.groups) > 1 else ""
     return "; ".join(part for part in (names, text, cut) if part)
 

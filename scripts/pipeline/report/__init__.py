@@ -24,6 +24,7 @@ from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
 from pipeline.report.charts import (
+    COLORS,
     Charts,
     chart_library,
     content_policy,
@@ -37,6 +38,7 @@ from pipeline.report.embedding import Chunks, json_element, printable
 from pipeline.report.findings import answer_section
 from pipeline.report.human_labels import Labels, RunLabels, find_labels
 from pipeline.report.leaderboard import leaderboard_section
+from pipeline.report.methods import methods_section
 from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
@@ -126,6 +128,7 @@ def render_report(inputs: ReportInputs) -> str:
     }
     scripts = [chart_library(), reading_library(), page_script()]
     contents["chart-specifications"] = charts.specifications
+    contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
     return environment.get_template("page.html.jinja").render(
         table=inputs.table,
         policy=content_policy(scripts),
@@ -142,8 +145,9 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     table, winrate, cost = inputs.table, inputs.winrate, inputs.cost
     read = cache(read_verdict_details)
     seeds = seed_table(table, read)
-    drawn = {name: charts.place(figure) for name, figure in figures(table, winrate, cost, seeds).items()}
     selection = selection_of(table, winrate, inputs.selection)
+    of_runs = figures(table, winrate, cost, seeds, selection.best)
+    drawn = {name: charts.place(figure) for name, figure in of_runs.items()}
     results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
     contents: dict[str, object] = {"results-table": rows}
     of_responses: list[Section] = []
@@ -169,6 +173,7 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     sections = [
         with_costs(with_power(answer, table, read), table, inputs.front, charts),
         *controls_section(table, winrate, cost),
+        *methods_section(table, winrate, selection, charts),
         leaderboard_section(table, winrate, drawn["rating"]),
         results,
         *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),

@@ -22,6 +22,8 @@ FOLDER = Path(__file__).parent
 # In the order in which they need each other.
 SCRIPTS = (
     "codec",
+    "exports",
+    "numbers",
     "sets",
     "charts",
     "table",
@@ -48,7 +50,7 @@ class Charts:
     specifications: dict[str, dict] = field(default_factory=dict)
 
     def place(self, figure: Figure, prefix: str = "") -> dict:
-        """A figure for the template charts.jinja: name, title, caption, and rows of panels with title and place."""
+        """A figure for the macro chart: name, title, caption, and rows of panels as title, place, choices."""
         name, rows = f"{prefix}{figure.name}", []
         for row in figure.rows:
             places = {f"chart-{name}-{len(rows)}-{number}": panel for number, panel in enumerate(row)}
@@ -57,7 +59,9 @@ class Charts:
                 for color, variable in COLORS.items():
                     text = text.replace(color, variable)
                 self.specifications[place] = json.loads(text)
-            rows.append([{"title": panel.title, "place": place} for place, panel in places.items()])
+            rows.append(
+                [{"title": panel.title, "place": place, "choices": panel.choices} for place, panel in places.items()]
+            )
         return {"name": name, "title": figure.title, "caption": figure.caption, "rows": rows}
 
 
@@ -84,7 +88,7 @@ def reading_library() -> str:
 def page_style() -> str:
     """The page's own style, and Temml's without the font that it would fetch."""
     formulas = (FOLDER / "libraries" / "temml.css").read_text(encoding="utf-8")
-    own = [(FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "reading.css")]
+    own = [(FOLDER / name).read_text(encoding="utf-8") for name in ("report.css", "tables.css", "reading.css")]
     return "\n".join([re.sub(r"@font-face \{.*?\}", "", formulas, flags=re.S), *own])
 
 

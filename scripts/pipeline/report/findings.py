@@ -6,9 +6,10 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from pipeline.columns.responses import EXTERNAL
+from pipeline.figures.choice import FEW_RUNS, kind_of
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
-from pipeline.report.selection import Selection, kind_of
+from pipeline.report.selection import Selection
 from pipeline.results.caveats import claim, claims, counted, is_circular, notes, of_rows, qualifiers, reasons
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.limits import disagreeing
@@ -72,7 +73,7 @@ def answer_section(
         "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
     }
-    return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
+    return Section("answer", "Which method wins?", "answer.jinja", values | {"few": FEW_RUNS}, "Answer")
 
 
 def group_findings(
@@ -114,7 +115,7 @@ def group_findings(
     trained = [item for item in trained if item[0].run not in controls] or trained
     lead = _lead(table, trained, selection.best if selection else None)
     left_out = max(len(findings) - MOST_FINDINGS, 0)
-    if left_out:
+    if len(findings) > FEW_RUNS:
         against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
         rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
         findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)

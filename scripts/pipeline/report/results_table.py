@@ -4,6 +4,7 @@ import math
 
 import pandas as pd
 
+from pipeline.figures.choice import FEW_RUNS
 from pipeline.report.section import Section
 from pipeline.results.caveats import SEPARATOR
 from pipeline.results.measurements import unfinished_share
@@ -79,7 +80,9 @@ def results_section(
         for name, title, digits, interval in MEASURED
         if any(name in row for row in rows)
     ]
+    many = any(len(table.runs_of(group)) > FEW_RUNS for group in table.groups)
     content = {"names": list(NAMES), "hyper": swept, "columns": columns, "rows": rows, "selected": best is not None}
+    content["byRating"] = many  # from the start
     section = Section("results", "All results", "results.jinja", {"note": note, "can_select": best is not None})
     return section, content
 

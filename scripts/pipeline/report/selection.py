@@ -4,7 +4,8 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.results.run_table import CHOSEN, Run, RunTable
+from pipeline.figures.choice import kind_of
+from pipeline.results.run_table import CHOSEN, RunTable
 
 Key = tuple[str, str, str]
 
@@ -20,11 +21,6 @@ class Selection:
 
     best: set[Key] | None
     note: str
-
-
-def kind_of(run: Run) -> str:
-    """What a run is one of: the named loss of its task, else its method."""
-    return run.called or run.method
 
 
 def selection_of(table: RunTable, winrate: pd.DataFrame, selection: pd.DataFrame | None) -> Selection:

@@ -185,8 +185,17 @@ def caption(path: Path) -> str:
         return ""
     with path.open(encoding="utf-8", newline="") as handle:
         rows = [row for row in csv.DictReader(handle) if row.get("run")]
-    lines = [re.sub(r"([\\*`_|])", r"\\\1", line) for line in notes(rows)]
+    lines = [_escaped(line) for line in notes(rows)]
     return "\n".join(["What the numbers rest on:", "", *(f"- {line}" for line in lines)]) if lines else ""
+
+
+def quoted(path: Path) -> str:
+    """A text file as reStructuredText that reads the same, "" where it is not there."""
+    return _escaped(path.read_text(encoding="utf-8")) if path.is_file() else ""
+
+
+def _escaped(text: str) -> str:
+    return re.sub(r"([\\*`_|])", r"\\\1", text)
 
 
 def _listed(names: list[str]) -> str:

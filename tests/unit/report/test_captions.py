@@ -19,7 +19,7 @@ def test_captions_say_what_was_run(path):
     docutils = pytest.importorskip("docutils.core", reason="Snakemake brings docutils")
     tasks = [{"method": "dpo", "beta": [0.1]}, {"method": "dpr", "g": [0.3], "gamma": [0.0, 0.3]}]
     written = {"tag": "my_world", "datasets": ["world"], "models": ["W1M"], "seeds": [1, 2], "tasks": tasks}
-    config = {"summary": summary(Settings.from_config(written)), "caveats": "", "front": ""}
+    config = {"summary": summary(Settings.from_config(written)), "caveats": "", "front": "", "answer": ""}
     template = jinja2.Environment(undefined=jinja2.StrictUndefined).from_string(path.read_text())
     text = template.render(snakemake=SimpleNamespace(config=config))
     body = docutils.publish_parts(text, writer="html", settings_overrides={"halt_level": 2})["body"]

@@ -1,6 +1,7 @@
 // The page: charts, the table of results, the browser of responses.
 import { Browser } from "./browser.js";
 import { drawCharts } from "./charts.js";
+import { offerTables } from "./exports.js";
 import { followAddress } from "./place.js";
 import { filterSets } from "./sets.js";
 import { ResultsTable } from "./table.js";
@@ -8,5 +9,6 @@ import { ResultsTable } from "./table.js";
 filterSets();
 const responses = document.getElementById("responses"); // there is none where there are no responses
 const browser = responses && new Browser(responses);
+offerTables();
 new ResultsTable(document.getElementById("results"), (row) => browser?.open(row));
 followAddress(Promise.all([drawCharts(), browser?.first]));

@@ -1,5 +1,6 @@
 // The table of all results: filters, columns to choose, sorting by a click on a heading.
 import { element, number, readJson } from "./codec.js";
+import { markNames, saving } from "./exports.js";
 
 const TITLES = { tag: "tag", dataset: "dataset", model: "model", decoding: "decoding", method: "method", run: "run", against: "against", seed: "seeds", caveats: "rests on" };
 
@@ -9,13 +10,50 @@ export class ResultsTable {
     this.openRun = openRun;
     Object.assign(this, readJson("results-table"));
     this.chosen = {};
-    this.sort = null;
-    this.shown = new Set(this.columns.filter((column) => column.shown).map((column) => column.name));
+    this.usual = this.columns.filter((column) => column.shown).map((column) => column.name);
     this.controls = place.querySelector(".controls");
     this.table = place.querySelector("table");
     this.count = place.querySelector(".count");
     this.buildControls();
+    this.link = element("a", {}, "link to this view");
+    this.count.append(element("span"), " ", this.link);
+    place.querySelector(".scroll").after(saving(this.table, "results", "of all results"));
+    this.read(location.hash);
+    window.addEventListener("hashchange", () => { if (location.hash !== this.written) this.read(location.hash); });
+  }
+
+  // Shows what a link asks for: #results?against=chosen&sort=-rating; without one all runs, many of them by their rating.
+  read(hash) {
+    if (this.written !== undefined && !hash.startsWith("#results?")) return;
+    const wanted = new URLSearchParams(hash.startsWith("#results?") ? hash.slice(9) : "");
+    const many = this.byRating && this.columns.some((column) => column.name === "rating");
+    const sort = wanted.get("sort") ?? (many ? "-rating" : "");
+    this.sort = sort && sort !== "config" ? { name: sort.replace(/^-/, ""), down: sort.startsWith("-") } : null;
+    const names = wanted.get("columns")?.split(",") ?? this.usual;
+    this.shown = new Set(this.columns.map((column) => column.name).filter((name) => names.includes(name)));
+    for (const box of this.controls.querySelectorAll("[data-column]")) box.checked = this.shown.has(box.dataset.column);
+    this.chosen = {};
+    for (const select of this.controls.querySelectorAll("select")) {
+      const value = wanted.get(select.dataset.filter) ?? "";
+      select.value = [...select.options].some((option) => option.value === value) ? value : "";
+      if (select !== this.seedSelect) this.chosen[select.dataset.filter] = select.value;
+    }
+    document.getElementById("each-seed").checked = wanted.has("seeds");
+    document.getElementById("best-only").checked = this.selected && wanted.has("best");
+    this.search.value = wanted.get("q") ?? "";
     this.draw();
+  }
+
+  // The address of what is shown, which names what is chosen and leaves out what is usual.
+  address() {
+    const state = new URLSearchParams(Object.entries({ ...this.chosen, seed: this.seedSelect.value, q: this.search.value }).filter(([, value]) => value));
+    if (document.getElementById("each-seed").checked) state.set("seeds", "each");
+    if (document.getElementById("best-only").checked) state.set("best", "only");
+    const order = this.sort ? `${this.sort.down ? "-" : ""}${this.sort.name}` : "config";
+    if (this.sort || this.byRating) state.set("sort", order);
+    const columns = [...this.shown];
+    if (columns.length !== this.usual.length || columns.some((name) => !this.usual.includes(name))) state.set("columns", columns.join(","));
+    return `#results?${state}`;
   }
 
   value(row, name) {
@@ -53,7 +91,7 @@ export class ResultsTable {
     this.controls.append(element("label", {}, element("span", {}, "run"), this.search));
     const menu = element("div", { class: "menu" });
     for (const column of this.columns) {
-      const box = element("input", { type: "checkbox", checked: this.shown.has(column.name), "data-column": column.name, onchange: (event) => {
+      const box = element("input", { type: "checkbox", "data-column": column.name, onchange: (event) => {
         if (event.target.checked) this.shown.add(column.name);
         else this.shown.delete(column.name);
         this.draw();
@@ -109,7 +147,10 @@ export class ResultsTable {
       body.append(line);
     }
     this.table.replaceChildren(element("thead", {}, head), body);
-    this.count.textContent = `${rows.length} of ${this.rows.filter((row) => row.seeded === (rows[0]?.seeded ?? false)).length} rows`;
+    markNames(this.table);
+    this.written = this.address();
+    this.link.href = this.written;
+    this.count.firstElementChild.textContent = `${rows.length} of ${this.rows.filter((row) => row.seeded === (rows[0]?.seeded ?? false)).length} rows`;
   }
 
   heading(name, title, isNumber) {

@@ -1,0 +1,90 @@
+"""The README's numbers and picture are those of the table beside it, and that is made of a run's tables."""
+
+import re
+
+import pandas as pd
+import pytest
+from fixtures_results import DPO, DPR, build_results
+
+import write_readme
+from pipeline.jobs.io import InputError, write_csv
+from pipeline.report.readme import MARKS, draw, markdown, read_small, shrunk, with_table
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import cost_table, read_table, winrate_table
+
+README = write_readme.README.read_text(encoding="utf-8")
+
+
+def test_the_readme_has_the_numbers_of_its_table():
+    small = read_small(write_readme.TABLE)
+    assert with_table(README, small) == README, "run python scripts/write_readme.py"
+    write_readme.main(["--check"])
+    assert len(markdown(small).splitlines()) == small["run"].nunique() + 2 and "`.github/winrate.csv`" in README
+
+
+def test_what_its_text_says_of_gains_are_differences_of_the_table():
+    small = read_small(write_readme.TABLE)
+    section = README.split(MARKS[1])[1].split("\n## ")[0]
+    gains = {int(gain) for gain in re.findall(r"(\d+)(?: points)? over", section)}
+    assert gains <= {round(abs(value)) for value in small["difference"].dropna()}
+
+
+def test_the_picture_is_that_of_the_table(tmp_path):
+    small = read_small(write_readme.TABLE)
+    draw(small, tmp_path / "picture.svg")
+    text = (tmp_path / "picture.svg").read_text(encoding="utf-8")
+    for rate in small.loc[small["control"] == 0, "win_rate"]:
+        assert f">{number_of(rate)}<" in text
+    draw(small, tmp_path / "picture.png")
+    assert (tmp_path / "picture.png").read_bytes() == write_readme.PICTURE.read_bytes(), "run scripts/write_readme.py"
+
+
+def number_of(rate):
+    """As the drawing writes it: half a tenth goes up."""
+    return f"{int(rate * 10 + 0.5) / 10:.1f}"
+
+
+@pytest.fixture
+def tables(tmp_path):
+    table = read_run_table(build_results(tmp_path / "results", prompts=10))
+    write_csv(winrate_table(table, resamples=20, refits=0), tmp_path / "winrate.csv")
+    write_csv(cost_table(table), tmp_path / "cost.csv")
+    return tmp_path
+
+
+def test_one_command_makes_the_table_of_a_run_and_writes_both_anew(tables, monkeypatch):
+    places = {"README": tables / "README.md", "TABLE": tables / "small.csv", "PICTURE": tables / "small.png"}
+    for name, path in places.items():
+        monkeypatch.setattr(write_readme, name, path)
+    places["README"].write_text(README, encoding="utf-8")
+    given = ["--winrate", str(tables / "winrate.csv"), "--cost", str(tables / "cost.csv")]
+    write_readme.main(given)
+    small, text = read_small(places["TABLE"]), places["README"].read_text(encoding="utf-8")
+    found = read_table(tables / "winrate.csv")
+    assert small["win_rate"].tolist() == found["win_rate"].tolist() and small["called"].iloc[-1] == "DPR, g 0.3, γ 0.3"
+    line = next(line for line in text.splitlines() if line.startswith("| DPR, g 0.3"))
+    chosen = found[(found["run"] == DPR) & (found["baseline"] == "chosen")].iloc[0]
+    assert f"| {chosen['win_rate']:.1f} [" in line and line.endswith("| 2.0 |")
+    assert places["PICTURE"].stat().st_size > 5_000
+    places["README"].write_text(text.replace(f"| {chosen['win_rate']:.1f} [", "| 99.9 ["), encoding="utf-8")
+    with pytest.raises(InputError, match=r"win rates are not those of"):
+        write_readme.main(["--check"])
+    with pytest.raises(InputError, match="go together"):
+        write_readme.main(given[:2])
+
+
+def test_runs_of_another_table_are_controls_and_faults_are_named(tables):
+    winrate, cost = read_table(tables / "winrate.csv"), read_table(tables / "cost.csv")
+    more = pd.concat([winrate, winrate[winrate["run"] == DPO].assign(run="dpo-longer")])
+    small = shrunk(winrate, cost, more)
+    assert small.loc[small["control"] == 1, "run"].tolist() == ["dpo-longer"]
+    assert "| * dpo-longer |" in markdown(small)
+    both = pd.concat([winrate, winrate.assign(decoding="greedy", win_rate=1.0)])
+    assert shrunk(both, cost).equals(shrunk(winrate, cost)), "of two decodings the first"
+    with pytest.raises(InputError, match="2 datasets and models"):
+        shrunk(pd.concat([winrate, winrate.assign(dataset="other")]), cost)
+    with pytest.raises(InputError, match="the table must stand between"):
+        with_table("# A README", small)
+    (tables / "bad.csv").write_text("run,method\n")
+    with pytest.raises(InputError, match="no column 'called'"):
+        read_small(tables / "bad.csv")
