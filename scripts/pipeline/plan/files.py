@@ -131,10 +131,9 @@ class Plan(Checkpoints):
         }
         if run.trained or run.is_start:  # else there is no policy to measure
             files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
-        if (kept := self.settings.config["evaluate_checkpoints"]) and "evaluation" in files:
-            files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
-        if "evaluation" in files:
             files |= benchmark_files(self, run, seed)
+            if kept := self.settings.config["evaluate_checkpoints"]:
+                files["checkpoints"] = f"results/checkpoints/{place}/{split}-of{kept}.parquet"
         return files | records
 
     def files(self, *kinds: str, split: str | None = None) -> list[str]:
