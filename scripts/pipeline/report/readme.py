@@ -14,13 +14,21 @@ from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 MEASURED = tuple(f"{name}{end}" for name in ("win_rate", "difference") for end in ("", "_low", "_high"))
 NUMBERS = (*MEASURED, "time_ratio", "control")
-COLUMNS = ("called", "run", "method", "baseline", *NUMBERS)
+COLUMNS = ("decoding", "called", "run", "method", "baseline", *NUMBERS)
 MARKS = ("<!-- win rates: scripts/write_readme.py -->", "<!-- end of win rates -->")
-SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π"}
+SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π", "learning_rate": "rate"}
+PART = r"-([a-z_]+)(\d[\d.]*(?:e-?\d+)?)(?=-|$)"  # of a run's name: a hyperparameter and its value
+# What a run's name has beside numbers, in words.
+WORDS = {
+    "steps_like_": "as many steps as {}",
+    "seconds_like_": "as many seconds as {}",
+    "rollout_policy_start": "pairs of the SFT model",
+    "estimator_upstream": "the published code's estimator",
+}
 
 
 def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | None = None) -> pd.DataFrame:
-    """The small table, of COLUMNS, from a run's tables of one dataset and model, under the first decoding.
+    """The small table, of COLUMNS, from a run's tables of one dataset and model.
 
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
@@ -33,11 +41,10 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
     places = winrate[["dataset", "model"]].drop_duplicates()
     if len(places) > 1:
         raise InputError(f"the win-rate table has {len(places)} datasets and models; it must have one")
-    winrate = winrate[winrate["decoding"] == winrate["decoding"].iloc[0]]
     ratios = cost.set_index("run")["seconds_ratio_to_baseline"]
     parts = [winrate.assign(control=0, time_ratio=winrate["run"].map(ratios))]
     if controls is not None:
-        more = controls[~controls["run"].isin(winrate["run"]) & (controls["decoding"] == winrate["decoding"].iloc[0])]
+        more = controls[~controls["run"].isin(winrate["run"]) & controls["decoding"].isin(winrate["decoding"])]
         parts.append(more.assign(control=1, time_ratio=float("nan")))
     frame = pd.concat(parts, ignore_index=True)
     baseline = next((name for name in frame["baseline"] if name != CHOSEN), "")
@@ -57,25 +64,28 @@ def read_small(path: str | Path) -> pd.DataFrame:
 
 
 def markdown(frame: pd.DataFrame) -> str:
-    """The README's table: a line per run, the controls marked."""
-    rows = {name: part.set_index("baseline").to_dict("index") for name, part in frame.groupby("run", sort=False)}
+    """The README's table: a line per run, the controls marked, each decoding beside the others."""
+    rows = {name: part.set_index(["decoding", "baseline"]) for name, part in frame.groupby("run", sort=False)}
+    decodings = list(dict.fromkeys(frame["decoding"]))
     baseline = next(name for name in frame["baseline"] if name != CHOSEN)
     base = frame.loc[frame["run"] == baseline, "called"].iloc[0]
-    heads = ["run", "against the chosen responses", f"difference to {base} there", f"against {base}"]
-    lines = [[*heads, f"training time, {base} = 1"], ["---"] * 5]
+    measured = {"against the chosen responses": (CHOSEN, "win_rate")}
+    if len(decodings) == 1:
+        measured[f"difference to {base} there"] = (CHOSEN, "difference")
+    measured[f"against {base}"] = (baseline, "win_rate")
+    of = {name: f"{name}: " if len(decodings) > 1 else "" for name in decodings}
+    heads = [f"{of[name]}{head}" for name in decodings for head in measured]
+    lines = [["run", *heads, f"training time, {base} = 1"], ["---"] * (len(heads) + 2)]
     for found in rows.values():
-        chosen, direct = found.get(CHOSEN, {}), found.get(baseline, {})
-        any_row = chosen or direct
-        ratio = any_row["time_ratio"]
-        lines.append(
-            [
-                ("* " if any_row["control"] else "") + any_row["called"],
-                _estimate(chosen, "win_rate"),
-                _estimate(chosen, "difference"),
-                _estimate(direct, "win_rate"),
-                "" if ratio != ratio else "1" if ratio == 1 else number(ratio),
-            ]
-        )
+        first = found.iloc[0]
+        ratio = first["time_ratio"]
+        places = [(name, opponent, column) for name in decodings for opponent, column in measured.values()]
+        cells = [
+            _estimate(found.loc[name, opponent].to_dict() if (name, opponent) in found.index else {}, column)
+            for name, opponent, column in places
+        ]
+        time = "" if ratio != ratio else "1" if ratio == 1 else number(ratio)
+        lines.append([("* " if first["control"] else "") + first["called"], *cells, time])
     return "".join(f"| {' | '.join(line)} |\n" for line in lines).replace("|  |", "| |").replace("|  |", "| |")
 
 
@@ -92,23 +102,27 @@ def with_table(readme: str, frame: pd.DataFrame) -> str:
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
-    """The picture: win rates of all but the controls."""
-    frame = frame[frame["control"] == 0].assign(dataset="", model="", decoding="")
-    opponents = frame.groupby("run", sort=False)["baseline"].agg(list)
-    methods = frame.groupby("run", sort=False)["method"].first()
-    runs = [Run("", "", name, methods[name], {}, opponents[name], {1: {}}, {1: {}}) for name in opponents.index]
+    """The picture: win rates of all but the controls, a panel for each decoding."""
+    frame = frame[frame["control"] == 0].assign(dataset="", model="")
+    runs = [
+        Run("", "", name, part["method"].iloc[0], {}, list(part["baseline"]), {1: {}}, {1: {}}, decoding=decoding)
+        for (decoding, name), part in frame.groupby(["decoding", "run"], sort=False)
+    ]
     baseline = next(name for name in frame["baseline"] if name != CHOSEN)
     save_figure(winrate_figure(RunTable(str(path), "", "", baseline, [1], runs), frame), path)
 
 
 def _called(method: str, run: str, baseline: str) -> str:
     """A run by its method and what it has beside the baseline run: "DPR, g 0.6, γ 0"."""
-    parts, known = run.split("-"), baseline.split("-")
-    found = [re.fullmatch(r"([a-z_]+)([\d.]+)", part) for part in parts[1:]]
-    if parts[0] != method or not all(found):
+    words = next(
+        (text.format(run.split(key)[1].split("-")[0].upper()) for key, text in WORDS.items() if key in run), ""
+    )
+    name = re.sub(r"-(steps_like|seconds_like|rollout_policy|estimator)_\w+", "", run)
+    parts, known = (re.findall(PART, text) for text in (name, baseline))
+    if method + "".join(f"-{key}{value}" for key, value in parts) != name:
         return run.upper() if run == method else run
-    told = [f"{SIGNS.get(one[1], one[1])} {one[2]}" for one in found if one[0] not in known]
-    return ", ".join([method.upper(), *told])
+    told = [f"{SIGNS.get(key, key)} {value}" for key, value in parts if (key, value) not in known]
+    return ", ".join([method.upper(), *told, *([words] if words else [])])
 
 
 def _estimate(row: dict, name: str) -> str:

@@ -79,12 +79,14 @@ def test_runs_of_another_table_are_controls_and_faults_are_named(tables):
     small = shrunk(winrate, cost, more)
     assert small.loc[small["control"] == 1, "run"].tolist() == ["dpo-longer"]
     assert "| * dpo-longer |" in markdown(small)
-    both = pd.concat([winrate, winrate.assign(decoding="greedy", win_rate=1.0)])
-    assert shrunk(both, cost).equals(shrunk(winrate, cost)), "of two decodings the first"
+    both = pd.concat([winrate.assign(decoding=name) for name in ("sample", "greedy")])
+    beside = markdown(shrunk(both, cost)).splitlines()
+    assert beside[0].count("greedy: against") == beside[0].count("sample: against") == 2
+    assert beside[0].count("|") == beside[2].count("|") == 7
     with pytest.raises(InputError, match="2 datasets and models"):
         shrunk(pd.concat([winrate, winrate.assign(dataset="other")]), cost)
     with pytest.raises(InputError, match="the table must stand between"):
         with_table("# A README", small)
     (tables / "bad.csv").write_text("run,method\n")
-    with pytest.raises(InputError, match="no column 'called'"):
+    with pytest.raises(InputError, match="no column 'decoding'"):
         read_small(tables / "bad.csv")
