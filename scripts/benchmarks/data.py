@@ -129,7 +129,7 @@ def row_by_row(source: str, folder: str) -> None:
     """The same with `datasets`, one row at a time; its cache is below the folder."""
     import datasets
 
-    from pipeline.data.filters import prompt_id
+    from pipeline.data.prompt_ids import prompt_id
 
     datasets.disable_progress_bars()
     rows = datasets.Dataset.from_parquet(source, cache_dir=f"{folder}-cache")

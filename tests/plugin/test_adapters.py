@@ -7,7 +7,7 @@ import torch
 from peft import LoraConfig, get_peft_model
 from transformers import AutoModelForCausalLM
 
-import sail.sampling
+import sail.answers
 from plugin.tiny import reward, weights
 from plugin.training import COLUMNS, completions_of, logps, spy_on_batches
 
@@ -66,14 +66,14 @@ def test_lora_trains_with_dpr_and_is_left_as_it_was(sail_trainer, checkpoint, ad
 
     trainer._draw_routes = drawing
     if fails == "generate":
-        sample = sail.sampling.sample_responses
+        sample = sail.answers.sample_responses
 
         def failing(*args, **settings):
             if len(states) > 1:
                 raise RuntimeError("out of memory, say")
             return sample(*args, **settings)
 
-        monkeypatch.setattr(sail.sampling, "sample_responses", failing)
+        monkeypatch.setattr(sail.answers, "sample_responses", failing)
     if fails == "reference":
 
         def fail(module, args, given):
@@ -114,7 +114,7 @@ def test_an_exception_leaves_mode_and_random_state_as_they_were(sail_trainer, mo
         raise RuntimeError("out of order")
 
     if place == "sample_responses":
-        monkeypatch.setattr(sail.sampling, "sample_responses", out_of_order)
+        monkeypatch.setattr(sail.answers, "sample_responses", out_of_order)
     trainer = sail_trainer(
         g=1.0, reward_funcs=out_of_order if place == "reward" else reward, activation_checkpointing=True
     )

@@ -8,7 +8,7 @@ import torch
 from datasets import Dataset
 from trl import DPOTrainer
 
-import sail.sampling
+import sail.answers
 from plugin.tiny import rows, weights
 from plugin.training import (
     ARGUMENTS,
@@ -155,7 +155,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
         scored.extend(zip(prompts, completions, columns["note"], strict=True))
         return [1.0 if "".join(completion.split()) else 0.0 for completion in completions]
 
-    monkeypatch.setattr(sail.sampling, "sample_responses", answers)
+    monkeypatch.setattr(sail.answers, "sample_responses", answers)
     monkeypatch.setattr(ReferenceColumnsDPOTrainer, "compute_loss", parent_loss, raising=False)
     data = Dataset.from_list([row | {"note": f"note on {row['prompt']}"} for row in rows(64)])
     trainer = sail_trainer(data, r=0.2, p=0.3, g=0.3, reward_funcs=score, max_age=0)
@@ -198,7 +198,7 @@ def test_replaced_rows_keep_their_own_prompt_and_others_are_unchanged(sail_train
 def test_dpr_prefers_the_higher_reward_or_the_lower_cost(sail_trainer, tokenizer, monkeypatch, reverse, best):
     end = tokenizer.eos_token_id
     monkeypatch.setattr(
-        sail.sampling, "sample_responses", lambda model, prompts, **_: [[70 + i % 2, end] for i in range(len(prompts))]
+        sail.answers, "sample_responses", lambda model, prompts, **_: [[70 + i % 2, end] for i in range(len(prompts))]
     )
 
     def score(prompts, completions, **columns):
@@ -271,7 +271,7 @@ def test_identical_responses_stay_in_the_exact_estimator_only(
 ):
     """Where the published estimator finds no usable pair, the row stays the offline row that it was."""
     end = tokenizer.eos_token_id
-    monkeypatch.setattr(sail.sampling, "sample_responses", lambda model, prompts, **_: [[70, end]] * len(prompts))
+    monkeypatch.setattr(sail.answers, "sample_responses", lambda model, prompts, **_: [[70, end]] * len(prompts))
     trainer = sail_trainer(estimator=estimator, max_steps=2, **{share: 0.5})
     seen = spy_on_batches(trainer)
     trainer.train()

@@ -11,6 +11,7 @@ from chromium import complaints, open_browser, open_page, requests
 
 from pipeline.jobs.io import read_json
 from pipeline.jobs.records import record_path
+from pipeline.results.cost_axes import AXES
 from pipeline.results.tables import COST_COLUMNS, WINRATE_LEFT, WINRATE_RIGHT
 from workflow.snakemake_copy import points_outside
 
@@ -64,7 +65,9 @@ def test_the_report_answers_the_question(finished):
     charts = json.loads(re.search(r'id="chart-specifications">(.*?)</script>', page)[1])
     names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in charts}
     splits = {f"calibration-small-tiny-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
-    assert names == {*FIGURES} | splits
+    by_cost = {f"winrate_vs_cost_{axis.column}" for axis in AXES}
+    assert {*FIGURES, "agreement_vs_kl", "winrate_vs_cost_steps"} | splits <= names
+    assert names <= {*FIGURES, "agreement_vs_kl"} | splits | by_cost
     assert not points_outside(page)
 
 

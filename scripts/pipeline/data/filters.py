@@ -1,8 +1,6 @@
 """One batch of a source: adapted to pairs, filtered row by row, measured. Runs in worker processes too."""
 
 import hashlib
-import json
-import unicodedata
 from collections import Counter
 from dataclasses import dataclass, replace
 
@@ -16,6 +14,7 @@ from pipeline.data.columns import MESSAGES, TEXT, Columns, is_list, joined_texts
 from pipeline.data.duplicates import sketches
 from pipeline.data.lengths import LengthRule
 from pipeline.data.loading import Batch
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.data.shapes import RowError
 from pipeline.data.slice_columns import slice_values, with_slices, without_slices
 from pipeline.data.splitting import prompt_place
@@ -129,17 +128,6 @@ def pair_records(spec: dict, pairs: pa.Table, ids: list[str]) -> dict[str, np.nd
     return records
 
 
-def prompt_id(prompt: Value) -> str:
-    """The stable id of a prompt: 16 hex characters of the SHA-256 of its text, or of its messages' roles and texts.
-
-    Unicode is normalised (NFC) and runs of white space count as one space, so that prompts that differ in nothing
-    else share an id, and with it a split.
-    """
-    if not isinstance(prompt, str):
-        prompt = json.dumps([[message["role"], _normalised(message["content"])] for message in prompt])
-    return hashlib.sha256(_normalised(prompt).encode()).hexdigest()[:16]
-
-
 def _has_system(prompt: Value) -> bool:
     return not isinstance(prompt, str) and any(message["role"] == "system" for message in prompt)
 
@@ -147,10 +135,6 @@ def _has_system(prompt: Value) -> bool:
 def is_dialogue(pairs: pa.Schema) -> bool:
     """Whether prompts are lists of messages."""
     return pa.types.is_list(pairs.field("prompt").type)
-
-
-def _normalised(text: str) -> str:
-    return " ".join((text if text.isascii() else unicodedata.normalize("NFC", text)).split())
 
 
 def _adapted(batch: Batch, adapter: Adapter, dropped: Tally) -> pa.Table:

@@ -16,8 +16,9 @@ import pyarrow.parquet as pq
 from pipeline.columns.pairs import LABEL_COLUMNS, PAIR_COLUMNS, SOURCE_COLUMN
 from pipeline.data.adapters import pair_schema
 from pipeline.data.columns import MESSAGES, TEXT
-from pipeline.data.filters import is_dialogue, pair_records, prompt_id
+from pipeline.data.filters import is_dialogue, pair_records
 from pipeline.data.preparation import without_duplicates
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.data.scratch import PairStore, write_batch
 from pipeline.data.splitting import SPLITS, Records, first_rows, prompt_groups, refuse_empty, shuffled
 from pipeline.data.tally import Tally

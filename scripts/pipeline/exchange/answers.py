@@ -18,8 +18,8 @@ import pandas as pd
 
 from pipeline.columns.prompts import FURTHER
 from pipeline.columns.responses import RESPONSE_TEXTS
-from pipeline.data.filters import prompt_id
 from pipeline.data.messages import UnusableError, cleaned, turns
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.exchange.rows import Row
 from pipeline.jobs.io import InputError
 from pipeline.models.templates import Text, as_text, conversation

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 
 import pandas as pd
 
-from pipeline.data.filters import prompt_id
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.exchange.answers import Answer, read_answer
 from pipeline.exchange.rows import Row
 from pipeline.jobs.io import InputError

@@ -63,15 +63,18 @@ def spread_figure(
         )
         color, tips = method_color(runs, legend=False), _tips(points)
         data = alt.Chart(values(points))
-        chosen = alt.Chart(values(point for point in points if point["best"]))
         layers = [
             reference_line(50),
             data.mark_tick(thickness=2, height=ROW * 0.6).encode(x=x, y=y, color=color, tooltip=tips),
-            chosen.mark_rule(strokeWidth=2).encode(x=alt.X("win_rate_low:Q"), x2="win_rate_high:Q", y=y, color=color),
-            chosen.mark_point(filled=True, size=90, opacity=1).encode(
-                x=x, y=y, color=color, shape=method_shape(runs, legend=False), tooltip=tips
-            ),
         ]
+        if any(point["best"] for point in points):
+            chosen = alt.Chart(values(point for point in points if point["best"]))
+            ends = {"x": alt.X("win_rate_low:Q"), "x2": "win_rate_high:Q"}
+            mark = {"shape": method_shape(runs, legend=False), "tooltip": tips}
+            layers += [
+                chosen.mark_rule(strokeWidth=2).encode(**ends, y=y, color=color),
+                chosen.mark_point(filled=True, size=90, opacity=1).encode(x=x, y=y, color=color, **mark),
+            ]
         title = table.title_of(group) if len(table.groups) > 1 else ""
         rows.append([Panel(title, alt.layer(*layers).properties(height=ROW * len(kinds)))])
     caption = "Each tick is a run. " + (

@@ -126,7 +126,7 @@ def render_report(inputs: ReportInputs) -> str:
         section.name: Markup(environment.get_template(section.template).render(shared | section.values))
         for section in sections
     }
-    scripts = [chart_library(), reading_library(), page_script()]
+    scripts = [chart_library(), reading_library(chunks.formulas), page_script()]
     contents["chart-specifications"] = charts.specifications
     contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
     return environment.get_template("page.html.jinja").render(

@@ -75,12 +75,10 @@ def chart_library() -> str:
 
 
 @cache
-def reading_library() -> str:
-    """What makes Markdown and formulas readable, markdown-it and Temml, as one script with their licences."""
-    folder = FOLDER / "libraries"
-    notice, *parts = (
-        (folder / name).read_text(encoding="utf-8") for name in ("licenses.txt", "markdown-it.min.js", "temml.min.js")
-    )
+def reading_library(formulas: bool) -> str:
+    """What makes Markdown and, where there may be any, formulas readable, as one script with its licences."""
+    names = ("licenses.txt", "markdown-it.min.js", *(("temml.min.js",) if formulas else ()))
+    notice, *parts = ((FOLDER / "libraries" / name).read_text(encoding="utf-8") for name in names)
     return f"/*\n{notice}*/\n" + "\n".join(re.sub(r"^//# sourceMappingURL=.*$", "", part, flags=re.M) for part in parts)
 
 

@@ -14,13 +14,19 @@ from markupsafe import Markup
 # Characters that have no place in an HTML page: control characters, and surrogates that UTF-8 cannot hold.
 UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 SEPARATOR = "\x1e"
+FORMULA_SIGNS = ("$", "\\(", "\\[")  # of which a formula that the page shows begins with one
 LEVEL = 6
 
 
 class Chunks:
-    """Compressed chunks, by number."""
+    """Compressed chunks, by number.
+
+    Attributes:
+        formulas: whether a text has what may be a formula.
+    """
 
     def __init__(self) -> None:
+        self.formulas = False
         self.contents: list[str] = []
         self.numbers: dict[str, int] = {}
 
@@ -34,6 +40,7 @@ class Chunks:
 
     def add_texts(self, texts: list[str | None]) -> int:
         """Store texts, None for one that is not there."""
+        self.formulas = self.formulas or any(sign in text for text in texts if text for sign in FORMULA_SIGNS)
         return self.add(SEPARATOR.join("\x1f" if text is None else printable(text) for text in texts))
 
     def add_json(self, content: object) -> int:

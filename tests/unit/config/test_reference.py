@@ -149,7 +149,7 @@ config["tasks"].append({"method": "twin", "g": [0.1, 0.2]})
 settings = Settings.from_config(config)
 assert [run.name for run in settings.runs][-2:] == ["twin-g0.1", "twin-g0.2"]
 assert settings.policy_spec("fair-world", "W1M", "twin-g0.1")["reward_model"] == "fair-world"
-assert METHODS[-1] == "twin" and STYLES["twin"] == ("#56b4e9", "stroke") and "DPR" in cards.METHODS["twin"].CARD
+assert METHODS[-1] == "twin" and STYLES["twin"] == ("#3795d2", "stroke") and "DPR" in cards.METHODS["twin"].CARD
 made = reference()
 assert "| `twin` | DPR once more. |" in made[GUIDE] and "mix, twin" in made[GUIDE]
 assert '"twin": {' in made[SCHEMAS / "config.schema.json"]

@@ -5,8 +5,8 @@ import pytest
 from fixtures_data import ids, plain, prepare, prepare_rows, row, write_jsonl
 
 from pipeline.data import preparation, writing
-from pipeline.data.filters import prompt_id
 from pipeline.data.loading import read_batches
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.data.split_files import split_files
 from pipeline.data.splitting import REASONS
 from pipeline.jobs.io import InputError

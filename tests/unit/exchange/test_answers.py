@@ -7,7 +7,7 @@ import pytest
 from fixtures_data import write_jsonl
 
 import read_responses
-from pipeline.data.filters import prompt_id
+from pipeline.data.prompt_ids import prompt_id
 from pipeline.exchange.answers import match_answers, read_answer, text_key
 from pipeline.exchange.rows import Row, read_rows
 from pipeline.jobs.io import InputError, read_json, read_parquet, write_parquet

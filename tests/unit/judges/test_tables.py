@@ -174,7 +174,7 @@ def test_scores_that_are_no_numbers_end_the_job(judge, tmp_path, monkeypatch):
 
 def test_what_the_script_cannot_do_is_an_error(judge):
     own = responses_of(["a"])
-    with pytest.raises(InputError, match="there is no kind 'oracle'; there are gold, reward and openai"):
+    with pytest.raises(InputError, match="there is no kind 'oracle'; there are gold, reward, openai and check"):
         judge("oracle", own, own)
     with pytest.raises(InputError, match="needs --service and --store"):
         judge("openai", own, own)

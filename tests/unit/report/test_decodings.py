@@ -50,7 +50,7 @@ def test_it_says_beside_the_numbers_what_they_rest_on(page):
 
 def test_charts_have_a_panel_for_each_and_those_of_training_one(page):
     for figure in ("winrate", "rating", "winrate_vs_kl", "reward"):
-        titles = " ".join(texts(page, f"#figure-{figure} h5"))
+        titles = " ".join(texts(page, f"#figure-{figure} .panel-title"))
         assert all(title in titles for title in TITLES), figure
     assert len(texts(page, "#figure-learning_curves .panel")) == 3 and len(texts(page, "#figure-cost .panel")) == 1
 

@@ -172,7 +172,7 @@ def test_responses_of_a_static_cache_are_those_of_the_usual_one(base):
 
 def test_rollouts_have_the_cache_of_the_device(base, tmp_path, monkeypatch):
     asked = []
-    monkeypatch.setattr("sail.sampling.sample_responses", lambda *args, **given: asked.append(given) or [[5, 1]] * 8)
+    monkeypatch.setattr("sail.answers.sample_responses", lambda *args, **given: asked.append(given) or [[5, 1]] * 8)
     device = replace(PLAIN, generation_cache="static")
     given = GIVEN | {"p": 1.0, "pi": 0.0, "rollout_prompts": 4, "max_steps": 1}
     spec = {"model": {"path": base, **LORA}, "method": "dpp", "hyperparameters": given}

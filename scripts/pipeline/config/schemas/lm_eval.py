@@ -29,5 +29,5 @@ LM_EVAL = several(
     "Benchmarks of lm-eval, which are run on every policy and on what policies start from: what alignment costs "
     "elsewhere (results/alignment_tax.csv and the report). Needs envs/requirements-lm-eval.txt.",
     TASK,
-    examples=[["gsm8k", "ifeval"]],
+    examples=[[{"task": "gsm8k"}, {"task": "ifeval", "limit": 200}]],
 )
