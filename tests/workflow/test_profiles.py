@@ -11,12 +11,11 @@ CONFIGS = sorted(
     path.name for path in (REPOSITORY / "config").glob("*.yaml") if "tasks" in yaml.safe_load(path.read_text("utf-8"))
 )
 T4 = ("--profile", "profiles/t4", "-j1")
-DECODED = ("decode_responses", "score_decoded")  # of a further decoding
+DECODED = {"decode_responses", "score_decoded"}  # of a further decoding
 # Rules that run a model; a judge does where it is a reward model.
 GPU_RULES = {
     *("train_sft", "train_reward", "compute_reference", "train_policy", "generate_responses"),
     *("score_responses", "score_bt"),
-    *DECODED,
 }
 
 
@@ -100,12 +99,12 @@ def test_the_t4_profile_never_runs_two_gpu_jobs_at_once(plans):
     assert profile("t4")["resources"] == {"gpu": 1}
     jobs = read_plan(plans["t4"])
     # The reward model comes from the hub, and it is the judge too.
-    assert gpu_rules(jobs) == GPU_RULES - {"train_reward", *DECODED} | {"judge_responses", "measure_judge"}
+    assert gpu_rules(jobs) == GPU_RULES - {"train_reward"} | {"judge_responses", "measure_judge"}
     assert all(job.resources["gpu"] == "1" for job in jobs if job.rule in gpu_rules(jobs))
 
 
 def test_the_gold_judge_needs_no_gpu(plans):
-    assert gpu_rules(read_plan(plans["default"])) == GPU_RULES
+    assert gpu_rules(read_plan(plans["default"])) == GPU_RULES | DECODED
 
 
 def test_a_cpu_device_asks_for_no_gpu(plans):
