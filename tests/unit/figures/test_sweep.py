@@ -105,7 +105,7 @@ def test_the_spread_has_a_tick_for_each_run_and_a_mark_for_the_chosen(swept):
     assert sorted(point["run"] for point in drawn(panel, 3)) == [DPO, "dpr-0.1-1e-05-0.6"]
     assert panel_specification(panel)["layer"][1]["encoding"]["y"]["sort"] == ["dpr", "dpo"]
     figure = spread_figure(table, winrate, None, {GROUP: ["dpr", "dpo"]})
-    assert drawn(figure.rows[0][0], 3) == [] and "No run is marked" in figure.caption
+    assert len(panel_specification(figure.rows[0][0])["layer"]) == 2 and "No run is marked" in figure.caption
 
 
 def test_of_many_curves_a_few_are_drawn_and_others_may_be_chosen(swept, tmp_path):
