@@ -151,13 +151,7 @@ CANDIDATES = {
     ),
 }
 SAMPLING = {
-    "temperature": number("Sampling temperature of the policy's responses.", exclusiveMinimum=0, default=1),
-    "top_p": number(
-        "The policy's responses are sampled among the most likely tokens that together have this probability.",
-        exclusiveMinimum=0,
-        maximum=1,
-        default=1,
-    ),
+    **{key: GROUPS[key] for key in ("temperature", "top_p")},
     "max_new_tokens": whole("Most tokens of a response that the policy samples.", default=256),
     "backend": choice(described_choice("What generates the responses", BACKENDS), BACKENDS, default="transformers"),
 }

@@ -9,7 +9,7 @@ from pipeline.figures.drawing import save_figure
 from pipeline.figures.winrates import winrate_figure
 from pipeline.jobs.io import InputError
 from pipeline.report.numbers import number
-from pipeline.results.csv_tables import read_csv, require, to_numbers
+from pipeline.results.csv_tables import read_numbers
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 MEASURED = tuple(f"{name}{end}" for name in ("win_rate", "difference") for end in ("", "_low", "_high"))
@@ -20,11 +20,12 @@ SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π", "learning_rate": 
 PART = r"-([a-z_]+)(\d[\d.]*(?:e-?\d+)?)(?=-|$)"  # of a run's name: a hyperparameter and its value
 # What a run's name has beside numbers, in words.
 WORDS = {
-    "steps_like_": "as many steps as {}",
-    "seconds_like_": "as many seconds as {}",
-    "rollout_policy_start": "pairs of the SFT model",
-    "estimator_upstream": "the published code's estimator",
+    "steps_like": "as many steps as {}",
+    "seconds_like": "as many seconds as {}",
+    "rollout_policy": "pairs of the SFT model",
+    "estimator": "the published code's estimator",
 }
+SAID = rf"-({'|'.join(WORDS)})_(\w+)"
 
 
 def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | None = None) -> pd.DataFrame:
@@ -58,9 +59,7 @@ def read_small(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, a column is, or one holds other text than numbers.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, COLUMNS, path)
-    return to_numbers(frame, NUMBERS, path)
+    return read_numbers(path, COLUMNS, NUMBERS)
 
 
 def markdown(frame: pd.DataFrame) -> str:
@@ -114,15 +113,13 @@ def draw(frame: pd.DataFrame, path: Path) -> None:
 
 def _called(method: str, run: str, baseline: str) -> str:
     """A run by its method and what it has beside the baseline run: "DPR, g 0.6, γ 0"."""
-    words = next(
-        (text.format(run.split(key)[1].split("-")[0].upper()) for key, text in WORDS.items() if key in run), ""
-    )
-    name = re.sub(r"-(steps_like|seconds_like|rollout_policy|estimator)_\w+", "", run)
+    words = [WORDS[key].format(value.upper()) for key, value in re.findall(SAID, run)]
+    name = re.sub(SAID, "", run)
     parts, known = (re.findall(PART, text) for text in (name, baseline))
     if method + "".join(f"-{key}{value}" for key, value in parts) != name:
         return run.upper() if run == method else run
     told = [f"{SIGNS.get(key, key)} {value}" for key, value in parts if (key, value) not in known]
-    return ", ".join([method.upper(), *told, *([words] if words else [])])
+    return ", ".join([method.upper(), *told, *words])
 
 
 def _estimate(row: dict, name: str) -> str:

@@ -12,7 +12,7 @@ import pandas as pd
 from pipeline.columns.benchmark_samples import SAMPLE_COLUMNS
 from pipeline.jobs.io import InputError, read_json, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require, to_numbers
+from pipeline.results.csv_tables import read_numbers, require
 from pipeline.results.run_table import Run, RunTable
 
 PLACE = ["dataset", "model", "run", "method"]
@@ -51,9 +51,7 @@ def read_alignment_tax(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, COLUMNS, path)
-    return to_numbers(frame, COLUMNS[len(NAMES) :], path)
+    return read_numbers(path, COLUMNS, COLUMNS[len(NAMES) :])
 
 
 @dataclass(frozen=True)

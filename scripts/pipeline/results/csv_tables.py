@@ -43,6 +43,20 @@ def check_type(value: object, kind: type | tuple, expected: str, where: str) -> 
         raise InputError(f"{where}: must be {expected}, not {value!r}")
 
 
+def read_numbers(path: str | Path, columns: Iterable[str], numbers: Iterable[str]) -> pd.DataFrame:
+    """A table as written: `numbers` of its columns are numbers, NaN where a field is empty, the rest is text.
+
+    Args:
+        columns: which it must have.
+
+    Raises:
+        InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
+    """
+    frame = read_csv(path, dtype=str)
+    require(frame, columns, path)
+    return to_numbers(frame, numbers, path)
+
+
 def to_numbers(frame: pd.DataFrame, columns: Iterable[str], where: str | Path) -> pd.DataFrame:
     """A table of text with numbers in some columns, NaN where a field is empty.
 

@@ -8,7 +8,7 @@ import pandas as pd
 from pipeline.columns.checkpoint_scores import CHECKPOINT_COLUMNS, CHECKPOINT_LOGPS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require, to_numbers
+from pipeline.results.csv_tables import read_numbers
 from pipeline.results.run_table import Run, RunTable
 
 NAMES = ["dataset", "model", "run", "method", "g", "seeds"]
@@ -42,10 +42,9 @@ def read_overoptimisation(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, COLUMNS, path)
-    frame["last"] = frame["last"] == "True"
-    return to_numbers(frame, set(COLUMNS) - {"dataset", "model", "run", "method", "seeds", "last"}, path)
+    numbers = set(COLUMNS) - {"dataset", "model", "run", "method", "seeds", "last"}
+    frame = read_numbers(path, COLUMNS, numbers)
+    return frame.assign(last=frame["last"] == "True")
 
 
 def _rows(run: Run, resamples: int, seed: int) -> list[dict]:

@@ -9,7 +9,7 @@ import pyarrow.parquet as pq
 from pipeline.columns.verdicts import PART_COLUMNS, PART_DETAILS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.results.csv_tables import read_csv, require, to_numbers
+from pipeline.results.csv_tables import read_numbers
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 NAMES = ["dataset", "model", "decoding", "run", "method", "baseline", "judge", "part", "seeds"]
@@ -46,9 +46,7 @@ def read_parts_table(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, [*NAMES, *NUMBERS], path)
-    return to_numbers(frame, NUMBERS, path)
+    return read_numbers(path, [*NAMES, *NUMBERS], NUMBERS)
 
 
 def _rows(run: Run, baseline: str, resamples: int, seed: int) -> list[dict]:

@@ -9,7 +9,7 @@ from pipeline.columns.pairs import SOURCE_COLUMN
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS, compare
-from pipeline.results.csv_tables import read_csv, require, to_numbers
+from pipeline.results.csv_tables import read_numbers
 from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import RunTable
 from pipeline.results.sweep_comparison import group_verdicts
@@ -74,6 +74,4 @@ def read_source_table(path: str | Path, names: Sequence[str] = NAMES) -> pd.Data
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, [*names, *COUNTS, *RATES], path)
-    return to_numbers(frame, COUNTS + RATES, path)
+    return read_numbers(path, [*names, *COUNTS, *RATES], COUNTS + RATES)

@@ -10,7 +10,7 @@ import pandas as pd
 from pipeline.metrics import bootstrap
 from pipeline.metrics.pareto import on_front
 from pipeline.results.cost_axes import AXES, known_axes
-from pipeline.results.csv_tables import read_csv, require, rows_of, to_numbers
+from pipeline.results.csv_tables import read_numbers, rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_verdicts
 from pipeline.results.training_cost import MEASURED, training_costs
 
@@ -70,9 +70,7 @@ def read_winrate_vs_cost(path: str | Path) -> pd.DataFrame:
     Raises:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
-    frame = read_csv(path, dtype=str)
-    require(frame, COLUMNS, path)
-    return to_numbers(frame, [*RATES, *COSTS, *OTHERS, "front_share"], path)
+    return read_numbers(path, COLUMNS, [*RATES, *COSTS, *OTHERS, "front_share"])
 
 
 def _names(runs: Sequence[Run]) -> dict[str, str]:

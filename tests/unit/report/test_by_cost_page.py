@@ -1,7 +1,7 @@
 """Win rate against cost in a real Chromium: the chart and its axes, the front in words, the numbers."""
 
 import pytest
-from chromium import complaints, open_browser, open_page, requests
+from chromium import complaints, open_page, requests
 from fixtures_costs import build_priced, compare, set_costs
 from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
@@ -16,11 +16,7 @@ HEIGHTS = (
 )
 
 
-@pytest.fixture(scope="module")
-def browser():
-    opened = open_browser(width=1440)
-    yield opened
-    opened.quit()
+WIDTH = 1440  # of the browser
 
 
 @pytest.fixture(scope="module")

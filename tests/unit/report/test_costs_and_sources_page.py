@@ -6,7 +6,7 @@ import sqlite3
 import pandas as pd
 import pytest
 import yaml
-from chromium import complaints, open_browser, open_page, requests
+from chromium import complaints, open_page, requests
 from fixtures_records import COMMIT, PROMPT, SECONDS, write_records
 from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
@@ -16,11 +16,7 @@ from pipeline.jobs.io import read_yaml, write_parquet
 CONFIG = {"tag": "test", "tasks": [{"method": "dpo"}], "definitions": {"models": {"W1M": {"path": "</pre><b>x</b>"}}}}
 
 
-@pytest.fixture(scope="module")
-def browser():
-    opened = open_browser(width=1440)
-    yield opened
-    opened.quit()
+WIDTH = 1440  # of the browser
 
 
 @pytest.fixture(scope="module")

@@ -10,7 +10,6 @@ from chromium import (
     choose,
     complaints,
     detail,
-    open_browser,
     open_page,
     requests,
     set_value,
@@ -31,13 +30,6 @@ TEXTS = {0: EVIL, 1: LONG, 2: RTL, 3: "</script><script>document.title='taken'</
 
 def response(run, i):
     return f"{TEXTS[i]} {run}" if i in TEXTS else f"{run} answers {i}."
-
-
-@pytest.fixture(scope="module")
-def browser():
-    opened = open_browser()
-    yield opened
-    opened.quit()
 
 
 @pytest.fixture(scope="module")

@@ -79,6 +79,10 @@ def test_runs_of_another_table_are_controls_and_faults_are_named(tables):
     small = shrunk(winrate, cost, more)
     assert small.loc[small["control"] == 1, "run"].tolist() == ["dpo-longer"]
     assert "| * dpo-longer |" in markdown(small)
+    kinds = {"steps_like_dpr": "as many steps as DPR", "rollout_policy_start": "pairs of the SFT model"}
+    named = pd.concat([winrate, *(winrate[winrate["run"] == DPO].assign(run=f"{DPO}-{kind}") for kind in kinds)])
+    told = dict.fromkeys(shrunk(winrate, cost, named).loc[lambda rows: rows["control"] == 1, "called"])
+    assert list(told) == [f"DPO, {text}" for text in kinds.values()]
     both = pd.concat([winrate.assign(decoding=name) for name in ("sample", "greedy")])
     beside = markdown(shrunk(both, cost)).splitlines()
     assert beside[0].count("greedy: against") == beside[0].count("sample: against") == 2

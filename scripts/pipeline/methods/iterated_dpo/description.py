@@ -1,8 +1,7 @@
 """What the method iterated_dpo is called, takes and looks like."""
 
 from pipeline.config.fields import choice, whole
-from pipeline.config.hyperparameters import GROUPS, TRAINING, UNGROUPED
-from pipeline.methods.online_dpo import description as online_dpo
+from pipeline.config.hyperparameters import CANDIDATES, SAMPLING, TRAINING, UNGROUPED
 
 ORDER = 13
 SENTENCE = (
@@ -32,9 +31,8 @@ OWN = {
         default="start",
     ),
     **{key: TRAINING[key] for key in ("loss_type", "label_smoothing")},
-    "max_new_tokens": online_dpo.OWN["max_new_tokens"] | {"default": 256},
-    "temperature": GROUPS["temperature"],
-    **{key: online_dpo.OWN[key] for key in ("top_p", "missing_eos_penalty")},
+    **{key: SAMPLING[key] for key in ("max_new_tokens", "temperature", "top_p")},
+    "missing_eos_penalty": CANDIDATES["missing_eos_penalty"],
 }
 # Its order of the data is its own, so rows cannot be grouped by length.
 HYPERPARAMETERS = UNGROUPED | OWN
