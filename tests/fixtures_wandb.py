@@ -2,6 +2,7 @@
 
 import json
 import struct
+import time
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -11,6 +12,7 @@ from wandb.proto import wandb_internal_pb2
 
 BLOCK = 32768  # bytes; a record is cut where a block ends
 FULL, FIRST, MIDDLE, LAST = 1, 2, 3, 4
+PATIENCE = 60  # seconds
 
 
 @dataclass
@@ -33,7 +35,14 @@ def offline_files(folder: Path) -> list[Path]:
 
 
 def read_offline_run(path: Path) -> OfflineRun:
-    """The run that a .wandb file holds."""
+    """The run that a .wandb file holds, once its last record is there: wandb's service may write it after `finish`."""
+    until = time.monotonic() + PATIENCE
+    while (run := _parse(path)).exit_code is None and time.monotonic() < until:
+        time.sleep(0.1)
+    return run
+
+
+def _parse(path: Path) -> OfflineRun:
     run = OfflineRun()
     for data in _records(path.read_bytes()):
         record = wandb_internal_pb2.Record.FromString(data)
@@ -68,6 +77,8 @@ def _records(content: bytes) -> Iterator[bytes]:
             at += BLOCK - at % BLOCK
             continue
         checksum, length, kind = struct.unpack("<IHB", content[at : at + 7])
+        if at + 7 + length > len(content):  # still being written
+            return
         data = content[at + 7 : at + 7 + length]
         assert zlib.crc32(data, zlib.crc32(bytes([kind]))) == checksum or kind == 0, "a record is damaged"
         at += 7 + length
