@@ -101,6 +101,8 @@ rule render_report:
     input:
         plan.files("responses", "verdicts", "scores", "evaluation", "metrics", "cost"),
         [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
+        set_files(plan, "responses", "verdicts"),
+        [file(name) for name in settings.prompt_sets for file in (set_table, set_path)],
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",

@@ -21,7 +21,7 @@ from pipeline.report.judgements import read_judgements
 from pipeline.report.labelled_pairs import read_labelled_agreement
 from pipeline.report.made_from import made_from_section
 from pipeline.report.others import render_others
-from pipeline.report.prompt_sets import sets_sections, with_contamination
+from pipeline.report.prompt_sets import read_categories, with_contamination
 from pipeline.report.whole_cost import cost_section, read_paid
 from pipeline.report.words import answer_in_words
 from pipeline.results.alignment_tax import read_alignment_tax
@@ -31,6 +31,7 @@ from pipeline.results.parts_table import read_parts_table
 from pipeline.results.pedigree import all_jobs
 from pipeline.results.run_table import read_run_table
 from pipeline.results.score_comparison import read_comparison
+from pipeline.results.set_results import all_runs, set_results
 from pipeline.results.source_table import read_source_table
 from pipeline.results.tables import read_set_rates, read_table
 from pipeline.results.whole_cost import whole_costs
@@ -58,7 +59,16 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--judgements", help="judges' raw replies: their folder, a store, or a parquet table")
     parser.add_argument("--selection", help="win-rate table of the same runs on the selection split (CSV)")
     parser.add_argument("--by-source", help="win rates on mixes by source (CSV)")
+    parser.add_argument("--set", action="append", default=[], help="run table (YAML) of a set of prompts")
     parser.add_argument("--by-category", help="win rates on sets of prompts by category (CSV)")
+    parser.add_argument(
+        "--references",
+        type=named_path,
+        nargs="*",
+        default=[],
+        metavar="SET=FILE",
+        help="sets of prompts that have reference answers (parquet)",
+    )
     parser.add_argument(
         "--contamination",
         type=named_path,
@@ -88,22 +98,24 @@ def main(argv: list[str] | None = None) -> None:
     pairs = dict(arguments.pairs)
     table = read_run_table(arguments.runs)
     read = ("runs", "winrate", "cost", "cards", "scores", "calibration", "judges", "judgements", "selection", "config")
-    read += ("judged", "labels")
-    contamination = dict(arguments.contamination)
-    files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
+    read += ("judged", "labels", "set")
+    contamination, references = dict(arguments.contamination), dict(arguments.references)
+    sets, rates = [read_run_table(path) for path in arguments.set], read_set_rates(arguments.winrate)
+    files = [*table.paths("responses"), *pairs.values(), *contamination.values(), *references.values()]
+    files += [path for one in sets for path in one.paths("responses", "verdicts")]
     tables = ("by_source", "by_category", "parts", "front", "overoptimisation", "alignment_tax")
     record = Record(__file__, arguments, (*read, *tables), ("output", "answer"), table.summary, files=files)
     judges = [read_judge_quality(path) for path in arguments.judges]
     more = [judge_section(judges)] if judges else []
     if arguments.by_source:
         more.insert(0, source_section(read_source_table(arguments.by_source)))
-    more = sets_sections(table, read_set_rates(arguments.winrate), arguments.by_category) + more
-    costs = whole_costs(table, read_paid(arguments.judgements) if arguments.judgements else {})
+    costs = whole_costs(all_runs(table, sets), read_paid(arguments.judgements) if arguments.judgements else {})
     if whole := cost_section(costs, arguments.dollars_per_hour):
         more.insert(0, whole)
     if arguments.alignment_tax:
         more.append(alignment_tax_section(read_alignment_tax(arguments.alignment_tax)))
-    made_from = made_from_section(all_jobs(table), read_yaml(arguments.config) if arguments.config else None)
+    config = read_yaml(arguments.config) if arguments.config else None
+    made_from = made_from_section(all_jobs(all_runs(table, sets)), config)
     inputs = ReportInputs(
         table,
         read_table(arguments.winrate),
@@ -119,6 +131,10 @@ def main(argv: list[str] | None = None) -> None:
         overoptimisation=read_overoptimisation(arguments.overoptimisation) if arguments.overoptimisation else None,
         labels=read_labels(arguments.labels) if arguments.labels else {},
         labelled=read_labelled_agreement(judges, arguments.judged, pairs),
+        sets=set_results(rates, sets),
+        rates=rates,
+        by_category=read_categories(arguments.by_category) if arguments.by_category else None,
+        references=references,
         more=more,
         last=[made_from] if made_from else [],
     )

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from pipeline.jobs.io import command_line, run
 from pipeline.results.small_table import small_table
-from pipeline.results.tables import read_table
+from pipeline.results.tables import read_set_rates
 
 
 def main(argv: list[str] | None = None) -> None:
@@ -16,7 +16,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--report", type=Path, help="the report's page; told only where it is")
     arguments = parser.parse_args(argv)
     print(f"\nWin rates in per cent, with 95% intervals ({arguments.winrates}):\n")
-    print(small_table(read_table(arguments.winrates)))
+    print(small_table(read_set_rates(arguments.winrates)))
     if arguments.report and arguments.report.is_file():
         print(f"\nThe report is {arguments.report}")
 

@@ -7,7 +7,7 @@ WANDB_API_KEY, from the environment or .env, where the server answers; else into
 from pathlib import Path
 
 from pipeline.jobs.io import command_line, run, write_json
-from pipeline.results.tables import read_table
+from pipeline.results.tables import read_set_rates
 from pipeline.tracking import log_winrates, record, start_run
 
 
@@ -18,7 +18,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--wandb", required=True, metavar="PROJECT", help="project of Weights & Biases")
     parser.add_argument("--output", type=Path, required=True, help="record to write, JSON")
     arguments = parser.parse_args(argv)
-    table = read_table(arguments.winrate)
+    table = read_set_rates(arguments.winrate)
     with start_run(arguments.wandb, arguments.tag, "win rates", "winrate", {"tag": arguments.tag}) as tracked:
         log_winrates(tracked, table)
         found = record(tracked, arguments.wandb)

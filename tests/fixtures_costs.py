@@ -56,7 +56,9 @@ def made_up_costs(runs: list[str], seed: int = 1) -> dict[str, dict]:
     return costs
 
 
-def build_priced(root: Path, count: int = 2, costs: dict[str, dict] | None = None, extra=(), **options) -> Path:
+def build_priced(
+    root: Path, count: int = 2, costs: dict[str, dict] | None = None, extra=(), render_it=True, **options
+) -> Path | None:
     """A report of the SFT model and `count` trained runs with records and costs; its path.
 
     Args:
@@ -69,7 +71,7 @@ def build_priced(root: Path, count: int = 2, costs: dict[str, dict] | None = Non
     write_records(root)
     set_costs(root, made_up_costs([name for name in options["runs"] if name != "sft"]) if costs is None else costs)
     compare(root, extra)
-    return render(root, extra=["--front", str(root / "front.csv")])
+    return render(root, extra=["--front", str(root / "front.csv")]) if render_it else None
 
 
 def compare(root: Path, extra=()) -> Path:

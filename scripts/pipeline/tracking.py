@@ -107,15 +107,17 @@ def log_winrates(run, table: pd.DataFrame) -> None:
 
     Args:
         run: a `wandb.Run`.
-        table: as `pipeline.results.tables.read_table` gives it.
+        table: as `pipeline.results.tables.read_set_rates` gives it; what is of a set of prompts has its name before the
+            run's in the summary.
     """
     import wandb
 
     columns = table.astype(object).where(table.notna(), None)
     run.log({"win rates": wandb.Table(columns=list(table.columns), data=columns.to_numpy().tolist())})
-    several = table["decoding"].nunique() > 1
+    several, split = table["decoding"].nunique() > 1, table["set"].iloc[0] if "set" in table else None
     for row in table.to_dict("records"):
         names = ("dataset", "model", *(("decoding",) if several else ()), "run", "baseline")
+        names = names if row.get("set") == split else (*names[:-2], "set", *names[-2:])
         place = "/".join(row[key] for key in names)
         for name in ("win_rate", "win_rate_low", "win_rate_high"):
             run.summary[f"{place}/{name}"] = row[name]

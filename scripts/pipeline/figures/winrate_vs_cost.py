@@ -3,12 +3,14 @@
 import altair as alt
 import pandas as pd
 
+from pipeline.columns.prompts import CHECK
 from pipeline.figures.choice import MAX_RUNS
 from pipeline.figures.drawing import INK, PAPER, Figure, Panel, reference_line, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.results.cost_axes import Axis, front_of, is_known, known_axes
 from pipeline.results.csv_tables import rows_of
-from pipeline.results.run_table import Run, RunTable
+from pipeline.results.opponents import rate_title
+from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 NAME = "winrate_vs_cost"
 HEIGHT = 320
@@ -16,23 +18,24 @@ MOST_NAMES = 12  # beside the points of the front
 WIDE = 20  # times the lowest cost; beyond it the axis is logarithmic
 TIMES = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
 CAPTION = (
-    "Win rate against the dataset's chosen responses over what one training costs, the mean of its seeds, with 95% "
+    "{} over what one training costs, the mean of its seeds, with 95% "
     "intervals; that of the cost only where seeds differ. Up and to the left is better. Circled and joined by steps: "
     "the Pareto front. No other run is both as cheap and as good as one of these, and better in one of the two."
 )
 
 
-def axis_figures(table: RunTable, costs: pd.DataFrame) -> dict[Axis, Figure]:
+def axis_figures(table: RunTable, costs: pd.DataFrame, opponent: str = CHOSEN) -> dict[Axis, Figure]:
     """A figure for each axis that is known of any run, the default first; a panel per (dataset, model, decoding).
 
     Args:
         costs: as `pipeline.results.winrate_vs_cost.read_winrate_vs_cost` gives it.
+        opponent: what its win rates are against.
     """
     figures = {}
     for axis in known_axes(costs.to_dict("records")):
-        rows = [[panel] for group in table.groups if (panel := _panel(table, costs, group, axis))]
+        rows = [[panel] for group in table.groups if (panel := _panel(table, costs, group, axis, opponent))]
         figures[axis] = Figure(
-            f"{NAME}_{axis.column}", f"Win rate against {axis.name}", f"{CAPTION} {axis.counts}", rows
+            f"{NAME}_{axis.column}", f"Win rate against {axis.name}", f"{_caption(table, opponent)} {axis.counts}", rows
         )
     return figures
 
@@ -40,10 +43,16 @@ def axis_figures(table: RunTable, costs: pd.DataFrame) -> dict[Axis, Figure]:
 def whole_figure(table: RunTable, costs: pd.DataFrame) -> Figure:
     """All axes below each other, the default first."""
     rows = [row for figure in axis_figures(table, costs).values() for row in figure.rows]
-    return Figure(NAME, "Win rate against cost", CAPTION, rows)
+    return Figure(NAME, "Win rate against cost", _caption(table, CHOSEN), rows)
 
 
-def _panel(table: RunTable, costs: pd.DataFrame, group: tuple[str, ...], axis: Axis) -> Panel | None:
+def _caption(table: RunTable, opponent: str) -> str:
+    rate = "win rate against the dataset's chosen responses" if opponent == CHOSEN else rate_title(opponent)
+    text = CAPTION.format(rate[0].upper() + rate[1:])
+    return f"{text} {opponent} itself stands at 50%." if opponent == table.baseline else text
+
+
+def _panel(table: RunTable, costs: pd.DataFrame, group: tuple[str, ...], axis: Axis, opponent: str) -> Panel | None:
     """One axis of one group; None where nothing is known."""
     own = {row["run"]: row for row in rows_of(costs, group).to_dict("records") if is_known(row, axis)}
     front = front_of(own.values(), axis)
@@ -57,10 +66,10 @@ def _panel(table: RunTable, costs: pd.DataFrame, group: tuple[str, ...], axis: A
     if len(runs) < len(own):
         cut = f"the front, {table.baseline} and the best of {len(own)} runs by win rate, {MAX_RUNS} in all"
         title = f"{title}; {cut}" if title else cut
-    return Panel(title, _chart(runs, own, front, axis))
+    return Panel(title, _chart(runs, own, front, axis, opponent))
 
 
-def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis) -> alt.LayerChart:
+def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis, opponent: str) -> alt.LayerChart:
     one, unit = _unit(axis, max(own[run.run][axis.column] for run in runs))
     points = [_point(own[run.run], axis, one) for run in runs]
     joined = [_point(row, axis, one) for row in front]
@@ -74,14 +83,15 @@ def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis)
         scale = alt.Scale(zero=False, padding=24)
     title = axis.title + (f", {unit}" if unit else "")
     x = alt.X("cost:Q", title=title, scale=scale, axis=alt.Axis(format="~s" if axis.unit == "tokens" else ",~r"))
-    y = alt.Y("win_rate:Q", title="win rate against chosen, %", scale=alt.Scale(zero=False, padding=16))
+    rate = "win rate against chosen" if opponent == CHOSEN else rate_title(opponent)
+    y = alt.Y("win_rate:Q", title=f"{rate}, %", scale=alt.Scale(zero=False, padding=16))
     color, shape = method_color(runs), method_shape(runs)
     data, marked = alt.Chart(values(points)), alt.Chart(values(joined))
     tips = [alt.Tooltip("run:N"), *_interval_tips("cost", unit or axis.name), *_interval_tips("win_rate", "%")]
     spread = alt.Chart(values(point for point in points if "cost_low" in point))
     wide = spread.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x="cost_low:Q", x2="cost_high:Q", y=y, color=color)
     layers = [
-        reference_line(50, vertical=False),
+        *([] if opponent == CHECK else [reference_line(50, vertical=False)]),
         marked.mark_line(interpolate="step-after", color=INK, strokeWidth=1, opacity=0.6).encode(
             x=x, y=y, order="cost:Q"
         ),

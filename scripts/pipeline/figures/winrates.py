@@ -6,13 +6,15 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
+from pipeline.columns.prompts import CHECK
 from pipeline.figures.choice import LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
 from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.jobs.io import InputError
 from pipeline.results.csv_tables import rows_of
-from pipeline.results.run_table import CHOSEN, Run, RunTable
+from pipeline.results.opponents import against, rate_name
+from pipeline.results.run_table import Run, RunTable
 from pipeline.results.seed_table import seed_table
 
 FIGURES = ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length", "learning_curves", "reward", "cost")
@@ -75,12 +77,11 @@ def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     for group in table.groups:
         panels = []
         for opponent in opponents:
-            runs = [run for run in shown_runs(table, winrate, group) if opponent in run.baselines]
-            if not runs:
+            if not (runs := [run for run in shown_runs(table, winrate, group) if opponent in run.baselines]):
                 continue
-            against = f"against {'the chosen responses' if opponent == CHOSEN else opponent}"
-            chart = _intervals(runs, _rows(winrate, group, opponent), "win_rate", "win rate, %", limits, 50)
-            panels.append(Panel(_title(table, group, against), chart))
+            even, axis = None if opponent == CHECK else 50, f"{rate_name(opponent)}, %"
+            chart = _intervals(runs, _rows(winrate, group, opponent), "win_rate", axis, limits, even)
+            panels.append(Panel(_title(table, group, against(opponent)), chart))
         rows.append(panels)
     return Figure(
         "winrate",
@@ -98,7 +99,7 @@ def reward_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
         found = _rows(winrate, group)
         base = found.get(table.baseline, {}).get("mean_reward")
         line = None if base is None or pd.isna(base) else base
-        if not any(pd.notna(row["mean_reward"]) for row in found.values()):
+        if all(pd.isna(row["mean_reward"]) for row in found.values()):
             continue
         chart = _intervals(shown_runs(table, winrate, group), found, "mean_reward", "mean score", None, line, ".2f")
         rows.append([Panel(_title(table, group, f"dashed: {table.baseline}" if line is not None else ""), chart)])

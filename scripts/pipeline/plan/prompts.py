@@ -56,7 +56,9 @@ def set_report_arguments(settings: Settings) -> list[str]:
     """The arguments that tell the report of the sets, where there are any."""
     named = [f"{dataset}={path}" for dataset, path in zip(settings.datasets, contaminations(settings), strict=False)]
     by_category = [part for path in category_table(settings) for part in ("--by-category", path)]
-    return ["--contamination", *named, *by_category] if named else []
+    answered = [f"{name}={set_path(name)}" for name in settings.prompt_sets if has_references(settings, name)]
+    references = ["--references", *answered] if answered else []
+    return [*set_arguments(settings), "--contamination", *named, *by_category, *references] if named else []
 
 
 def judge_service(judge: str) -> str:

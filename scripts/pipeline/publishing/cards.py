@@ -8,10 +8,14 @@ import jinja2
 import yaml
 from huggingface_hub import DatasetCardData, EvalResult, ModelCardData
 
+from pipeline.columns.prompts import CHECK
 from pipeline.jobs.io import read_json, read_yaml
 from pipeline.jobs.parts import all_parts
 from pipeline.results import caveats
-from pipeline.results.tables import read_table
+from pipeline.results.opponents import CALLED
+from pipeline.results.run_table import CHOSEN
+from pipeline.results.set_table import ALL
+from pipeline.results.tables import SET, read_set_rates
 
 HUB_ID = re.compile(r"[\w.-]+/[\w.-]+")
 METHODS = all_parts("methods", "description")
@@ -36,7 +40,7 @@ def make_card(publication: dict, repo_id: str) -> str:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"number": number, "cell": _cell}
+    environment.filters |= {"number": number, "cell": _cell, "against": _against}
     text = environment.get_template(template).render(title=publication["name"], repo_id=repo_id, **values)
     text = re.sub(r"\n{3,}", "\n\n", text).strip()
     return f"---\n{metadata}\n---\n\n{text}\n"
@@ -52,7 +56,7 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
     if adapter:  # what it needs may be another than what training started from, which may be an adapter itself
         named = read_json(Path(publication["folder"]) / "adapter_config.json").get("base_model_name_or_path")
         base = hub_id(named or "") or base
-    winrates = _winrates(records, publication["of"])
+    winrates, on_sets = _winrates(records, publication["of"])
     what = "A reward model" if kind == "reward_model" else "A policy"
     values = {
         "kind": kind,
@@ -63,8 +67,9 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         "hyperparameters": {name: value for name, value in given.items() if name != "model"},
         "data": describe_source(data),
         "winrates": winrates,
+        "on_sets": on_sets,
         "several_decodings": len({row["decoding"] for row in winrates}) > 1,
-        "limits": [caveat.reason for caveat in caveats.read(caveats.of_rows(winrates))],
+        "limits": [caveat.reason for caveat in caveats.read(caveats.of_rows([*winrates, *on_sets]))],
         "judge": publication.get("judge"),
         "accuracies": [read_json(path) for path in records.get("calibration", [])],
         "reverse": spec.get("reverse", False),
@@ -77,7 +82,7 @@ def _model(publication: dict, repo_id: str) -> tuple[str, str, dict]:
         tags=["trl", "preference-optimization", method or "reward-model"],
         pipeline_tag="text-generation" if kind != "reward_model" else "text-classification",
         model_name=publication["name"] if winrates else None,
-        eval_results=[_eval_result(row, data) for row in winrates] or None,
+        eval_results=[_eval_result(row, data) for row in [*winrates, *on_sets] if row.get(SET) != ALL] or None,
     )
     return metadata.to_yaml().strip(), "model.md.jinja", values
 
@@ -150,27 +155,36 @@ def describe_source(data: dict) -> str:
     return f"The pairs are from {place}, read as the source {data['source']}."
 
 
-def _winrates(records: dict, of: dict) -> list[dict]:
-    """The rows of the win-rate table that are about a model."""
+def _winrates(records: dict, of: dict) -> tuple[list[dict], list[dict]]:
+    """The rows of the win-rate table on a model: of the split, and of sets of prompts, which name theirs."""
     if "winrate" not in records:
-        return []
-    table = read_table(records["winrate"])
+        return [], []
+    table = read_set_rates(records["winrate"])
     run = of.get("run")
     about = (table["run"] == run) if run else (table["run"] == "sft")
-    return table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about].to_dict("records")
+    rows = table[(table["dataset"] == of["dataset"]) & (table["model"] == of["model"]) & about]
+    if SET not in table.columns:
+        return rows.to_dict("records"), []
+    beside = rows[SET] != table[SET].iloc[0]
+    return rows[~beside].drop(columns=SET).to_dict("records"), rows[beside].to_dict("records")
+
+
+def _against(opponent: str) -> str:
+    return "the dataset's chosen responses" if opponent == CHOSEN else CALLED.get(opponent, opponent)
 
 
 def _eval_result(row: dict, data: dict) -> EvalResult:
-    against = "the dataset's chosen responses" if row["baseline"] == "chosen" else row["baseline"]
+    """A row as the hub has it: on the dataset, or on the set of prompts that it names."""
+    measured = "right answers" if row["baseline"] == CHECK else f"win rate against {_against(row['baseline'])}"
     interval = f"95% interval {number(row['win_rate_low'])} to {number(row['win_rate_high'])}"
     limits = "".join(f", {caveat.words}" for caveat in caveats.read(row["caveats"]))
     decoded = f", decoding {row['decoding']}" if row["decoding"] else ""
     return EvalResult(
         task_type="text-generation",
-        dataset_type=hub_id(data.get("path", "")) or data["name"],
-        dataset_name=data["name"],
+        dataset_type=row.get(SET) or hub_id(data.get("path", "")) or data["name"],
+        dataset_name=row.get(SET) or data["name"],
         metric_type="win_rate",
-        metric_name=f"win rate against {against}, per cent ({interval}{decoded}{limits})",
+        metric_name=f"{measured}, per cent ({interval}{decoded}{limits})",
         metric_value=row["win_rate"],
     )
 

@@ -40,8 +40,10 @@ from pipeline.report.human_labels import Labels, RunLabels, find_labels
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.methods import methods_section
 from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.on_sets import answer_on_sets, leaderboard_on_sets
 from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
+from pipeline.report.prompt_sets import sets_sections
 from pipeline.report.responses import responses_section
 from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
@@ -49,10 +51,18 @@ from pipeline.report.selection import selection_of
 from pipeline.report.slices import find_slices, slices_section
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
+from pipeline.results.set_results import SetResults
 
 FOLDER = Path(__file__).parent
 WITHOUT_RUNS = frozenset({"rewards", "training", "cost", "data"})
 WITHOUT_RESPONSES = frozenset({"slices", "bad-answers", "responses"})
+# Sections that are about the split's prompts, whichever are chosen.
+OF_SPLIT = frozenset(
+    (
+        *("controls", "methods", "parts", "tradeoffs", "rewards", "overoptimisation", "cost-of-one"),
+        *("sources", "slices", "bad-answers", "agreement"),
+    )
+)
 
 
 @dataclass(frozen=True)
@@ -76,6 +86,11 @@ class ReportInputs:
         labels: people's verdicts, as `pipeline.report.human_labels.read_labels` gives them.
         labelled: how judges and reward models agree on labelled pairs, as
             `pipeline.report.labelled_pairs.read_labelled_agreement` gives it.
+        sets: results on sets of prompts, as `pipeline.results.set_results.set_results` gives them; without any the
+            page has no choice of prompts.
+        rates: the win-rate table with the rows of the sets, as `pipeline.results.tables.read_set_rates` gives it.
+        by_category: as `pipeline.report.prompt_sets.read_categories` gives it; None where no set has categories.
+        references: files of the sets that have reference answers (`pipeline.columns.prompts.SET_COLUMNS`).
         more: sections of other modules, shown before the responses.
         last: likewise, shown at the end.
         left_out: names of sections that are not shown, as there is nothing for them: `WITHOUT_RUNS`, and
@@ -96,6 +111,10 @@ class ReportInputs:
     overoptimisation: pd.DataFrame | None = None
     labels: Labels = field(default_factory=dict)
     labelled: list[dict] = field(default_factory=list)
+    sets: list[SetResults] = field(default_factory=list)
+    rates: pd.DataFrame | None = None
+    by_category: pd.DataFrame | None = None
+    references: dict[str, Path] = field(default_factory=dict)
     more: list[Section] = field(default_factory=list)
     last: list[Section] = field(default_factory=list)
     left_out: frozenset[str] = frozenset()
@@ -122,15 +141,14 @@ def render_report(inputs: ReportInputs) -> str:
     )
     environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
     shared = {"table": inputs.table, "groups": inputs.table.groups}
-    bodies = {
-        section.name: Markup(environment.get_template(section.template).render(shared | section.values))
-        for section in sections
-    }
+    bodies = {section.name: _body(environment, section, shared, inputs.table.split) for section in sections}
     scripts = [chart_library(), reading_library(chunks.formulas), page_script()]
     contents["chart-specifications"] = charts.specifications
     contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
     return environment.get_template("page.html.jinja").render(
         table=inputs.table,
+        sets=[inputs.table.split, *(one.name for one in inputs.sets)] if inputs.sets else [],
+        of_split=OF_SPLIT,
         policy=content_policy(scripts),
         style=Markup(page_style()),
         sections=sections,
@@ -138,6 +156,17 @@ def render_report(inputs: ReportInputs) -> str:
         data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
         scripts=[*map(script_element, scripts[:-1]), script_element(scripts[-1], "module")],
     )
+
+
+def _body(environment: jinja2.Environment, section: Section, shared: dict, split: str) -> Markup:
+    """What stands below a section's heading: of the split and, hidden, of each set, where it follows that choice."""
+    template = environment.get_template(section.template)
+    parts = {split: section.values} | section.of_sets
+    bodies = {name: Markup(template.render(shared | values)) for name, values in parts.items()}
+    if not section.of_sets:
+        return bodies[split]
+    form = Markup('<div data-set="{}"{}>\n{}</div>\n')
+    return Markup().join(form.format(name, "" if name == split else " hidden", body) for name, body in bodies.items())
 
 
 def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tuple[list[Section], dict[str, object]]:
@@ -148,7 +177,8 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     selection = selection_of(table, winrate, inputs.selection)
     of_runs = figures(table, winrate, cost, seeds, selection.best)
     drawn = {name: charts.place(figure) for name, figure in of_runs.items()}
-    results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note)
+    of_sets = [(one, seed_table(one.table, read) if not one.is_mean else None) for one in inputs.sets]
+    results, rows = results_section(table, winrate, cost, seeds, selection.best, selection.note, of_sets)
     contents: dict[str, object] = {"results-table": rows}
     of_responses: list[Section] = []
     labels: RunLabels = {}
@@ -156,7 +186,10 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
         bad = find_faults(table)
         slices = {group: find_slices(table, group, inputs.pairs.get(group[0])) for group in table.groups}
         labels = find_labels(table, bad, inputs.pairs, inputs.labels)
-        found = responses_section(table, inputs.pairs, inputs.replies, chunks, bad, slices, labels, read)
+        found = responses_section(
+            *(table, inputs.pairs, inputs.replies, chunks, bad, slices, labels, read),
+            *(inputs.sets, inputs.references),
+        )
         of_responses = [slices_section(table, slices, read), bad_answers_section(table, bad), found[0]]
         contents["responses-index"] = found[1]
     splits = [with_figures(split, charts) for split in inputs.splits]
@@ -170,11 +203,17 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     trade = [
         drawn[name] for name in ("winrate_vs_kl", "winrate_vs_length") if drawn[name]["rows"] or not inputs.left_out
     ]
+    answer = with_costs(with_power(answer, table, read), table, inputs.front, charts)
+    leaders = leaderboard_section(table, winrate, drawn["rating"])
+    if sets := inputs.sets:
+        answer = answer_on_sets(answer, table, winrate, sets, selection, inputs.front, charts, read)
+        leaders = leaderboard_on_sets(leaders, sets, charts)
     sections = [
-        with_costs(with_power(answer, table, read), table, inputs.front, charts),
+        answer,
+        *sets_sections(table, inputs.rates, inputs.by_category),
         *controls_section(table, winrate, cost),
         *methods_section(table, winrate, selection, charts),
-        leaderboard_section(table, winrate, drawn["rating"]),
+        leaders,
         results,
         *([] if inputs.parts is None else [parts_section(inputs.parts, charts)]),
         Section("tradeoffs", "What a win rate goes with", "figures.jinja", {"figures": trade}, "KL and length"),

@@ -34,20 +34,25 @@ COLUMNS = (  # of the table, beside those that it always has
 )
 
 
-def with_costs(section: Section, table: RunTable, costs: pd.DataFrame | None, charts: Charts) -> Section:
+def with_costs(
+    section: Section, table: RunTable, costs: pd.DataFrame | None, charts: Charts, prefix: str = ""
+) -> Section:
     """The answer's section with the chart and the fronts; without them, where no run's cost is known.
 
     Args:
         costs: as `pipeline.results.winrate_vs_cost.read_winrate_vs_cost` gives it.
+        prefix: of the charts' places.
     """
     rows, axes = _rows(table, costs)
     if costs is None or not axes:
-        return replace(section, values=section.values | {"fronts": {}, "by_cost": None})
-    figures = [(axis, charts.place(figure)) for axis, figure in axis_figures(table, costs).items()]
+        return replace(section, values=section.values | {"fronts": {}, "by_cost": None, "prefix": prefix})
+    figures = [
+        (axis, charts.place(figure, prefix)) for axis, figure in axis_figures(table, costs, table.common).items()
+    ]
     fronts = {title: front_sentence(own, axes[0]) for title, own in rows.items()}
     said = (of(own, axes[0]) for of in (certainty_sentence, unknown_sentence) for own in rows.values())
     chart = {"figures": figures, "sentences": list(dict.fromkeys(filter(None, said)))}
-    return replace(section, values=section.values | {"fronts": fronts, "by_cost": chart})
+    return replace(section, values=section.values | {"fronts": fronts, "by_cost": chart, "prefix": prefix})
 
 
 def costs_section(table: RunTable, costs: pd.DataFrame | None) -> list[Section]:

@@ -7,6 +7,7 @@ import pandas as pd
 
 from pipeline.columns.responses import EXTERNAL
 from pipeline.figures.choice import FEW_RUNS, kind_of
+from pipeline.report.cautions import cautions
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
 from pipeline.report.selection import Selection
@@ -43,13 +44,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class GroupFindings:
-    """What the table says about one (dataset, model, decoding)."""
+    """What the table says about one (dataset, model, decoding).
+
+    Attributes:
+        best: the run that is clearly better than the baseline, of several that which wins most; "" where none is.
+    """
 
     title: str
     lead: str
     headline: str
     runs: list[Finding]
     left_out: int
+    best: str = ""
 
 
 def answer_section(
@@ -70,10 +76,11 @@ def answer_section(
         "answers": [(answers[group], disagreements(table, winrate, group[:2])) for group in table.first.groups],
         "groups": list(answers.values()),
         "limits": notes(winrate.to_dict("records")),
-        "caveats": caveats(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
+        "caveats": cautions(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
+        **{"few": FEW_RUNS, "on": "", "on_sets": {}},
     }
-    return Section("answer", "Which method wins?", "answer.jinja", values | {"few": FEW_RUNS}, "Answer")
+    return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
 
 
 def group_findings(
@@ -120,7 +127,9 @@ def group_findings(
         rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
         findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)
     headline = _headline(table.baseline, trained)
-    return GroupFindings(table.title_of(group), lead, headline, findings[:MOST_FINDINGS], left_out)
+    best = _best(trained, table.baseline)
+    title = table.title_of(group)
+    return GroupFindings(title, lead, headline, findings[:MOST_FINDINGS], left_out, best[0].run if best else "")
 
 
 def disagreements(table: RunTable, winrate: pd.DataFrame, place: tuple[str, ...]) -> str:
@@ -135,37 +144,6 @@ def disagreements(table: RunTable, winrate: pd.DataFrame, place: tuple[str, ...]
     if not parts:
         return ""
     return f"The decodings disagree about how these compare with {table.baseline}: {'; '.join(parts)}{more}."
-
-
-def caveats(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame) -> list[str]:
-    """What a reader should know before believing the numbers, as far as the tables show it."""
-    notes = []
-    seeds = {len(run.seeds) for run in table.runs}
-    if min(seeds) == 1:
-        notes.append("Some runs have a single seed: their intervals say nothing about another training seed.")
-    elif min(seeds) < 5:
-        notes.append(
-            f"Only {min(seeds)} seeds: where training seeds differ much, the intervals are too narrow; the standard "
-            "deviation over seeds stands beside the win rates."
-        )
-    compared = sum(run.run != table.baseline for run in table.first.runs)
-    if compared > 5:
-        notes.append(
-            f"{compared} runs are compared: each interval is for its run alone, and where nothing differs about one in "
-            "twenty excludes 50% by chance; the p-values are corrected for that."
-        )
-    unparsed, parsed = int(winrate["unparsed"].sum()), int(winrate["n"].sum())
-    if unparsed:
-        notes.append(
-            f"{unparsed} of {unparsed + parsed} verdicts were not parsed. They are counted, and stay out of the rates."
-        )
-    halved = cost.loc[cost["halved"] > 0, "run"].unique()
-    if len(halved):
-        notes.append(
-            f"Memory ran out while these were trained, and they went on with smaller batches per device: "
-            f"{', '.join(halved)}. Another training of them is the same but for rounding, not to the byte."
-        )
-    return notes
 
 
 def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set | None) -> str:
@@ -184,13 +162,18 @@ def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set |
     if len(set(methods)) < len(methods):
         cells = [finding.caveats for _, finding, _ in better]
         return f"{len(better)} of {len(trained)} runs {claims(cells)} {name}{counted(cells)}."
-    run, finding, opponents = max(better, key=lambda item: _rate(item[2], table.baseline))
+    run, finding, opponents = _best(better, table.baseline)
     who, name = (_called(run), name) if _called(run) != name else (run.run, table.baseline)
     start = f"{who} {claim(True, finding.caveats)} {name}{qualifiers(finding.caveats)}"
     direct, chosen = opponents.get(table.baseline), opponents.get(CHOSEN)
     if direct is not None and _known(direct, "win_rate"):
         return f"{start}: it wins {direct['win_rate']:.0f}% of direct comparisons."
     return f"{start} by {chosen['difference']:.0f} percentage points of win rate."
+
+
+def _best(trained: list[tuple[Run, Finding, dict]], baseline: str) -> tuple[Run, Finding, dict] | None:
+    better = [item for item in trained if item[1].verdict == BETTER]
+    return max(better, key=lambda item: _rate(item[2], baseline), default=None)
 
 
 def _called(run: Run) -> str:
@@ -223,7 +206,7 @@ def _headline(baseline: str, trained: list[tuple[Run, Finding, dict]]) -> str:
     parts = [f"{count} {'shows' if count == 1 else 'show'} {what}" for count, what in others if count]
     sentence = start + ("; " + ", ".join(parts) if parts else "") + "."
     if better:
-        _, best, _ = max(better, key=lambda item: _rate(item[2], baseline))
+        _, best, _ = _best(better, baseline)
         sentence += f" {best.text}" if len(better) == 1 else f" The highest win rate against it: {best.text}"
     return sentence
 

@@ -7,26 +7,30 @@ given, are in blocks again.
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 
 import pandas as pd
 
 from pipeline.columns.pair_scores import PAIR_SCORES
+from pipeline.columns.prompts import REFERENCE
 from pipeline.columns.verdicts import DETAIL_COLUMNS
 from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.report.bad_answers import FAULTS, Found
+from pipeline.report.bad_answers import FAULTS, Found, find_faults
 from pipeline.report.embedding import Chunks, printable
 from pipeline.report.human_labels import RunLabels
 from pipeline.report.section import Section
-from pipeline.report.slices import Slice
-from pipeline.report.texts import plain_text, response_text, turns
+from pipeline.report.slices import Slice, categories
+from pipeline.report.texts import own_turns, plain_text, response_text, turns
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses, read_scores, read_verdict_details
+from pipeline.results.set_results import SetResults
 
 BLOCK = 512
 REJECTED = "rejected"
 Read = Callable[[Run, int, str], pd.DataFrame]
+Answers = dict[tuple[Run, int], pd.DataFrame]
+Given = Callable[[list[str]], Iterable[dict]]  # columns of responses that no run gave, by ids of prompts
 
 
 def responses_section(
@@ -38,6 +42,8 @@ def responses_section(
     slices: dict[tuple[str, ...], list[Slice]],
     labels: RunLabels,
     read: Read = read_verdict_details,
+    sets: Iterable[SetResults] = (),
+    references: dict[str, Path] | None = None,
 ) -> tuple[Section, dict]:
     """The section, and the index that its script reads.
 
@@ -50,15 +56,16 @@ def responses_section(
         slices: kinds of prompts per group, as `pipeline.report.slices.find_slices` gives them.
         labels: of the responses, as `pipeline.report.human_labels.find_labels` gives it.
         read: gives the verdicts of a run, seed and opponent, as `read_verdict_details` does.
+        sets: results on sets of prompts, whose responses stand in groups of their own.
+        references: of sets that have some, the files with the reference answers.
     """
     groups = []
     for group in table.groups:
-        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, labels, read)
-        parts = [
-            {"name": part.key, "rows": chunks.add_json([i for i, name in enumerate(ids) if name in part.prompts])}
-            for part in slices[group]
-        ]
-        groups.append(content | {"slices": parts})
+        answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
+        given = _given(pairs.get(group[0]), chunks)
+        groups.append(_group(table, group, answers, given, replies, chunks, found, labels, read, slices[group]))
+    for one in (one for one in sets if not one.is_mean):
+        groups += _groups_of_set(one, (references or {}).get(one.name), replies, chunks, read)
     total = sum(column["responses"] for group in groups for column in group["columns"])
     _add_other_decodings(groups)
     section = Section(
@@ -67,26 +74,55 @@ def responses_section(
     return section, {"block": BLOCK, "baseline": table.baseline, "groups": groups}
 
 
+def _given(pairs: Path | None, chunks: Chunks) -> Given:
+    """The dataset's own responses, of the prompts that are asked for."""
+
+    def columns(ids: list[str]) -> Iterator[dict]:
+        if pairs is not None:
+            frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
+            frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
+            for name in (CHOSEN, REJECTED):
+                label = {"run": name, "method": "dataset", "seed": None}
+                yield label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks)
+
+    return columns
+
+
+def _groups_of_set(
+    one: SetResults, references: Path | None, replies: dict[str, str], chunks: Chunks, read: Read
+) -> Iterator[dict]:
+    """The groups of a set of prompts, which know its name; its categories are slices."""
+    found, table = find_faults(one.table), one.table
+
+    def given(ids: list[str]) -> Iterator[dict]:
+        if references is not None:
+            known = read_parquet(references, ["prompt_id", REFERENCE]).set_index("prompt_id")[REFERENCE]
+            texts = known.map(lambda answers: None if answers is None else "\n\n".join(answers)).reindex(ids)
+            yield {"run": REFERENCE, "method": "dataset", "seed": None} | _texts(texts, chunks)
+
+    for group in table.groups:
+        answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
+        slices = categories(table, group)
+        title = f"{table.title_of(group)}: {one.name}"
+        content = _group(table, group, with_own_turns(answers), given, replies, chunks, found, {}, read, slices)
+        yield content | {"title": title, "set": one.name}
+
+
 def _group(
     table: RunTable,
     group: tuple[str, ...],
-    pairs: Path | None,
+    answers: Answers,
+    given: Given,
     replies: dict[str, str],
     chunks: Chunks,
     found: Found,
     labels: RunLabels,
     read: Read,
-) -> tuple[dict, list[str]]:
-    answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
+    slices: list[Slice],
+) -> dict:
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
     ids = sorted(prompts)
-    columns, told = [], group[2] if len(table.decodings) > 1 else ""
-    if pairs is not None:
-        frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
-        frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
-        for name in (CHOSEN, REJECTED):
-            label = {"run": name, "method": "dataset", "seed": None}
-            columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
+    columns, told = list(given(ids)), group[2] if len(table.decodings) > 1 else ""
     for (run, seed), frame in answers.items():
         column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, labels, read)
         bad = found[run, seed][list(FAULTS)].reindex(ids)
@@ -94,7 +130,11 @@ def _group(
         columns.append(column)
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
     dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids)]
-    content = {
+    parts = [
+        {"name": part.key, "rows": chunks.add_json([i for i, name in enumerate(ids) if name in part.prompts])}
+        for part in slices
+    ]
+    return {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
         "told": told,
@@ -103,8 +143,32 @@ def _group(
         "text": texts,
         "turns": dialogues,
         "columns": columns,
+        "slices": parts,
     }
-    return content, ids
+
+
+def with_own_turns(answers: Answers) -> Answers:
+    """Answers to prompts of several turns, each with the run's own earlier turns, which are none of the prompt.
+
+    A prompt is then what all runs were asked before the first answer; the response what follows, to the last answer.
+    """
+    first = next(iter(answers.values()), pd.DataFrame({"prompt": []}))["prompt"]
+    if all(isinstance(prompt, str) for prompt in first):
+        return answers
+    prompts: dict[str, list] = {}
+    for frame in answers.values():
+        for name, prompt in frame["prompt"].items():
+            prompts.setdefault(name, []).append(prompt)
+    shared = {name: own_turns(of) for name, of in prompts.items()}
+    return {
+        key: frame.assign(
+            prompt=[shared[name][0] for name in frame.index],
+            response=[
+                shared[name][1](prompt, said) for name, prompt, said in frame[["prompt", "response"]].itertuples()
+            ],
+        )
+        for key, frame in answers.items()
+    }
 
 
 def _add_other_decodings(groups: list[dict]) -> None:
@@ -112,7 +176,7 @@ def _add_other_decodings(groups: list[dict]) -> None:
     own = [[column for column in group["columns"] if column["seed"] is not None] for group in groups]
     for group in groups:
         for other, columns in zip(groups, own, strict=True):
-            same = all(group[name] == other[name] for name in ("dataset", "model", "ids"))
+            same = all(group.get(name) == other.get(name) for name in ("dataset", "model", "set", "ids"))
             if same and other is not group:
                 group["columns"] = [*group["columns"], *columns]
 

@@ -1,6 +1,7 @@
 """The table of all results that the page filters and sorts: rows of runs, and of each of their seeds."""
 
 import math
+from collections.abc import Sequence
 
 import pandas as pd
 
@@ -9,6 +10,7 @@ from pipeline.report.section import Section
 from pipeline.results.caveats import SEPARATOR
 from pipeline.results.measurements import unfinished_share
 from pipeline.results.run_table import RunTable
+from pipeline.results.set_results import SetResults
 
 # (column, heading, digits, whether it has an interval)
 MEASURED = [
@@ -49,6 +51,7 @@ def results_section(
     seeds: pd.DataFrame,
     best: set[tuple[str, str, str]] | None,
     note: str,
+    of_sets: Sequence[tuple[SetResults, pd.DataFrame | None]] = (),
 ) -> tuple[Section, dict]:
     """The section, and the table that its script shows.
 
@@ -56,13 +59,17 @@ def results_section(
         seeds: what each seed gave, as `pipeline.results.seed_table.seed_table` gives it.
         best: (dataset, model, run) of the best run of each method, as the selection split has it; None without one.
         note: how the best of a sweep is chosen, or why it is not.
+        of_sets: results on sets of prompts, each with what each seed gave there; with them rows tell their set.
     """
     swept = swept_hyperparameters(table)
     costs = {(row["dataset"], row["model"], row["run"]): row for row in cost.to_dict("records")}
     unfinished = {(*run.place, run.decoding): unfinished_share(run, run.seeds) for run in table.runs}
     hyper = {run.place: run.hyperparameters for run in table.runs}
+    frames = [(table.split, False, winrate), (table.split, True, seeds)]
+    frames += [(one.name, False, one.winrate) for one, _ in of_sets]
+    frames += [(one.name, True, own) for one, own in of_sets if own is not None]
     rows = []
-    for seeded, frame in ((False, winrate), (True, seeds)):
+    for name_of_set, seeded, frame in frames:
         for row in frame.to_dict("records"):
             key = (row["dataset"], row["model"], row["run"])
             names = {"tag": table.tag, "against": row["baseline"], "seeded": seeded, "best": bool(best and key in best)}
@@ -70,9 +77,9 @@ def results_section(
             names["seed"] = str(row["seed"] if seeded else row["seeds"])
             names["hyper"] = {name: _shown(hyper[key][name]) for name in swept if hyper[key].get(name) is not None}
             names["caveats"] = "" if seeded else ", ".join(str(row["caveats"]).split(SEPARATOR))
-            cut = {"unfinished_share": unfinished.get((*key, row["decoding"]))}
+            cut = {"unfinished_share": unfinished.get((*key, row["decoding"]))} if name_of_set == table.split else {}
             measured = row if seeded else costs.get(key, {}) | row | cut
-            rows.append(names | _numbers(measured))
+            rows.append(names | ({"set": name_of_set} if of_sets else {}) | _numbers(measured))
     # Shown from the start where there are any.
     shown = SHOWN | {"unfinished_share"} if any(row.get("unfinished_share") for row in rows) else SHOWN
     columns = [

@@ -17,6 +17,8 @@ class Section:
         template: file name in templates/.
         values: variables of the template.
         short: its name in the navigation.
+        of_sets: where the section follows the choice of prompts, the template's variables for each set beside the
+            split, whose are `values`.
     """
 
     name: str
@@ -24,3 +26,4 @@ class Section:
     template: str
     values: dict = field(default_factory=dict)
     short: str = ""
+    of_sets: dict[str, dict] = field(default_factory=dict)

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 
 from pipeline.columns.pair_scores import SCORING_COLUMNS
 from pipeline.columns.pairs import SPLIT_COLUMNS
+from pipeline.columns.prompts import CATEGORY
 from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.bad_answers import address
@@ -68,6 +69,15 @@ def find_slices(table: RunTable, group: tuple[str, ...], pairs: Path | None) -> 
         frame = read_parquet(pairs, ["prompt_id", *more]).drop_duplicates("prompt_id").set_index("prompt_id")
         kinds |= {name: frame[name].reindex(prompts.index) for name in more}
     return [part for kind, values in kinds.items() for part in _parts(kind, values.dropna())]
+
+
+def categories(table: RunTable, group: tuple[str, ...]) -> list[Slice]:
+    """The prompts of a set by category; none where it has no categories."""
+    path = next((run.sources for run in table.runs_of(group) if run.sources), "")
+    if not path:
+        return []
+    known = read_parquet(path, ["prompt_id", CATEGORY]).dropna().set_index("prompt_id")[CATEGORY]
+    return [Slice(CATEGORY, name, frozenset(own.index)) for name, own in known.groupby(known, sort=False)]
 
 
 def slices_section(table: RunTable, slices: dict[tuple[str, ...], list[Slice]], read: Read) -> Section:

@@ -1,7 +1,8 @@
 """Prompts and responses as text, whatever they are in the files."""
 
 import math
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from itertools import takewhile
 
 from pipeline.report.embedding import printable
 
@@ -33,6 +34,24 @@ def turns(content: object) -> list[list]:
         found.append([printable(role), end - _units(said), end])
         start = end + _units("\n\n")
     return found
+
+
+def own_turns(prompts: list) -> tuple[object, Callable[[object, object], object]]:
+    """What several runs' conversations begin with, and how the rest of one and its last answer are one text.
+
+    Where all are the same, the rest is the answer itself.
+    """
+    parts = [[plain_text(message) for message in prompt] for prompt in prompts if not isinstance(prompt, str)]
+    same = sum(1 for _ in takewhile(lambda turn: len(set(turn)) == 1, zip(*parts, strict=False)))
+    if len(parts) < len(prompts) or all(len(of) == same for of in parts):
+        return prompts[0], lambda prompt, said: said
+
+    def told(prompt: Sequence, said: object) -> str:
+        rest = list(prompt)[same:]
+        opened = [plain_text(rest[0].get("content", "")), *map(plain_text, rest[1:])] if rest else []
+        return "\n\n".join([*opened, f"assistant: {response_text(said)}"])
+
+    return list(prompts[0])[:same], told
 
 
 def _units(text: str) -> int:

@@ -90,11 +90,14 @@ def front_sentence(rows: Sequence[dict], axis: Axis) -> str:
 
 
 def certainty_sentence(rows: Sequence[dict], axis: Axis) -> str:
-    """How often each run of the front of the default axis is on that of a resample; "" with fewer than two runs."""
+    """How often each run of the front of the default axis is on that of a resample.
+
+    "" with fewer than two runs, or where nothing was resampled.
+    """
     front, known = front_of(rows, axis), [row for row in rows if is_known(row, axis)]
     shares = _ends([f"{row['name']} in {100 * row['front_share']:.0f}%" for row in front])
     others = [row for row in known if row not in front and row["front_share"] >= LIKELY]
-    if len(known) < 2:
+    if len(known) < 2 or any(math.isnan(row["front_share"]) for row in front):
         return ""
     text = f"In resamples of seeds and prompts these are on the front: {', '.join(shares)}"
     if others:

@@ -15,7 +15,7 @@ ASKED = ("responses", "scores", "verdicts")
 
 
 def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | None = None) -> list[dict]:
-    """One row per run, all its decodings together, in the order of the run table; of none without records.
+    """One row per run, all that the run table has of it together, in the table's order; of none without records.
 
     Nobody knows what responses cost that were made elsewhere: their runs have no row, and no share of anything.
 
@@ -24,6 +24,8 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
     policy answered. Seeds are added up.
 
     Args:
+        table: with an entry for each decoding and set of prompts that a run answered, as
+            `pipeline.results.set_results.all_runs` gives it.
         paid: tokens, and US dollars where they are known, of judges' replies by request key.
 
     Returns:

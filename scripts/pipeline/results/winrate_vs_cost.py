@@ -9,7 +9,7 @@ import pandas as pd
 
 from pipeline.metrics import bootstrap
 from pipeline.metrics.pareto import on_front
-from pipeline.results.cost_axes import AXES, known_axes
+from pipeline.results.cost_axes import AXES, Axis, known_axes
 from pipeline.results.csv_tables import read_numbers, rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_verdicts
 from pipeline.results.training_cost import MEASURED, training_costs
@@ -64,6 +64,28 @@ def winrate_vs_cost(
     return frame.reindex(columns=COLUMNS)
 
 
+def with_rates(costs: pd.DataFrame, table: RunTable, winrate: pd.DataFrame) -> pd.DataFrame:
+    """The same costs with the win rates on a set of prompts, and the fronts by those.
+
+    Win rates are against what all runs of the set stand against; where that is the baseline run, it
+    stands at 50 itself.
+    `front_share` is NaN, as nothing is resampled.
+
+    Args:
+        costs: as `winrate_vs_cost` gives it.
+        table: the set's runs.
+        winrate: the win-rate table of these.
+    """
+    place = ["dataset", "model", "decoding", "run"]
+    frame = costs[costs["decoding"].isin(table.decodings)].reset_index(drop=True)
+    known = winrate[winrate["baseline"] == table.common].set_index(place)[RATES]
+    frame[RATES] = known.reindex(pd.MultiIndex.from_frame(frame[place])).to_numpy()
+    if table.common == table.baseline:
+        frame.loc[frame["run"] == table.baseline, RATES] = 50.0
+    _name_fronts(frame, table)
+    return frame.assign(front_share=np.nan)
+
+
 def read_winrate_vs_cost(path: str | Path) -> pd.DataFrame:
     """The table as written: names are text, the rest numbers.
 
@@ -99,18 +121,27 @@ def _measured(own: pd.DataFrame, resamples: int, seed: int) -> dict[str, float]:
 
 def _add_fronts(frame: pd.DataFrame, table: RunTable, costs: pd.DataFrame, resamples: int, seed: int) -> None:
     """Add the columns front and front_share."""
-    frame["front"], frame["front_share"] = "", np.nan
+    frame["front_share"] = np.nan
+    axes = _name_fronts(frame, table)
+    for group in table.groups if axes else ():
+        own = rows_of(frame, group)
+        known = own[np.isfinite(own[axes[0].column]) & np.isfinite(own["win_rate"])]
+        runs = [run for run in table.runs_of(group) if run.run in set(known["run"])]
+        if runs:
+            frame.loc[known.index, "front_share"] = _front_share(runs, costs, axes[0].column, resamples, seed)
+
+
+def _name_fronts(frame: pd.DataFrame, table: RunTable) -> list[Axis]:
+    """Add the column front; the axes that are known."""
+    frame["front"] = ""
     axes = known_axes(frame.to_dict("records"))
     for group in table.groups if axes else ():
         own = rows_of(frame, group)
         for axis in axes:
             front = on_front(own[axis.column].to_numpy(), own["win_rate"].to_numpy())
             frame.loc[own.index[front], "front"] += f" {axis.column}"
-        known = own[np.isfinite(own[axes[0].column]) & np.isfinite(own["win_rate"])]
-        runs = [run for run in table.runs_of(group) if run.run in set(known["run"])]
-        if runs:
-            frame.loc[known.index, "front_share"] = _front_share(runs, costs, axes[0].column, resamples, seed)
     frame["front"] = frame["front"].str.strip()
+    return axes
 
 
 def _front_share(runs: list[Run], costs: pd.DataFrame, column: str, resamples: int, seed: int) -> np.ndarray:

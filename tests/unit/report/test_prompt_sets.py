@@ -7,9 +7,9 @@ import pytest
 from chromium import complaints, open_browser, open_page
 from fixtures_report import CARD, build_report, render
 from fixtures_results import DPO, DPR
+from fixtures_sets import IDS, made_set, put, winrates
 
 from pipeline.jobs.io import read_yaml, write_json, write_parquet, write_yaml
-from unit.results.test_set_table import IDS, made_set, put, winrates
 
 
 @pytest.fixture(scope="module")

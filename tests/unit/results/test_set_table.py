@@ -4,43 +4,14 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_results import DPO, DPR, build_results, verdict_frame
+from fixtures_sets import IDS, made_set, put, winrates
 
-import compute_winrate
 from pipeline.jobs.io import read_yaml, write_parquet, write_yaml
 from pipeline.metrics.comparison import compare
 from pipeline.metrics.over_sets import mean_over_sets
 from pipeline.results.run_table import read_run_table, read_verdicts
 from pipeline.results.set_table import overall_table
 from pipeline.results.tables import read_set_rates, read_table
-
-IDS = [f"p{i:03d}" for i in range(6)]
-
-
-def made_set(root, name, opponent=None, prompts=6):
-    """A run table of a set: verdicts against `opponent`, if any, and against the baseline run."""
-    (root / name).mkdir()
-    path = build_results(root / name, seeds=(1, 2), prompts=prompts)
-    content = read_yaml(path) | {"split": name}
-    for run in content["runs"]:
-        run["baselines"] = [opponent or other if other == "chosen" else other for other in run["baselines"]]
-        run["baselines"] = [other for other in run["baselines"] if opponent or other != "chosen"]
-        for seed, files in run["seeds"].items():
-            old, files["verdicts"] = files["verdicts"], {}
-            for other in run["baselines"]:
-                files["verdicts"][other] = str(root / name / run["run"] / f"seed{seed}" / f"{name}-vs-{other}.parquet")
-                source = old["chosen" if other == opponent else other]
-                write_parquet(pd.read_parquet(source).assign(baseline=other), files["verdicts"][other])
-            for kind in ("scores", "evaluation"):
-                del files[kind]
-    write_yaml(content, path)
-    return path
-
-
-def put(path, preferences, run_name=DPR, opponent=DPO, **columns):
-    run = next(run for run in read_run_table(path).runs if run.run == run_name)
-    for seed in run.seeds:
-        frame = verdict_frame(run_name, seed, opponent, IDS[: len(preferences)], preferences).assign(**columns)
-        write_parquet(frame, run.verdicts[seed][opponent])
 
 
 @pytest.fixture
@@ -50,15 +21,6 @@ def places(tmp_path):
         "alpaca": made_set(tmp_path, "alpaca", "reference"),
         "sums": made_set(tmp_path, "sums", "check"),
     }
-
-
-def winrates(runs, sets, tmp_path, *more):
-    output = tmp_path / "winrate.csv"
-    named = [part for path in sets.values() for part in ("--set", str(path))]
-    compute_winrate.main(
-        ["--runs", str(runs), *named, "--resamples", "50", "--refits", "5", "--output", str(output), *more]
-    )
-    return output
 
 
 def test_the_rows_of_the_split_stay_and_those_of_the_sets_follow(places, tmp_path):

@@ -6,6 +6,7 @@ import { filtersOf } from "./filters.js";
 import { Labels } from "./labels.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { matchingRows, pattern, rowsOfId } from "./search.js";
+import { chosenSet, inSet } from "./sets.js";
 import { VirtualList } from "./virtual_list.js";
 
 const SORTS = { prompt: "in their order", judge: "judge's margin, left first", "judge-up": "judge's margin, right first",
@@ -59,7 +60,8 @@ export class Browser {
 
   // Shows what a link asks for; without one, the last run beside the baseline run.
   read(wanted) {
-    const number_ = Math.max(0, this.index.groups.findIndex((group) => group.title === wanted.get("group")));
+    const named = this.index.groups.findIndex((group) => group.title === wanted.get("group"));
+    const number_ = Math.max(0, named >= 0 ? named : this.index.groups.findIndex((group) => this.isOf(group, chosenSet())));
     this.group = this.index.groups[number_];
     this.part("group").value = number_;
     const columns = this.group.columns;
@@ -72,12 +74,12 @@ export class Browser {
       this.part(name).value = found;
     }
     const at = (run, seed) => columns.findIndex((column) => column.run === run && (seed === undefined || column.seed === seed));
-    const named = (side) => columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(side)));
+    const asked = (side) => columns.findIndex((column) => [columnKey(column), shortKey(column)].includes(wanted.get(side)));
     const runs = columns.filter((column) => column.seed !== null && column.decoding === this.group.told);
-    const left = named("left") >= 0 ? named("left") : at(runs.at(-1)?.run);
+    const left = asked("left") >= 0 ? asked("left") : at(runs.at(-1)?.run);
     const other = at(this.index.baseline, columns[left]?.seed);
     this.part("left").value = Math.max(0, left);
-    this.part("right").value = named("right") >= 0 ? named("right") : Math.max(0, other === left || other < 0 ? at("chosen") : other);
+    this.part("right").value = asked("right") >= 0 ? asked("right") : Math.max(0, other === left || other < 0 ? at("chosen") : other);
     this.offerFilters(wanted.get("filter") ?? "all");
     const slices = ["", ...this.group.slices.map((part) => part.name)];
     this.part("slice").replaceChildren(...slices.map((name) => element("option", { value: name }, name || "all kinds")));
@@ -90,8 +92,21 @@ export class Browser {
     return this.update(Number(wanted.get("row") ?? -1));
   }
 
+  // Whether a group has the responses to a set's prompts, or to the split's; a mean over sets has none.
+  isOf(group, set) {
+    return this.index.groups.some((other) => other.set === set) ? group.set === set : group.set === undefined;
+  }
+
+  // Shows the responses of the same runs to another set's prompts.
+  follow(set) {
+    const group = this.index.groups.find((found) => this.isOf(found, set) && ["dataset", "model"].every((name) => found[name] === this.group[name]));
+    if (!group || group === this.group) return null;
+    return this.read(new URLSearchParams({ group: group.title, left: shortKey(this.left), right: shortKey(this.right) }));
+  }
+
   open(row) {
-    const group = this.index.groups.find((found) => ["dataset", "model", "decoding"].every((name) => found[name] === row[name]));
+    const places = this.index.groups.filter((found) => ["dataset", "model", "decoding"].every((name) => found[name] === row[name]));
+    const group = places.find((found) => this.isOf(found, row.set)) ?? places[0];
     const left = group.columns.find((column) => column.run === row.run && (!row.seeded || String(column.seed) === row.seed));
     const right = group.columns.find((column) => column.run === row.against && (column.seed === null || column.seed === left.seed));
     this.place.scrollIntoView({ behavior: "smooth" });
@@ -188,7 +203,7 @@ export class Browser {
     const state = { group: this.group.title, left: columnKey(this.left), right: columnKey(this.right) };
     this.columns.slice(2).forEach((column, i) => { state[MORE[i]] = columnKey(column); });
     for (const name of ["filter", "slice", "sort", "scope", "form"]) state[name] = this.part(name).value;
-    this.written = `#responses?${new URLSearchParams({ ...state, q: this.part("query").value, row })}`;
+    this.written = inSet(`#responses?${new URLSearchParams({ ...state, q: this.part("query").value, row })}`);
     this.part("link").href = this.written;
   }
 

@@ -6,20 +6,24 @@ import { numbersOf } from "./numbers.js";
 const OPTIONS = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, hover: true,
   tooltip: { disableDefaultStyle: true } };
 
+const views = new Map(); // by place, null while a chart is drawn
+
+// Draws what is shown and not drawn yet.
 export async function drawCharts() {
-  const views = new Map();
+  delete document.documentElement.dataset.charts;
   for (const [place, specification] of Object.entries(readJson("chart-specifications"))) {
     const target = document.getElementById(place);
     // Vega names the place by the description, or else calls every chart the same
     const description = target?.getAttribute("aria-label");
-    if (target) {
+    if (target && !views.has(place) && !target.closest("[data-set][hidden]")) {
+      views.set(place, null);
       const { view } = await window.vegaEmbed(target, { ...specification, description }, OPTIONS);
       views.set(place, view);
       target.after(waysOut(place, description, specification, view));
     }
     await new Promise((resume) => setTimeout(resume));
   }
-  for (const menu of document.querySelectorAll("[data-choices]")) offerChoices(menu, views);
+  for (const menu of document.querySelectorAll("[data-choices]")) offerChoices(menu, menu.dataset.choices.split(" ").map((place) => views.get(place)));
   document.documentElement.dataset.charts = "drawn";
 }
 
@@ -40,8 +44,9 @@ function onPaper(svg) {
 }
 
 // Boxes that say which runs the charts of a row draw.
-function offerChoices(menu, views) {
-  const places = menu.dataset.choices.split(" ").map((place) => views.get(place));
+function offerChoices(menu, places) {
+  if (!places.every(Boolean) || menu.dataset.offered) return;
+  menu.dataset.offered = "yes";
   const boxes = [...menu.querySelectorAll("input")];
   const drawn = new Set(places[0].signal("chosen"));
   for (const box of boxes) {

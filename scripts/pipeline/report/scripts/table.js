@@ -1,6 +1,7 @@
 // The table of all results: filters, columns to choose, sorting by a click on a heading.
 import { element, number, readJson } from "./codec.js";
 import { markNames, saving } from "./exports.js";
+import { chosenSet, inSet } from "./sets.js";
 
 const TITLES = { tag: "tag", dataset: "dataset", model: "model", decoding: "decoding", method: "method", run: "run", against: "against", seed: "seeds", caveats: "rests on" };
 
@@ -53,7 +54,7 @@ export class ResultsTable {
     if (this.sort || this.byRating) state.set("sort", order);
     const columns = [...this.shown];
     if (columns.length !== this.usual.length || columns.some((name) => !this.usual.includes(name))) state.set("columns", columns.join(","));
-    return `#results?${state}`;
+    return inSet(`#results?${state}`);
   }
 
   value(row, name) {
@@ -101,13 +102,18 @@ export class ResultsTable {
     this.controls.append(element("details", { class: "columns" }, element("summary", {}, "columns"), menu));
   }
 
+  // Of the prompts that the page is about.
+  shownRows() {
+    return this.rows.filter((row) => row.set === undefined || row.set === chosenSet());
+  }
+
   visibleRows() {
     const seeded = document.getElementById("each-seed").checked || this.seedSelect.value !== "";
     document.getElementById("each-seed").checked = seeded;
     const best = document.getElementById("best-only").checked;
     const wanted = Object.entries(this.chosen).filter(([, value]) => value !== "");
     const text = this.search.value.toLowerCase();
-    const rows = this.rows.filter((row) => row.seeded === seeded && (!best || row.best) &&
+    const rows = this.shownRows().filter((row) => row.seeded === seeded && (!best || row.best) &&
       wanted.every(([name, value]) => this.value(row, name) === value) &&
       (!this.seedSelect.value || row.seed === this.seedSelect.value) && row.run.toLowerCase().includes(text));
     if (this.sort) {
@@ -150,7 +156,7 @@ export class ResultsTable {
     markNames(this.table);
     this.written = this.address();
     this.link.href = this.written;
-    this.count.firstElementChild.textContent = `${rows.length} of ${this.rows.filter((row) => row.seeded === (rows[0]?.seeded ?? false)).length} rows`;
+    this.count.firstElementChild.textContent = `${rows.length} of ${this.shownRows().filter((row) => row.seeded === (rows[0]?.seeded ?? false)).length} rows`;
   }
 
   heading(name, title, isNumber) {
