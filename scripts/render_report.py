@@ -140,7 +140,7 @@ def main(argv: list[str] | None = None) -> None:
     )
     page = render_report(inputs)
     if arguments.answer:
-        write_text(answer_in_words(table, inputs.winrate, inputs.selection), arguments.answer)
+        write_text(answer_in_words(table, inputs.winrate, inputs.selection, inputs.sets), arguments.answer)
     write_text(page, arguments.output)
     record.write()
 

@@ -107,6 +107,17 @@ def test_the_win_rates_are_read_back_with_their_intervals(winrates, tmp_path):
     assert kept["columns"] == list(table.columns) and len(kept["data"]) == len(table)
 
 
+def test_rates_on_sets_of_prompts_have_the_sets_names(winrates, tmp_path):
+    eval_rows = pd.read_csv(winrates)
+    frames = [eval_rows.assign(set=name, win_rate=rate) for name, rate in (("eval", 60.0), ("mine", 70.0))]
+    write_csv(pd.concat(frames), tmp_path / "both.csv")
+    track_winrates.main([*arguments(tmp_path / "both.csv"), "--output", str(tmp_path / "tracked.json")])
+    [file] = offline_files(tmp_path)
+    summary = read_offline_run(file).summary
+    assert summary[f"world/W1M/{DPR}/{DPO}/win_rate"] == 60.0
+    assert summary[f"world/W1M/mine/{DPR}/{DPO}/win_rate"] == 70.0
+
+
 @contextmanager
 def silent_server():
     """A server that takes connections and never answers."""

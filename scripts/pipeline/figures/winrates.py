@@ -69,8 +69,7 @@ def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, fo
 
 def winrate_figure(table: RunTable, winrate: pd.DataFrame) -> Figure:
     """Win rate with its interval per run, a panel per opponent, a row of panels per (dataset, model)."""
-    known = set(winrate["baseline"])
-    opponents = [name for name in dict.fromkeys((table.common, table.baseline)) if name in known]
+    opponents = [name for name in dict.fromkeys((table.common, table.baseline)) if name in set(winrate["baseline"])]
     rates = winrate[["win_rate", "win_rate_low", "win_rate_high"]]
     limits = [max(0.0, min(rates.min().min() - 4, 45.0)), min(100.0, max(rates.max().max() + 4, 55.0))]
     rows = []
@@ -246,7 +245,8 @@ def _intervals(
 ) -> alt.LayerChart:
     """Runs from top to bottom, each a point with its interval and its number."""
     shown = [run for run in runs if run.run in rows and pd.notna(rows[run.run][column])]
-    data = alt.Chart(values(_described(run) | rows[run.run] for run in shown))
+    kept = (column, f"{column}_low", f"{column}_high")
+    data = alt.Chart(values(_described(run) | {name: rows[run.run][name] for name in kept} for run in shown))
     scale = alt.Scale(domain=limits, zero=False, nice=False) if limits else alt.Scale(zero=False, padding=24)
     y = alt.Y("run:N", sort=[run.run for run in shown], title=None, axis=_names(shown))
     x = alt.X(f"{column}:Q", title=f"{axis} (95% interval)", scale=scale)

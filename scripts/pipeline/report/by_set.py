@@ -9,6 +9,7 @@ from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import two_sided_p_value
 from pipeline.report.findings import group_findings
 from pipeline.report.numbers import p_value
+from pipeline.report.selection import Selection
 from pipeline.results.outcomes import ALPHA
 from pipeline.results.run_table import Run, RunTable
 from pipeline.results.set_results import SetResults
@@ -18,7 +19,12 @@ Read = Callable[[Run, int, str], pd.DataFrame]
 
 
 def set_sentences(
-    table: RunTable, winrate: pd.DataFrame, group: tuple[str, ...], sets: Sequence[SetResults], read: Read
+    table: RunTable,
+    winrate: pd.DataFrame,
+    group: tuple[str, ...],
+    sets: Sequence[SetResults],
+    read: Read,
+    selection: Selection | None = None,
 ) -> str:
     """Where the best run of a group on the split is the best of a set too, and where it is not; "" without sets.
 
@@ -28,14 +34,15 @@ def set_sentences(
 
     Args:
         read: gives the verdicts of a run, seed and opponent.
+        selection: which runs represent their methods.
     """
-    best, names = group_findings(table, winrate, group).best, _names(table.runs_of(group))
+    best, names = group_findings(table, winrate, group, selection).best, _names(table.runs_of(group))
     known = [one for one in sets if not one.is_mean and group in one.table.groups]
     if not known:
         return ""
     found: dict[str, list[SetResults]] = {}
     for one in known:
-        found.setdefault(group_findings(one.table, one.winrate, group).best, []).append(one)
+        found.setdefault(group_findings(one.table, one.winrate, group, selection).best, []).append(one)
     same = found.pop(best, [])
     base = names.get(table.baseline, table.baseline)
     if best:

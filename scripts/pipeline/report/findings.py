@@ -120,14 +120,16 @@ def group_findings(
     trained = [item for item in trained if item[0].method != EXTERNAL] or trained
     controls = {name for run in table.runs_of(group) for name in run.controls}
     trained = [item for item in trained if item[0].run not in controls] or trained
-    lead = _lead(table, trained, selection.best if selection else None)
+    chosen = selection.best if selection else None
+    leading = trained if chosen is None else [item for item in trained if item[0].place in chosen]
+    lead = _lead(table, trained, leading)
     left_out = max(len(findings) - MOST_FINDINGS, 0)
     if len(findings) > FEW_RUNS:
         against = {name: table.baseline if table.baseline in found else CHOSEN for name, found in by_run.items()}
         rates = {name: _rate(found, against[name]) for name, found in by_run.items()} | {table.baseline: math.inf}
         findings.sort(key=lambda finding: rates.get(finding.run, -math.inf), reverse=True)
     headline = _headline(table.baseline, trained)
-    best = _best(trained, table.baseline)
+    best = _best(leading, table.baseline)
     title = table.title_of(group)
     return GroupFindings(title, lead, headline, findings[:MOST_FINDINGS], left_out, best[0].run if best else "")
 
@@ -146,14 +148,12 @@ def disagreements(table: RunTable, winrate: pd.DataFrame, place: tuple[str, ...]
     return f"The decodings disagree about how these compare with {table.baseline}: {'; '.join(parts)}{more}."
 
 
-def _lead(table: RunTable, trained: list[tuple[Run, Finding, dict]], best: set | None) -> str:
+def _lead(table: RunTable, every: list[tuple[Run, Finding, dict]], trained: list[tuple[Run, Finding, dict]]) -> str:
     """The answer in a few words: of the runs that represent their method, where the selection split has chosen them."""
-    if not trained:
+    if not every:
         return "There is nothing to compare."
-    base = table.baseline_of(trained[0][0].group)
+    base = table.baseline_of(every[0][0].group)
     name = _called(base) if base else table.baseline
-    if best is not None:
-        trained = [item for item in trained if item[0].place in best]
     methods = [_called(run) for run, _, _ in trained]
     better = [item for item in trained if item[1].verdict == BETTER]
     if not better:

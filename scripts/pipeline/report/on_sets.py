@@ -37,7 +37,10 @@ def answer_on_sets(
         front: win rates of the split against costs, None where there are none.
         read: gives the verdicts of a run, seed and opponent.
     """
-    found = {table.title_of(group): set_sentences(table, winrate, group, sets, read) for group in table.first.groups}
+    found = {
+        table.title_of(group): set_sentences(table, winrate, group, sets, read, selection)
+        for group in table.first.groups
+    }
     views = {}
     for one in sets:
         drawn = charts.place(winrate_figure(one.table, one.winrate), f"{one.name}-")

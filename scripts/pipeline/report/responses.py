@@ -68,9 +68,8 @@ def responses_section(
         groups += _groups_of_set(one, (references or {}).get(one.name), replies, chunks, read)
     total = sum(column["responses"] for group in groups for column in group["columns"])
     _add_other_decodings(groups)
-    section = Section(
-        "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
-    )
+    told = {"total": total, "split": table.split, "of_sets": any("set" in group for group in groups)}
+    section = Section("responses", "Responses side by side", "responses.jinja", told, "Responses")
     return section, {"block": BLOCK, "baseline": table.baseline, "groups": groups}
 
 

@@ -3,7 +3,7 @@
 from pipeline.config.settings import Settings
 from pipeline.jobs.io import read_yaml, write_yaml
 from pipeline.plan.files import Plan
-from pipeline.plan.prompts import category_table, contaminations, set_files, set_opponent
+from pipeline.plan.prompts import category_table, contaminations, set_files, set_opponent, set_report_arguments
 from pipeline.plan.specs import as_yaml, specs
 from pipeline.results.run_table import read_run_table
 from unit.plan.conftest import REPOSITORY, SMALL
@@ -27,6 +27,7 @@ def test_a_config_without_sets_has_the_files_and_specs_that_it_had(small):
     assert set(more) - set(alone) == {f"{kind}/{name}" for kind in ("prompts", "sets") for name in SETS}
     assert {name for name in alone if as_yaml(alone[name]()) != as_yaml(more[name]())} == {"config"}
     assert both.files("responses", "verdicts") == plan.files("responses", "verdicts")
+    assert set_report_arguments(plan.settings) == []
     assert set_files(plan, "responses") == category_table(plan.settings) == contaminations(plan.settings) == []
 
 
@@ -46,6 +47,11 @@ def test_answers_are_judged_against_references_and_the_baseline_run(tmp_path):
     assert run.sources == "results/prompts/referred.parquet" and tables["plain"].runs[1].sources == ""
     assert {run.run for run in tables["plain"].runs if run.judge_shares} == {DPR, "mix-r0.2-p0.2-g0.2"}
     assert category_table(plan.settings) == ["results/winrate_by_category.csv"]
+    told = " ".join(set_report_arguments(plan.settings))
+    assert all(f"--set results/specs/sets/{name}.yaml" in told for name in SETS)
+    assert (
+        "--by-category results/winrate_by_category.csv --references referred=results/prompts/referred.parquet" in told
+    )
 
 
 def test_the_first_decoding_alone_answers(small):

@@ -238,6 +238,22 @@ def test_a_card_says_what_its_win_rates_rest_on_and_how_they_were_decoded(result
     assert ["decoding greedy" in name for name in names] == [False, False, True, True]
 
 
+def test_a_card_has_the_win_rates_on_sets_of_prompts(results, tmp_path):
+    table = pd.read_csv(results / "winrate.csv")
+    mine = table.assign(set="mine", baseline=table["baseline"].replace("chosen", "check"), win_rate=71.0)
+    whole = pd.concat([table.assign(set="eval"), mine, mine.assign(set="all")[mine["baseline"] == DPO]])
+    whole.to_csv(tmp_path / "winrate.csv", index=False)
+    publication = policy_publication(results)
+    publication["records"]["winrate"] = str(tmp_path / "winrate.csv")
+    card = make_card(publication, "me/policy")
+    own, beside = card.split("On other prompts")
+    assert own.count("| 71.0 |") == 0 and beside.count("| 71.0 |") == 3
+    assert "| mine | a check (share of right answers) | 71.0 |" in beside and f"| all | {DPO} | 71.0 |" in beside
+    [found] = yaml.safe_load(card.split("---\n")[1])["model-index"]
+    names = [(result["dataset"]["name"], len(result["metrics"])) for result in found["results"]]
+    assert names == [(names[0][0], 2), ("mine", 2)]
+
+
 def test_an_adapter_is_published_as_one(hub, results, tmp_path):
     (tmp_path / "adapter_config.json").write_text('{"base_model_name_or_path": "Qwen/Qwen1.5-0.5B"}')
     save_file({"lora": pd.Series([1.0]).to_numpy(dtype="float32")}, tmp_path / "adapter_model.safetensors")

@@ -1,7 +1,10 @@
 """The few columns of the win rates that are shown on a terminal."""
 
+import re
+
 import pytest
 from fixtures_results import DPO, DPR, build_results
+from fixtures_sets import made_set, winrates
 
 import compute_winrate
 import show_winrates
@@ -41,6 +44,26 @@ def test_a_rate_that_is_not_known_is_not_made_up(tmp_path):
     frame = table(tmp_path, seeds=(1,), prompts=12)
     frame.loc[frame["run"] == "sft", ["win_rate", "win_rate_low", "win_rate_high"]] = float("nan")
     assert small_table(frame).count("not known") == 2 and "nan" not in small_table(frame)
+
+
+def test_sets_of_prompts_follow_the_splits_rates(tmp_path, capsys):
+    (tmp_path / "eval").mkdir()
+    runs = build_results(tmp_path / "eval", seeds=(1, 2), prompts=6)
+    strength = {"sft": (0.01, 0.01), DPO: (0.5, 0.5), DPR: (0.99, 0.99)}
+    sets = {
+        "own": made_set(tmp_path, "own", prompts=30, strength=strength),
+        "sums": made_set(tmp_path, "sums", "check"),
+    }
+    show_winrates.main([str(winrates(runs, sets, tmp_path))])
+    split, beside = capsys.readouterr().out.split("By set of prompts")
+    assert "against check" not in split and split.count(DPR) == 1
+    against, right = beside.split("Right answers:")
+    assert f"Win rate against {DPO}:" in against
+    header, _, *lines = against.split(":\n\n")[1].strip().splitlines()
+    assert header.split() == ["run", "eval", "own", "sums", "all"]
+    assert {line.split()[0] for line in lines} == {"sft", DPR}
+    assert re.search(rf"^{DPR} .*\] \+", against, re.M) and re.search(r"^sft .*\] -", against, re.M)
+    assert right.split()[:2] == ["run", "sums"] and DPO in right
 
 
 def test_the_script_prints_the_table_and_where_the_report_is(tmp_path, capsys):

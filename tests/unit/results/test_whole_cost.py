@@ -4,12 +4,19 @@ import pytest
 from fixtures_costs import set_costs
 from fixtures_records import SECONDS, write_records
 from fixtures_results import DPO, DPR, build_results
+from fixtures_sets import made_set
 
 from pipeline.jobs.io import InputError, read_json, write_json
 from pipeline.jobs.records import RECORD, record_path
 from pipeline.results.pedigree import _read, all_jobs, pedigree
 from pipeline.results.run_table import read_run_table
+from pipeline.results.set_results import all_runs
 from pipeline.results.whole_cost import whole_costs
+
+RECORD_OF_ANSWERS = {
+    **{"script": "decode_responses.py", "spec": {}, "inputs": {}, "outputs": [], "packages": {}, "machine": {}},
+    **{"seconds": 50, "finished": "2026-01-02T03:04:05+00:00"},
+}
 
 
 @pytest.fixture
@@ -46,6 +53,21 @@ def test_a_job_that_several_runs_need_is_shared_out(table, tmp_path):
     assert rows[DPR]["sampling"] == (10 + 20) * 2 / 4  # of the cost files
     assert rows[DPR]["sampled_tokens"] == 2 * 3 * 4 and rows[DPR]["trained_tokens"] is None
     assert all(row["gpu_seconds"] == 0 and row["judge_dollars"] is None for row in rows.values())
+
+
+def test_what_answers_to_sets_of_prompts_took_is_part_of_it(table, tmp_path):
+    path = made_set(tmp_path, "own", prompts=3)
+    write_records(tmp_path)
+    before = {row["run"]: row for row in whole_costs(table)}
+    own = read_run_table(path)
+    for files in (files for run in own.runs for files in run.files.values()):
+        write_json({**RECORD_OF_ANSWERS, "outputs": [files["responses"]]}, record_path(files["responses"]))
+    rows = {row["run"]: row for row in whole_costs(all_runs(table, [own]))}
+    assert list(rows) == list(before)
+    for name, row in rows.items():
+        assert row["responses"] == before[name]["responses"] + 2 * 50 and row["training"] == before[name]["training"]
+        assert row["total"] == pytest.approx(before[name]["total"] + 2 * 50)
+        assert row["sampled_tokens"] == before[name]["sampled_tokens"] + 2 * 3 * 4
 
 
 def test_tokens_trained_on_are_added_up(table, tmp_path):
