@@ -205,12 +205,15 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     ]
     answer = with_costs(with_power(answer, table, read), table, inputs.front, charts)
     leaders = leaderboard_section(table, winrate, drawn["rating"])
+    run_by_run: list[Section] = []
     if sets := inputs.sets:
-        answer = answer_on_sets(answer, table, winrate, sets, selection, inputs.front, charts, read)
+        answer, runs = answer_on_sets(answer, table, winrate, sets, selection, inputs.front, charts, read)
+        run_by_run = [runs]
         leaders = leaderboard_on_sets(leaders, sets, charts)
     sections = [
         answer,
         *sets_sections(table, inputs.rates, inputs.by_category),
+        *run_by_run,
         *controls_section(table, winrate, cost),
         *methods_section(table, winrate, selection, charts),
         leaders,

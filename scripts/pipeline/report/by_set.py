@@ -81,8 +81,8 @@ def _told(
 
 def _tests(chances: list[float]) -> str:
     """The highest p-value of several."""
-    highest = p_value(max(chances)).replace("< ", "")
-    return f"p {'≤' if len(chances) > 1 else '<' if p_value(max(chances)).startswith('<') else '='} {highest}"
+    highest = p_value(max(chances))
+    return f"p {highest}" if highest.startswith("<") else f"p {'≤' if len(chances) > 1 else '='} {highest}"
 
 
 def _chance(one: SetResults, group: tuple[str, ...], best: str, other: str, read: Read) -> float:

@@ -78,7 +78,7 @@ def answer_section(
         "limits": notes(winrate.to_dict("records")),
         "caveats": cautions(table, winrate, cost) + ([selection.note] if "Some methods" in selection.note else []),
         "figure": figure,
-        **{"few": FEW_RUNS, "on": "", "on_sets": {}},
+        **{"few": FEW_RUNS, "on": "", "on_sets": {}, "apart": False},
     }
     return Section("answer", "Which method wins?", "answer.jinja", values, "Answer")
 

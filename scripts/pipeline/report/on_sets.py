@@ -30,8 +30,9 @@ def answer_on_sets(
     front: pd.DataFrame | None,
     charts: Charts,
     read: Read,
-) -> Section:
-    """The answer's section with that of each set, and in the first paragraph where these differ.
+) -> tuple[Section, Section]:
+    """The answer's section with that of each set, and in the first paragraph where these differ; then what is said of
+    each run, in a section of its own, so that the runs by sets stand between the two.
 
     Args:
         front: win rates of the split against costs, None where there are none.
@@ -48,7 +49,10 @@ def answer_on_sets(
         own = with_power(own, one.table, read) if not one.is_mean else replace(own, values=own.values | {"power": []})
         costs = None if front is None else with_rates(front, one.table, one.winrate)
         views[one.name] = with_costs(own, one.table, costs, charts, f"{one.name}-").values | {"on": one.name}
-    return replace(section, values=section.values | {"on_sets": found}, of_sets=_complete(views, sets))
+    views = _complete({name: values | {"apart": True} for name, values in views.items()}, sets)
+    values = section.values | {"on_sets": found, "apart": True}
+    runs = Section("findings", "Run by run", "findings.jinja", values, "Runs", views)
+    return replace(section, values=values, of_sets=views), runs
 
 
 def leaderboard_on_sets(section: Section, sets: Sequence[SetResults], charts: Charts) -> Section:

@@ -53,6 +53,8 @@ function showSet(choice) {
   for (const table of document.querySelectorAll("table[data-by-set]")) {
     const head = table.querySelector(`th[data-name="${CSS.escape(choice.value)}"]`);
     if (head) orderBy(table, head.cellIndex);
+    const folded = table.closest("details");
+    if (folded && choice.selectedIndex > 0) folded.open = Boolean(head);
     for (const row of table.rows) for (const cell of row.cells) cell.classList.toggle("chosen", cell.cellIndex === head?.cellIndex);
     if (head) table.parentElement.scrollLeft = Math.max(0, head.offsetLeft - table.parentElement.clientWidth / 2);
   }
