@@ -6,7 +6,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
+from pipeline.figures.choice import CHOICE, LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
 from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.styles import method_color, method_shape
@@ -57,9 +57,11 @@ def figures(
     return {figure.name: figure for figure in drawn}
 
 
-def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path) -> None:
-    """Draw `figures` as SVG files, and the win rates as winrate.png too."""
-    drawn = figures(table, winrate, cost, seed_table(table))
+def write_figures(
+    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path, seeds: pd.DataFrame | None = None
+) -> None:
+    """Draw `figures` as SVG files, and the win rates as winrate.png too; without a seed table, it is made."""
+    drawn = figures(table, winrate, cost, seed_table(table) if seeds is None else seeds)
     for name, figure in drawn.items():
         save_figure(figure, Path(folder) / f"{name}.svg")
     save_figure(drawn["winrate"], Path(folder) / "winrate.png")
@@ -284,7 +286,7 @@ def _described(run: Run) -> dict:
 
 def _title(table: RunTable, group: tuple[str, ...], text: str) -> str:
     total = len(table.runs_of(group))
-    cut = f"{MAX_RUNS} of {total} runs: the baseline, each method's best, and the highest ratings"
+    cut = f"{MAX_RUNS} of {total} runs: {CHOICE}"
     cut = cut if total > MAX_RUNS else ""
     names = table.title_of(group) if len(table.groups) > 1 else ""
     return "; ".join(part for part in (names, text, cut) if part)
