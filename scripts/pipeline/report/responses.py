@@ -86,12 +86,15 @@ def _group(
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
         for name in (CHOSEN, REJECTED):
             label = {"run": name, "method": "dataset", "seed": None}
-            columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
+            columns.append(label | _texts(frame[name]) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
         column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, labels, read)
         bad = found[run, seed][list(FAULTS)].reindex(ids)
         column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
         columns.append(column)
+    stored = [chunks.add_columns(block) for block in zip(*(_blocks(column["text"]) for column in columns), strict=True)]
+    for number, column in enumerate(columns):
+        column["text"] = [places[number] for places in stored]
     texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
     dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids)]
     content = {
@@ -129,7 +132,7 @@ def _column(
 ) -> dict:
     ids = responses.index.tolist()
     column = {"run": run.run, "method": run.method, "seed": seed, "decoding": told, "verdicts": {}}
-    column |= _texts(responses, chunks)
+    column |= _texts(responses)
     if "scores" in run.files[seed]:
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)
     for opponent in run.baselines:
@@ -147,15 +150,12 @@ def _column(
     return column
 
 
-def _texts(responses: pd.Series, chunks: Chunks) -> dict:
+def _texts(responses: pd.Series) -> dict:
     texts = [
         None if value is None or (isinstance(value, float) and math.isnan(value)) else response_text(value)
         for value in responses
     ]
-    return {
-        "text": [chunks.add_texts(block) for block in _blocks(texts)],
-        "responses": sum(text is not None for text in texts),
-    }
+    return {"text": texts, "responses": sum(text is not None for text in texts)}
 
 
 def _rows(flags: pd.Series) -> list[int]:

@@ -1,9 +1,10 @@
 // The browser of responses: two to four columns, a filter, a search, a list of prompts, one prompt in full.
-import { element, json, number, readJson, texts, whole } from "./codec.js";
+import { element, json, number, texts, whole } from "./codec.js";
 import { decorate, markMatches } from "./decorate.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
 import { Labels } from "./labels.js";
+import { runScript } from "./packed.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
 import { matchingRows, pattern, rowsOfId } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
@@ -16,9 +17,9 @@ const MORE = ["third", "fourth"]; // columns beside the two that filters and ord
 const SNIPPET = 160;
 
 export class Browser {
-  constructor(place) {
+  constructor(place, index) {
     this.place = place;
-    this.index = readJson("responses-index");
+    this.index = index;
     this.generation = 0;
     this.rows = [];
     this.part = (name) => place.querySelector(`[data-part="${name}"]`);
@@ -180,6 +181,7 @@ export class Browser {
   async show(row) {
     const generation = this.generation;
     const [form, blind] = [this.part("form").value, this.part("blind").checked];
+    if (form === "formatted") await runScript("reading");
     const parts = await detail(this.group, this.index.block, row, this.columns, { form, blind, expression: this.expression });
     if (generation !== this.generation || row !== this.rows[this.list.selected] || form !== this.part("form").value) return;
     this.part("detail").replaceChildren(...parts);
