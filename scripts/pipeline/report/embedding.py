@@ -16,7 +16,7 @@ UNPRINTABLE = re.compile("[\x00-\x08\x0b\x0c\x0e-\x1f\x7f-\x9f\ud800-\udfff]")
 SEPARATOR = "\x1e"
 FORMULA_SIGNS = ("$", "\\(", "\\[")  # of which a formula that the page shows begins with one
 LEVEL = 9
-TOGETHER = 2_000_000  # most characters of a block whose columns share a chunk
+TOGETHER = 1_500_000  # most characters of a block whose columns share a chunk
 
 
 class Chunks:

@@ -5,11 +5,13 @@ import json
 import random
 import shutil
 
+import pandas as pd
 import pytest
-from chromium import complaints, requests, wait
+from chromium import complaints, detail, open_page, requests, set_value, settle, wait
 from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
 
+from pipeline.report.responses import block_size
 from pipeline.results.page_limit import LARGEST_WITHIN, opens_within
 
 RUNS = {"sft": ("sft", {}), DPO: ("dpo", {"beta": 0.1}), DPR: ("dpr", {"beta": 0.1, "g": 0.3})}
@@ -92,3 +94,33 @@ def test_a_browser_that_cannot_unpack_says_so(browser, report):
         assert complaints(browser) == []
     finally:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_a_search_that_takes_long_tells_what_it_has_found(browser, report):
+    slow = "let passed = 0; performance.now = () => (passed += 500)"
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": slow})
+    try:
+        open_page(browser, report)
+        browser.execute_script(
+            "window.told = []; const place = document.querySelector('[data-part=status]');"
+            "new MutationObserver(() => window.told.push(place.textContent)).observe(place, {childList: true});"
+            "document.querySelector('[data-part=query]').focus()"
+        )
+        set_value(browser, "[data-part=query]", "spade", "input")
+        settle(browser)
+        *told, last = browser.execute_script("return window.told")
+        whole = int(last.split()[0])
+        assert 100 < whole < 512 and last.endswith(" of 512 prompts")
+        assert "so far, searching…" in told[-1] and int(told[-1].split()[0]) <= whole
+        shown = "return document.querySelector('.row[aria-selected=true]').id"
+        assert browser.execute_script(shown) == "row-0" and "spade" in detail(browser)
+        assert complaints(browser) == []
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", script)
+
+
+def test_blocks_are_the_smaller_the_longer_the_responses_are():
+    sizes = [
+        block_size({i: pd.DataFrame({"text": ["x" * length] * 3})}) for i, length in enumerate((0, 100, 2_000, 90_000))
+    ]
+    assert sizes == [512, 512, 128, 16] and block_size({}) == 512
