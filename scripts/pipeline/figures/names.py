@@ -16,14 +16,17 @@ SIDES = {  # how a name stands to its point, the most usual first
 }
 
 
-def name_layers(points: list[dict], x: alt.X, y: alt.Y, fields: tuple[str, str]) -> list[alt.Chart]:
-    """The layers of the names.
+def name_layers(
+    points: list[dict], x: alt.X, y: alt.Y, fields: tuple[str, str], height: float = 0.0
+) -> list[alt.Chart]:
+    """The layers of the names, to be drawn below those of the points.
 
     Args:
         points: each with its name, and its place in the fields of x and y.
+        height: of what is drawn, on the y axis, where it is more than the points'.
     """
     layers = []
-    sides = sides_of([(point[fields[0]], point[fields[1]], point["name"]) for point in points])
+    sides = sides_of([(point[fields[0]], point[fields[1]], point["name"]) for point in points], height)
     for side, look in SIDES.items():
         rows = [point for point, found in zip(points, sides, strict=True) if found == side]
         text = alt.Chart(values(rows))
@@ -32,10 +35,10 @@ def name_layers(points: list[dict], x: alt.X, y: alt.Y, fields: tuple[str, str])
     return layers
 
 
-def sides_of(points: list[tuple[float, float, str]]) -> list[str]:
+def sides_of(points: list[tuple[float, float, str]], height: float = 0.0) -> list[str]:
     """A side of SIDES for each (x, y, name), from left to right the one with the fewest points and names below it."""
     places = np.array([point[:2] for point in points], dtype=float)
-    spans = np.ptp(places, axis=0)
+    spans = np.maximum(np.ptp(places, axis=0), [0, height])
     places = (places - places.min(axis=0)) / np.where(spans > 0, spans, 1) * [ACROSS, -DOWN]
     taken = [(x - POINT, y - POINT, x + POINT, y + POINT) for x, y in places]
     found = [""] * len(points)

@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.figures.choice import CHOICE, LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
@@ -158,7 +159,9 @@ def scatter_figure(
             ),
         ]
         if len(shown) <= MAX_NAMES:
-            layers += name_layers(_named(shown, found, column), x, y, (column, "win_rate"))
+            ends = [50.0, *(found[run.run][f"win_rate_{end}"] for run in shown for end in ("low", "high"))]
+            height = float(np.ptp([end for end in ends if pd.notna(end)]))
+            layers[1:1] = name_layers(_named(shown, found, column), x, y, (column, "win_rate"), height)
         rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
     what = "divergence from the SFT model" if column == "kl" else "length"
     return Figure(
