@@ -8,6 +8,7 @@ import re
 import pandas as pd
 import pytest
 from chromium import complaints, open_browser, open_page, requests
+from pages import embedded
 
 from pipeline.jobs.io import read_json
 from pipeline.jobs.records import record_path
@@ -62,7 +63,7 @@ def test_the_report_answers_the_question(finished):
     answer = page.split('id="answer"')[1].split("</section>")[0]
     assert all(run in answer for run in TRAINED)
     assert "interval" in answer and "seed" in answer and "in one training" in answer
-    charts = json.loads(re.search(r'id="chart-specifications">(.*?)</script>', page)[1])
+    charts = embedded(page, "chart-specifications")
     names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in charts}
     splits = {f"calibration-small-tiny-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
     by_cost = {f"winrate_vs_cost_{axis.column}" for axis in AXES}
@@ -187,6 +188,7 @@ def test_nothing_is_left_over(finished):
             "winrate_vs_cost.csv",
             "score_comparison.csv",
             "report.html",
+            "report_excerpt.html",
             "answer.txt",
         ),
         *("logs", "benchmarks"),
@@ -221,7 +223,8 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
     splits = [f"results/calibration/small/tiny/{split}" for split in ("train", "eval")]
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
     numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
-    figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "winrate_vs_cost")), *calibration}
+    figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "agreement_vs_kl", "winrate_vs_cost"))}
+    figures |= calibration
     page = "results/report.html"
     assert set(results) == {*tables, *figures, *numbers, page}
     for path, entry in results.items():
@@ -253,7 +256,9 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
             *(f"results/figures/{name}.svg" for name in ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length")),
         },
         "Cost": {"results/cost.csv", "results/figures/cost.svg"},
-        "Rewards": {"results/figures/reward.svg", "results/score_comparison.csv"},
+        "Rewards": {
+            *("results/figures/reward.svg", "results/figures/agreement_vs_kl.svg", "results/score_comparison.csv"),
+        },
         "Calibration": calibration | {f"{split}.json" for split in splits},
         "Judge": {judge},
         "Data": {"results/data/small/card.json"},

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
@@ -18,29 +16,20 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
-from pipeline.report.agreement import agreement_section, find_agreement
+from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
-from pipeline.report.charts import (
-    COLORS,
-    Charts,
-    chart_library,
-    content_policy,
-    page_script,
-    page_style,
-    reading_library,
-    script_element,
-)
+from pipeline.report.charts import Charts
 from pipeline.report.controls import control_sentences, controls_section
-from pipeline.report.embedding import Chunks, json_element, printable
+from pipeline.report.embedding import Chunks
 from pipeline.report.findings import answer_section
 from pipeline.report.human_labels import Labels, RunLabels, find_labels
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.methods import methods_section
-from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.on_sets import answer_on_sets, leaderboard_on_sets
+from pipeline.report.page import Page
 from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
 from pipeline.report.prompt_sets import sets_sections
@@ -49,20 +38,13 @@ from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
 from pipeline.report.slices import find_slices, slices_section
+from pipeline.results.agreement import find_agreement
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 from pipeline.results.set_results import SetResults
 
-FOLDER = Path(__file__).parent
 WITHOUT_RUNS = frozenset({"rewards", "training", "cost", "data"})
 WITHOUT_RESPONSES = frozenset({"slices", "bad-answers", "responses"})
-# Sections that are about the split's prompts, whichever are chosen.
-OF_SPLIT = frozenset(
-    (
-        *("controls", "methods", "parts", "tradeoffs", "rewards", "overoptimisation", "cost-of-one"),
-        *("sources", "slices", "bad-answers", "agreement"),
-    )
-)
 
 
 @dataclass(frozen=True)
@@ -120,8 +102,8 @@ class ReportInputs:
     left_out: frozenset[str] = frozenset()
 
 
-def render_report(inputs: ReportInputs) -> str:
-    """The whole page.
+def render_report(inputs: ReportInputs) -> Page:
+    """The page, to be written as HTML.
 
     Raises:
         InputError: a card is no JSON object, a run has no row in the win-rate table, or a run's files are at fault.
@@ -131,42 +113,8 @@ def render_report(inputs: ReportInputs) -> str:
             raise InputError(f"a data card must be a JSON object, not {type(card).__name__}")
     charts, chunks = Charts(), Chunks()
     sections, contents = report_sections(inputs, charts, chunks)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
-    shared = {"table": inputs.table, "groups": inputs.table.groups}
-    bodies = {section.name: _body(environment, section, shared, inputs.table.split) for section in sections}
-    scripts = [chart_library(), reading_library(chunks.formulas), page_script()]
-    contents["chart-specifications"] = charts.specifications
-    contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
-    return environment.get_template("page.html.jinja").render(
-        table=inputs.table,
-        sets=[inputs.table.split, *(one.name for one in inputs.sets)] if inputs.sets else [],
-        of_split=OF_SPLIT,
-        policy=content_policy(scripts),
-        style=Markup(page_style()),
-        sections=sections,
-        bodies=bodies,
-        data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
-        scripts=[*map(script_element, scripts[:-1]), script_element(scripts[-1], "module")],
-    )
-
-
-def _body(environment: jinja2.Environment, section: Section, shared: dict, split: str) -> Markup:
-    """What stands below a section's heading: of the split and, hidden, of each set, where it follows that choice."""
-    template = environment.get_template(section.template)
-    parts = {split: section.values} | section.of_sets
-    bodies = {name: Markup(template.render(shared | values)) for name, values in parts.items()}
-    if not section.of_sets:
-        return bodies[split]
-    form = Markup('<div data-set="{}"{}>\n{}</div>\n')
-    return Markup().join(form.format(name, "" if name == split else " hidden", body) for name, body in bodies.items())
+    sets = [inputs.table.split, *(one.name for one in inputs.sets)] if inputs.sets else []
+    return Page(inputs.table, sections, contents, charts, chunks, sets)
 
 
 def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tuple[list[Section], dict[str, object]]:
@@ -238,7 +186,3 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     ]
     empty = inputs.left_out | ({"tradeoffs"} if not trade else set())
     return [section for section in sections if section.name not in empty], contents
-
-
-def _printable(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

@@ -1,10 +1,14 @@
 """Prompts and responses as text, whatever they are in the files."""
 
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from itertools import takewhile
 
 from pipeline.report.embedding import printable
+
+LOOKED_AT = 300  # characters of a text, to tell its script
 
 
 def plain_text(content: object) -> str:
@@ -52,6 +56,12 @@ def own_turns(prompts: list) -> tuple[object, Callable[[object, object], object]
         return "\n\n".join([*opened, f"assistant: {response_text(said)}"])
 
     return list(prompts[0])[:same], told
+
+
+def script_of(text: str) -> str:
+    """The script that most letters at the beginning of a text are of, by Unicode's names: LATIN, ARABIC, CJK, …"""
+    letters = (unicodedata.name(letter, "").partition(" ")[0] for letter in text[:LOOKED_AT] if letter.isalpha())
+    return next((name for name, _ in Counter(letters).most_common(1)), "")
 
 
 def _units(text: str) -> int:
