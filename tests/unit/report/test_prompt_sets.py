@@ -11,6 +11,7 @@ from fixtures_results import DPO, DPR
 from fixtures_sets import IDS, categorise, made_set, put, render_with_sets
 
 from pipeline.jobs.io import write_json, write_parquet
+from pipeline.report.prompt_sets import _said
 
 SHOWN = "[...document.querySelectorAll(`{}`)].filter((part) => part.getClientRects().length)"
 WIDE = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -81,6 +82,12 @@ def test_what_is_clear_is_marked_and_the_best_run_is_first(tmp_path):
     assert ">sft<" in worst and worst.count('class="n worse"') == 2
     counts = [re.findall(r'class="n count">(\d)<', line) for line in (best, worst)]
     assert counts == [["2", "0"], ["0", "2"]]
+
+
+def test_few_prompts_that_all_went_one_way_are_not_called_clear():
+    row = {"baseline": DPO, "win_rate": 100.0, "win_rate_low": 100.0, "win_rate_high": 100.0}
+    assert _said(row, DPO) == "" and _said(row | {"win_rate_low": 60.0}, DPO) == "better"
+    assert _said(row | {"p_value_holm": 0.001}, DPO) == "better"
 
 
 def test_a_report_without_sets_has_no_such_section(tmp_path):
