@@ -101,8 +101,9 @@ def make_sets(root: Path, count: int, prompts: int, seeds) -> dict[str, Path]:
 
 def render_with_sets(root: Path, sets: dict[str, Path], extra=()) -> Path:
     """Win rates and report of a folder that `build_report` filled, with sets of prompts; the report's path."""
-    by_category = root / "by_category.csv"
-    winrates(root / "runs.yaml", sets, root, "--by-category", str(by_category))
+    told = any(run.sources for path in sets.values() for run in read_run_table(path).runs)
+    by_category = ["--by-category", str(root / "by_category.csv")] if told else []
+    winrates(root / "runs.yaml", sets, root, *by_category)
     named = [part for path in sets.values() for part in ("--set", str(path))]
     front = ["--front", str(root / "front.csv")] if (root / "front.csv").is_file() else []
-    return render(root, extra=[*front, *named, "--by-category", str(by_category), *extra])
+    return render(root, extra=[*front, *named, *by_category, *extra])

@@ -100,7 +100,12 @@ def _line(run: str, rows: pd.DataFrame, names: list[str], column: str, baseline:
 
 
 def _said(row: dict, baseline: str) -> str:
-    """Whether a row says that its run is better than the baseline run, or worse."""
+    """Whether a row says that its run is better than the baseline run, or worse.
+
+    Where there is no test, as of categories, an interval without width says nothing: few prompts went all one way.
+    """
+    if "p_value_holm" not in row and row["win_rate_low"] == row["win_rate_high"]:
+        return ""
     return direct_outcome(row) if row["baseline"] == baseline else difference_outcome(row)
 
 

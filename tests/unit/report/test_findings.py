@@ -10,7 +10,8 @@ import pytest
 from fixtures_results import DPO, DPR, build_results
 
 from pipeline.jobs.io import write_parquet
-from pipeline.report.findings import caveats, group_findings
+from pipeline.report.cautions import cautions
+from pipeline.report.findings import group_findings
 from pipeline.report.leaderboard import leaderboard
 from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.results_table import results_section
@@ -165,10 +166,10 @@ def test_a_missing_interval_is_no_clear_difference(rows):
 def test_caveats_name_few_seeds_and_unparsed_verdicts(rows):
     table, frame = rows({(DPR, DPO): {"unparsed": 4}}, seeds=(1,), prompts=10)
     cost = pd.DataFrame({"run": [DPO, DPR, DPR], "halved": [0, 1, 2]})
-    notes = " ".join(caveats(table, frame, cost))
+    notes = " ".join(cautions(table, frame, cost))
     assert "single seed" in notes and "4 of 54 verdicts were not parsed" in notes
     assert f"smaller batches per device: {DPR}. Another" in notes
-    assert caveats(*rows({}, seeds=(1, 2, 3, 4, 5)), cost.assign(halved=0)) == []
+    assert cautions(*rows({}, seeds=(1, 2, 3, 4, 5)), cost.assign(halved=0)) == []
 
 
 def test_numbers_for_readers():

@@ -11,6 +11,7 @@ from fixtures_results import DPO, DPR
 from fixtures_sets import IDS, categorise, made_set, put, render_with_sets
 
 from pipeline.jobs.io import write_json, write_parquet
+from pipeline.report.prompt_sets import _said
 
 SHOWN = "[...document.querySelectorAll(`{}`)].filter((part) => part.getClientRects().length)"
 WIDE = "return document.documentElement.scrollWidth <= document.documentElement.clientWidth"
@@ -83,14 +84,17 @@ def test_what_is_clear_is_marked_and_the_best_run_is_first(tmp_path):
     assert counts == [["2", "0"], ["0", "2"]]
 
 
+def test_few_prompts_that_all_went_one_way_are_not_called_clear():
+    row = {"baseline": DPO, "win_rate": 100.0, "win_rate_low": 100.0, "win_rate_high": 100.0}
+    assert _said(row, DPO) == "" and _said(row | {"win_rate_low": 60.0}, DPO) == "better"
+    assert _said(row | {"p_value_holm": 0.001}, DPO) == "better"
+
+
 def test_a_report_without_sets_has_no_such_section(tmp_path):
     page = build_report(tmp_path, prompts=6, seeds=(1,)).read_text("utf-8")
     assert 'id="sets"' not in page and "contamination_of_sets" not in page
-    assert (
-        "<select data-choose-set" not in page
-        and "<div data-set" not in page
-        and '"set"' not in page.split("</main>")[1]
-    )
+    told = page.split("</main>")[0]
+    assert "<select data-choose-set" not in told and "<div data-set" not in told and 'id="findings"' not in told
 
 
 def test_the_whole_page_follows_the_choice_of_prompts(page):
@@ -153,13 +157,14 @@ def test_the_matrix_is_ordered_by_a_heading_and_by_the_choice(page):
         page.execute_script(click, name)
         rates = page.execute_script(column, name)
         assert len(rates) == 2 and rates == sorted(rates, reverse=True)
+    unfolded = "return document.querySelector('[data-categories=alpaca]').open"
     take(page, "alpaca")
     heads = page.execute_script(
         "return [...document.querySelectorAll('#sets table:first-of-type th.chosen')].map((head) => head.dataset.name)"
     )
-    assert set(heads) == {"alpaca"} and shown(page, "[data-categories=alpaca] table")
+    assert set(heads) == {"alpaca"} and page.execute_script(unfolded)
     take(page, "sums")
-    assert not shown(page, "[data-categories=alpaca] table")
+    assert not page.execute_script(unfolded)
 
 
 def test_the_axis_of_cost_stays_chosen(page):
