@@ -35,8 +35,8 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
         cost: the cost table, likewise.
-        controls: the win-rate table of another run, whose runs are marked as controls where the first has them not. Runs of
-            the first are, whose names say that they have another's length, another's pairs or another estimator.
+        controls: the win-rate table of another run, whose runs are marked as controls where the first has them not. So
+            are those of the first that have another's length, the SFT model's pairs or another estimator.
 
     Raises:
         InputError: the win-rate table has several datasets or models.
