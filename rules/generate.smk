@@ -69,11 +69,11 @@ rule read_responses:
         data="results/data/{dataset}/{split}.parquet",
         file=lambda w: ancient(str(answers_file(settings, w.run, w.dataset))),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
     log:
-        "results/logs/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+        "results/logs/read_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.log",
     benchmark:
-        "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+        "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.tsv"
     wildcard_constraints:
         run=one_of(EXTERNAL),
     conda:
@@ -85,16 +85,6 @@ rule read_responses:
     shell:
         "python scripts/read_responses.py --file {input.file:q} --run {wildcards.run:q} --data {input.data:q}"
         " {params.missing:q} --output {output:q} > {log:q} 2>&1"
-
-
-use rule read_responses as read_decoded with:
-    # The same, compared with responses under a further decoding of the config.
-    output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-    log:
-        "results/logs/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
-    benchmark:
-        "results/benchmarks/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
 
 
 use rule decode_responses as answer_prompts with:
@@ -170,11 +160,11 @@ rule choose_responses:
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         candidates=lambda w: candidates_file(plan, w, w.split),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
     log:
-        "results/logs/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+        "results/logs/choose_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.log",
     benchmark:
-        "results/benchmarks/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+        "results/benchmarks/choose_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.tsv"
     wildcard_constraints:
         run=one_of(BEST_OF),
     conda:
@@ -184,18 +174,6 @@ rule choose_responses:
     shell:
         "python scripts/choose_responses.py --spec {input.spec:q} --candidates {input.candidates:q} --output {output:q}"
         " > {log:q} 2>&1"
-
-
-use rule choose_responses as choose_decoded with:
-    # Under a further decoding of the config.
-    output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-    log:
-        "results/logs/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
-    benchmark:
-        "results/benchmarks/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
-    wildcard_constraints:
-        run=one_of(BEST_OF),
 
 
 use rule sample_candidates as sample_for_prompts with:

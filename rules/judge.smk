@@ -14,18 +14,18 @@ rule judge_responses:
     input:
         unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
         spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
         baseline=lambda w: (
             f"results/data/{w.dataset}/{w.split}.parquet"
             if w.baseline == "chosen"
-            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}/{w.split}.parquet"
+            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}{w.further}/{w.split}.parquet"
         ),
     output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.parquet",
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.parquet",
     log:
-        "results/logs/judge_responses/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.log",
+        "results/logs/judge_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.log",
     benchmark:
-        "results/benchmarks/judge_responses/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.tsv"
+        "results/benchmarks/judge_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.tsv"
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -37,25 +37,6 @@ rule judge_responses:
         "python scripts/judge_responses.py --spec {input.spec:q} --responses {input.responses:q} --run {wildcards.run:q}"
         " --seed {wildcards.seed:q} --baseline {wildcards.baseline:q} --baseline-responses {input.baseline:q}"
         " {params.judge} --output {output:q} --device {resources.device:q} > {log:q} 2>&1"
-
-
-use rule judge_responses as judge_decoded with:
-    # Responses under a further decoding of the config, against the baseline run's under the same.
-    input:
-        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
-        spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-        baseline=lambda w: (
-            f"results/data/{w.dataset}/{w.split}.parquet"
-            if w.baseline == "chosen"
-            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}/{w.decoding}/{w.split}.parquet"
-        ),
-    output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.parquet",
-    log:
-        "results/logs/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.log",
-    benchmark:
-        "results/benchmarks/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.tsv"
 
 
 use rule judge_responses as judge_prompts with:

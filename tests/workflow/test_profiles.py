@@ -11,7 +11,7 @@ CONFIGS = sorted(
     path.name for path in (REPOSITORY / "config").glob("*.yaml") if "tasks" in yaml.safe_load(path.read_text("utf-8"))
 )
 T4 = ("--profile", "profiles/t4", "-j1")
-DECODED = {"decode_responses", "score_decoded"}  # of a further decoding
+DECODED = {"decode_responses"}  # of a further decoding
 # Rules that run a model; a judge does where it is a reward model.
 GPU_RULES = {
     *("train_sft", "train_reward", "compute_reference", "train_policy", "generate_responses"),
