@@ -88,19 +88,19 @@ rule read_responses:
 
 
 use rule decode_responses as answer_prompts with:
-    # To a set of prompts, under the first decoding.
+    # To a set of prompts.
     input:
         unpack(policy_files),
-        spec="results/specs/generation/{model}.yaml",
+        spec="results/specs/generation/{model}{further}.yaml",
         data="results/prompts/{set}.parquet",
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"
     params:
-        code=lambda w: code("decode_responses.py", f"generation/{w.model}"),
+        code=lambda w: code("decode_responses.py", f"generation/{w.model}{w.further}"),
         policy=plan.policy_path,
 
 
@@ -110,11 +110,11 @@ use rule read_responses as read_prompts with:
         data="results/prompts/{set}.parquet",
         file=lambda w: ancient(str(answers_file(settings, w.run, w.set))),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/read_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/read_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"
     params:
         code=code("read_responses.py"),
         content=lambda w: answers_hash(w.run, w.set),
@@ -195,8 +195,8 @@ use rule choose_responses as choose_for_prompts with:
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         candidates=lambda w: candidates_file(plan, w, f"prompts/{w.set}"),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"

@@ -44,15 +44,15 @@ use rule judge_responses as judge_prompts with:
     input:
         unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
         spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
         baseline=set_opponent,
         prompts="results/prompts/{set}.parquet",
     output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/prompts/{set}-vs-{baseline}.parquet",
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}-vs-{baseline}.parquet",
     log:
-        "results/logs/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.log",
+        "results/logs/judge_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}-vs-{baseline}.log",
     benchmark:
-        "results/benchmarks/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.tsv"
+        "results/benchmarks/judge_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}-vs-{baseline}.tsv"
 
 
 rule measure_judge:

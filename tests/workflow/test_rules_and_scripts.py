@@ -27,7 +27,7 @@ with SnakemakeApi() as api:
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
     names = SimpleNamespace(dataset="small", model="tiny", run=sys.argv[2], reward_model="tiny", judge="gold")
-    names.decoding, names.candidates = "greedy", sys.argv[3]
+    names.decoding, names.further, names.candidates = "greedy", "", sys.argv[3]
     rules = {}
     for rule in workflow._workflow.rules:
         code = getattr(rule.params, "code", None)

@@ -34,7 +34,8 @@ def test_every_run_is_judged_on_the_selection_split_too(tmp_path):
         jobs = [job.wildcards for job in plan if job.rule == rule and "/greedy" not in job.wildcards]
         of_split = {split: sum(split in job for job in jobs) for split in ("eval", "selection")}
         assert of_split["eval"] == of_split["selection"] > 0, rule
-    for rule, greedy in (("decode_responses", "greedy"), ("judge_responses", "/greedy"), ("score_responses", "/greedy")):
+    for rule in ("decode_responses", "judge_responses", "score_responses"):
+        greedy = "greedy" if rule == "decode_responses" else "/greedy"
         jobs = [job.wildcards for job in plan if job.rule == rule and greedy in job.wildcards]
         assert jobs and not [job for job in jobs if "selection" in job], rule
     assert "compute_selection" in {job.rule for job in plan}
