@@ -38,7 +38,7 @@ def profile(name):
 
 def test_the_default_profile_holds_what_is_right_everywhere_alone():
     """It is merged over every other profile."""
-    assert set(profile("default")) == {"cores", "rerun-incomplete", "max-checksum-file-size"}
+    assert set(profile("default")) == {"cores", "scheduler", "rerun-incomplete", "max-checksum-file-size"}
 
 
 def test_a_profile_that_names_a_config_is_the_t4s_alone():
