@@ -20,7 +20,8 @@ FRAME = pd.DataFrame(
         "prompt_id": ["a", "b", "c"],
         "prompt": [[{"role": "user", "content": 'Say "é" 😀\n<b>'}], [{"role": "user", "content": "12"}], SYSTEM],
         "response": ["é 😀 {x}", "", "A cat."],
-        "chosen": [[{"role": "assistant", "content": f"chosen {i}"}] for i in range(3)],
+        "chosen": [[{"role": "assistant", "content": f"chosen {i}"}] for i in range(3)],  # of a split
+        "reference": [[f"reference {i}"] for i in range(3)],  # of a set, an answer for each turn
     }
 )
 # The package's own command, of which the requests to its judge are written down in place of being sent.
@@ -116,7 +117,7 @@ def alpaca_eval():
 
 
 def test_the_package_takes_the_files_up_to_asking_its_judge(alpaca_eval, files, tmp_path):
-    outputs = [files("alpaca_eval", "model_outputs.json"), files("alpaca_eval", "r.json", "chosen", "chosen")]
+    outputs = [files("alpaca_eval", "model_outputs.json"), files("alpaca_eval", "r.json", "reference", "reference")]
     sent = tmp_path / "sent.json"
     command = [alpaca_eval / "bin/python", "-c", JUDGED, "--model_outputs", outputs[0]]
     command += ["--reference_outputs", outputs[1], sent]
@@ -129,4 +130,4 @@ def test_the_package_takes_the_files_up_to_asking_its_judge(alpaca_eval, files, 
     prompts = json.loads(sent.read_text())
     assert len(prompts) == 3
     for place, row in FRAME.iterrows():
-        assert any(row["response"] in request and f"chosen {place}" in request for request in prompts)
+        assert any(row["response"] in request and f"reference {place}" in request for request in prompts)
