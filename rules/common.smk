@@ -153,8 +153,9 @@ wildcard_constraints:
     split=one_of([*SPLITS, UNLABELLED]),
     prompts=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
     exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
-    # the first one's files have no name of it
+    # the first one's files have no name of it; where either is meant, the folder or none
     decoding=one_of(settings.decodings[1:]),
+    further=rf"(/({one_of(settings.decodings[1:])}))?",
     candidates=one_of(candidates_specs(settings)),
 
 
