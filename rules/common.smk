@@ -43,6 +43,7 @@ from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_l
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption, quoted
 from pipeline.results.cost_axes import caption as front_caption
+from pipeline.results.page_limit import opens_within
 
 try:
     for path in workflow.configfiles:  # Snakemake has read them; of a key that is written twice it took the last
@@ -184,6 +185,13 @@ def in_report(path, category, what, form="figure", caption=None):
     of = ", ".join(re.findall(r"{\w+}", path))
     labels = {"what": f"{what}: {of}" if of else what, "form": form}
     return report(path, caption=f"captions/{caption or named[-1]}.rst", category=category, labels=labels)
+
+
+def excerpt_in_report(path, whole):
+    """An output that Snakemake's report shows where the whole page, which is there by then, is too large for it."""
+    if opens_within(Path(whole)):
+        return path
+    return in_report(path, "Report", "the report without its largest parts", "page", caption="report")
 
 
 def kept_outputs():

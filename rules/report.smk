@@ -70,7 +70,8 @@ rule measure_parts:
 
 rule plot_figures:
     input:
-        plan.files("metrics"),
+        plan.files("metrics", "verdicts", "scores"),
+        [plan.bt_split(dataset, SPLIT) for dataset in DATASETS],
         runs="results/specs/runs.yaml",
         winrate="results/winrate.csv",
         cost="results/cost.csv",
@@ -81,6 +82,7 @@ rule plot_figures:
         in_report("results/figures/winrate_vs_length.svg", "Win rates", "win rate against length"),
         in_report("results/figures/cost.svg", "Cost", "training cost"),
         in_report("results/figures/reward.svg", "Rewards", "mean reward"),
+        in_report("results/figures/agreement_vs_kl.svg", "Rewards", "agreement of judge and reward model against KL"),
         in_report("results/figures/learning_curves.svg", "Training", "learning curves"),
         "results/figures/winrate.png",
     log:
@@ -92,9 +94,10 @@ rule plot_figures:
     params:
         code=code("plot_figures.py"),
         folder=subpath(output[0], parent=True),
+        pairs=[f"{dataset}={plan.bt_split(dataset, SPLIT)}" for dataset in DATASETS],
     shell:
         "python scripts/plot_figures.py --runs {input.runs:q} --winrate {input.winrate:q} --cost {input.cost:q}"
-        " --output-dir {params.folder:q} > {log:q} 2>&1"
+        " --pairs {params.pairs:q} --output-dir {params.folder:q} > {log:q} 2>&1"
 
 
 rule render_report:
@@ -122,6 +125,7 @@ rule render_report:
         page=plan.page_files(),
     output:
         page=in_report("results/report.html", "Report", "the whole report", "page"),
+        excerpt=excerpt_in_report("results/report_excerpt.html", whole="results/report.html"),
         answer="results/answer.txt",
     log:
         "results/logs/render_report.log",
@@ -148,7 +152,7 @@ rule render_report:
         " --front {input.front:q} --cards {input.cards:q} --scores {input.scores:q} --calibration {input.calibration:q} --pairs {params.pairs:q}"
         " --judgements {params.judgements:q} {params.selection:q} {params.by_source:q} {params.parts:q}"
         " {params.overoptimisation:q} {params.alignment_tax:q} {params.sets:q} --judges {input.judges:q} --judged {input.judged:q} {params.labels:q} --config {input.config:q} {params.price:q}"
-        " --output {output.page:q} --answer {output.answer:q} > {log:q} 2>&1"
+        " --output {output.page:q} --excerpt {output.excerpt:q} --answer {output.answer:q} > {log:q} 2>&1"
 
 
 rule track_winrates:

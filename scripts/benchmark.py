@@ -12,6 +12,7 @@ Benchmarks, each with options of its own:
     coverage    how often the intervals of win rates hold the truth, simulated.
     sweep       the plan of a sweep, for several numbers of runs.
     forecast    the times that the plan tells, against those that jobs took.
+    page        the report's page with very many responses, in a browser.
     memory      the memory of a DPO step, by the pairs that are side by side.
 """
 
@@ -20,7 +21,7 @@ from importlib import import_module
 
 from pipeline.jobs.io import command_line, run
 
-BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep", "forecast", "memory")
+BENCHMARKS = ("trainers", "gpu", "data", "scoring", "statistics", "coverage", "sweep", "forecast", "page", "memory")
 
 
 def main(argv: list[str] | None = None) -> None:

@@ -1,8 +1,9 @@
 """Render the report: one HTML file with the answer, charts, tables, and all responses side by side.
 
 Reads the run table, the files that it names, the result tables, the data cards and the calibration of the scored
-splits. The file that it writes opens offline and asks the network for nothing; where `--answer` names a text file, the
-answer in words stands there too.
+splits. The file that it writes opens offline and asks the network for nothing. `--excerpt` is the same page, without
+its largest sections where it is too large to be opened within another one, as in Snakemake's report; `--answer` is a
+text file with the answer in words.
 
 With --verdicts: the same page from verdicts of others, without a config (`pipeline.exchange.votes` lists their
 formats), and with --responses, files of responses. What cannot be shown without the runs is left out, and the page says
@@ -74,6 +75,7 @@ def main(argv: list[str] | None = None) -> None:
     parser.add_argument("--overoptimisation", help="scores of checkpoints against KL (CSV)")
     parser.add_argument("--alignment-tax", help="benchmarks of lm-eval (CSV)")
     parser.add_argument("--output", required=True, help="report to write (HTML)")
+    parser.add_argument("--excerpt", help="the page, or what of it browsers open within another page, to write (HTML)")
     parser.add_argument("--answer", help="the answer in words to write (text)")
     arguments = parser.parse_args(argv)
     if arguments.verdicts:
@@ -92,7 +94,7 @@ def main(argv: list[str] | None = None) -> None:
     contamination = dict(arguments.contamination)
     files = [*table.paths("responses"), *pairs.values(), *contamination.values()]
     tables = ("by_source", "by_category", "parts", "front", "overoptimisation", "alignment_tax")
-    record = Record(__file__, arguments, (*read, *tables), ("output", "answer"), table.summary, files=files)
+    record = Record(__file__, arguments, (*read, *tables), ("output", "excerpt", "answer"), table.summary, files=files)
     judges = [read_judge_quality(path) for path in arguments.judges]
     more = [judge_section(judges)] if judges else []
     if arguments.by_source:
@@ -123,9 +125,12 @@ def main(argv: list[str] | None = None) -> None:
         last=[made_from] if made_from else [],
     )
     page = render_report(inputs)
+    whole = page.html()
     if arguments.answer:
         write_text(answer_in_words(table, inputs.winrate, inputs.selection), arguments.answer)
-    write_text(page, arguments.output)
+    if arguments.excerpt:
+        write_text(page.excerpt(whole, arguments.output), arguments.excerpt)
+    write_text(whole, arguments.output)
     record.write()
 
 

@@ -7,7 +7,8 @@ import re
 
 import pandas as pd
 import pytest
-from chromium import complaints, open_browser, open_page, requests
+from chromium import complaints, open_browser, open_page, requests, wait
+from pages import embedded
 
 from pipeline.jobs.io import read_json
 from pipeline.jobs.records import record_path
@@ -62,7 +63,7 @@ def test_the_report_answers_the_question(finished):
     answer = page.split('id="answer"')[1].split("</section>")[0]
     assert all(run in answer for run in TRAINED)
     assert "interval" in answer and "seed" in answer and "in one training" in answer
-    charts = json.loads(re.search(r'id="chart-specifications">(.*?)</script>', page)[1])
+    charts = embedded(page, "chart-specifications")
     names = {place.removeprefix("chart-").rsplit("-", 2)[0] for place in charts}
     splits = {f"calibration-small-tiny-{split}-{name}" for split in ("train", "eval") for name in CALIBRATION_FIGURES}
     by_cost = {f"winrate_vs_cost_{axis.column}" for axis in AXES}
@@ -187,6 +188,7 @@ def test_nothing_is_left_over(finished):
             "winrate_vs_cost.csv",
             "score_comparison.csv",
             "report.html",
+            "report_excerpt.html",
             "answer.txt",
         ),
         *("logs", "benchmarks"),
@@ -210,18 +212,24 @@ def test_a_second_run_has_nothing_to_do(finished):
 def snakemake_report(finished, tmp_path_factory):
     workflow = finished.copy(tmp_path_factory.mktemp("report") / "copied")
     workflow.snakemake("--report", "report.html")
-    return (workflow.folder / "report.html").read_text(encoding="utf-8")
+    return workflow.folder / "report.html"
+
+
+def results_of(report):
+    """What Snakemake's report shows, by path."""
+    return json.loads(re.search(r"var results = (\{.*\});$", report.read_text(encoding="utf-8"), re.MULTILINE)[1])
 
 
 def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snakemake_report):
-    results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    results, text = results_of(snakemake_report), snakemake_report.read_text(encoding="utf-8")
     judge = "results/judge_quality/small/gold/eval.csv"
     tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv", judge]
     tables.append("results/winrate_vs_cost.csv")
     splits = [f"results/calibration/small/tiny/{split}" for split in ("train", "eval")]
     calibration = {f"{split}/{name}.svg" for split in splits for name in CALIBRATION_FIGURES}
     numbers = {*(f"{split}.json" for split in splits), "results/data/small/card.json"}
-    figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "winrate_vs_cost")), *calibration}
+    figures = {*(f"results/figures/{name}.svg" for name in (*FIGURES, "agreement_vs_kl", "winrate_vs_cost"))}
+    figures |= calibration
     page = "results/report.html"
     assert set(results) == {*tables, *figures, *numbers, page}
     for path, entry in results.items():
@@ -242,8 +250,8 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         assert ("one-seed (all runs): one seed" in entry["caption"]) == rests, path
     what = results["results/calibration/small/tiny/eval/reliability.svg"]["labels"]["what"]
     assert what == "reliability: small, tiny, eval"
-    categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
-    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", snakemake_report, re.MULTILINE)[1]))
+    categories = json.loads(re.search(r"var categories = (\{.*\});$", text, re.MULTILINE)[1])
+    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", text, re.MULTILINE)[1]))
     lead, headline = (finished.folder / "results/answer.txt").read_text().strip().split("\n\n")
     assert re.sub("<[^>]*>", "", answer).strip().startswith(lead) and headline in " ".join(answer.split())
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
@@ -253,10 +261,44 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
             *(f"results/figures/{name}.svg" for name in ("winrate", "rating", "winrate_vs_kl", "winrate_vs_length")),
         },
         "Cost": {"results/cost.csv", "results/figures/cost.svg"},
-        "Rewards": {"results/figures/reward.svg", "results/score_comparison.csv"},
+        "Rewards": {
+            *("results/figures/reward.svg", "results/figures/agreement_vs_kl.svg", "results/score_comparison.csv"),
+        },
         "Calibration": calibration | {f"{split}.json" for split in splits},
         "Judge": {judge},
         "Data": {"results/data/small/card.json"},
         "Report": {page},
         "Training": {"results/figures/learning_curves.svg"},
+    }
+
+
+def test_the_page_opens_in_snakemakes_report(snakemake_report):
+    browser = open_browser()
+    try:
+        browser.get(snakemake_report.as_uri())
+        links = "[...document.querySelectorAll('a')]"
+        wait(browser, f"{links}.some((link) => link.innerText.trim() === 'Report')")
+        browser.execute_script(f"{links}.filter((link) => link.innerText.trim() === 'Report').at(-1).click()")
+        row = "[...document.querySelectorAll('tr')].find((row) => row.innerText.includes('the whole report'))"
+        wait(browser, row)
+        browser.execute_script(f"{row}.querySelector('a').click()")
+        wait(browser, "document.querySelector('iframe')")
+        browser.switch_to.frame(0)
+        wait(browser, "document.documentElement.dataset.charts === 'drawn'")
+        wait(browser, "document.getElementById('responses').dataset.state === 'ready'")
+        assert browser.execute_script("return document.querySelector('.lead').textContent")
+    finally:
+        browser.quit()
+
+
+def test_of_a_page_that_is_too_large_snakemake_reports_an_excerpt_too(finished, tmp_path):
+    workflow = finished.copy(tmp_path / "copied")
+    with (workflow.folder / "results/report.html").open("a", encoding="utf-8") as page:
+        page.write(f"<!-- {'large ' * 300_000}-->")
+    workflow.snakemake("--report", "report.html")
+    results = results_of(workflow.folder / "report.html")
+    labels = {path: entry["labels"]["what"] for path, entry in results.items() if entry["labels"]["form"] == "page"}
+    assert labels == {
+        "results/report.html": "the whole report",
+        "results/report_excerpt.html": "the report without its largest parts",
     }

@@ -1,11 +1,9 @@
 """A sweep whose best run is chosen on the selection split, decoded in two ways on the other."""
 
-import json
-import re
-
 import pandas as pd
 import pytest
 import yaml
+from pages import embedded
 
 from workflow.conftest import LIBRARIES
 from workflow.forks import Forks
@@ -63,7 +61,7 @@ def test_the_report_chooses_the_best_of_the_sweep_there(copied):
     assert greedy["kl"].tolist() == first["kl"].tolist()  # the policy's own
     against = selection[(selection["baseline"] == "chosen") & selection["run"].isin(DDP)].set_index("run")["win_rate"]
     page = (results / "report.html").read_text(encoding="utf-8")
-    rows = json.loads(re.search(r'id="results-table">(.*?)</script>', page)[1])["rows"]
+    rows = embedded(page, "results-table")["rows"]
     assert {row["run"] for row in rows if row["best"] and row["method"] == "ddp"} == {against.idxmax()}
     assert "highest win rate against chosen on the selection split" in page
     assert {row["decoding"] for row in rows} == {"short", "greedy"} and "decodings short, greedy" in page

@@ -16,10 +16,11 @@ import pyarrow.parquet as pq
 from pipeline.columns.pairs import LABEL_COLUMNS, PAIR_COLUMNS, SOURCE_COLUMN
 from pipeline.data.adapters import pair_schema
 from pipeline.data.columns import MESSAGES, TEXT
-from pipeline.data.filters import is_dialogue, pair_records
+from pipeline.data.filters import SLICE, is_dialogue, pair_records
 from pipeline.data.preparation import without_duplicates
 from pipeline.data.prompt_ids import prompt_id
 from pipeline.data.scratch import PairStore, write_batch
+from pipeline.data.slice_columns import brought_along, brought_values
 from pipeline.data.splitting import SPLITS, Records, first_rows, prompt_groups, refuse_empty, shuffled
 from pipeline.data.tally import Tally
 from pipeline.data.writing import described, scratch_for, write_splits
@@ -31,8 +32,9 @@ BATCH_ROWS = 5_000
 def mix(spec: dict, folders: list[str], folder: str | Path) -> dict:
     """Mix prepared datasets: {split}.parquet for each split, and card.json, in a folder; all of them or none.
 
-    Each split has a column `source` too, the name of the dataset that a row is from; train has the columns of label
-    noise where one of the datasets has. Where some have dialogues and others text, texts become dialogues of one turn.
+    Each split has a column `source` too, the name of the dataset that a row is from, and the further columns (`slices`)
+    of any of them, without a value in the rows of the others; train has the columns of label noise where one of the
+    datasets has. Where some have dialogues and others text, texts become dialogues of one turn.
 
     Args:
         spec: name, mix (a list of {dataset, weight}), limit and eval_size (most rows of train and eval, or None), seed,
@@ -64,7 +66,11 @@ def mix(spec: dict, folders: list[str], folder: str | Path) -> dict:
             splits[name] = _drawn(spec, name, records["part"], left, most, dropped)
         splits = {name: splits[name] for name in SPLITS}
         names = np.array([part["dataset"] for part in spec["mix"]])
-        added = {name: {SOURCE_COLUMN: names[records["part"][splits[name]]]} for name in SPLITS}
+        added = {
+            name: {SOURCE_COLUMN: names[records["part"][rows_]]}
+            | {key.removeprefix(SLICE): records[key][rows_] for key in records if key.startswith(SLICE)}
+            for name, rows_ in splits.items()
+        }
         labels = {name: records[name][splits["train"]] for name in LABEL_COLUMNS if name in records}
         added["train"] |= labels
         card = described(spec, store, records, splits, rows_in, dropped, labels)
@@ -105,6 +111,7 @@ def _read(spec: dict, folders: list[str], scratch: Path) -> tuple[PairStore, Rec
     files = {(name, number): Path(at, f"{name}.parquet") for name in SPLITS for number, at in enumerate(folders)}
     schemas = {key: _schema(file) for key, file in files.items()}
     dialogue = any(is_dialogue(schema) for schema in schemas.values())
+    further = brought_along(schemas.values())
     labels = [name for name in LABEL_COLUMNS if any(name in schema.names for schema in schemas.values())]
     store, kept, rows = PairStore(scratch), [], {name: [] for name in SPLITS}
     for (split, part), file in files.items():
@@ -114,6 +121,7 @@ def _read(spec: dict, folders: list[str], scratch: Path) -> tuple[PairStore, Rec
                 pairs = _pairs(table, dialogue)
                 ids = pairs["prompt_id"].to_pylist()
                 records = pair_records(spec, pairs, ids) | {"part": np.full(len(ids), part)}
+                records |= {SLICE + name: brought_values(table, name, is_) for name, is_ in further.items()}
                 for name in labels:
                     has = name in table.column_names
                     records[name] = table[name].to_numpy() if has else np.full(len(ids), LABEL_COLUMNS[name])

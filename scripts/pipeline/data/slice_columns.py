@@ -1,10 +1,12 @@
 """Further columns of a source that its splits bring along, by which results are told apart: `slices` of its entry."""
 
+from collections.abc import Iterable
+
 import numpy as np
 import pyarrow as pa
 
 from pipeline.columns.pair_scores import SCORING_COLUMNS
-from pipeline.columns.pairs import LABEL_COLUMNS, SPLIT_COLUMNS
+from pipeline.columns.pairs import LABEL_COLUMNS, SOURCE_COLUMN, SPLIT_COLUMNS
 from pipeline.data.adapters import Adapter
 from pipeline.data.columns import Columns
 from pipeline.data.tally import Tally
@@ -61,11 +63,33 @@ def slice_values(
     return {name: found[at] for name, found in values.items()}
 
 
+def brought_along(schemas: Iterable[pa.Schema]) -> dict[str, bool]:
+    """The further columns that prepared splits have, any of them; whether a column is of numbers wherever it is."""
+    found: dict[str, bool] = {}
+    for schema in schemas:
+        for field in schema:
+            if field.name not in (*TAKEN, SOURCE_COLUMN) and not pa.types.is_nested(field.type):
+                found[field.name] = found.get(field.name, True) and _is_number(field.type)
+    return found
+
+
+def brought_values(table: pa.Table, name: str, numbers: bool) -> np.ndarray:
+    """A further column of a prepared split, as numbers or as text; without a value in each row where it has none."""
+    if name in table.column_names:
+        found = _values(table, name)
+        return found if numbers else found.astype(str)
+    return np.full(len(table), np.nan if numbers else NONE)
+
+
 def _values(table: pa.Table, name: str) -> np.ndarray:
     kind = table[name].type
     if pa.types.is_nested(kind):
         raise InputError(f"slices: column {name!r} holds {kind}; it must hold text, numbers or truth values")
     found = table[name].to_pylist()
-    if pa.types.is_integer(kind) or pa.types.is_floating(kind):
+    if _is_number(kind):
         return np.array([np.nan if value is None else value for value in found], dtype=float)
     return np.array([NONE if value is None else str(value) for value in found], dtype=str)
+
+
+def _is_number(kind: pa.DataType) -> bool:
+    return pa.types.is_integer(kind) or pa.types.is_floating(kind)

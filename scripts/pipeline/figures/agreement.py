@@ -45,7 +45,9 @@ def _scatter(table: RunTable, rows: list[dict]) -> alt.LayerChart:
     named = ("run", "method", "kl")
     single = [seed | {name: row[name] for name in named[:2]} for row in rows for seed in row["seeds"]]
     data = alt.Chart(values({name: row[name] for name in (*named, *AGREEMENT)} for row in rows))
-    x = alt.X("kl:Q", title="KL to the reference, nats per response", scale=alt.Scale(zero=False, padding=14))
+    x = alt.X(
+        "kl:Q", title="KL to the reference, nats per response", scale=alt.Scale(zero=False, nice=False, padding=14)
+    )
     y = alt.Y("agreement:Q", title="agreement, %", scale=alt.Scale(zero=False, padding=10))
     style = {"color": method_color(runs), "shape": method_shape(runs)}
     tips = [alt.Tooltip("run:N"), alt.Tooltip("kl:Q", title="KL", format=".2f")]

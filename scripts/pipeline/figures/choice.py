@@ -12,6 +12,7 @@ from pipeline.results.run_table import CHOSEN, Run, RunTable
 MAX_RUNS = 60
 # Up to so many runs stand in the config's order, and their curves are told apart; more of them stand by their rating.
 FEW_RUNS = 12
+CHOICE = "the baseline, each method's best, and the highest ratings"  # which ones `shown_runs` gives of many
 LONGEST = 40  # characters of a name beside a row
 LABEL = 260  # pixels that these surely fit into
 

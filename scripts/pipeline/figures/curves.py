@@ -7,7 +7,7 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import label_expression, short_names
+from pipeline.figures.choice import CHOICE, label_expression, short_names
 from pipeline.figures.drawing import Figure, Panel, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.results.measurements import has_implicit_reward
@@ -32,7 +32,8 @@ def learning_curves(table: RunTable, shown: dict[tuple[str, ...], list[Run]]) ->
     Args:
         shown: the runs to draw of each (dataset, model); in the page, readers choose others of its runs.
     """
-    rows = []
+    rows: list[list[Panel]] = []
+    cut: set[str] = set()
     for group, runs in shown.items():
         trained = [run for run in table.runs_of(group) if run.seeds_with("metrics")]
         drawn = [run.run for run in runs if run in trained]
@@ -49,11 +50,13 @@ def learning_curves(table: RunTable, shown: dict[tuple[str, ...], list[Run]]) ->
             choices = {} if len(drawn) == len(trained) else _called(trained)
             panels.append(Panel(title, chart, choices))
         rows.append(panels)
+        cut |= {f"{len(drawn)} of {len(trained)}"} if len(drawn) < len(trained) else set()
+    few = f" Drawn are {', '.join(sorted(cut))} runs: {CHOICE}; in the page others can be chosen." if cut else ""
     return Figure(
         "learning_curves",
         "Learning curves",
         "Mean over seeds, in a band from the lowest to the highest seed. Losses of different methods are of different "
-        "objectives: compare their course, not their height.",
+        f"objectives: compare their course, not their height.{few}",
         rows,
     )
 

@@ -6,9 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
+from pipeline.figures.choice import CHOICE, LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
 from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
+from pipeline.figures.names import name_layers
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.jobs.io import InputError
 from pipeline.results.csv_tables import rows_of
@@ -57,9 +58,11 @@ def figures(
     return {figure.name: figure for figure in drawn}
 
 
-def write_figures(table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path) -> None:
-    """Draw `figures` as SVG files, and the win rates as winrate.png too."""
-    drawn = figures(table, winrate, cost, seed_table(table))
+def write_figures(
+    table: RunTable, winrate: pd.DataFrame, cost: pd.DataFrame, folder: str | Path, seeds: pd.DataFrame | None = None
+) -> None:
+    """Draw `figures` as SVG files, and the win rates as winrate.png too; without a seed table, it is made."""
+    drawn = figures(table, winrate, cost, seed_table(table) if seeds is None else seeds)
     for name, figure in drawn.items():
         save_figure(figure, Path(folder) / f"{name}.svg")
     save_figure(drawn["winrate"], Path(folder) / "winrate.png")
@@ -156,7 +159,9 @@ def scatter_figure(
             ),
         ]
         if len(shown) <= MAX_NAMES:
-            layers += _name_layers(shown, found, column, x, y)
+            ends = [50.0, *(found[run.run][f"win_rate_{end}"] for run in shown for end in ("low", "high"))]
+            height = float(np.ptp([end for end in ends if pd.notna(end)]))
+            layers[1:1] = name_layers(_named(shown, found, column), x, y, (column, "win_rate"), height)
         rows.append([Panel(_title(table, group, ""), alt.layer(*layers).properties(height=300))])
     what = "divergence from the SFT model" if column == "kl" else "length"
     return Figure(
@@ -169,28 +174,13 @@ def scatter_figure(
     )
 
 
-def _name_layers(runs: list[Run], found: Rows, column: str, x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Names beside the points: to the right, or to the left of a point that has a neighbour close on its right."""
-    methods = [kind_of(run) for run in runs]
-    spans = {name: np.ptp([found[run.run][name] for run in runs]) or 1.0 for name in (column, "win_rate")}
-    labels: dict[bool, list[dict]] = {True: [], False: []}
-    called = short_names(runs)
-    for run in runs:
-        row = found[run.run]
-        crowded = any(
-            0 <= found[other.run][column] - row[column] < 0.3 * spans[column]
-            and abs(found[other.run]["win_rate"] - row["win_rate"]) < 0.12 * spans["win_rate"]
-            for other in runs
-            if other.run != run.run
-        )
-        kind = kind_of(run)
-        short = kind if methods.count(kind) == 1 else called.get(run.run, run.run)
-        labels[crowded].append({column: row[column], "win_rate": row["win_rate"], "name": short})
-    looks = {False: {"align": "left", "dx": 10}, True: {"align": "right", "dx": -10}}
+def _named(runs: list[Run], found: Rows, column: str) -> list[dict]:
+    """The points that get a name: the method's, where it has one run, else the run's."""
+    methods, called = [kind_of(run) for run in runs], short_names(runs)
     return [
-        alt.Chart(values(rows)).mark_text(dy=-9, limit=LABEL, **looks[crowded]).encode(x=x, y=y, text="name:N")
-        for crowded, rows in labels.items()
-        if rows
+        {column: found[run.run][column], "win_rate": found[run.run]["win_rate"]}
+        | {"name": kind_of(run) if methods.count(kind_of(run)) == 1 else called.get(run.run, run.run)}
+        for run in runs
     ]
 
 
@@ -284,7 +274,7 @@ def _described(run: Run) -> dict:
 
 def _title(table: RunTable, group: tuple[str, ...], text: str) -> str:
     total = len(table.runs_of(group))
-    cut = f"{MAX_RUNS} of {total} runs: the baseline, each method's best, and the highest ratings"
+    cut = f"{MAX_RUNS} of {total} runs: {CHOICE}"
     cut = cut if total > MAX_RUNS else ""
     names = table.title_of(group) if len(table.groups) > 1 else ""
     return "; ".join(part for part in (names, text, cut) if part)

@@ -8,9 +8,7 @@ from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
 
-import jinja2
 import pandas as pd
-from markupsafe import Markup
 
 from pipeline.figures.overoptimisation import overoptimisation_figure
 from pipeline.figures.winrates import figures
@@ -18,28 +16,19 @@ from pipeline.jobs.io import InputError
 from pipeline.metrics.bootstrap import RESAMPLES
 from pipeline.metrics.comparison import FEW_DRAWS
 from pipeline.metrics.crossed import FEWEST_SEEDS
-from pipeline.report.agreement import agreement_section, find_agreement
+from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import bad_answers_section, find_faults
 from pipeline.report.by_cost import costs_section, with_costs
 from pipeline.report.calibration import with_figures
 from pipeline.report.cards import card_view
-from pipeline.report.charts import (
-    COLORS,
-    Charts,
-    chart_library,
-    content_policy,
-    page_script,
-    page_style,
-    reading_library,
-    script_element,
-)
+from pipeline.report.charts import Charts
 from pipeline.report.controls import control_sentences, controls_section
-from pipeline.report.embedding import Chunks, json_element, printable
+from pipeline.report.embedding import Chunks
 from pipeline.report.findings import answer_section
 from pipeline.report.human_labels import Labels, RunLabels, find_labels
 from pipeline.report.leaderboard import leaderboard_section
 from pipeline.report.methods import methods_section
-from pipeline.report.numbers import interval, number, p_value
+from pipeline.report.page import Page
 from pipeline.report.parts import parts_section
 from pipeline.report.power import with_power
 from pipeline.report.responses import responses_section
@@ -47,10 +36,10 @@ from pipeline.report.results_table import results_section
 from pipeline.report.section import Section
 from pipeline.report.selection import selection_of
 from pipeline.report.slices import find_slices, slices_section
+from pipeline.results.agreement import find_agreement
 from pipeline.results.run_table import RunTable, read_verdict_details
 from pipeline.results.seed_table import seed_table
 
-FOLDER = Path(__file__).parent
 WITHOUT_RUNS = frozenset({"rewards", "training", "cost", "data"})
 WITHOUT_RESPONSES = frozenset({"slices", "bad-answers", "responses"})
 
@@ -101,8 +90,8 @@ class ReportInputs:
     left_out: frozenset[str] = frozenset()
 
 
-def render_report(inputs: ReportInputs) -> str:
-    """The whole page.
+def render_report(inputs: ReportInputs) -> Page:
+    """The page, to be written as HTML.
 
     Raises:
         InputError: a card is no JSON object, a run has no row in the win-rate table, or a run's files are at fault.
@@ -112,32 +101,7 @@ def render_report(inputs: ReportInputs) -> str:
             raise InputError(f"a data card must be a JSON object, not {type(card).__name__}")
     charts, chunks = Charts(), Chunks()
     sections, contents = report_sections(inputs, charts, chunks)
-    environment = jinja2.Environment(
-        loader=jinja2.FileSystemLoader(FOLDER / "templates"),
-        autoescape=True,
-        undefined=jinja2.StrictUndefined,
-        finalize=_printable,
-        trim_blocks=True,
-        lstrip_blocks=True,
-    )
-    environment.filters |= {"number": number, "interval": interval, "p_value": p_value}
-    shared = {"table": inputs.table, "groups": inputs.table.groups}
-    bodies = {
-        section.name: Markup(environment.get_template(section.template).render(shared | section.values))
-        for section in sections
-    }
-    scripts = [chart_library(), reading_library(chunks.formulas), page_script()]
-    contents["chart-specifications"] = charts.specifications
-    contents["chart-colors"] = {variable: color for color, variable in COLORS.items()}
-    return environment.get_template("page.html.jinja").render(
-        table=inputs.table,
-        policy=content_policy(scripts),
-        style=Markup(page_style()),
-        sections=sections,
-        bodies=bodies,
-        data=[*(json_element(name, content) for name, content in contents.items()), chunks.markup()],
-        scripts=[*map(script_element, scripts[:-1]), script_element(scripts[-1], "module")],
-    )
+    return Page(inputs.table, sections, contents, charts, chunks)
 
 
 def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tuple[list[Section], dict[str, object]]:
@@ -196,7 +160,3 @@ def report_sections(inputs: ReportInputs, charts: Charts, chunks: Chunks) -> tup
     ]
     empty = inputs.left_out | ({"tradeoffs"} if not trade else set())
     return [section for section in sections if section.name not in empty], contents
-
-
-def _printable(value: object) -> object:
-    return printable(value) if isinstance(value, str) and not isinstance(value, Markup) else value

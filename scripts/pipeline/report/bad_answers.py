@@ -9,9 +9,9 @@ from pipeline.columns.responses import EXTERNAL
 from pipeline.metrics import bootstrap
 from pipeline.metrics.answers import is_empty, refuses, repeats
 from pipeline.report.section import Section
-from pipeline.report.shares import shares
 from pipeline.report.texts import response_text
 from pipeline.results.run_table import Run, RunTable, read_finished, read_responses
+from pipeline.results.shares import shares
 
 FAULTS = ("empty", "unfinished", "repeating", "refusing")
 SAME = "same"  # the same answer with every seed

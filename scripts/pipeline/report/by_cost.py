@@ -45,9 +45,17 @@ def with_costs(section: Section, table: RunTable, costs: pd.DataFrame | None, ch
         return replace(section, values=section.values | {"fronts": {}, "by_cost": None})
     figures = [(axis, charts.place(figure)) for axis, figure in axis_figures(table, costs).items()]
     fronts = {title: front_sentence(own, axes[0]) for title, own in rows.items()}
-    said = (of(own, axes[0]) for of in (certainty_sentence, unknown_sentence) for own in rows.values())
-    chart = {"figures": figures, "sentences": list(dict.fromkeys(filter(None, said)))}
+    sentences = _once({title: certainty_sentence(own, axes[0]) for title, own in rows.items()})
+    sentences += _once({title: unknown_sentence(own, axes[0]) for title, own in rows.items()})
+    chart = {"figures": figures, "sentences": sentences}
     return replace(section, values=section.values | {"fronts": fronts, "by_cost": chart})
+
+
+def _once(said: dict[str, str]) -> list[str]:
+    """Sentences by the titles of what they are of, as one where they are all the same."""
+    if len(set(said.values())) == 1:
+        return [text for text in dict.fromkeys(said.values()) if text]
+    return [f"{title}: {text[0].lower()}{text[1:]}" for title, text in said.items() if text]
 
 
 def costs_section(table: RunTable, costs: pd.DataFrame | None) -> list[Section]:

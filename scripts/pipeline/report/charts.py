@@ -4,11 +4,10 @@ import base64
 import hashlib
 import json
 import re
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-
-from markupsafe import Markup
 
 from pipeline.figures import drawing
 from pipeline.figures.drawing import INK, LINE, MUTED, PAPER, Figure, panel_specification
@@ -19,6 +18,7 @@ COLORS = {
     **{getattr(drawing, name.upper()): f"var(--{name})" for name in PALETTE},
 }
 FOLDER = Path(__file__).parent
+BEGINNING = ("packed",)  # which unpacks all else, the other scripts too
 # In the order in which they need each other.
 SCRIPTS = (
     "codec",
@@ -71,7 +71,7 @@ def chart_library() -> str:
     import vl_convert
 
     notice = (FOLDER / "vega_license.txt").read_text(encoding="utf-8")
-    return f"/*\n{notice}*/\n{vl_convert.javascript_bundle()}".replace("</script", "<\\/script")
+    return f"/*\n{notice}*/\n{vl_convert.javascript_bundle()}"
 
 
 @cache
@@ -91,21 +91,16 @@ def page_style() -> str:
 
 
 @cache
-def page_script() -> str:
+def page_script(names: tuple[str, ...] = SCRIPTS) -> str:
     """The page's own modules as one script: their imports of each other are left out, and the word export."""
     parts = []
-    for name in SCRIPTS:
+    for name in names:
         lines = (FOLDER / "scripts" / f"{name}.js").read_text(encoding="utf-8").splitlines()
         parts += [line.removeprefix("export ") for line in lines if not line.startswith("import ")]
     return "\n".join(parts) + "\n"
 
 
-def script_element(content: str, kind: str = "text/javascript") -> Markup:
-    """A script element with this content."""
-    return Markup(f'<script type="{kind}">{content}</script>')
-
-
-def content_policy(scripts: list[str]) -> str:
+def content_policy(scripts: Iterable[str]) -> str:
     """A policy that lets these inline scripts run, and nothing else: no request of any kind."""
     hashes = [base64.b64encode(hashlib.sha256(text.encode()).digest()).decode() for text in scripts]
     allowed = " ".join(f"'sha256-{digest}'" for digest in hashes)

@@ -14,13 +14,13 @@ from pipeline.jobs.io import InputError, read_parquet
 from pipeline.report.bad_answers import Found
 from pipeline.report.embedding import printable
 from pipeline.report.texts import response_text
+from pipeline.results.agreement import RunLabels
 from pipeline.results.csv_tables import read_csv, require
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 COLUMNS = ("prompt_id", "response_a", "response_b", "preferred")
 PREFERRED = {"a": 1.0, "tie": 0.5, "b": 0.0}
 Labels = dict[tuple[str, str, str], float]  # (prompt_id, text, other text): preference for the first
-RunLabels = dict[tuple[Run, int, str], pd.Series]
 
 
 def read_labels(path: str | Path) -> Labels:

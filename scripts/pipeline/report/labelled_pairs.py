@@ -9,7 +9,7 @@ from pipeline.columns.pair_scores import PAIR_SCORES
 from pipeline.columns.verdicts import COMPARED_COLUMNS
 from pipeline.jobs.io import InputError, read_parquet
 from pipeline.metrics import bootstrap
-from pipeline.report.shares import shares
+from pipeline.results.shares import shares
 
 RESAMPLES = 1_000
 

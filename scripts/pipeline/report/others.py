@@ -31,4 +31,5 @@ def render_others(verdicts: str, responses: Iterable[str], reference: str | None
         table = table_of_others(votes, answers, str(verdicts), Path(folder), reference)
         winrate = winrates_of_others(table, votes, Path(folder), RESAMPLES, 0, REFITS)
         left_out = WITHOUT_RUNS if table.paths("responses") else WITHOUT_RUNS | WITHOUT_RESPONSES
-        return render_report(ReportInputs(table, winrate, cost_table(table), left_out=left_out)), table.note
+        page = render_report(ReportInputs(table, winrate, cost_table(table), left_out=left_out))
+        return page.html(), table.note

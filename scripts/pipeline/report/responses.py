@@ -1,7 +1,7 @@
 """The browser of prompts and responses: what the page carries of them, in chunks.
 
 Per (dataset, model, decoding) the prompts have one order, and every column (the dataset's chosen and rejected
-responses, each run and seed, then those of other decodings) has its responses in that order, in blocks of `BLOCK`
+responses, each run and seed, then those of other decodings) has its responses in that order, in blocks of so many
 prompts. Scores and mean preferences are a list per column; single verdicts, with the judge's own words where they are
 given, are in blocks again.
 """
@@ -10,6 +10,7 @@ import math
 from collections.abc import Callable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from pipeline.columns.pair_scores import PAIR_SCORES
@@ -21,10 +22,11 @@ from pipeline.report.embedding import Chunks, printable
 from pipeline.report.human_labels import RunLabels
 from pipeline.report.section import Section
 from pipeline.report.slices import Slice
-from pipeline.report.texts import plain_text, response_text, turns
+from pipeline.report.texts import plain_text, response_text, script_of, turns
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses, read_scores, read_verdict_details
 
-BLOCK = 512
+BLOCK, SMALLEST = 512, 16  # prompts of a block
+BLOCK_TEXT = 300_000  # characters of a column in it, about, so that what is looked at is soon unpacked
 REJECTED = "rejected"
 Read = Callable[[Run, int, str], pd.DataFrame]
 
@@ -51,9 +53,9 @@ def responses_section(
         labels: of the responses, as `pipeline.report.human_labels.find_labels` gives it.
         read: gives the verdicts of a run, seed and opponent, as `read_verdict_details` does.
     """
-    groups = []
+    groups, size = [], block_size(found)
     for group in table.groups:
-        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, labels, read)
+        content, ids = _group(table, group, pairs.get(group[0]), replies, chunks, found, labels, read, size)
         parts = [
             {"name": part.key, "rows": chunks.add_json([i for i, name in enumerate(ids) if name in part.prompts])}
             for part in slices[group]
@@ -64,7 +66,16 @@ def responses_section(
     section = Section(
         "responses", "Responses side by side", "responses.jinja", {"total": total, "split": table.split}, "Responses"
     )
-    return section, {"block": BLOCK, "baseline": table.baseline, "groups": groups}
+    return section, {"block": size, "baseline": table.baseline, "groups": groups}
+
+
+def block_size(found: Found) -> int:
+    """How many prompts make a block: the longer the responses, the fewer."""
+    lengths = [frame["text"].map(len) for frame in found.values()]
+    mean, size = float(np.mean(np.concatenate(lengths))) if lengths else 0.0, BLOCK
+    while size > SMALLEST and size * mean > BLOCK_TEXT:
+        size //= 2
+    return size
 
 
 def _group(
@@ -76,24 +87,31 @@ def _group(
     found: Found,
     labels: RunLabels,
     read: Read,
+    size: int,
 ) -> tuple[dict, list[str]]:
     answers = {(run, seed): read_responses(run, seed) for run in table.runs_of(group) for seed in run.seeds}
     prompts = {name: prompt for frame in answers.values() for name, prompt in frame["prompt"].items()}
-    ids = sorted(prompts)
+    # prompts of one script after each other: what is like them is near, when it is compressed
+    ids = sorted(prompts, key=lambda name: (script_of(plain_text(prompts[name])), name))
     columns, told = [], group[2] if len(table.decodings) > 1 else ""
     if pairs is not None:
         frame = read_parquet(pairs, ["prompt_id", CHOSEN, REJECTED, *PAIR_SCORES])
         frame = frame.drop_duplicates("prompt_id").set_index("prompt_id").reindex(ids)
         for name in (CHOSEN, REJECTED):
             label = {"run": name, "method": "dataset", "seed": None}
-            columns.append(label | _texts(frame[name], chunks) | _scores(frame[f"{name}_score"], chunks))
+            columns.append(label | _texts(frame[name]) | _scores(frame[f"{name}_score"], chunks))
     for (run, seed), frame in answers.items():
-        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, labels, read)
+        column = _column(run, seed, told, frame["response"].reindex(ids), replies, chunks, labels, read, size)
         bad = found[run, seed][list(FAULTS)].reindex(ids)
         column["faults"] = {name: chunks.add_json(_rows(bad[name])) for name in FAULTS if (bad[name] == 1).any()}
         columns.append(column)
-    texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids)]
-    dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids)]
+    stored = [
+        chunks.add_columns(block) for block in zip(*(_blocks(column["text"], size) for column in columns), strict=True)
+    ]
+    for number, column in enumerate(columns):
+        column["text"] = [places[number] for places in stored]
+    texts = [chunks.add_texts([plain_text(prompts[name]) for name in block]) for block in _blocks(ids, size)]
+    dialogues = [chunks.add_json([turns(prompts[name]) for name in block]) for block in _blocks(ids, size)]
     content = {
         **dict(zip(("dataset", "model", "decoding"), group, strict=True)),
         "title": table.title_of(group),
@@ -126,10 +144,11 @@ def _column(
     chunks: Chunks,
     labels: RunLabels,
     read: Read,
+    size: int,
 ) -> dict:
     ids = responses.index.tolist()
     column = {"run": run.run, "method": run.method, "seed": seed, "decoding": told, "verdicts": {}}
-    column |= _texts(responses, chunks)
+    column |= _texts(responses)
     if "scores" in run.files[seed]:
         column |= _scores(read_scores(run, seed).reindex(ids), chunks)
     for opponent in run.baselines:
@@ -139,7 +158,7 @@ def _column(
         column["verdicts"][opponent] = {
             "orders": int(verdicts["order"].nunique()),
             "preference": chunks.add_json([_rounded(value) for value in means]),
-            "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids)],
+            "details": [chunks.add_json([details.get(name, []) for name in block]) for block in _blocks(ids, size)],
         }
         if (run, seed, opponent) in labels:
             label = [_rounded(value) for value in labels[run, seed, opponent].reindex(ids)]
@@ -147,15 +166,12 @@ def _column(
     return column
 
 
-def _texts(responses: pd.Series, chunks: Chunks) -> dict:
+def _texts(responses: pd.Series) -> dict:
     texts = [
         None if value is None or (isinstance(value, float) and math.isnan(value)) else response_text(value)
         for value in responses
     ]
-    return {
-        "text": [chunks.add_texts(block) for block in _blocks(texts)],
-        "responses": sum(text is not None for text in texts),
-    }
+    return {"text": texts, "responses": sum(text is not None for text in texts)}
 
 
 def _rows(flags: pd.Series) -> list[int]:
@@ -181,8 +197,8 @@ def _details(verdicts: pd.DataFrame, replies: dict[str, str]) -> dict[str, list[
     return found
 
 
-def _blocks(values: list) -> list[list]:
-    return [values[start : start + BLOCK] for start in range(0, len(values), BLOCK)]
+def _blocks(values: list, size: int) -> list[list]:
+    return [values[start : start + size] for start in range(0, len(values), size)]
 
 
 def _rounded(value: object) -> float | None:

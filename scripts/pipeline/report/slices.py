@@ -15,9 +15,9 @@ from pipeline.jobs.io import read_parquet
 from pipeline.metrics import bootstrap
 from pipeline.report.bad_answers import address
 from pipeline.report.section import Section
-from pipeline.report.shares import shares
 from pipeline.report.texts import plain_text
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_responses
+from pipeline.results.shares import shares
 
 RESAMPLES = 1_000
 THIRDS = (1 / 3, 2 / 3)

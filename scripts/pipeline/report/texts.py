@@ -1,9 +1,13 @@
 """Prompts and responses as text, whatever they are in the files."""
 
 import math
+import unicodedata
+from collections import Counter
 from collections.abc import Iterable
 
 from pipeline.report.embedding import printable
+
+LOOKED_AT = 300  # characters of a text, to tell its script
 
 
 def plain_text(content: object) -> str:
@@ -33,6 +37,12 @@ def turns(content: object) -> list[list]:
         found.append([printable(role), end - _units(said), end])
         start = end + _units("\n\n")
     return found
+
+
+def script_of(text: str) -> str:
+    """The script that most letters at the beginning of a text are of, by Unicode's names: LATIN, ARABIC, CJK, …"""
+    letters = (unicodedata.name(letter, "").partition(" ")[0] for letter in text[:LOOKED_AT] if letter.isalpha())
+    return next((name for name, _ in Counter(letters).most_common(1)), "")
 
 
 def _units(text: str) -> int:

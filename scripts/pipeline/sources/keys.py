@@ -12,7 +12,7 @@ LOCATION = {
     "revision": text("Commit, tag or branch on the hub."),
     "slices": several(
         "Further columns of the dataset, of text, numbers or truth values, that its splits bring along: the report "
-        "tells win rates apart by each of them.",
+        "tells win rates apart by each of them. A mix has those of its datasets.",
         text("A column's name.", minLength=1),
         examples=[["domain", "language"]],
     ),

@@ -124,6 +124,30 @@ def test_near_duplicates_between_the_datasets_are_left_out(tmp_path):
     assert card["dropped"]["near_prompt_in_eval"] > 0
 
 
+def test_further_columns_of_the_datasets_stay_and_have_no_value_elsewhere(parts, tmp_path):
+    rows = [row(i, f"sliced {i}") | {"level": i, "domain": ["maths", "code"][i % 2], "grade": i} for i in range(40)]
+    others = [row(i, f"graded {i}") | {"grade": ["high", None][i % 2]} for i in range(40)]
+    sliced = part(tmp_path, "C", rows, slices=["level", "domain", "grade"])
+    graded = part(tmp_path, "D", others, slices=["grade"])
+    splits, card = mixed(spec_of("A", "C", "D"), [parts[0], sliced, graded], tmp_path)
+    seen = Counter()
+    for table in splits.values():
+        assert {"level", "domain", "grade"} < set(table.column_names)
+        for line in table.to_pylist():
+            number = int(line["prompt"].split()[-1])
+            found = line["level"], line["domain"], line["grade"]
+            seen[line["source"]] += 1
+            if line["source"] == "C":
+                assert found == (number, ["maths", "code"][number % 2], str(float(number)))
+            else:
+                assert np.isnan(found[0]) and found[1] == "(none)"
+                assert found[2] == ("(none)" if line["source"] == "A" or number % 2 else "high")
+    assert min(seen[name] for name in "ACD") > 5
+    assert None in [sample["level"] for sample in card["samples"]]
+    again, _ = mixed(spec_of("A"), parts[:1], tmp_path)
+    assert again["train"].column_names == ["prompt_id", "prompt", "chosen", "rejected", "source"]
+
+
 def test_texts_become_dialogues_beside_dialogues(parts, tmp_path):
     turns = [{"role": "user", "content": "Hello"}, {"role": "assistant", "content": "Hi"}]
     rows = [

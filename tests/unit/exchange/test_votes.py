@@ -9,6 +9,7 @@ import numpy as np
 import pandas as pd
 import pytest
 from fixtures_data import write_jsonl
+from pages import embedded
 
 import render_report
 from pipeline.exchange.rows import Row, read_rows
@@ -144,9 +145,9 @@ def test_the_page_of_annotations_has_what_they_can_show(tmp_path, capsys):
     assert "Left out: rewards, KL, learning curves, costs" in page and "lengths are not known" not in page
     assert "AlpacaEval&#39;s annotations alone, annotations.json" in page
     assert capsys.readouterr().out.startswith("Made from AlpacaEval's annotations alone")
-    index = json.loads(re.search(r'id="responses-index">(.*?)</script>', page)[1])
+    index = embedded(page, "responses-index")
     assert [column["run"] for column in index["groups"][0]["columns"]] == ["mine", "other", GPT]
-    rows = json.loads(re.search(r'id="results-table">(.*?)</script>', page)[1])["rows"]
+    rows = embedded(page, "results-table")["rows"]
     rates = {row["run"]: row["win_rate"] for row in rows if not row["seeded"]}
     expected = {"mine": 100 * (0.9 * 20 + 0.2 * 10) / 30, "other": 100 * (0.1 * 20 + 0.8 * 10) / 30}
     assert rates == pytest.approx(expected, rel=1e-4)

@@ -44,7 +44,7 @@ def test_files_have_the_same_bytes_twice(tmp_path):
         arguments = ["--runs", table.path, "--winrate", str(tmp_path / "winrate.csv"), "--cost"]
         plot_figures.main([*arguments, str(tmp_path / "cost.csv"), "--output-dir", str(tmp_path / folder)])
     names = sorted(path.name for path in (tmp_path / "one").iterdir() if path.suffix != ".json")
-    assert names == sorted([f"{name}.svg" for name in FIGURES] + ["winrate.png"])
+    assert names == sorted([f"{name}.svg" for name in (*FIGURES, "agreement_vs_kl")] + ["winrate.png"])
     for name in names:
         content = (tmp_path / "one" / name).read_bytes()
         assert content == (tmp_path / "two" / name).read_bytes()
@@ -52,6 +52,7 @@ def test_files_have_the_same_bytes_twice(tmp_path):
             assert ElementTree.fromstring(content).tag.endswith("svg")
     assert (tmp_path / "one" / "winrate.png").stat().st_size < 100_000
     assert DPR in (tmp_path / "one" / "winrate.svg").read_text()
+    assert "agreement, %" in (tmp_path / "one" / "agreement_vs_kl.svg").read_text()
 
 
 def test_a_panel_per_opponent_and_group(tmp_path):

@@ -8,12 +8,13 @@ from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
 
 from pipeline.jobs.io import InputError, read_yaml, write_parquet
-from pipeline.report.agreement import agreement_section, find_agreement
+from pipeline.report.agreement import agreement_section
 from pipeline.report.bad_answers import find_faults
 from pipeline.report.charts import Charts
 from pipeline.report.human_labels import find_labels, read_labels
 from pipeline.report.labelled_pairs import labelled_agreement, read_labelled_agreement
-from pipeline.results.run_table import read_run_table, read_verdict_details
+from pipeline.results.agreement import find_agreement
+from pipeline.results.run_table import read_run_table
 from pipeline.results.seed_table import seed_table
 
 COLUMNS = ["prompt_id", "response_a", "response_b", "preferred"]
@@ -60,7 +61,7 @@ def row_of(rows, run, opponent):
 
 def test_agreement_is_of_the_pairs_that_both_decide(folder):
     table = read_run_table(folder / "runs.yaml")
-    rows = find_agreement(table, {}, read_verdict_details, {})
+    rows = find_agreement(table, {})
     row = row_of(rows, DPR, DPO)
     # 19 prompts a seed: both for the run on 10 to 14, apart on the other 14
     assert row["pairs"] == 38 and row["labelled"] == 0
@@ -68,10 +69,10 @@ def test_agreement_is_of_the_pairs_that_both_decide(folder):
     assert row["reward"] == pytest.approx(100 * 14 / 19)
     assert row["chance"] == pytest.approx(100 * (10 * 14 + 9 * 5) / 19**2)
     assert row["agreement_low"] < row["agreement"] < row["agreement_high"]
-    assert [(link["seed"], link["count"]) for link in row["links"]] == [(1, 9), (2, 9)]
+    assert row["apart"] == {1: 9, 2: 9}
     # the chosen responses have scores only in a scored split
     assert {row["opponent"] for row in rows} == {DPO}
-    scored = find_agreement(table, {"world": folder / "scored.parquet"}, read_verdict_details, {})
+    scored = find_agreement(table, {"world": folder / "scored.parquet"})
     assert "chosen" in {row["opponent"] for row in scored}
     # without scores, and without labelled pairs, there is nothing to tell
     assert agreement_section(table, [], seed_table(table), [], Charts()) is None
@@ -79,7 +80,7 @@ def test_agreement_is_of_the_pairs_that_both_decide(folder):
 
 def test_agreement_is_drawn_against_kl(folder):
     table = read_run_table(folder / "runs.yaml")
-    rows, seeds, charts = find_agreement(table, {}, read_verdict_details, {}), seed_table(table), Charts()
+    rows, seeds, charts = find_agreement(table, {}), seed_table(table), Charts()
     figure = agreement_section(table, rows, seeds, [], charts).values["figure"]
     assert [panel["title"] for row in figure["rows"] for panel in row] == [f"against {DPO}"]
     [drawn] = charts.specifications.values()
@@ -95,7 +96,7 @@ def test_labels_of_people_say_who_is_right(folder, labels):
     table = read_run_table(folder / "runs.yaml")
     found = find_labels(table, find_faults(table), {"world": folder / "scored.parquet"}, read_labels(labels))
     assert {(run.run, seed, opponent) for run, seed, opponent in found} == {(DPR, 1, DPO), (DPR, 2, DPO)}
-    row = row_of(find_agreement(table, {}, read_verdict_details, found), DPR, DPO)
+    row = row_of(find_agreement(table, {}, labels=found), DPR, DPO)
     # 3, 4, 11 and 16: the tie, and the one that the judge does not decide, are left out
     assert row["labelled"] == 8 and row["judge_right"] == 75 and row["reward_right"] == 50
     assert row["judge_apart"] == pytest.approx(100 * 2 / 3)

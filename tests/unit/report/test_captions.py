@@ -45,6 +45,7 @@ def test_each_figure_and_table_has_a_caption():
     assert {path.stem for path in CAPTIONS} >= {
         *FIGURES,
         *CALIBRATION_FIGURES,
+        "agreement_vs_kl",
         "winrate_table",
         "cost_table",
         "winrate_vs_cost",

@@ -1,6 +1,5 @@
 """A sweep's page in Chromium: what is chosen and saved of it, and links that hold what is shown."""
 
-import base64
 import csv
 import io
 import shutil
@@ -148,16 +147,3 @@ def test_a_link_to_the_table_holds_what_is_chosen_and_arrives(page, report):
     wait(page, "document.querySelectorAll('#results tbody tr').length < 6", 5)
     assert "dpr-g0.3" in names(page) and EVIL not in names(page)
     assert complaints(page) == []
-
-
-def test_another_page_may_hold_it_as_snakemakes_report_does(browser, tmp_path):
-    """A page of few runs: Chromium opens no data address above 2 MiB."""
-    content = base64.b64encode(build_report(tmp_path, prompts=10).read_bytes()).decode()
-    (tmp_path / "outer.html").write_text(f'<iframe width="900" src="data:text/html;base64,{content}"></iframe>')
-    browser.get((tmp_path / "outer.html").as_uri())
-    browser.switch_to.frame(0)
-    try:
-        wait(browser, "document.documentElement.dataset.charts === 'drawn'", 30)
-        assert "dpr" in browser.execute_script("return document.querySelector('.lead').textContent").lower()
-    finally:
-        browser.switch_to.default_content()

@@ -1,11 +1,12 @@
 // The browser of responses: two to four columns, a filter, a search, a list of prompts, one prompt in full.
-import { element, json, number, readJson, texts, whole } from "./codec.js";
+import { element, json, number, texts, whole } from "./codec.js";
 import { decorate, markMatches } from "./decorate.js";
 import { columnKey, columnName, detail, shortKey } from "./detail.js";
 import { filtersOf } from "./filters.js";
 import { Labels } from "./labels.js";
+import { runScript } from "./packed.js";
 import { margins, outcome, preferences, scores } from "./outcomes.js";
-import { matchingRows, pattern, rowsOfId } from "./search.js";
+import { matchingRows, pattern, rowsOfId, warm } from "./search.js";
 import { VirtualList } from "./virtual_list.js";
 
 const SORTS = { prompt: "in their order", judge: "judge's margin, left first", "judge-up": "judge's margin, right first",
@@ -14,11 +15,12 @@ const SORTS = { prompt: "in their order", judge: "judge's margin, left first", "
 const FORMS = { plain: "text", typewriter: "text in a code font", formatted: "Markdown and formulas" };
 const MORE = ["third", "fourth"]; // columns beside the two that filters and orders are of
 const SNIPPET = 160;
+const PAUSE = 80; // milliseconds without a key, after which a search begins
 
 export class Browser {
-  constructor(place) {
+  constructor(place, index) {
     this.place = place;
-    this.index = readJson("responses-index");
+    this.index = index;
     this.generation = 0;
     this.rows = [];
     this.part = (name) => place.querySelector(`[data-part="${name}"]`);
@@ -53,7 +55,12 @@ export class Browser {
     let waiting;
     this.part("query").addEventListener("input", () => {
       clearTimeout(waiting);
-      waiting = setTimeout(() => this.update(), 120);
+      waiting = setTimeout(() => this.update(), PAUSE);
+    });
+    // A reader who goes to the search will soon search.
+    this.part("query").addEventListener("focus", () => {
+      const generation = this.generation;
+      warm(this.sources(), () => generation !== this.generation);
     });
   }
 
@@ -126,24 +133,44 @@ export class Browser {
     const all = slice ? await json(slice.rows) : Array.from({ length: this.group.prompts }, (_, row) => row);
     if (isStale()) return;
     let rows = all.filter(keep);
+    let told = false;
     if (this.expression) {
-      const columns = this.part("scope").value === "all" ? this.group.columns : this.columns;
-      const sources = [this.group.text, ...columns.map((column) => column.text)];
       const named = rowsOfId(this.part("query").value, await json(this.group.ids));
       rows = named ? rows.filter((row) => named.includes(row))
-        : await matchingRows(rows, sources, this.expression, this.index.block, isStale);
+        : await matchingRows(rows, this.sources(), this.expression, this.index.block, isStale, (found) => {
+          told = true;
+          this.tell(found);
+        });
     }
     if (rows) rows = await this.sorted(rows);
     if (!rows || isStale()) return;
+    const at = wantedRow >= 0 ? rows.indexOf(wantedRow) : 0;
+    const chosen = told && wantedRow < 0 && this.part("sort").value === "prompt" ? this.list.selected : -1; // while it searched
+    this.list.place.scrollTop = chosen < 0 ? 0 : this.list.place.scrollTop;
+    this.list.selected = chosen;
     this.rows = rows;
-    this.list.place.scrollTop = 0;
-    this.list.selected = -1;
     this.list.setLength(rows.length);
     this.part("status").textContent = `${rows.length.toLocaleString("en")} of ${this.group.prompts.toLocaleString("en")} prompts`;
-    const at = wantedRow >= 0 ? rows.indexOf(wantedRow) : 0;
-    if (rows.length) this.list.choose(Math.max(0, at), true);
-    else this.part("detail").replaceChildren(element("p", { class: "soft" }, "No prompt matches."));
+    if (!rows.length) this.part("detail").replaceChildren(element("p", { class: "soft" }, "No prompt matches."));
+    else if (chosen < 0) this.list.choose(Math.max(0, at), true);
     this.place.dataset.state = "ready";
+  }
+
+  // What a search looks at: the prompts, and the columns that are shown or all.
+  sources() {
+    const columns = this.part("scope").value === "all" ? this.group.columns : this.columns;
+    return [this.group.text, ...columns.map((column) => column.text)];
+  }
+
+  // Lists what a search has found so far, the first of them chosen.
+  tell(found) {
+    const first = this.place.dataset.state !== "searching";
+    this.place.dataset.state = "searching";
+    this.rows = found;
+    if (first) Object.assign(this.list, { selected: -1 }).place.scrollTop = 0;
+    this.list.setLength(found.length);
+    if (first) this.list.choose(0);
+    this.part("status").textContent = `${found.length.toLocaleString("en")} so far, searching…`;
   }
 
   async sorted(rows) {
@@ -180,6 +207,7 @@ export class Browser {
   async show(row) {
     const generation = this.generation;
     const [form, blind] = [this.part("form").value, this.part("blind").checked];
+    if (form === "formatted") await runScript("reading");
     const parts = await detail(this.group, this.index.block, row, this.columns, { form, blind, expression: this.expression });
     if (generation !== this.generation || row !== this.rows[this.list.selected] || form !== this.part("form").value) return;
     this.part("detail").replaceChildren(...parts);

@@ -2,13 +2,15 @@
 import { element, readJson } from "./codec.js";
 import { saveFile } from "./exports.js";
 import { numbersOf } from "./numbers.js";
+import { runScript } from "./packed.js";
 
 const OPTIONS = { mode: "vega-lite", renderer: "svg", actions: false, ast: true, defaultStyle: false, hover: true,
   tooltip: { disableDefaultStyle: true } };
 
 export async function drawCharts() {
   const views = new Map();
-  for (const [place, specification] of Object.entries(readJson("chart-specifications"))) {
+  const [specifications] = await Promise.all([readJson("chart-specifications"), runScript("charts")]);
+  for (const [place, specification] of Object.entries(specifications)) {
     const target = document.getElementById(place);
     // Vega names the place by the description, or else calls every chart the same
     const description = target?.getAttribute("aria-label");
@@ -25,17 +27,24 @@ export async function drawCharts() {
 
 // Below a chart: its numbers as a table, made when they are asked for, and the chart as a file.
 function waysOut(place, description, specification, view) {
-  const numbers = element("details", { class: "numbers", ontoggle: () => {
-    if (numbers.children.length === 1) numbers.append(...numbersOf(specification, description));
-  } }, element("summary", {}, "numbers", element("span", { class: "hidden" }, ` of ${description}`)));
-  const svg = element("button", { class: "link", onclick: async () => saveFile(`${place}.svg`, onPaper(await view.toSVG()), "image/svg+xml") },
+  const summary = element("summary", {}, "numbers", element("span", { class: "hidden" }, ` of ${description}`));
+  const numbers = element("details", { class: "numbers" }, summary);
+  const fill = () => numbers.open && numbers.replaceChildren(summary, ...numbersOf(specification, description, chosenIn(specification, view)));
+  numbers.addEventListener("toggle", fill);
+  if (chosenIn(specification, view)) view.addSignalListener("chosen", fill);
+  const svg = element("button", { class: "link", onclick: async () => saveFile(`${place}.svg`, await onPaper(await view.toSVG()), "image/svg+xml") },
     "SVG", element("span", { class: "hidden" }, ` of ${description}`));
   return element("div", { class: "ways" }, numbers, svg);
 }
 
+// The runs that a chart draws, where readers choose them.
+function chosenIn(specification, view) {
+  return specification.params?.some((one) => one.name === "chosen") ? view.signal("chosen") : undefined;
+}
+
 // A drawing with the colours of paper in place of the page's.
-function onPaper(svg) {
-  for (const [variable, color] of Object.entries(readJson("chart-colors"))) svg = svg.replaceAll(variable, color);
+async function onPaper(svg) {
+  for (const [variable, color] of Object.entries(await readJson("chart-colors"))) svg = svg.replaceAll(variable, color);
   return svg;
 }
 

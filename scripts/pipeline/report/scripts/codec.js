@@ -1,19 +1,12 @@
-// Chunks of the page: gzip in base64, decoded when they are wanted and kept while there is room.
+// Chunks of the page: unpacked when they are wanted and kept while there is room.
+import { unpacked } from "./packed.js";
+
 const ROOM = 256e6; // characters of decoded text held at once
 const decoded = new Map(); // chunk number -> promise of {value, size}, least recently used first
 let held = 0;
 
-export function readJson(id) {
-  return JSON.parse(document.getElementById(id).textContent);
-}
-
-async function unpack(number) {
-  const packed = document.getElementById(`chunk-${number}`).textContent;
-  const binary = atob(packed);
-  const bytes = new Uint8Array(binary.length);
-  for (let i = 0; i < binary.length; i++) bytes[i] = binary.charCodeAt(i);
-  const stream = new Blob([bytes]).stream().pipeThrough(new DecompressionStream("gzip"));
-  return new Response(stream).text();
+export async function readJson(id) {
+  return JSON.parse(await unpacked(id));
 }
 
 async function cached(number, convert) {
@@ -21,7 +14,7 @@ async function cached(number, convert) {
   if (entry) {
     decoded.delete(number);
   } else {
-    entry = unpack(number).then((text) => {
+    entry = unpacked(`chunk-${number}`).then((text) => {
       held += text.length;
       return { value: convert(text), size: text.length };
     });
@@ -36,9 +29,11 @@ async function cached(number, convert) {
   return value;
 }
 
-// The texts of a block; null for one that is not there.
-export function texts(number) {
-  return cached(number, (text) => text.split("\x1e").map((part) => (part === "\x1f" ? null : part)));
+// The texts of a block, null for one that is not there; its place is a chunk, or [chunk, first, step] where columns share it.
+export async function texts(place) {
+  const [number, first, step] = [place].flat();
+  const parts = await cached(number, (text) => text.split("\x1e").map((part) => (part === "\x1f" ? null : part)));
+  return step === undefined ? parts : parts.filter((_, at) => at % step === first);
 }
 
 export function json(number) {

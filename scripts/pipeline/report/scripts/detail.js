@@ -102,13 +102,17 @@ function verdicts(orders, found, left, right, view) {
     const winner = { left: own.run, right: other.run, tie: "a tie", none: status }[outcome(preference)];
     const parts = [judge === model || !model ? judge : `${judge} (${model})`];
     if (order !== "none") parts.push({ ab: `${own.run} shown first`, ba: `${other.run} shown first` }[order] ?? `order ${order}`);
-    if (scoreOwn !== null && scoreOther !== null) parts.push(`scores ${own.run} ${scoreOwn}, ${other.run} ${scoreOther}`);
+    if (scoreOwn !== null && scoreOther !== null) parts.push(`scores ${own.run} ${minus(scoreOwn)}, ${other.run} ${minus(scoreOther)}`);
     lines.push(verdictLine(winner, parts.filter(Boolean).join(" · ")));
     if (reply !== null) {
       lines.push(element("details", {}, element("summary", {}, "the judge's reply"), folded(reply, "reply", { ...view, expression: null })));
     }
   }
   return lines;
+}
+
+function minus(value) {
+  return String(value).replace("-", "−");
 }
 
 function verdictLine(winner, said) {

@@ -4,9 +4,12 @@ import { saving } from "./exports.js";
 
 const MOST_ROWS = 2000; // rows of a table
 
-// Elements: a table for each of the chart's data sets that has more than reference lines.
-export function numbersOf(specification, description) {
-  return dataOf(specification).map(({ fields, rows }, at) => {
+// Elements: a table for each of the chart's data sets that has more than reference lines. Args: chosen, the runs that are
+// drawn where readers choose them, else nothing.
+export function numbersOf(specification, description, chosen) {
+  return dataOf(specification).map(({ fields, rows: all }, at) => {
+    const rows = chosen ? all.filter((row) => chosen.includes(row.run)) : all;
+    const others = new Set(all.map((row) => row.run)).size - new Set(rows.map((row) => row.run)).size;
     const names = [...fields.keys()].filter((name) => rows.some((row) => row[name] !== undefined));
     const head = element("tr", {}, ...names.map((name) => element("th", { scope: "col", class: holdsNumbers(rows, name) ? "n" : "" }, fields.get(name))));
     const body = element("tbody", {}, ...rows.slice(0, MOST_ROWS).map((row) => element("tr", {},
@@ -14,8 +17,9 @@ export function numbersOf(specification, description) {
     const table = element("table", {}, element("thead", {}, head), body);
     const called = `numbers of ${description}`;
     const scroll = element("div", { class: "scroll", tabindex: 0, role: "group", "aria-label": at ? `${called} ${at + 1}` : called }, table);
-    const more = rows.length > MOST_ROWS ? element("p", { class: "soft" }, `and ${rows.length - MOST_ROWS} more`) : null;
-    return element("div", {}, scroll, ...[more].filter(Boolean), saving(table, `numbers-${at + 1}`, called));
+    const more = [rows.length > MOST_ROWS ? `and ${rows.length - MOST_ROWS} more rows` : "",
+      others ? `${others} ${others > 1 ? "runs are" : "run is"} left out, as in the chart; choose them above it` : ""].filter(Boolean);
+    return element("div", {}, scroll, ...more.map((text) => element("p", { class: "soft" }, text)), saving(table, `numbers-${at + 1}`, called));
   });
 }
 

@@ -2,6 +2,7 @@
 import { texts } from "./codec.js";
 
 const TURN = 24; // milliseconds of work before the page gets its turn
+const TOLD = 120; // milliseconds after which a search tells what it has found so far
 const MARKS = 1000; // of a text; more of them nobody looks at, and a page cannot take any number
 const ENOUGH = 8; // characters of the beginning of an id that tell it from others
 
@@ -10,9 +11,10 @@ export function pattern(query) {
 }
 
 // Rows (of `rows`, ascending) where any of the sources matches; null when `isStale` says that nobody waits any more.
-export async function matchingRows(rows, sources, expression, block, isStale) {
+// `tell` is given those of a search that takes long, each time that there are more.
+export async function matchingRows(rows, sources, expression, block, isStale, tell) {
   const found = [];
-  let started = performance.now();
+  let [started, toldAt, told] = [performance.now(), performance.now(), 0];
   for (let at = 0; at < rows.length; ) {
     const number = Math.floor(rows[at] / block);
     const parts = await Promise.all(sources.map((source) => texts(source[number])));
@@ -21,12 +23,24 @@ export async function matchingRows(rows, sources, expression, block, isStale) {
       const place = rows[at] - number * block;
       if (parts.some((part) => part[place] !== null && expression.test(part[place]))) found.push(rows[at]);
     }
+    if (found.length > told && performance.now() - toldAt > TOLD) {
+      tell([...found]);
+      [toldAt, told] = [performance.now(), found.length];
+    }
     if (performance.now() - started > TURN) {
       await new Promise((resume) => setTimeout(resume));
       started = performance.now();
     }
   }
   return found;
+}
+
+// Unpacks what a search looks at, block after block, while nobody waits for anything else.
+export async function warm(sources, isStale) {
+  for (let number = 0; number < (sources[0]?.length ?? 0) && !isStale(); number++) {
+    await Promise.all(sources.map((source) => texts(source[number])));
+    await new Promise((resume) => setTimeout(resume));
+  }
 }
 
 // Rows whose prompt has the id that was asked for, as the page prints it or its beginning; null where none has.

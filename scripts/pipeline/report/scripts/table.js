@@ -1,14 +1,14 @@
 // The table of all results: filters, columns to choose, sorting by a click on a heading.
-import { element, number, readJson } from "./codec.js";
+import { element, number } from "./codec.js";
 import { markNames, saving } from "./exports.js";
 
 const TITLES = { tag: "tag", dataset: "dataset", model: "model", decoding: "decoding", method: "method", run: "run", against: "against", seed: "seeds", caveats: "rests on" };
 
 export class ResultsTable {
-  constructor(place, openRun) {
+  constructor(place, content, openRun) {
     this.place = place;
     this.openRun = openRun;
-    Object.assign(this, readJson("results-table"));
+    Object.assign(this, content);
     this.chosen = {};
     this.usual = this.columns.filter((column) => column.shown).map((column) => column.name);
     this.controls = place.querySelector(".controls");
@@ -139,7 +139,7 @@ export class ResultsTable {
       for (const name of texts) {
         const value = this.value(row, name) ?? "";
         if (name === "run") {
-          const link = element("button", { class: "link", title: "read its responses", onclick: () => this.openRun(row) }, value);
+          const link = this.openRun ? element("button", { class: "link", title: "read its responses", onclick: () => this.openRun(row) }, value) : value;
           line.append(element("th", { scope: "row" }, link, row.best ? element("small", {}, "best of its sweep") : ""));
         } else line.append(element("td", {}, value));
       }
