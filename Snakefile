@@ -74,5 +74,6 @@ rule all:
 onstart:
     require_device()
     require_lm_eval()
+    drop_submission_limit()
     start_worker()
     announce_plan()

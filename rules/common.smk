@@ -154,8 +154,9 @@ wildcard_constraints:
     split=one_of([*SPLITS, UNLABELLED]),
     prompts=one_of(dict.fromkeys(prompts for prompts, _ in EXPORTS)),
     exported=one_of(dict.fromkeys(name for _, name in EXPORTS)),
-    # the first one's files have no name of it
+    # the first one's files have no name of it; where either is meant, the folder or none
     decoding=one_of(settings.decodings[1:]),
+    further=rf"(/({one_of(settings.decodings[1:])}))?",
     candidates=one_of(candidates_specs(settings)),
 
 
@@ -329,3 +330,14 @@ def start_worker():
     # Where the system has huge pages for those who ask, small trainings take 4% less time with them.
     huge = {"GLIBC_TUNABLES": os.environ.get("GLIBC_TUNABLES", "glibc.malloc.hugetlb=1")}
     subprocess.Popen(command, start_new_session=True, env=os.environ | huge, **nothing)
+
+
+def drop_submission_limit():
+    """Drop Snakemake's own limit of 100 jobs a second, which nobody asked for.
+
+    To hold it, the ready jobs are gone through again every second from each job's end on, for as long as some are ready:
+    after some hundred jobs of a sweep that alone keeps a core busy.
+    """
+    limiter = workflow.scheduler.job_rate_limiter
+    if limiter and (limiter.max_jobs, limiter.timespan) == (100, 1):
+        workflow.scheduler.job_rate_limiter = None

@@ -69,11 +69,11 @@ rule read_responses:
         data="results/data/{dataset}/{split}.parquet",
         file=lambda w: ancient(str(answers_file(settings, w.run, w.dataset))),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
     log:
-        "results/logs/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+        "results/logs/read_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.log",
     benchmark:
-        "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+        "results/benchmarks/read_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.tsv"
     wildcard_constraints:
         run=one_of(EXTERNAL),
     conda:
@@ -87,30 +87,20 @@ rule read_responses:
         " {params.missing:q} --output {output:q} > {log:q} 2>&1"
 
 
-use rule read_responses as read_decoded with:
-    # The same, compared with responses under a further decoding of the config.
-    output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-    log:
-        "results/logs/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
-    benchmark:
-        "results/benchmarks/read_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
-
-
 use rule decode_responses as answer_prompts with:
-    # To a set of prompts, under the first decoding.
+    # To a set of prompts.
     input:
         unpack(policy_files),
-        spec="results/specs/generation/{model}.yaml",
+        spec="results/specs/generation/{model}{further}.yaml",
         data="results/prompts/{set}.parquet",
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/answer_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/answer_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"
     params:
-        code=lambda w: code("decode_responses.py", f"generation/{w.model}"),
+        code=lambda w: code("decode_responses.py", f"generation/{w.model}{w.further}"),
         policy=plan.policy_path,
 
 
@@ -120,11 +110,11 @@ use rule read_responses as read_prompts with:
         data="results/prompts/{set}.parquet",
         file=lambda w: ancient(str(answers_file(settings, w.run, w.set))),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/read_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/read_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/read_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"
     params:
         code=code("read_responses.py"),
         content=lambda w: answers_hash(w.run, w.set),
@@ -170,11 +160,11 @@ rule choose_responses:
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         candidates=lambda w: candidates_file(plan, w, w.split),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
     log:
-        "results/logs/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.log",
+        "results/logs/choose_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.log",
     benchmark:
-        "results/benchmarks/choose_responses/{dataset}/{model}/{run}/seed{seed}/{split}.tsv"
+        "results/benchmarks/choose_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.tsv"
     wildcard_constraints:
         run=one_of(BEST_OF),
     conda:
@@ -184,18 +174,6 @@ rule choose_responses:
     shell:
         "python scripts/choose_responses.py --spec {input.spec:q} --candidates {input.candidates:q} --output {output:q}"
         " > {log:q} 2>&1"
-
-
-use rule choose_responses as choose_decoded with:
-    # Under a further decoding of the config.
-    output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-    log:
-        "results/logs/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.log",
-    benchmark:
-        "results/benchmarks/choose_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.tsv"
-    wildcard_constraints:
-        run=one_of(BEST_OF),
 
 
 use rule sample_candidates as sample_for_prompts with:
@@ -217,8 +195,8 @@ use rule choose_responses as choose_for_prompts with:
         spec="results/specs/policy/{dataset}/{model}/{run}.yaml",
         candidates=lambda w: candidates_file(plan, w, f"prompts/{w.set}"),
     output:
-        "results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        "results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
     log:
-        "results/logs/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.log",
+        "results/logs/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.log",
     benchmark:
-        "results/benchmarks/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}/{set}.tsv"
+        "results/benchmarks/choose_for_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}.tsv"

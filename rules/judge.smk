@@ -14,18 +14,18 @@ rule judge_responses:
     input:
         unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
         spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet",
         baseline=lambda w: (
             f"results/data/{w.dataset}/{w.split}.parquet"
             if w.baseline == "chosen"
-            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}/{w.split}.parquet"
+            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}{w.further}/{w.split}.parquet"
         ),
     output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.parquet",
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.parquet",
     log:
-        "results/logs/judge_responses/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.log",
+        "results/logs/judge_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.log",
     benchmark:
-        "results/benchmarks/judge_responses/{dataset}/{model}/{run}/seed{seed}/{split}-vs-{baseline}.tsv"
+        "results/benchmarks/judge_responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}-vs-{baseline}.tsv"
     conda:
         "../envs/pipeline.yaml"
     resources:
@@ -39,39 +39,20 @@ rule judge_responses:
         " {params.judge} --output {output:q} --device {resources.device:q} > {log:q} 2>&1"
 
 
-use rule judge_responses as judge_decoded with:
-    # Responses under a further decoding of the config, against the baseline run's under the same.
-    input:
-        unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
-        spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet",
-        baseline=lambda w: (
-            f"results/data/{w.dataset}/{w.split}.parquet"
-            if w.baseline == "chosen"
-            else f"results/responses/{w.dataset}/{w.model}/{w.baseline}/seed{w.seed}/{w.decoding}/{w.split}.parquet"
-        ),
-    output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.parquet",
-    log:
-        "results/logs/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.log",
-    benchmark:
-        "results/benchmarks/judge_decoded/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}-vs-{baseline}.tsv"
-
-
 use rule judge_responses as judge_prompts with:
     # Responses to a set of prompts, by its judge: against its reference answers, the baseline run, or by themselves.
     input:
         unpack(lambda w: reward_inputs(w.dataset, plan.judge_reward(w))),
         spec=lambda w: f"results/specs/judge/{plan.judge_of(w)}.yaml",
-        responses="results/responses/{dataset}/{model}/{run}/seed{seed}/prompts/{set}.parquet",
+        responses="results/responses/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}.parquet",
         baseline=set_opponent,
         prompts="results/prompts/{set}.parquet",
     output:
-        "results/verdicts/{dataset}/{model}/{run}/seed{seed}/prompts/{set}-vs-{baseline}.parquet",
+        "results/verdicts/{dataset}/{model}/{run}/seed{seed}{further}/prompts/{set}-vs-{baseline}.parquet",
     log:
-        "results/logs/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.log",
+        "results/logs/judge_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}-vs-{baseline}.log",
     benchmark:
-        "results/benchmarks/judge_prompts/{dataset}/{model}/{run}/seed{seed}/{set}-vs-{baseline}.tsv"
+        "results/benchmarks/judge_prompts/{dataset}/{model}/{run}/seed{seed}{further}/{set}-vs-{baseline}.tsv"
 
 
 rule measure_judge:

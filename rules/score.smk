@@ -6,13 +6,13 @@ rule score_responses:
     input:
         unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
         spec=lambda w: reward_spec(settings.reward_model_name(w.dataset)),
-        responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
+        responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet"),
     output:
-        per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{split}.parquet"),
+        per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}{further}/{split}.parquet"),
     log:
-        "results/logs/score_responses/{dataset}/{model}/{run}/{split}.log",
+        "results/logs/score_responses/{dataset}/{model}/{run}{further}/{split}.log",
     benchmark:
-        "results/benchmarks/score_responses/{dataset}/{model}/{run}/{split}.tsv"
+        "results/benchmarks/score_responses/{dataset}/{model}/{run}{further}/{split}.tsv"
     conda:
         "../envs/pipeline.yaml"
     threads: all_threads(is_loaded_reward)
@@ -26,20 +26,6 @@ rule score_responses:
         "{resources.launch} scripts/score_responses.py --spec {input.spec:q} --responses {input.responses:q}"
         " --reward-model {params.reward_model:q} --output {output:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} > {log:q} 2>&1"
-
-
-use rule score_responses as score_decoded with:
-    # Responses under a further decoding of the config.
-    input:
-        unpack(lambda w: reward_model_files(w.dataset, settings.reward_model_name(w.dataset))),
-        spec=lambda w: reward_spec(settings.reward_model_name(w.dataset)),
-        responses=per_seed("results/responses/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),
-    output:
-        per_seed("results/scores/{dataset}/{model}/{run}/seed{seed}/{decoding}/{split}.parquet"),
-    log:
-        "results/logs/score_decoded/{dataset}/{model}/{run}/{decoding}/{split}.log",
-    benchmark:
-        "results/benchmarks/score_decoded/{dataset}/{model}/{run}/{decoding}/{split}.tsv"
 
 
 rule score_bt:

@@ -8,9 +8,9 @@ from itertools import pairwise
 from typing import Any
 
 import torch
-from transformers import TrainerCallback
 
 from pipeline.models.devices import Device
+from pipeline.training import speed
 
 # Dense peak in TFLOP/s with half precision, accumulated in float32; the first name that a card's own holds counts.
 PEAKS = (
@@ -49,7 +49,7 @@ def peak_flops(card: str, precision: str) -> float | None:
     return None
 
 
-class Clock(TrainerCallback):
+class Clock(speed.Clock):
     """When the optimizer steps of a training end, how long its rollouts had taken by then, and the tokens it computed.
 
     Args:
@@ -61,9 +61,8 @@ class Clock(TrainerCallback):
     """
 
     def __init__(self, trainer: Any, deadline: float = float("inf")):
-        self.trainer, self.deadline, self.computed = trainer, deadline, 0
-        self.ends: list[float] = []
-        self.rollout_seconds: list[float] = []
+        super().__init__(trainer)
+        self.deadline, self.computed = deadline, 0
         trainer.model.get_input_embeddings().register_forward_pre_hook(self._count)
 
     def _count(self, module: torch.nn.Module, inputs: tuple) -> None:
@@ -71,10 +70,7 @@ class Clock(TrainerCallback):
             self.computed += inputs[0].numel()
 
     def on_step_end(self, args, state, control, **kwargs):
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        self.ends.append(time.perf_counter())
-        self.rollout_seconds.append(getattr(self.trainer, "rollout_seconds", 0.0))
+        super().on_step_end(args, state, control, **kwargs)
         control.should_training_stop |= time.monotonic() > self.deadline
 
     def seconds(self, hyperparameters: dict) -> tuple[float, float]:
@@ -86,12 +82,12 @@ class Clock(TrainerCallback):
         Raises:
             TimeoutError: there was no second step.
         """
-        spent = [end - rollouts for end, rollouts in zip(self.ends, self.rollout_seconds, strict=True)]
+        spent = [end - rollouts for end, rollouts in self.ends]
         if len(spent) < 2:
             raise TimeoutError("the time was over before the second step")
         share = hyperparameters.get("p", 0.0) + hyperparameters.get("g", 0.0)
         sampled = self.trainer._prompts_drawn if share else 1
-        rollouts = self.rollout_seconds[-1] / sampled * share * hyperparameters["global_batch_size"]
+        rollouts = self.ends[-1][1] / sampled * share * hyperparameters["global_batch_size"]
         return statistics.median(after - before for before, after in pairwise(spent)) + rollouts, rollouts
 
 

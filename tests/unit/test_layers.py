@@ -2,6 +2,7 @@
 
 import ast
 import sys
+from collections.abc import Callable, Iterator
 from functools import cache
 from importlib.metadata import packages_distributions
 from itertools import accumulate
@@ -184,21 +185,28 @@ def test_the_table_of_rooms_has_no_circle_and_no_room_that_is_gone():
         below.add(room)
 
 
+def reached(script: str, imported: Callable[[Path], set[str]]) -> Iterator[tuple[str, set[str]]]:
+    """Each of our modules that a script imports, directly or not, and what it imports itself."""
+    paths = {name_of(path): path for path in MODULES}
+    seen, waiting = set(), [script]
+    while waiting:
+        module = waiting.pop()
+        if module not in seen:
+            seen.add(module)
+            yield module, (names := imported(paths[module]))
+            stems = {stem for name in names for stem in accumulate(name.split("."), "{}.{}".format)}
+            waiting += stems & paths.keys()
+
+
 def test_scripts_that_need_no_torch_import_none():
     """At module level and inside functions, directly or through the pipeline."""
-    paths, wrong = {name_of(path): path for path in MODULES}, set()
-    for script in sorted(WITHOUT_TORCH):
-        seen, waiting = set(), [script]
-        while waiting:
-            module = waiting.pop()
-            if module in seen:
-                continue
-            seen.add(module)
-            for name in imports_of(paths[module]):
-                parts = name.split(".")
-                waiting += [known for known in (".".join(parts[: i + 1]) for i in range(len(parts))) if known in paths]
-                if parts[0] in HEAVY and (parts[0], module) not in ON_DEMAND:
-                    wrong.add(f"{script} imports {parts[0]} through {module}")
+    wrong = {
+        f"{script} imports {heavy} through {module}"
+        for script in WITHOUT_TORCH
+        for module, names in reached(script, imports_of)
+        for heavy in roots(names) & HEAVY
+        if (heavy, module) not in ON_DEMAND
+    }
     assert not wrong, "\n".join(sorted(wrong))
 
 
@@ -210,20 +218,11 @@ def imports_at_start(path: Path) -> set[str]:
 
 def test_scripts_that_hand_their_job_over_import_no_neural_network_before():
     """The run's worker has imported it for them, and reads the code of all of them (`pipeline.jobs.handover`)."""
-    paths = {name_of(path): path for path in MODULES}
     handing = {path.stem for path in ENTRIES if "run(main, warm=True" in path.read_text(encoding="utf-8")}
     assert handing == set(warm_up.SCRIPTS) and len(handing) > 5
     for script in sorted(handing):
-        seen, waiting = set(), [script]
-        while waiting:
-            module = waiting.pop()
-            if module in seen:
-                continue
-            seen.add(module)
-            names = imports_at_start(paths[module])
+        for module, names in reached(script, imports_at_start):
             assert not roots(names) & HEAVY, f"{script} imports {roots(names) & HEAVY} at its start through {module}"
-            stems = {stem for name in names for stem in accumulate(name.split("."), "{}.{}".format)}
-            waiting += stems & paths.keys()
 
 
 def test_scripts_is_no_package_and_nobody_imports_it_as_one():

@@ -7,7 +7,7 @@ import re
 
 import pandas as pd
 import pytest
-from chromium import complaints, open_browser, open_page, requests
+from chromium import complaints, open_browser, open_page, requests, wait
 from pages import embedded
 
 from pipeline.jobs.io import read_json
@@ -212,11 +212,16 @@ def test_a_second_run_has_nothing_to_do(finished):
 def snakemake_report(finished, tmp_path_factory):
     workflow = finished.copy(tmp_path_factory.mktemp("report") / "copied")
     workflow.snakemake("--report", "report.html")
-    return (workflow.folder / "report.html").read_text(encoding="utf-8")
+    return workflow.folder / "report.html"
+
+
+def results_of(report):
+    """What Snakemake's report shows, by path."""
+    return json.loads(re.search(r"var results = (\{.*\});$", report.read_text(encoding="utf-8"), re.MULTILINE)[1])
 
 
 def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snakemake_report):
-    results = json.loads(re.search(r"var results = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
+    results, text = results_of(snakemake_report), snakemake_report.read_text(encoding="utf-8")
     judge = "results/judge_quality/small/gold/eval.csv"
     tables = ["results/winrate.csv", "results/cost.csv", "results/score_comparison.csv", judge]
     tables.append("results/winrate_vs_cost.csv")
@@ -245,8 +250,8 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         assert ("one-seed (all runs): one seed" in entry["caption"]) == rests, path
     what = results["results/calibration/small/tiny/eval/reliability.svg"]["labels"]["what"]
     assert what == "reliability: small, tiny, eval"
-    categories = json.loads(re.search(r"var categories = (\{.*\});$", snakemake_report, re.MULTILINE)[1])
-    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", snakemake_report, re.MULTILINE)[1]))
+    categories = json.loads(re.search(r"var categories = (\{.*\});$", text, re.MULTILINE)[1])
+    answer = html.unescape(json.loads(re.search(r"var workflow_desc = (\".*\");?$", text, re.MULTILINE)[1]))
     lead, headline = (finished.folder / "results/answer.txt").read_text().strip().split("\n\n")
     assert re.sub("<[^>]*>", "", answer).strip().startswith(lead) and headline in " ".join(answer.split())
     members = {name: {path for paths in group.values() for path in paths} for name, group in categories.items()}
@@ -264,4 +269,36 @@ def test_snakemake_reports_tables_and_figures_with_their_captions(finished, snak
         "Data": {"results/data/small/card.json"},
         "Report": {page},
         "Training": {"results/figures/learning_curves.svg"},
+    }
+
+
+def test_the_page_opens_in_snakemakes_report(snakemake_report):
+    browser = open_browser()
+    try:
+        browser.get(snakemake_report.as_uri())
+        links = "[...document.querySelectorAll('a')]"
+        wait(browser, f"{links}.some((link) => link.innerText.trim() === 'Report')")
+        browser.execute_script(f"{links}.filter((link) => link.innerText.trim() === 'Report').at(-1).click()")
+        row = "[...document.querySelectorAll('tr')].find((row) => row.innerText.includes('the whole report'))"
+        wait(browser, row)
+        browser.execute_script(f"{row}.querySelector('a').click()")
+        wait(browser, "document.querySelector('iframe')")
+        browser.switch_to.frame(0)
+        wait(browser, "document.documentElement.dataset.charts === 'drawn'")
+        wait(browser, "document.getElementById('responses').dataset.state === 'ready'")
+        assert browser.execute_script("return document.querySelector('.lead').textContent")
+    finally:
+        browser.quit()
+
+
+def test_of_a_page_that_is_too_large_snakemake_reports_an_excerpt_too(finished, tmp_path):
+    workflow = finished.copy(tmp_path / "copied")
+    with (workflow.folder / "results/report.html").open("a", encoding="utf-8") as page:
+        page.write(f"<!-- {'large ' * 300_000}-->")
+    workflow.snakemake("--report", "report.html")
+    results = results_of(workflow.folder / "report.html")
+    labels = {path: entry["labels"]["what"] for path, entry in results.items() if entry["labels"]["form"] == "page"}
+    assert labels == {
+        "results/report.html": "the whole report",
+        "results/report_excerpt.html": "the report without its largest parts",
     }

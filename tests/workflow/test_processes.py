@@ -71,6 +71,13 @@ def grouped(spec: Path, key: str, folder: Path, on: bool) -> Path:
     return path
 
 
+def of_policy(results: Path, spec: Path) -> list:
+    """The arguments of a policy's training by a spec."""
+    files = {"--data": "data/small/train.parquet", "--reference": f"reference/{PLACE}/train.parquet"}
+    files |= {"--model": f"sft/{PLACE}/model"}
+    return ["--spec", spec, "--seed", 1, *(part for name, path in files.items() for part in (name, results / path))]
+
+
 def test_sft_is_that_of_one_process(finished, tmp_path):
     results = finished.folder / "results"
     arguments = ["--spec", results / f"specs/sft/{PLACE}.yaml", "--data", results / "data/small/train.parquet"]
@@ -97,13 +104,7 @@ def test_the_reward_model_is_that_of_one_process(finished, tmp_path, by_length):
 def test_dpo_is_that_of_one_process(finished, tmp_path, by_length):
     results = finished.folder / "results"
     spec = grouped(results / f"specs/policy/{PLACE}/dpo-beta0.1.yaml", "hyperparameters", tmp_path, by_length)
-    arguments = ["--spec", spec, "--seed", 1, "--data", results / "data/small/train.parquet"]
-    arguments += [
-        "--reference",
-        results / f"reference/{PLACE}/train.parquet",
-        "--model",
-        results / f"sft/{PLACE}/model",
-    ]
+    arguments = of_policy(results, spec)
     one = results / f"policies/{PLACE}/dpo-beta0.1/seed1"
     if by_length:
         one = tmp_path / "one"
@@ -120,9 +121,7 @@ def test_dpo_on_gpus_is_that_of_one_process_however_the_model_is_held(copied, tm
     whole = {"accelerator": "cuda", "precision": "fp32"}
     copied.configure(lambda devices: devices.update(gpu=whole), "config/devices.yaml")
     results, gpus = copied.folder / "results", torch.cuda.device_count()
-    arguments = ["--spec", results / f"specs/policy/{PLACE}/dpo-beta0.1.yaml", "--seed", 1]
-    arguments += ["--data", results / "data/small/train.parquet", "--model", results / f"sft/{PLACE}/model"]
-    arguments += ["--reference", results / f"reference/{PLACE}/train.parquet"]
+    arguments = of_policy(results, results / f"specs/policy/{PLACE}/dpo-beta0.1.yaml")
     run(copied, "train_policy", *arguments, "--output-dir", tmp_path / "one", processes=1, device="gpu")
     parts = {"processes": gpus, "strategy": strategy, "device": "gpu"}
     run(copied, "train_policy", *arguments, "--output-dir", tmp_path / "parts", **parts)
@@ -133,13 +132,7 @@ def test_a_mix_of_online_rows_is_trained_again_to_the_same_bytes(finished, tmp_p
     """Rollouts and rewards are each process's own, so one process differs; two runs of two processes do not."""
     results = finished.folder / "results"
     spec = grouped(results / f"specs/policy/{PLACE}/mix-r0.2-p0.2-g0.2.yaml", "hyperparameters", tmp_path, True)
-    arguments = ["--spec", spec, "--seed", 1, "--data", results / "data/small/train.parquet"]
-    arguments += [
-        "--reference",
-        results / f"reference/{PLACE}/train.parquet",
-        "--model",
-        results / f"sft/{PLACE}/model",
-    ]
+    arguments = of_policy(results, spec)
     arguments += ["--reward-spec", results / "specs/reward/tiny.yaml"]
     arguments += ["--reward-model", results / "reward_models/small/tiny/model"]
     for name in ("first", "again"):

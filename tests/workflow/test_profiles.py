@@ -11,7 +11,7 @@ CONFIGS = sorted(
     path.name for path in (REPOSITORY / "config").glob("*.yaml") if "tasks" in yaml.safe_load(path.read_text("utf-8"))
 )
 T4 = ("--profile", "profiles/t4", "-j1")
-DECODED = {"decode_responses", "score_decoded"}  # of a further decoding
+DECODED = {"decode_responses"}  # of a further decoding
 # Rules that run a model; a judge does where it is a reward model.
 GPU_RULES = {
     *("train_sft", "train_reward", "compute_reference", "train_policy", "generate_responses"),
@@ -38,7 +38,7 @@ def profile(name):
 
 def test_the_default_profile_holds_what_is_right_everywhere_alone():
     """It is merged over every other profile."""
-    assert set(profile("default")) == {"cores", "rerun-incomplete", "max-checksum-file-size"}
+    assert set(profile("default")) == {"cores", "scheduler", "rerun-incomplete", "max-checksum-file-size"}
 
 
 def test_a_profile_that_names_a_config_is_the_t4s_alone():

@@ -28,7 +28,9 @@ def test_the_plan_has_the_jobs_of_the_shipped_sets_and_those_of_the_eval_split_a
 
 
 def with_sets(config, folder):
-    """Two runs of the small config, questions of its world with references, and two turns that are checked."""
+    """Two runs of the small config under two decodings, and two sets: questions of its world with references, which are
+    answered under both, and two turns that are checked, under the first.
+    """
     pairs = pd.read_parquet(folder / "results/data/small/eval.parquet").head(6)
     rows = [
         {"q": row.prompt, "a": row.chosen, "kind": ["even", "odd"][i % 2]} for i, row in enumerate(pairs.itertuples())
@@ -43,11 +45,11 @@ def with_sets(config, folder):
     (folder / "config/judges/short/check.py").write_text(CHECK)
     columns = {"prompt": "q", "reference": "a", "category": "kind"}
     config["definitions"]["prompts"] = {
-        "worldly": {"path": "world.jsonl", "columns": columns, "judge": "gold"},
+        "worldly": {"path": "world.jsonl", "columns": columns, "judge": "gold", "decodings": "all"},
         "turns": {"path": "turns.jsonl", "judge": "short"},
     }
     config["prompts"] = ["worldly", "turns"]
-    config["tasks"] = config["tasks"][:2]
+    config["tasks"], config["decoding"] = config["tasks"][:2], ["short", "greedy"]
 
 
 @pytest.mark.slow
@@ -69,7 +71,10 @@ def test_a_run_answers_and_is_judged_on_sets(copied):
     assert answers[0]["prompt"][2]["content"] == "And then?"
     rates = pd.read_csv(results / "winrate.csv")
     assert list(dict.fromkeys(rates["set"])) == ["eval", "worldly", "turns", "all"]
-    rows = rates.set_index(["set", "run", "baseline"])
+    assert set(rates.loc[rates["decoding"] == "greedy", "set"]) == {"eval", "worldly"}
+    greedy = results / "responses/small/tiny/dpo-beta0.1/seed1/greedy/prompts/worldly.parquet"
+    assert pq.read_table(greedy)["response"] != pq.read_table(place / "worldly.parquet")["response"]
+    rows = rates[rates["decoding"] == "short"].set_index(["set", "run", "baseline"])
     checked = rows.loc["turns", "dpo-beta0.1", "check"]
     lengths = [(len(turns["prompt"][1]["content"]), len(turns["response"])) for turns in answers]
     right = [sum(length < 10 * i for length in both) / 2 for i, both in enumerate(lengths)][1:]

@@ -27,7 +27,7 @@ with SnakemakeApi() as api:
     workflow = api.workflow(ResourceSettings(cores=1), config_settings=config, snakefile=Path("Snakefile"))
     workflow.dag()
     names = SimpleNamespace(dataset="small", model="tiny", run=sys.argv[2], reward_model="tiny", judge="gold")
-    names.decoding, names.candidates = "greedy", sys.argv[3]
+    names.decoding, names.further, names.candidates = "greedy", "", sys.argv[3]
     rules = {}
     for rule in workflow._workflow.rules:
         code = getattr(rule.params, "code", None)
@@ -49,24 +49,21 @@ SPECS = {
     "decode_responses": ["generation/tiny/greedy"],
     "sample_candidates": [f"candidates/small/tiny/{CANDIDATES}", "reward/tiny"],
     "score_responses": ["reward/tiny"],
-    "score_decoded": ["reward/tiny"],
     "score_bt": ["reward/tiny"],
     "judge_responses": ["judge/gold"],
-    "judge_decoded": ["judge/gold"],
     "answer_prompts": ["generation/tiny"],
     "sample_for_prompts": [f"candidates/small/tiny/{CANDIDATES}", "reward/tiny"],
     "judge_prompts": ["judge/gold"],
     "measure_judge": ["judge/gold"],
 }
 # A reward model whose entry names no text format may have any.
-BY_ANY = ("train_reward", "score_responses", "score_decoded", "score_bt")
-# Rules that do what another does with other files: of the selection split, a further decoding, a split more, a set.
-ALIKE = {"compute_selection": "compute_winrate", "score_decoded": "score_responses", "judge_decoded": "judge_responses"}
-ALIKE |= {"prepare_partly_labelled": "prepare_data", "choose_decoded": "choose_responses"}
+BY_ANY = ("train_reward", "score_responses", "score_bt")
+# Rules that do what another does with other files: of the selection split, a split more, a set.
+ALIKE = {"compute_selection": "compute_winrate", "prepare_partly_labelled": "prepare_data"}
 ALIKE |= {"run_lm_eval_start": "run_lm_eval"}
 ALIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
-ALIKE |= {"read_decoded": "read_responses", "read_prompts": "read_responses"}
 ALIKE |= {"sample_for_prompts": "sample_candidates", "choose_for_prompts": "choose_responses"}
+ALIKE |= {"read_prompts": "read_responses"}
 ALIKE |= dict.fromkeys(("export_alpaca_eval", "export_arena_hard"), "export_responses")
 
 NAMED = {"score_bt": [{"source": "plain"}]}  # by the rule itself: prepared splits are plain

@@ -29,11 +29,12 @@ def test_every_run_is_judged_on_the_selection_split_too(tmp_path):
     workflow = Workflow.new(tmp_path / "fresh")
     plan = workflow.plan(config=sweep(workflow.folder))
     for rule in ("generate_responses", "judge_responses", "score_responses"):
-        jobs = [job.wildcards for job in plan if job.rule == rule]
+        jobs = [job.wildcards for job in plan if job.rule == rule and "/greedy" not in job.wildcards]
         of_split = {split: sum(split in job for job in jobs) for split in ("eval", "selection")}
         assert of_split["eval"] == of_split["selection"] > 0, rule
-    for rule in ("decode_responses", "judge_decoded", "score_decoded"):
-        jobs = [job.wildcards for job in plan if job.rule == rule]
+    for rule in ("decode_responses", "judge_responses", "score_responses"):
+        greedy = "greedy" if rule == "decode_responses" else "/greedy"
+        jobs = [job.wildcards for job in plan if job.rule == rule and greedy in job.wildcards]
         assert jobs and not [job for job in jobs if "selection" in job], rule
     assert "compute_selection" in {job.rule for job in plan}
     assert "compute_selection" not in {job.rule for job in workflow.plan()}

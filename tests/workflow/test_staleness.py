@@ -105,9 +105,9 @@ def test_a_decoding_more_leaves_all_responses_as_they_are(copied):
     copied.configure(lambda config: config.update(decoding=["short", "greedy"]))
     runs = ["sft", *TRAINED]
     decoded = {Job("decode_responses", (*PLACE, run, "1", "greedy", "eval")) for run in runs}
-    decoded |= {Job("score_decoded", (*PLACE, run, "greedy", "eval")) for run in runs}
+    decoded |= {Job("score_responses", (*PLACE, run, "/greedy", "eval")) for run in runs}
     opponents = [(run, name) for run in runs for name in ("chosen", BASELINE) if run != name]
-    decoded |= {Job("judge_decoded", (*PLACE, run, "1", "greedy", "eval", name)) for run, name in opponents}
+    decoded |= {Job("judge_responses", (*PLACE, run, "1", "/greedy", "eval", name)) for run, name in opponents}
     assert copied.plan() == written("generation/tiny/greedy") | decoded | NEW_TABLE
 
 

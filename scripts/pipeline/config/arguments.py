@@ -13,7 +13,6 @@ THEIR_NAMES = {
 # Ours that become other arguments, with other values.
 CONVERTED = {
     "max_steps": lambda steps: {"max_steps": steps or -1},
-    "loss_type": lambda loss: {"loss_type": [loss]},
     # the sampler by length reads the column `length`
     "group_by_length": lambda grouped: {
         "train_sampling_strategy": "group_by_length" if grouped else "random",

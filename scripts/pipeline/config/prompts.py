@@ -5,17 +5,25 @@ from pipeline.config.judges import judge_names
 
 # What is the dataset's own, or stands for all sets in the tables.
 RESERVED = ("train", "selection", "eval", "unlabelled", "all")
+# What says how a set is answered and judged, not what it is.
+USE = ("judge", "decodings")
 
 
 def set_spec(settings, name: str) -> dict:
-    """What a set is prepared from: its name and entry, without its judge."""
+    """What a set is prepared from: its name and entry, without what says how it is answered and judged."""
     entry = settings.entries["prompts"][name]
-    return {"name": name, **{key: value for key, value in entry.items() if key != "judge"}}
+    return {"name": name, **{key: value for key, value in entry.items() if key not in USE}}
 
 
 def set_judge(settings, dataset: str, name: str) -> str:
     """Name of the judge of a dataset's runs on a set: the set's own, else the config's, else the dataset's."""
     return settings.entries["prompts"][name].get("judge") or settings.judge_name(dataset)
+
+
+def set_decodings(settings, name: str) -> list[str]:
+    """The decodings that a set is answered under: all where its entry, else the config, says so; else the first."""
+    wanted = settings.entries["prompts"][name].get("decodings") or settings.config.get("prompt_decodings")
+    return settings.decodings if wanted == "all" else settings.decodings[:1]
 
 
 def has_references(settings, name: str) -> bool:

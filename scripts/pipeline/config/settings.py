@@ -95,8 +95,11 @@ class Settings:
     @property
     def decodings(self) -> list[str]:
         """Names of the decodings."""
-        given = self.config["decoding"]
-        return [given] if isinstance(given, str) else given
+        return [given] if isinstance(given := self.config["decoding"], str) else given
+
+    @cached_property
+    def _judges(self) -> dict[str, tuple[dict, dict]]:
+        return {}
 
     @cached_property
     def max_length(self) -> int:
@@ -220,7 +223,9 @@ class Settings:
         return self._judge(judge)[1]
 
     def _judge(self, judge: str) -> tuple[dict, dict]:
-        return read_judge(judge, self.root, list(self.entries["reward_models"]))
+        if judge not in self._judges:  # asked for with every job of a plan
+            self._judges[judge] = read_judge(judge, self.root, list(self.entries["reward_models"]))
+        return self._judges[judge]
 
     def _named(self, name: str, entry: dict) -> dict:
         return copy.deepcopy({"name": name, **entry})

@@ -81,13 +81,18 @@ def write_splits(
     own = {name: values[positions] for name, values in added.get("train", {}).items()}
     flips = swap["train"][positions] if "train" in swap else None
     samples = _completed(store.gather(splits["train"][positions]), own, flips)
-    card |= {"contamination": contamination.summary(), "samples": samples.to_pylist()}
+    card |= {"contamination": contamination.summary(), "samples": [_known(row) for row in samples.to_pylist()]}
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
     for name in splits:
         os.replace(store.folder / f"{name}.parquet", folder / f"{name}.parquet")
     write_json(card, folder / "card.json")
     return card
+
+
+def _known(row: dict) -> dict:
+    """A row as JSON can hold it: null where there is no number."""
+    return {name: None if value != value else value for name, value in row.items()}
 
 
 def write_split(

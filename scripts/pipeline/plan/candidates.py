@@ -11,10 +11,10 @@ def candidates_file(plan: Plan, names, split: str) -> str:
     """The candidates of a run.
 
     Args:
-        names: has dataset, model, run and seed as attributes; decoding, where that is a further one.
+        names: has dataset, model, run and seed as attributes; further, the folder of a decoding that is not the first.
     """
     run = plan.settings.task_runs[names.run]
-    name = candidates_name(plan.settings, run, getattr(names, "decoding", None))
+    name = candidates_name(plan.settings, run, getattr(names, "further", "")[1:] or None)
     return f"results/candidates/{names.dataset}/{names.model}/{name}/seed{names.seed}/{split}.parquet"
 
 

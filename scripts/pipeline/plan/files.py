@@ -8,7 +8,7 @@ from pipeline.config.circularity import judge_shares
 from pipeline.config.elsewhere import answers_file
 from pipeline.config.entries import parts_of
 from pipeline.config.judges import gives_parts
-from pipeline.config.prompts import has_categories, set_judge
+from pipeline.config.prompts import has_categories, set_decodings, set_judge
 from pipeline.config.reward_training import prepared_datasets
 from pipeline.config.settings import Run
 from pipeline.config.sweep import is_rewarded
@@ -24,6 +24,7 @@ JUDGEMENTS = "results/judgements"
 # Hyperparameters that tables have by another name, as they have a column of that name already.
 COLUMNS = {"n": "candidates"}
 PAGE_KINDS = (".jinja", ".css", ".js", ".txt")
+Files = dict[str, str | dict[str, str]]  # of a run, by kind; the verdicts by baseline
 
 
 @dataclass(frozen=True)
@@ -95,7 +96,9 @@ class Plan(Checkpoints):
         return list(dict.fromkeys([*own, *others, *self.settings.controls.get(run.name, [])]))
 
     def decodings(self, split: str) -> list[str]:
-        """The decodings that runs are judged under on a split: all on the judged one, else the first, which decides."""
+        """The decodings that runs are judged under: all on the judged split and sets that want it, else the first."""
+        if split in self.settings.prompt_sets:
+            return set_decodings(self.settings, split)
         return self.settings.decodings[: None if split == self.settings.split else 1]
 
     def runs_on(self, split: str) -> list[Run]:
@@ -107,9 +110,7 @@ class Plan(Checkpoints):
             if not run.elsewhere or answers_file(settings, run.name, run.dataset if judged else split)
         ]
 
-    def run_files(
-        self, run: Run, seed: int, split: str, decoding: str | None = None
-    ) -> dict[str, str | dict[str, str]]:
+    def run_files(self, run: Run, seed: int, split: str, decoding: str | None = None) -> Files:
         """Files of one run and seed that the tables are made from, by kind; the verdicts by baseline.
 
         The first decoding's, or those of a further one, in folders of its name; what the policy itself is measured by
@@ -118,17 +119,16 @@ class Plan(Checkpoints):
         """
         place = f"{run.dataset}/{run.model}/{run.name}/seed{seed}"
         records = {name: f"results/policies/{place}/{name}.{kind}" for name, kind in RECORDS.items() if run.trained}
-        if split in self.settings.prompt_sets:
-            verdicts = {
-                of: f"results/verdicts/{place}/prompts/{split}-vs-{of}.parquet" for of in self.baselines(run, split)
-            }
-            return {"responses": f"results/responses/{place}/prompts/{split}.parquet", "verdicts": verdicts} | records
         own = place if decoding in (None, self.settings.decodings[0]) else f"{place}/{decoding}"
-        files = {
+        of_set = split in self.settings.prompt_sets
+        own += "/prompts" if of_set else ""
+        files: Files = {
             "responses": f"results/responses/{own}/{split}.parquet",
             "scores": f"results/scores/{own}/{split}.parquet",
-            "verdicts": {name: f"results/verdicts/{own}/{split}-vs-{name}.parquet" for name in self.baselines(run)},
+            "verdicts": {of: f"results/verdicts/{own}/{split}-vs-{of}.parquet" for of in self.baselines(run, split)},
         }
+        if of_set:
+            return {kind: files[kind] for kind in ("responses", "verdicts")} | records
         if run.trained or run.is_start:  # else there is no policy to measure
             files["evaluation"] = f"results/evaluations/{place}/{split}.parquet"
             files |= benchmark_files(self, run, seed)
@@ -178,9 +178,8 @@ class Plan(Checkpoints):
             for run in self.runs_on(split)
         ]
         baseline = settings.baseline_run(settings.datasets[0], settings.models[0])
-        note = {"note": settings.config["note"]} if "note" in settings.config else {}
         table = {"tag": settings.tag, "split": split, "baseline": baseline, "seeds": settings.seeds, "runs": rows}
-        return table | note
+        return table | {key: settings.config[key] for key in ("note",) if key in settings.config}
 
     def bt_split(self, dataset: str, split: str) -> str:
         """A split with Bradley-Terry scores."""

@@ -22,7 +22,7 @@ SPECS_OF = {
     "train_reward": "reward/{reward_model}{chain}",
     "compute_reference": "reference/{dataset}/{model}{chain}",
     "train_policy": "policy/{dataset}/{model}/{run}",
-    **dict.fromkeys(("generate_responses", "answer_prompts"), "generation/{model}"),
+    **dict.fromkeys(("generate_responses", "answer_prompts"), "generation/{model}{further}"),
     "decode_responses": "generation/{model}/{decoding}",
     "sample_candidates": "candidates/{dataset}/{model}/{candidates}",
     "score_bt": "reward/{reward_model}",
@@ -181,7 +181,7 @@ class Forecast:
         return [name for name in names if name and not self._pairs(dataset, name).counted]
 
     def _spec(self, job: PlannedJob) -> dict | None:
-        names, rule = {"chain": "", **job.names}, LIKE.get(job.rule, job.rule)
+        names, rule = {"chain": "", "further": "", **job.names}, LIKE.get(job.rule, job.rule)
         if rule == "score_responses":
             name = f"reward/{self.settings.reward_model_name(names['dataset'])}"
         elif rule in ("judge_responses", "measure_judge"):

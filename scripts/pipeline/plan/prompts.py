@@ -26,7 +26,7 @@ def set_opponent(names) -> str:
     """The file with what a run's answers to a set are judged against."""
     if names.baseline in (CHECK, REFERENCE):
         return set_path(names.set)
-    place = f"{names.dataset}/{names.model}/{names.baseline}/seed{names.seed}"
+    place = f"{names.dataset}/{names.model}/{names.baseline}/seed{names.seed}{names.further}"
     return f"results/responses/{place}/prompts/{names.set}.parquet"
 
 

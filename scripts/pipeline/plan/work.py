@@ -20,9 +20,8 @@ BACKWARD = 3  # passes through a layer of a training step, of which one is forwa
 STATE = 3  # a training's own state on disk, in sizes of what it trains: weights and two moments
 BYTES = 4  # of a number that is saved
 TEXT = 12  # bytes of a token in a table, its text and number
-# Of a further decoding, or of a set of prompts.
-LIKE = {"score_decoded": "score_responses", "judge_decoded": "judge_responses"}
-LIKE |= {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
+# Of a set of prompts.
+LIKE = {"answer_prompts": "decode_responses", "judge_prompts": "judge_responses"}
 LIKE |= {"sample_for_prompts": "sample_candidates"}
 MEASURED_STEPS = 10  # of a training, by which a budget is turned into steps
 LOADED = 8  # rows of a batch of a model that is loaded, where it is to be found out

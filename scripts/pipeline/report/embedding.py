@@ -8,6 +8,7 @@ import base64
 import gzip
 import json
 import re
+from functools import cache
 
 from markupsafe import Markup
 
@@ -79,14 +80,15 @@ def packed(text: str) -> str:
     return base64.b64encode(gzip.compress(text.encode("utf-8"), LEVEL, mtime=0)).decode("ascii")
 
 
-def packed_element(name: str, text: str) -> Markup:
-    """An element that holds a text, to be unpacked by its id."""
-    return _element(name, packed(text))
+@cache
+def script_element(name: str, script: str) -> Markup:
+    """An element that holds one of the page's scripts, to be unpacked by its id."""
+    return _element(name, packed(script))
 
 
 def json_element(name: str, content: object) -> Markup:
-    """Likewise of what JSON can hold."""
-    return packed_element(name, printable(compact(content)))
+    """An element that holds what JSON can, likewise."""
+    return _element(name, packed(printable(compact(content))))
 
 
 def _element(name: str, content: str) -> Markup:

@@ -18,7 +18,7 @@ from pipeline.report.charts import (
     page_style,
     reading_library,
 )
-from pipeline.report.embedding import Chunks, json_element, packed_element, printable
+from pipeline.report.embedding import Chunks, json_element, printable, script_element
 from pipeline.report.numbers import interval, number, p_value
 from pipeline.report.section import Section
 from pipeline.results.page_limit import LARGEST_WITHIN
@@ -78,7 +78,7 @@ class Page:
             style=Markup(page_style()),
             sections=[section for section in self.sections if section.name in bodies],
             bodies=bodies,
-            data=data + [packed_element(f"script-{name}", script) for name, script in scripts.items()],
+            data=data + [script_element(f"script-{name}", script) for name, script in scripts.items()],
             beginning=Markup(beginning),
         )
 

@@ -13,7 +13,8 @@ from pipeline.results.csv_tables import read_numbers
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 MEASURED = tuple(f"{name}{end}" for name in ("win_rate", "difference") for end in ("", "_low", "_high"))
-NUMBERS = (*MEASURED, "time_ratio", "control")
+SPREAD = "win_rate_seed_sd"
+NUMBERS = (*MEASURED, SPREAD, "time_ratio", "control")
 COLUMNS = ("decoding", "called", "run", "method", "baseline", *NUMBERS)
 MARKS = ("<!-- win rates: scripts/write_readme.py -->", "<!-- end of win rates -->")
 SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π", "learning_rate": "rate"}
@@ -34,7 +35,8 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
     Args:
         winrate: the win-rate table, as `pipeline.results.tables.read_table` gives it.
         cost: the cost table, likewise.
-        controls: the win-rate table of another run, whose runs are marked as controls where the first has them not.
+        controls: the win-rate table of another run, whose runs are marked as controls where the first has them not. So
+            are those of the first that have another's length, the SFT model's pairs or another estimator.
 
     Raises:
         InputError: the win-rate table has several datasets or models.
@@ -43,7 +45,8 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
     if len(places) > 1:
         raise InputError(f"the win-rate table has {len(places)} datasets and models; it must have one")
     ratios = cost.set_index("run")["seconds_ratio_to_baseline"]
-    parts = [winrate.assign(control=0, time_ratio=winrate["run"].map(ratios))]
+    said = winrate["run"].map(lambda name: int(bool(re.search(SAID, name))))
+    parts = [winrate.assign(control=said, time_ratio=winrate["run"].map(ratios))]
     if controls is not None:
         more = controls[~controls["run"].isin(winrate["run"]) & controls["decoding"].isin(winrate["decoding"])]
         parts.append(more.assign(control=1, time_ratio=float("nan")))
@@ -72,6 +75,7 @@ def markdown(frame: pd.DataFrame) -> str:
     if len(decodings) == 1:
         measured[f"difference to {base} there"] = (CHOSEN, "difference")
     measured[f"against {base}"] = (baseline, "win_rate")
+    measured["SD of seeds"] = (CHOSEN, SPREAD)
     of = {name: f"{name}: " if len(decodings) > 1 else "" for name in decodings}
     heads = [f"{of[name]}{head}" for name in decodings for head in measured]
     lines = [["run", *heads, f"training time, {base} = 1"], ["---"] * (len(heads) + 2)]
@@ -126,4 +130,6 @@ def _estimate(row: dict, name: str) -> str:
     value = row.get(name, float("nan"))
     if value != value:
         return ""
+    if name == SPREAD:
+        return number(value)
     return f"{number(value)} [{number(row[f'{name}_low'])}, {number(row[f'{name}_high'])}]"

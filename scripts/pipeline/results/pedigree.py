@@ -5,6 +5,7 @@ record leads to those of the reference, the SFT model, the reward model and the 
 another project, is left out.
 """
 
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -78,6 +79,28 @@ class Pedigree:
     def of(self, stage: str) -> list[Job]:
         """The jobs of a stage."""
         return [job for job in (*self.made, *self.asked) if job.stage == stage]
+
+
+class Shares:
+    """Equal shares of the jobs that several trainings or runs rest on.
+
+    Args:
+        made: the jobs that each of them rests on.
+    """
+
+    def __init__(self, made: Iterable[Sequence[Job]]):
+        self._users = Counter(job.path for jobs in made for job in jobs)
+
+    def seconds(self, jobs: Iterable[Job]) -> float:
+        """One's share of jobs, all of those that no other rests on."""
+        return sum(job.seconds / self._of(job) for job in jobs)
+
+    def gpu_seconds(self, jobs: Iterable[Job]) -> float:
+        """The same of those that a GPU computed, each GPU counted."""
+        return sum(job.seconds * job.processes / self._of(job) for job in jobs if job.on_gpu)
+
+    def _of(self, job: Job) -> int:
+        return self._users[job.path] or 1
 
 
 def pedigree(runs: Sequence[Run]) -> Pedigree:

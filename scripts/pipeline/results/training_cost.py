@@ -1,12 +1,11 @@
 """What each training cost: its steps, its seconds with its share of what several trainings need, its tokens."""
 
-from collections import Counter
 from collections.abc import Sequence
 
 import pandas as pd
 
 from pipeline.columns.cost import COST_TOKENS
-from pipeline.results.pedigree import SHARED, Job, training_jobs
+from pipeline.results.pedigree import SHARED, Job, Shares, training_jobs
 from pipeline.results.run_table import Run, RunTable, read_cost
 
 KEYS = ["dataset", "model", "run", "seed"]
@@ -31,9 +30,9 @@ def training_costs(table: RunTable) -> pd.DataFrame:
     """
     trainings = [(run, seed) for run in table.first.runs for seed in run.seeds_with("cost")]
     jobs = [training_jobs(run, seed) for run, seed in trainings]
-    users = Counter(job.path for made in jobs for job in made)
+    shares = Shares(jobs)
     rows = [
-        {name: getattr(run, name) for name in KEYS[:3]} | {"seed": seed} | _own(run, seed) | _with_shares(made, users)
+        {name: getattr(run, name) for name in KEYS[:3]} | {"seed": seed} | _own(run, seed) | _with_shares(made, shares)
         for (run, seed), made in zip(trainings, jobs, strict=True)
     ]
     return pd.DataFrame(rows, columns=[*KEYS, *MEASURED]).astype(dict.fromkeys(MEASURED, float))
@@ -47,19 +46,18 @@ def _own(run: Run, seed: int) -> dict[str, float | None]:
     return own | known | {"tokens": None if None in known.values() else sum(known.values())}
 
 
-def _with_shares(jobs: Sequence[Job], users: Counter) -> dict[str, float]:
+def _with_shares(jobs: Sequence[Job], shares: Shares) -> dict[str, float]:
     """What else it needed; nothing where its records are missing.
 
     Args:
         jobs: the training, and all that it rests on.
-        users: by the path of a job's record, how many trainings rest on it.
+        shares: of those that other trainings rest on too.
     """
     if not jobs:
         return {}
-    parts = {f"{stage}_seconds": [job for job in jobs if job.stage == stage] for stage in SHARED}
-    shares = {name: sum(job.seconds / users[job.path] for job in found) for name, found in parts.items()}
-    return shares | {
-        "device_seconds": sum(job.seconds / users[job.path] for job in jobs),
+    parts = {f"{stage}_seconds": shares.seconds(job for job in jobs if job.stage == stage) for stage in SHARED}
+    return parts | {
+        "device_seconds": shares.seconds(jobs),
         "alone_seconds": sum(job.seconds for job in jobs),
-        "gpu_hours": sum(job.seconds * job.processes / users[job.path] for job in jobs if job.on_gpu) / 3600,
+        "gpu_hours": shares.gpu_seconds(jobs) / 3600,
     }

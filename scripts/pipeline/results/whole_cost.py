@@ -1,6 +1,5 @@
 """What each run took from the data to the verdicts, its share of what several runs need included."""
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
 
 import pyarrow.parquet as pq
@@ -8,7 +7,7 @@ import pyarrow.parquet as pq
 from pipeline.columns.candidates import SAMPLED_TOKENS
 from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_parquet
-from pipeline.results.pedigree import SHARED, Job, pedigree
+from pipeline.results.pedigree import SHARED, Job, Shares, pedigree
 from pipeline.results.run_table import Run, RunTable, read_cost
 
 ASKED = ("responses", "scores", "verdicts")
@@ -38,7 +37,7 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
         if run.method != EXTERNAL:
             runs.setdefault(run.place, []).append(run)
     found = {place: pedigree(decoded) for place, decoded in runs.items()}
-    users = Counter(job.path for part in found.values() for job in part.made)
+    shares = Shares(part.made for part in found.values())
     rows = []
     for place, part in found.items():
         decoded = runs[place]
@@ -47,7 +46,7 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
             continue
         row: dict = dict(zip(("dataset", "model", "run"), place, strict=True))
         for stage in SHARED:
-            row[stage] = sum(job.seconds / users[job.path] for job in part.of(stage))
+            row[stage] = shares.seconds(part.of(stage))
         for stage in ("training", *ASKED):
             row[stage] = _seconds(part.of(stage))
         costs = [read_cost(run, seed) for seed in run.seeds_with("cost")]
@@ -55,10 +54,7 @@ def whole_costs(table: RunTable, paid: Mapping[str, tuple[int, float | None]] | 
         row["sampling"] = sum(cost["rollout_seconds"] for cost in costs) - before
         row["total"] = sum(row[stage] for stage in (*SHARED, "training", *ASKED))
         row["alone"] = row["total"] + sum(_seconds(part.of(stage)) - row[stage] for stage in SHARED)
-        jobs = (*part.made, *part.asked)
-        row["gpu_seconds"] = sum(
-            job.seconds * job.processes / (users[job.path] if job.stage in SHARED else 1) for job in jobs if job.on_gpu
-        )
+        row["gpu_seconds"] = shares.gpu_seconds((*part.made, *part.asked))
         rows.append(row | _tokens(decoded) | _judged(decoded, paid or {}))
     return rows
 

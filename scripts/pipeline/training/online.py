@@ -121,7 +121,6 @@ def grouped_trainer(start: Start, trainer: type[Trainer], config: type) -> Train
     """
     values = start.spec["hyperparameters"]
     more = {"cache_implementation": start.device.cache_implementation, "remove_unused_columns": False}
-    more |= {key: values[key] for key in ("loss_type",) if key in values}
     args = start.arguments(config, but=("max_length", *TOKENISED), **more)
     args.max_length = values["max_length"]  # which is of the data, and of what is tried to fit
     return continued(trainer)(

@@ -92,7 +92,7 @@ def test_a_step_is_the_median_without_the_first_and_rollouts_are_shared_out():
     embedding = torch.nn.Embedding(4, 2)
     model = type("Model", (), {"get_input_embeddings": lambda self: embedding})()
     clock = Clock(type("Trainer", (), {"model": model, "_prompts_drawn": 20})())
-    clock.ends, clock.rollout_seconds = [100.0, 111.0, 113.0, 116.0], [50.0, 60.0, 60.0, 60.0]
+    clock.ends = [(100.0, 50.0), (111.0, 60.0), (113.0, 60.0), (116.0, 60.0)]
     assert clock.seconds({"global_batch_size": 8}) == (2.0 + 0.0, 0.0)
     assert clock.seconds({"g": 0.5, "global_batch_size": 8}) == (2.0 + 12.0, 12.0)
     embedding(torch.zeros((2, 3), dtype=torch.long))
@@ -101,7 +101,6 @@ def test_a_step_is_the_median_without_the_first_and_rollouts_are_shared_out():
     assert clock.computed == 6
     with pytest.raises(TimeoutError, match="before the second step"):
         clock.ends = clock.ends[:1]
-        clock.rollout_seconds = clock.rollout_seconds[:1]
         clock.seconds({})
 
 

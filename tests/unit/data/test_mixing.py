@@ -129,7 +129,7 @@ def test_further_columns_of_the_datasets_stay_and_have_no_value_elsewhere(parts,
     others = [row(i, f"graded {i}") | {"grade": ["high", None][i % 2]} for i in range(40)]
     sliced = part(tmp_path, "C", rows, slices=["level", "domain", "grade"])
     graded = part(tmp_path, "D", others, slices=["grade"])
-    splits, _ = mixed(spec_of("A", "C", "D"), [parts[0], sliced, graded], tmp_path)
+    splits, card = mixed(spec_of("A", "C", "D"), [parts[0], sliced, graded], tmp_path)
     seen = Counter()
     for table in splits.values():
         assert {"level", "domain", "grade"} < set(table.column_names)
@@ -143,6 +143,7 @@ def test_further_columns_of_the_datasets_stay_and_have_no_value_elsewhere(parts,
                 assert np.isnan(found[0]) and found[1] == "(none)"
                 assert found[2] == ("(none)" if line["source"] == "A" or number % 2 else "high")
     assert min(seen[name] for name in "ACD") > 5
+    assert None in [sample["level"] for sample in card["samples"]]
     again, _ = mixed(spec_of("A"), parts[:1], tmp_path)
     assert again["train"].column_names == ["prompt_id", "prompt", "chosen", "rejected", "source"]
 

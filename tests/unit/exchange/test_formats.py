@@ -14,14 +14,14 @@ from pipeline.exchange.formats import exported
 from pipeline.exchange.rows import read_rows
 from pipeline.jobs.io import InputError, write_parquet
 
-ALPACA_EVAL = os.environ.get("ALPACA_EVAL_ENVIRONMENT")
 SYSTEM = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Who are you?"}]
 FRAME = pd.DataFrame(
     {
         "prompt_id": ["a", "b", "c"],
         "prompt": [[{"role": "user", "content": 'Say "é" 😀\n<b>'}], [{"role": "user", "content": "12"}], SYSTEM],
         "response": ["é 😀 {x}", "", "A cat."],
-        "chosen": [[{"role": "assistant", "content": f"chosen {i}"}] for i in range(3)],
+        "chosen": [[{"role": "assistant", "content": f"chosen {i}"}] for i in range(3)],  # of a split
+        "reference": [[f"reference {i}"] for i in range(3)],  # of a set, an answer for each turn
     }
 )
 # The package's own command, of which the requests to its judge are written down in place of being sent.
@@ -106,11 +106,20 @@ def test_two_prompts_of_one_text_are_refused_for_alpaca_eval():
         exported(frame, "alpaca_eval", "dpo", "set")
 
 
-@pytest.mark.skipif(not ALPACA_EVAL, reason="needs ALPACA_EVAL_ENVIRONMENT, a virtual environment with alpaca-eval")
-def test_the_package_takes_the_files_up_to_asking_its_judge(files, tmp_path):
-    outputs = [files("alpaca_eval", "model_outputs.json"), files("alpaca_eval", "r.json", "chosen", "chosen")]
+@pytest.fixture
+def alpaca_eval():
+    """The folder of the environment that `.ci/alpaca-eval` makes."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME") or Path.home() / ".cache")
+    folder = Path(os.environ.get("ALPACA_EVAL_ENVIRONMENT") or cache / "sail-pipeline/alpaca-eval-0.6.6")
+    if not (folder / "requirements.txt").is_file():
+        pytest.skip(f"no environment of alpaca-eval in {folder}: .ci/alpaca-eval makes one")
+    return folder
+
+
+def test_the_package_takes_the_files_up_to_asking_its_judge(alpaca_eval, files, tmp_path):
+    outputs = [files("alpaca_eval", "model_outputs.json"), files("alpaca_eval", "r.json", "reference", "reference")]
     sent = tmp_path / "sent.json"
-    command = [Path(ALPACA_EVAL) / "bin" / "python", "-c", JUDGED, "--model_outputs", outputs[0]]
+    command = [alpaca_eval / "bin/python", "-c", JUDGED, "--model_outputs", outputs[0]]
     command += ["--reference_outputs", outputs[1], sent]
     environment = os.environ | {"OPENAI_API_KEY": "none"}
     ended = subprocess.run(
@@ -121,4 +130,4 @@ def test_the_package_takes_the_files_up_to_asking_its_judge(files, tmp_path):
     prompts = json.loads(sent.read_text())
     assert len(prompts) == 3
     for place, row in FRAME.iterrows():
-        assert any(row["response"] in request and f"chosen {place}" in request for request in prompts)
+        assert any(row["response"] in request and f"reference {place}" in request for request in prompts)

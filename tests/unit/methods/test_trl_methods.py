@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset, disable_progress_bars
-from fixtures_models import cpu_device, tiny_chat_model
+from fixtures_models import cpu_device
 from fixtures_training import COLOURS, FRAME, TRAINING
 
 from pipeline.config.schemas.devices import AUTO
@@ -17,7 +17,6 @@ from pipeline.models.logps import response_logps
 from pipeline.results import measurements
 from pipeline.training.fitting import fit
 from pipeline.training.policy import policy_trainer
-from pipeline.training.reference import reference_logps
 from pipeline.training.speed import TIMED, WARM, measured_speed
 from sail.objective import pair_loss, preference_margin
 
@@ -31,17 +30,6 @@ OWN = {
     "grpo": {"num_generations": 4, "max_completion_length": 4},
     "rloo": {"max_completion_length": 4, "generation_batch_size": 8},
 }
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
-
-
-@pytest.fixture(scope="module")
-def reference(base, tmp_path_factory):
-    scratch = str(tmp_path_factory.mktemp("reference"))
-    return reference_logps({"model": {}, "max_length": 128}, FRAME, base, DEVICE, scratch)
 
 
 @pytest.fixture

@@ -58,7 +58,7 @@ def test_other_sampling_is_another_name(planned):
 
 def test_under_a_greedy_decoding_they_are_sampled_and_the_user_is_told(planned):
     plan = planned(BON, decoding=["short", "greedy"], decodings={"short": {"max_new_tokens": 24}})
-    at = SimpleNamespace(**PLACE, run="bon-n4", decoding="greedy")
+    at = SimpleNamespace(**PLACE, run="bon-n4", further="/greedy")
     assert candidates_file(plan, at, "eval") == (
         "results/candidates/small/tiny/n4-temperature1-top_p1-max_new_tokens512/seed1/eval.parquet"
     )

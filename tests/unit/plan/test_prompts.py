@@ -15,9 +15,9 @@ SETS = {
 }
 
 
-def with_sets(**changes):
+def with_sets(entries=None, **changes):
     config = read_yaml(SMALL)
-    config["definitions"]["prompts"] = SETS
+    config["definitions"]["prompts"] = {name: entry | (entries or {}).get(name, {}) for name, entry in SETS.items()}
     return Plan(Settings.from_config(config | {"prompts": list(SETS), "judge": "reward"} | changes, REPOSITORY))
 
 
@@ -54,18 +54,36 @@ def test_answers_are_judged_against_references_and_the_baseline_run(tmp_path):
     )
 
 
-def test_the_first_decoding_alone_answers(small):
+def test_the_first_decoding_alone_answers():
     plan = with_sets(decoding=["short", "greedy"])
     assert {row["decoding"] for row in plan.run_table("plain")["runs"]} == {"short"}
     assert set_files(plan, "responses", "verdicts") == set_files(with_sets(), "responses", "verdicts")
+
+
+def test_all_decodings_answer_the_sets_whose_entry_or_config_says_so():
+    two, kinds = ["short", "greedy"], ("responses", "verdicts")
+    first, every = with_sets(decoding=two), with_sets(decoding=two, prompt_decodings="all")
+    assert set(set_files(first, *kinds)) < set(set_files(every, *kinds))
+    further = set(set_files(every, *kinds)) - set(set_files(first, *kinds))
+    assert further == {path.replace("/seed1/", "/seed1/greedy/") for path in set_files(first, *kinds)}
+    own = with_sets({"plain": {"decodings": "all"}}, decoding=two)
+    assert {name: {row["decoding"] for row in own.run_table(name)["runs"]} for name in SETS} == {
+        "plain": set(two),
+        "referred": {"short"},
+    }
+    held = with_sets({"plain": {"decodings": "first"}}, decoding=two, prompt_decodings="all")
+    assert [held.decodings(name) for name in SETS] == [["short"], two]
+    assert specs(own, {})["prompts/plain"]() == specs(first, {})["prompts/plain"]()  # nothing is prepared anew
 
 
 def test_what_a_judge_is_told_of_a_set():
     from types import SimpleNamespace
 
     plan = with_sets(judge="PP")
-    names = SimpleNamespace(dataset="small", model="tiny", run=DPR, seed=1, set="plain", baseline=DPO)
+    names = SimpleNamespace(dataset="small", model="tiny", run=DPR, seed=1, further="", set="plain", baseline=DPO)
     assert set_opponent(names) == f"results/responses/small/tiny/{DPO}/seed1/prompts/plain.parquet"
+    names.further = "/greedy"
+    assert set_opponent(names) == f"results/responses/small/tiny/{DPO}/seed1/greedy/prompts/plain.parquet"
     names.baseline = "reference"
     assert set_opponent(names) == "results/prompts/plain.parquet"
     assert plan.judge_arguments(names, None).startswith(

@@ -86,7 +86,7 @@ def test_runs_of_another_table_are_controls_and_faults_are_named(tables):
     both = pd.concat([winrate.assign(decoding=name) for name in ("sample", "greedy")])
     beside = markdown(shrunk(both, cost)).splitlines()
     assert beside[0].count("greedy: against") == beside[0].count("sample: against") == 2
-    assert beside[0].count("|") == beside[2].count("|") == 7
+    assert beside[0].count("|") == beside[2].count("|") == 9
     with pytest.raises(InputError, match="2 datasets and models"):
         shrunk(pd.concat([winrate, winrate.assign(dataset="other")]), cost)
     with pytest.raises(InputError, match="the table must stand between"):

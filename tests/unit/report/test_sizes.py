@@ -1,18 +1,19 @@
 """How large the page is: it opens within another page; of one that is too large, an excerpt does, in Chromium."""
 
 import base64
-import json
 import random
-import shutil
+import re
 
 import pandas as pd
 import pytest
 from chromium import complaints, detail, open_page, requests, set_value, settle, wait
-from fixtures_report import build_report, render
-from fixtures_results import DPO, DPR
+from fixtures_results import DPO, DPR, build_results, pair_scores
 
+from pipeline.report import ReportInputs, render_report
 from pipeline.report.responses import block_size
 from pipeline.results.page_limit import LARGEST_WITHIN, opens_within
+from pipeline.results.run_table import read_run_table
+from pipeline.results.tables import cost_table, winrate_table
 
 RUNS = {"sft": ("sft", {}), DPO: ("dpo", {"beta": 0.1}), DPR: ("dpr", {"beta": 0.1, "g": 0.3})}
 RUNS |= {f"{method}-beta0.1": (method, {"beta": 0.1}) for method in ("ddp", "dpp")}
@@ -27,13 +28,22 @@ def answer(run, i):
 
 
 @pytest.fixture(scope="module")
-def report(tmp_path_factory):
-    """A report of the embedded default's shape: five runs, three seeds, two decodings, 512 prompts."""
+def page(tmp_path_factory):
+    """The page of the embedded default's shape: five runs, three seeds, two decodings, 512 prompts."""
     folder = tmp_path_factory.mktemp("default")
-    decodings = {"sample": {}, "greedy": {}}
-    shape = {"prompts": 512, "decodings": decodings, "runs": RUNS, "strength": STRENGTH}
-    build_report(folder, text=answer, render_it=False, **shape)
-    return render(folder, extra=["--excerpt", str(folder / "excerpt.html")])
+    shape = {"runs": RUNS, "strength": STRENGTH, "prompts": 512, "decodings": {"sample": {}, "greedy": {}}}
+    table = read_run_table(build_results(folder, text=answer, **shape))
+    pairs = {"world": pair_scores(folder / "scored.parquet", shape["prompts"])}
+    winrate = winrate_table(table, resamples=50, refits=0)
+    return render_report(ReportInputs(table, winrate, cost_table(table), pairs=pairs))
+
+
+@pytest.fixture(scope="module")
+def report(page, tmp_path_factory):
+    """Its file."""
+    path = tmp_path_factory.mktemp("whole") / "report.html"
+    path.write_text(page.html(), encoding="utf-8")
+    return path
 
 
 def within(browser, page, folder):
@@ -46,9 +56,10 @@ def within(browser, page, folder):
     wait(browser, "document.documentElement.dataset.charts === 'drawn'", 60)
 
 
-def test_the_page_of_the_default_opens_within_another(browser, report, tmp_path):
+def test_the_page_of_the_default_opens_within_another(browser, page, report, tmp_path):
     assert opens_within(report) and report.stat().st_size < 0.8 * LARGEST_WITHIN
-    assert (report.parent / "excerpt.html").read_bytes() == report.read_bytes()
+    whole = report.read_text(encoding="utf-8")
+    assert page.excerpt(whole, "report.html") == whole
     within(browser, report, tmp_path)
     try:
         assert "beats DPO" in browser.execute_script("return document.querySelector('.lead').textContent")
@@ -58,25 +69,25 @@ def test_the_page_of_the_default_opens_within_another(browser, report, tmp_path)
         browser.switch_to.default_content()
 
 
-def test_of_a_page_that_is_too_large_an_excerpt_opens_within_another(browser, report, tmp_path):
-    folder = shutil.copytree(report.parent, tmp_path / "large")
-    noise = random.Random(0)
-    (folder / "card.json").write_text(json.dumps({"dataset": "world", "notes": noise.randbytes(400_000).hex()}))
-    page = render(folder, extra=["--excerpt", str(folder / "excerpt.html")])
-    excerpt = folder / "excerpt.html"
-    assert not opens_within(page) and opens_within(excerpt)
+def test_of_a_page_that_is_too_large_an_excerpt_opens_within_another(browser, page, report, tmp_path):
+    excerpt = tmp_path / "excerpt.html"
+    whole = report.read_text(encoding="utf-8")
+    largest = len(page.html(frozenset({"responses"})).encode()) - 1  # so that another section is left out too
+    excerpt.write_text(page.excerpt(whole, "results/report.html", largest), encoding="utf-8")
+    assert excerpt.stat().st_size <= largest
     within(browser, excerpt, tmp_path)
     try:
         said = browser.execute_script("return document.querySelector('header').innerText")
-        assert "Left out here: Responses side by side, Data. The whole page," in said and "has 1." in said
-        gone = "return ['responses', 'data'].map((name) => document.getElementById(name))"
-        assert browser.execute_script(gone) == [None, None]
+        [left_out] = re.findall(r"Left out here: Responses side by side, ([^.]+)\.", said)
+        size = f"{report.stat().st_size / 1e6:.1f} MB"
+        assert f"The whole page, results/report.html, has {size}, more than browsers open within another page" in said
+        titles = browser.execute_script("return [...document.querySelectorAll('h2')].map((head) => head.textContent)")
+        assert left_out not in titles and "Responses side by side" not in titles and "All results" in titles
         there = "document.getElementById(link.hash.slice(1).split('?')[0])"
         dead = f"[...document.querySelectorAll('a[href^=\"#\"]')].filter((link) => !{there})"
         assert browser.execute_script(f"return {dead}.length") == 0
         assert browser.execute_script("return document.querySelectorAll('#results tbody tr').length") > 5
         assert browser.execute_script("return document.querySelectorAll('#results tbody button').length") == 0
-        assert browser.execute_script("return document.querySelectorAll('#slices table').length") > 0
         assert complaints(browser) == [] and requests(browser) == []
     finally:
         browser.switch_to.default_content()

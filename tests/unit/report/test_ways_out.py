@@ -95,8 +95,20 @@ def test_curves_of_other_runs_are_drawn_when_they_are_chosen(page):
     chosen = page.execute_script(f"return {boxes}.filter((box) => box.checked).map((box) => box.value)")
     assert before == len(chosen) == 6 and DPO in chosen and "dpr-g0.3" in chosen
     assert page.execute_script(f"return {boxes}.length") == 3 + FEW_RUNS
+    assert f"Drawn are 6 of {3 + FEW_RUNS} runs: the baseline, each method's best" in page.execute_script(
+        "return document.querySelector('#figure-learning_curves figcaption').textContent"
+    )
+    page.execute_script("document.querySelector('#figure-learning_curves .numbers').open = true")
+    told = "document.querySelector('#figure-learning_curves .numbers')"
+    wait(page, f"{told}.querySelector('tbody')", 5)
+    listed = f"return [...new Set([...{told}.querySelectorAll('tbody th')].map((cell) => cell.textContent))]"
+    assert sorted(page.execute_script(listed)) == sorted(chosen)
+    left = f"return {told}.innerText"
+    assert f"{FEW_RUNS - 3} runs are left out, as in the chart" in page.execute_script(left)
     page.execute_script(f"for (const box of {boxes}.slice(0, 9)) if (!box.checked) box.click()")
     wait(page, f"{lines} > {before}", 5)
+    drawn = page.execute_script(f"return {boxes}.filter((box) => box.checked).map((box) => box.value)")
+    assert sorted(page.execute_script(listed)) == sorted(drawn) and len(drawn) > 6
     page.execute_script(f"for (const box of {boxes}) if (box.checked) box.click()")
     wait(page, f"{lines} === 1", 5)
     assert complaints(page) == []

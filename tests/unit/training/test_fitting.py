@@ -8,7 +8,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import cpu_device, tiny_chat_model
+from fixtures_models import cpu_device
 from safetensors.torch import load_file
 
 from pipeline.jobs.io import InputError, read_json
@@ -32,11 +32,6 @@ FRAME = pd.DataFrame(
     [(f"What is {i}?", f"It is {i}." * (1 + i % 3), "Thank you!") for i in range(24)],
     columns=["prompt", "chosen", "rejected"],
 )
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 @pytest.fixture

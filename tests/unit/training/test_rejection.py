@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 from datasets import disable_progress_bars
-from fixtures_models import cpu_device, tiny_chat_model
+from fixtures_models import cpu_device
 from fixtures_training import COLOURS, FRAME, LORA, TRAINING, candidates
 from peft import PeftModel
 
@@ -13,7 +13,6 @@ from pipeline.jobs.io import InputError, read_json, write_json, write_parquet
 from pipeline.models.checkpoints import load_tokenizer
 from pipeline.training.policy import policy_trainer
 from pipeline.training.policy_inputs import Candidates, read_candidates
-from pipeline.training.reference import reference_logps
 from pipeline.training.running import train_and_save
 from pipeline.training.speed import TIMED, WARM, measured_speed
 from pipeline.training.steps import steps_in_budget
@@ -21,17 +20,6 @@ from pipeline.training.steps import steps_in_budget
 disable_progress_bars()
 DEVICE = replace(cpu_device(2), checkpoint_seconds=1e9)
 LAST = "Thank you!"
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
-
-
-@pytest.fixture(scope="module")
-def reference(base, tmp_path_factory):
-    scratch = str(tmp_path_factory.mktemp("reference"))
-    return reference_logps({"model": {}, "max_length": 128}, FRAME, base, DEVICE, scratch)
 
 
 @pytest.fixture

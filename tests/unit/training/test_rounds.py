@@ -13,7 +13,6 @@ import pandas as pd
 import pytest
 import torch
 from datasets import Dataset, disable_progress_bars
-from fixtures_models import tiny_chat_model
 from fixtures_training import LORA
 from safetensors.torch import load_file
 from transformers import AutoModelForCausalLM, TrainerCallback
@@ -34,11 +33,6 @@ pytestmark = pytest.mark.usefixtures("without_cards")
 disable_progress_bars()
 OFTEN = replace(DEVICE, checkpoint_seconds=0)  # a checkpoint after every step
 RESULTS = ("model/model.safetensors", "metrics.parquet")
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 class Watch(TrainerCallback):

@@ -6,12 +6,10 @@ import time
 import pandas as pd
 import pytest
 import torch
-from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_models import cpu_device
 from fixtures_training import FRAME, TRAINING
-from transformers import AutoModelForCausalLM
 
 from pipeline.jobs.io import InputError, write_json
-from pipeline.models.checkpoints import save_checkpoint
 from pipeline.plan.work import MEASURED_STEPS
 from pipeline.training.policy import policy_trainer
 from pipeline.training.reference import reference_logps
@@ -42,14 +40,10 @@ SPEC = {
 
 
 @pytest.fixture(scope="module")
-def start(tmp_path_factory):
+def start(base, tmp_path_factory):
     """(folder of a tiny Qwen2, the reference's log-probabilities of FRAME)"""
-    folder = tmp_path_factory.mktemp("base") / "model"
-    tokenizer = chat_tokenizer()
-    torch.manual_seed(0)
-    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
-    scratch = tmp_path_factory.mktemp("reference")
-    return folder, reference_logps({"model": {}, "max_length": 128}, FRAME, str(folder), cpu_device(), str(scratch))
+    scratch = str(tmp_path_factory.mktemp("reference"))
+    return base, reference_logps({"model": {}, "max_length": 128}, FRAME, base, cpu_device(), scratch)
 
 
 def make(start, scratch, **changes):

@@ -10,9 +10,9 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import chat_tokenizer, cpu_device, trunk_config
+from fixtures_models import cpu_device
 from fixtures_training import candidates
-from transformers import AutoModelForCausalLM, TrainerCallback
+from transformers import TrainerCallback
 from trl import DPOTrainer
 
 from pipeline.backends.transformers import generate as backend
@@ -21,7 +21,7 @@ from pipeline.config.sweep import DESCRIPTIONS
 from pipeline.generation.responses import generate_responses
 from pipeline.jobs import partial
 from pipeline.jobs.io import read_json, read_parquet
-from pipeline.models.checkpoints import load_policy, load_tokenizer, save_checkpoint
+from pipeline.models.checkpoints import load_policy, load_tokenizer
 from pipeline.rewards.saving import save_reward_model
 from pipeline.training.kept import kept_steps
 from pipeline.training.policy import policy_trainer
@@ -83,19 +83,9 @@ class StopBefore(TrainerCallback):
 
 
 @pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    """Folder of a tiny Qwen2 with a chat template."""
-    folder = tmp_path_factory.mktemp("base") / "model"
-    tokenizer = chat_tokenizer()
-    torch.manual_seed(0)
-    save_checkpoint(AutoModelForCausalLM.from_config(trunk_config("qwen2", tokenizer)), tokenizer, folder)
-    return folder
-
-
-@pytest.fixture(scope="module")
 def ref_logps(base, tmp_path_factory):
     scratch = tmp_path_factory.mktemp("reference")
-    return reference_logps({"model": {}, "max_length": 128}, FRAME, str(base), DEVICE, str(scratch))
+    return reference_logps({"model": {}, "max_length": 128}, FRAME, base, DEVICE, str(scratch))
 
 
 def length_reward(prompts, completions, **columns):
@@ -104,21 +94,21 @@ def length_reward(prompts, completions, **columns):
 
 def trainer_of(kind, base, ref_logps, scratch):
     method, _, variant = kind.partition(" ")
-    entry = {"path": str(base)} | (LORA if variant == "lora" else {})
+    entry = {"path": base} | (LORA if variant == "lora" else {})
     more = {"grouped": GROUPED, "start": {"rollout_policy": "start"}, "previous": PREVIOUS}.get(variant, {})
     if method == "sft":
         spec = {"model": entry, "sft": TRAINING | {"responses": "both"} | more}
         return sft_trainer(spec, FRAME, DEVICE, scratch)
     if method == "reward":
-        spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": str(base)}}
-        return reward_trainer(spec, FRAME, str(base), DEVICE, scratch)
+        spec = {"train": TRAINING | more | (LORA if variant == "lora" else {}), "base": {"path": base}}
+        return reward_trainer(spec, FRAME, base, DEVICE, scratch)
     entry = LORA if variant == "lora" else {}
     spec = {"model": entry, "method": method, "hyperparameters": POLICY | OWN.get(method, {}) | more}
     for key in POLICY.keys() - DESCRIPTIONS[method].HYPERPARAMETERS.keys() - {"seed"}:
         del spec["hyperparameters"][key]
     reward = length_reward if method in REWARDED else None
-    several = Candidates(candidates(FRAME, load_tokenizer(str(base))), 5.0) if method == "rft" else None
-    given = spec, FRAME, ref_logps, str(base), 3, DEVICE, scratch
+    several = Candidates(candidates(FRAME, load_tokenizer(base)), 5.0) if method == "rft" else None
+    given = spec, FRAME, ref_logps, base, 3, DEVICE, scratch
     return policy_trainer(*given, reward_function=reward, candidates=several)
 
 
@@ -265,7 +255,7 @@ def after(calls, function):
 
 def test_a_stopped_reference_goes_on_to_the_same_numbers(base, tmp_path, monkeypatch):
     def compute(folder):
-        return reference_logps({"model": {}, "max_length": 128}, FRAME, str(base), DEVICE, str(folder))
+        return reference_logps({"model": {}, "max_length": 128}, FRAME, base, DEVICE, str(folder))
 
     whole = compute(tmp_path / "whole")
     monkeypatch.setattr(partial, "SAVE_SECONDS", 0.0)
@@ -281,7 +271,7 @@ def test_a_stopped_reference_goes_on_to_the_same_numbers(base, tmp_path, monkeyp
 
 @pytest.mark.parametrize("do_sample", [True, False])
 def test_a_stopped_generation_goes_on_to_the_same_responses(base, tmp_path, monkeypatch, do_sample):
-    model, tokenizer = load_policy(str(base)).eval(), load_tokenizer(str(base))
+    model, tokenizer = load_policy(base).eval(), load_tokenizer(base)
     spec = {"do_sample": do_sample, "temperature": 1.0, "top_p": 1.0, "max_new_tokens": 6}
 
     def generate(folder=None):

@@ -7,7 +7,7 @@ import pandas as pd
 import pytest
 import torch
 from datasets import disable_progress_bars
-from fixtures_models import chat_tokenizer, cpu_device, tiny_chat_model
+from fixtures_models import chat_tokenizer, cpu_device
 from fixtures_training import LORA
 from transformers import AutoConfig, AutoModelForCausalLM
 
@@ -32,11 +32,6 @@ GIVEN = {
     **{"lr_scheduler": "constant", "optimizer": "adamw_torch"},
 }
 ENTRY = read_entries("devices", {}, ROOT, "config/devices.yaml")["auto"]
-
-
-@pytest.fixture(scope="module")
-def base(tmp_path_factory):
-    return tiny_chat_model(tmp_path_factory.mktemp("base") / "model")
 
 
 @pytest.fixture

@@ -218,8 +218,14 @@ SCHEMA = mapping(
         "prompts": _names("set", "config/prompts.yaml", "alpaca_eval")
         | {
             "description": "Names of sets of prompts, from config/prompts.yaml or definitions, that every run answers "
-            "under the first decoding, besides the dataset's own."
+            "besides the dataset's own."
         },
+        "prompt_decodings": choice(
+            "Decodings that sets of prompts are answered and judged under, where their entries do not say it: first, "
+            "which is the default, or all.",
+            prompts.DECODINGS,
+            examples=["all"],
+        ),
         "judge_quality": JUDGE_QUALITY,
         "human_labels": text(
             "File of people's verdicts on pairs of responses (.csv, .jsonl or .parquet: prompt_id, response_a, "

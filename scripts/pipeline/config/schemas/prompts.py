@@ -1,6 +1,8 @@
 """Entries of prompt sets."""
 
-from pipeline.config.fields import mapping, named, or_null, text, whole
+from pipeline.config.fields import choice, mapping, named, or_null, text, whole
+
+DECODINGS = ("first", "all")
 
 SET = mapping(
     "A set of prompts that runs answer besides the dataset's own, with or without reference answers and categories.",
@@ -45,6 +47,12 @@ SET = mapping(
             "Judge of the answers to this set, a folder in config/judges; the config's or the dataset's where it is "
             "absent.",
             examples=["U"],
+        ),
+        "decodings": choice(
+            "Decodings of the config that the set is answered and judged under: first, the first alone, or all; the "
+            "config's prompt_decodings where it is absent.",
+            DECODINGS,
+            examples=["all"],
         ),
     },
     required=("path",),

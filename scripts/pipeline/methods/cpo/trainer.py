@@ -13,10 +13,9 @@ class TokenCPOTrainer(TokenPairs, CPOTrainer):
 
 def trainer(start: Start) -> CPOTrainer:
     """The trainer of a CPO run."""
-    loss = start.spec["hyperparameters"]["loss_type"]
     return continued(TokenCPOTrainer)(
         start.model,
-        args=start.arguments(CPOConfig, remove_unused_columns=False, loss_type=loss),
+        args=start.arguments(CPOConfig, remove_unused_columns=False),
         train_dataset=id_columns(start.dataset),
         processing_class=start.tokenizer,
     )

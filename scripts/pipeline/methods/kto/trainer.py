@@ -19,9 +19,9 @@ class UnpairedKTOTrainer(KTOTrainer):
 
 def trainer(start: Start) -> KTOTrainer:
     """The trainer of a KTO run: a step has the pairs of the global batch, that is twice as many responses."""
-    loss = start.spec["hyperparameters"]["loss_type"]
-    args = start.arguments(KTOConfig, precompute_ref_log_probs=True, loss_type=loss)
+    args = start.arguments(KTOConfig, precompute_ref_log_probs=True)
     args.per_device_train_batch_size *= 2
+    dataset = unpaired(start, args.loss_type == "kto")
     return continued(UnpairedKTOTrainer)(
-        start.model, args=args, train_dataset=unpaired(start, loss == "kto"), processing_class=start.tokenizer
+        start.model, args=args, train_dataset=dataset, processing_class=start.tokenizer
     )

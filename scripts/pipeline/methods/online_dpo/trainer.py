@@ -36,15 +36,12 @@ class CountingOnlineDPOTrainer(CountsRollouts, OnlineDPOTrainer):
 
 def trainer(start: Start) -> OnlineDPOTrainer:
     """The trainer of an Online DPO run: a step has as many prompts as the global batch has pairs."""
-    loss = start.spec["hyperparameters"]["loss_type"]
     # TRL tokenises text itself, without special tokens: it is the text of the very tokens
     dataset = prompts_of(start).map(lambda row: {"prompt": start.tokenizer.decode(row["prompt"])})
     return continued(CountingOnlineDPOTrainer)(
         start.model,
         reward_funcs=start.reward_function,
-        args=start.arguments(
-            OnlineDPOConfig, but=TOKENISED, loss_type=loss, cache_implementation=start.device.cache_implementation
-        ),
+        args=start.arguments(OnlineDPOConfig, but=TOKENISED, cache_implementation=start.device.cache_implementation),
         train_dataset=dataset,
         processing_class=start.tokenizer,
     )
