@@ -240,7 +240,7 @@ def test_a_card_says_what_its_win_rates_rest_on_and_how_they_were_decoded(result
 
 def test_a_card_has_the_win_rates_on_sets_of_prompts(results, tmp_path):
     table = pd.read_csv(results / "winrate.csv")
-    mine = table.assign(set="mine", baseline=table["baseline"].replace("chosen", "check"), win_rate=71.0)
+    mine = table.assign(set="asked", baseline=table["baseline"].replace("chosen", "check"), win_rate=71.0)
     whole = pd.concat([table.assign(set="eval"), mine, mine.assign(set="all")[mine["baseline"] == DPO]])
     whole.to_csv(tmp_path / "winrate.csv", index=False)
     publication = policy_publication(results)
@@ -248,10 +248,10 @@ def test_a_card_has_the_win_rates_on_sets_of_prompts(results, tmp_path):
     card = make_card(publication, "me/policy")
     own, beside = card.split("On other prompts")
     assert own.count("| 71.0 |") == 0 and beside.count("| 71.0 |") == 3
-    assert "| mine | a check (share of right answers) | 71.0 |" in beside and f"| all | {DPO} | 71.0 |" in beside
+    assert "| asked | a check (share of right answers) | 71.0 |" in beside and f"| all | {DPO} | 71.0 |" in beside
     [found] = yaml.safe_load(card.split("---\n")[1])["model-index"]
     names = [(result["dataset"]["name"], len(result["metrics"])) for result in found["results"]]
-    assert names == [(names[0][0], 2), ("mine", 2)]
+    assert names == [("mine", 2), ("asked", 2)]
 
 
 def test_an_adapter_is_published_as_one(hub, results, tmp_path):
