@@ -55,12 +55,13 @@ def _over_all(table: RunTable, rows: pd.DataFrame) -> RunTable:
     met: dict[tuple[str, ...], list[str]] = {}
     for row in rows[["dataset", "model", "decoding", "run", "baseline"]].itertuples(index=False):
         met.setdefault(tuple(row[:4]), []).append(row.baseline)
-    named = {name for place in met for name in (place[3], *met[place])}
-    return replace(table, split=ALL, runs=[_meeting(run, met) for run in table.runs if run.run in named])
+    named = {(*place[:3], name) for place in met for name in (place[3], *met[place])}
+    runs = [replace(run, baselines=met.get(_place(run), [])) for run in table.runs if _place(run) in named]
+    return replace(table, split=ALL, runs=runs)
 
 
-def _meeting(run: Run, met: dict[tuple[str, ...], list[str]]) -> Run:
-    return replace(run, baselines=met.get((run.dataset, run.model, run.decoding, run.run), []))
+def _place(run: Run) -> tuple[str, str, str, str]:
+    return run.dataset, run.model, run.decoding, run.run
 
 
 def all_runs(table: RunTable, tables: Sequence[RunTable]) -> RunTable:
