@@ -88,4 +88,4 @@ def test_a_run_answers_and_is_judged_on_sets(copied):
     found = json.loads((results / "contamination/small.json").read_text())
     assert set(found) == {"worldly", "turns"}
     page = (results / "report.html").read_text(encoding="utf-8")
-    assert "worldly" in page and "Other prompts" in page
+    assert "worldly" in page and "On which prompts" in page
