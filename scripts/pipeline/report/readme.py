@@ -52,6 +52,7 @@ def shrunk(winrate: pd.DataFrame, cost: pd.DataFrame, controls: pd.DataFrame | N
         parts.append(more.assign(control=1, time_ratio=float("nan")))
     frame = pd.concat(parts, ignore_index=True)
     baseline = next((name for name in frame["baseline"] if name != CHOSEN), "")
+    frame = frame[frame["baseline"].isin([CHOSEN, baseline])]  # comparisons with controls are the run's own table's
     called = frame[["method", "run"]].apply(lambda row: _called(row["method"], row["run"], baseline), axis=1)
     return frame.assign(called=called)[list(COLUMNS)]
 
