@@ -12,7 +12,7 @@ def test_a_thousand_runs_are_planned_soon_and_the_time_grows_with_their_number(t
     sweep.main(["--output", str(tmp_path / "plans.json"), "--runs", "10", "100", "1000"])
     ten, hundred, thousand = read_json(tmp_path / "plans.json")["plans"]
     assert thousand["jobs"] - hundred["jobs"] == 10 * (hundred["jobs"] - ten["jobs"]) > 4000
-    # Its own seconds. They guard against what grows with the square: other processes on its core make them twice as many.
+    # Its own seconds, a guard against what grows with the square: others on its core make them twice as many.
     seconds = [plan["cpu_seconds"] for plan in (ten, hundred, thousand)]
     assert seconds[2] < 150 and thousand["peak_mib"] < 2048, thousand
     # What a run more costs, beside the seconds that any plan takes; near linear, so at most three times as much.
