@@ -3,6 +3,7 @@
 import json
 import shutil
 import time
+from contextlib import contextmanager
 
 import pytest
 
@@ -35,6 +36,20 @@ def open_page(browser, path, fragment="", seconds=60):
     wait(browser, "document.documentElement.dataset.charts === 'drawn'", seconds)
     wait(browser, READY, seconds)
     return time.monotonic() - started
+
+
+@contextmanager
+def window(browser, width, scheme, height=900):
+    """A window of this size, a phone's where it is narrow, of a reader who prefers light or dark."""
+    media = [{"name": "prefers-color-scheme", "value": scheme}]
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
+    size = {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 500}
+    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
+    try:
+        yield
+    finally:
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def wait(browser, condition, seconds=30):

@@ -1,7 +1,7 @@
 """Win rate against cost in a real Chromium: the chart and its axes, the front in words, the numbers."""
 
 import pytest
-from chromium import complaints, open_page, requests
+from chromium import complaints, open_page, requests, window
 from fixtures_costs import build_priced, compare, set_costs
 from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
@@ -112,11 +112,7 @@ def test_many_runs_are_answered_at_a_glance(browser, many):
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_it_fits_into_any_window(browser, many, width, scheme):
-    media = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with window(browser, width, scheme):
         open_page(browser, many)
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
         first = "document.querySelector('#cost-of-one tbody td').getBoundingClientRect().right"
@@ -124,9 +120,6 @@ def test_it_fits_into_any_window(browser, many, width, scheme):
         if width > 500:  # the chart begins in the first window
             place = "document.querySelector('.by-cost svg').getBoundingClientRect().top"
             assert browser.execute_script(f"return {place}") < 600
-    finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 def test_several_groups_have_a_front_each_and_without_records_the_training_counts(browser, tmp_path):

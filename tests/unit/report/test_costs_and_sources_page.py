@@ -6,7 +6,7 @@ import sqlite3
 import pandas as pd
 import pytest
 import yaml
-from chromium import complaints, open_page, requests
+from chromium import complaints, open_page, requests, window
 from fixtures_records import COMMIT, PROMPT, SECONDS, write_records
 from fixtures_report import build_report, render
 from fixtures_results import DPO, DPR
@@ -98,11 +98,7 @@ def test_the_headline_says_what_these_seeds_and_prompts_can_show(page):
 @pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1440])
 def test_both_sections_fit_into_any_window(browser, report, width, scheme):
-    media = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with window(browser, width, scheme):
         open_page(browser, report)
         browser.execute_script("document.querySelectorAll('#made-from details').forEach((part) => part.open = true)")
         assert browser.execute_script("return document.documentElement.scrollWidth") <= width
@@ -117,6 +113,3 @@ def test_both_sections_fit_into_any_window(browser, report, width, scheme):
         )
         ink, paper = (max(json.loads(color.replace("rgb(", "[").replace(")", "]"))) for color in colors)
         assert abs(ink - paper) > 120 and (paper < 60) == (scheme == "dark")
-    finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -16,6 +16,7 @@ from chromium import (
     settle,
     status,
     wait,
+    window,
 )
 from fixtures_report import EVIL, build_report, render
 from fixtures_results import DPO, DPR
@@ -318,11 +319,7 @@ def test_the_keyboard_walks_through_the_list(page):
 
 
 def test_a_phone_and_a_dark_room_have_their_look(browser, report):
-    media = [{"name": "prefers-color-scheme", "value": "dark"}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    phone = {"width": 390, "height": 800, "deviceScaleFactor": 1, "mobile": True}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", phone)
-    try:
+    with window(browser, 390, "dark", height=800):
         open_page(browser, report)
         assert browser.execute_script("return document.documentElement.scrollWidth") == 390
         dark = "getComputedStyle(document.body).backgroundColor"
@@ -330,9 +327,6 @@ def test_a_phone_and_a_dark_room_have_their_look(browser, report):
         ink = browser.execute_script("return getComputedStyle(document.querySelector('.chart svg text')).fill")
         assert min(json.loads(ink.replace("rgb(", "[").replace(")", "]"))) > 150
         assert complaints(browser) == []
-    finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
 @pytest.mark.slow

@@ -4,7 +4,7 @@ import re
 
 import pandas as pd
 import pytest
-from chromium import choose, complaints, detail, open_page, set_value, settle, status, wait
+from chromium import choose, complaints, detail, open_page, set_value, settle, status, wait, window
 from fixtures_costs import compare, set_costs
 from fixtures_report import CARD, build_report
 from fixtures_results import DPO, DPR
@@ -189,16 +189,9 @@ def test_responses_to_a_set_stand_beside_its_reference_answers(page):
 
 @pytest.mark.parametrize(("width", "scheme"), [(390, "dark"), (1440, "light")])
 def test_it_fits_into_any_window(browser, report, width, scheme):
-    media = [{"name": "prefers-color-scheme", "value": scheme}]
-    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": media})
-    size = {"width": width, "height": 900, "deviceScaleFactor": 1, "mobile": width < 500}
-    browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    try:
+    with window(browser, width, scheme):
         open_page(browser, report, "#answer?set=alpaca")
         assert browser.execute_script(WIDE)
         for place in ("nav select", "#sets tbody td.n:not(.count)"):
             right = f"document.querySelector('{place}').getBoundingClientRect().right"
             assert browser.execute_script(f"return {right}") <= width
-    finally:
-        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
-        browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
