@@ -5,6 +5,7 @@ SVG file for each into the output folder, one of the agreement of judge and rewa
 also as a PNG.
 """
 
+from functools import cache
 from pathlib import Path
 
 from pipeline.figures.agreement import agreement_figure
@@ -14,7 +15,7 @@ from pipeline.jobs.io import command_line, run
 from pipeline.jobs.records import Record
 from pipeline.results.agreement import find_agreement, with_kl
 from pipeline.results.csv_tables import named_path
-from pipeline.results.run_table import read_run_table
+from pipeline.results.run_table import read_run_table, read_verdict_details
 from pipeline.results.seed_table import seed_table
 from pipeline.results.tables import read_table
 
@@ -31,11 +32,12 @@ def main(argv: list[str] | None = None) -> None:
     arguments = parser.parse_args(argv)
     table = read_run_table(arguments.runs)
     pairs = dict(arguments.pairs)
-    files = [*table.paths("metrics", "scores"), *pairs.values()]
+    files = [*table.paths("metrics", "verdicts", "scores"), *pairs.values()]
     record = Record(__file__, arguments, ("runs", "winrate", "cost"), ("output_dir",), table.summary, files=files)
-    seeds = seed_table(table)
+    read = cache(read_verdict_details)
+    seeds = seed_table(table, read)
     write_figures(table, read_table(arguments.winrate), read_table(arguments.cost), arguments.output_dir, seeds)
-    agreed = agreement_figure(table, [with_kl(row, seeds) for row in find_agreement(table, pairs)])
+    agreed = agreement_figure(table, [with_kl(row, seeds) for row in find_agreement(table, pairs, read)])
     save_figure(agreed, Path(arguments.output_dir) / f"{agreed.name}.svg")
     record.write()
 
