@@ -1,8 +1,9 @@
 """Turn a run's budget of tokens or seconds into optimizer steps, by what a step takes.
 
 What a step takes is measured once, by a few steps of a trainer that nothing is kept of, and is in a file in the folder
-of speeds ever after. Reads the budget's spec (YAML), the train split, the reference log-probabilities and the SFT
-model; writes {steps} as JSON.
+of speeds ever after. Two runs whose seconds are to be equal are measured one after the other, for that comparison
+alone: a speed of another day may be that of a busier machine. Reads the budget's spec (YAML), the train split, the
+reference log-probabilities and the SFT model; writes {steps} as JSON.
 
 Under `accelerate launch` processes share the global batch; the first one writes.
 """
@@ -61,6 +62,7 @@ def main(argv: list[str] | None = None) -> None:
             return policy_trainer(measured, frame, rows, *given)
 
         made_from = [data_hash, aside_hash if further else None, asked or None]
+        made_from += [spec[beside] | {"run": None} for beside in ("run", "other") if beside != name and beside in spec]
         return kept_speed(arguments.speeds, training, made_from, trainer, device, own.cost if own else {})
 
     seconds = None

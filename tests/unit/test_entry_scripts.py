@@ -233,6 +233,13 @@ def test_a_budget_becomes_steps_by_what_a_step_once_took(at, tmp_path):
         write_json(speeds[name] | {"seconds_per_step": value}, measured[name])
     call("count_steps", spec=tmp_path / "budget.yaml", **data, **reward, **places)
     assert read_json(tmp_path / "steps.json") == {"steps": 6}
+    # It was measured beside that run: the speed of a comparison with another is another.
+    spec = read_yaml(tmp_path / "budget.yaml")
+    spec["other"]["hyperparameters"]["rollout_prompts"] = 2
+    write_yaml(spec, tmp_path / "beside.yaml")
+    call("count_steps", spec=tmp_path / "beside.yaml", **data, **reward, **places | {"output": tmp_path / "other.json"})
+    names = [path.name.split("-")[0] for path in (tmp_path / "speeds/tiny/tiny").iterdir()]
+    assert sorted(names) == ["dpo", "dpo", "dpr", "dpr"]
     call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "dpo", **data)
     assert read_json(tmp_path / "dpo" / "cost.json")["steps"] == 6
 
