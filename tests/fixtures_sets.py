@@ -38,11 +38,11 @@ def made_set(root: Path, name: str, opponent: str | None = None, prompts: int = 
     for run in content["runs"]:
         run["baselines"] = [opponent or other if other == "chosen" else other for other in run["baselines"]]
         run["baselines"] = [other for other in run["baselines"] if opponent or other != "chosen"]
-        for seed, files in run["seeds"].items():
+        for files in run["seeds"].values():
             old, files["verdicts"] = files["verdicts"], {}
             for other in run["baselines"]:
-                files["verdicts"][other] = str(root / name / run["run"] / f"seed{seed}" / f"{name}-vs-{other}.parquet")
-                source = old["chosen" if other == opponent else other]
+                source = Path(old["chosen" if other == opponent else other])
+                files["verdicts"][other] = str(source.parent / f"{name}-vs-{other}.parquet")
                 write_parquet(pd.read_parquet(source).assign(baseline=other), files["verdicts"][other])
             for kind in ("scores", "evaluation"):
                 del files[kind]

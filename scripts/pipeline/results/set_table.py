@@ -9,6 +9,8 @@ import pandas as pd
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import REFITS, holm, two_sided_p_value
 from pipeline.metrics.over_sets import mean_over_sets
+from pipeline.results import caveats
+from pipeline.results.limits import disagreeing
 from pipeline.results.measurements import verdict_counts
 from pipeline.results.run_table import Run, RunTable, read_verdicts
 from pipeline.results.source_table import source_table
@@ -29,7 +31,8 @@ def with_sets(winrate: pd.DataFrame, split: str, tables: Sequence[RunTable], *co
     frames = [_of(winrate, split)]
     frames += [_of(winrate_table(table, *counts), table.split) for table in tables if has_opponents(table)]
     if len(tables) > 1:
-        frames.append(_of(overall_table(tables, *counts[:2]), ALL))
+        over_all = overall_table(tables, *counts[:2])
+        frames.append(_of(over_all.assign(caveats=_caveats(over_all, frames[1:], tables[0].baseline)), ALL))
     return pd.concat([frame for frame in frames if len(frame)], ignore_index=True)
 
 
@@ -77,6 +80,21 @@ def _of(frame: pd.DataFrame, name: str) -> pd.DataFrame:
     return frame
 
 
+def _caveats(over_all: pd.DataFrame, of_sets: Sequence[pd.DataFrame], baseline: str) -> list[str]:
+    """What each mean over sets rests on: what the row of any set does; its prompts and decodings are its own."""
+    names, own = ["dataset", "model", "decoding", "run", "baseline"], ("few-prompts", "decodings-disagree")
+    found: dict[tuple, set[str]] = {}
+    for frame in of_sets:
+        for *place, cell in frame[[*names, "caveats"]].itertuples(index=False, name=None):
+            found.setdefault(tuple(place), set()).update(caveat.name for caveat in caveats.read(cell))
+    disagreed, cells = disagreeing(over_all, baseline), []
+    for *place, cell in over_all[[*names, "caveats"]].itertuples(index=False, name=None):
+        dataset, model, _, run, _ = place
+        known = {caveat.name for caveat in caveats.read(cell)} | found[tuple(place)].difference(own)
+        cells.append(caveats.written(known | ({"decodings-disagree"} if (dataset, model, run) in disagreed else set())))
+    return cells
+
+
 def _row(run: Run, same: Sequence[Run], opponent: str, resamples: int, seed: int) -> dict:
     """The row of a run against another over all sets."""
     sets, counts = [], Counter()
@@ -86,12 +104,13 @@ def _row(run: Run, same: Sequence[Run], opponent: str, resamples: int, seed: int
         sets.append(bootstrap.cell_matrix(values, run.seeds, bootstrap.all_prompts(values)))
         for frame in verdicts.values():
             counts.update(verdict_counts(frame))
-    mean, drawn = mean_over_sets(sets, resamples, seed)
+    prompts, (mean, drawn) = sum(cells.shape[1] for cells in sets), mean_over_sets(sets, resamples, seed)
     known = bool(np.isfinite(mean)) and all(cells.shape[1] > 1 for cells in sets)
     low, high = bootstrap.percentile_intervals(drawn[:, None], np.array([known]))[0]
     several = known and len(run.seeds) > 1  # with one seed a test would be about that training
     row = {name: getattr(run, name) for name in ("dataset", "model", "decoding", "run", "method")} | run.hyperparameters
     row |= {"baseline": opponent, "seeds": " ".join(map(str, run.seeds)), **counts}
+    row["caveats"] = caveats.written(["few-prompts"] if prompts < caveats.FEW_PROMPTS else [])
     rates = {"win_rate": mean, "win_rate_low": low, "win_rate_high": high}
-    rates["p_value"] = two_sided_p_value(drawn - 50, sum(cells.shape[1] for cells in sets)) if several else np.nan
+    rates["p_value"] = two_sided_p_value(drawn - 50, prompts) if several else np.nan
     return row | {name: bootstrap.rounded(value) for name, value in rates.items()}

@@ -50,6 +50,24 @@ def test_over_all_each_set_has_the_same_weight(places):
     assert found["win_rate_low"] >= 50 and found["win_rate_high"] <= 100 and found["p_value_holm"] >= found["p_value"]
 
 
+def test_a_mean_rests_on_what_its_sets_do_but_has_the_prompts_of_all(tmp_path):
+    decodings = {"sample": {}, "greedy": {DPR: (0.2, 0.1)}}
+    options = {"prompts": 60, "decodings": decodings}
+    (tmp_path / "eval").mkdir()
+    runs = build_results(tmp_path / "eval", seeds=(1, 2), **options)
+    sets = {name: made_set(tmp_path, name, "reference", **options) for name in ("first", "second")}
+    content = read_yaml(sets["second"])
+    for run in content["runs"]:
+        run |= {"judge_shares": "data"} if run["run"] == DPR else {}
+    write_yaml(content, sets["second"])
+    table = pd.read_csv(winrates(runs, sets, tmp_path), keep_default_na=False)
+    found = table[(table["run"] == DPR) & (table["baseline"] == DPO)].set_index(["set", "decoding"])["caveats"]
+    for decoding in decodings:
+        assert found["first", decoding] == "two-seeds;few-prompts;decodings-disagree"
+        assert found["all", decoding] == "shared-reward-data;two-seeds;decodings-disagree"
+    assert set(table.loc[(table["run"] == "sft") & (table["set"] == "all"), "caveats"]) == {"two-seeds"}
+
+
 def test_the_bootstrap_over_sets_draws_prompts_of_each_set_by_themselves():
     generator = np.random.default_rng(0)
     sets = [100 * (generator.random((4, size)) < 0.5) for size in (40, 400)]
