@@ -39,7 +39,13 @@ from pipeline.plan.prompts import (
 )
 from pipeline.plan.publications import publication_inputs, publication_spec
 from pipeline.plan.specs import as_yaml, specs
-from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
+from pipeline.plan.unlabelled import (
+    budget_unlabelled,
+    file_arguments,
+    partly_labelled,
+    sft_unlabelled,
+    unlabelled_files,
+)
 from pipeline.publishing.plan import repositories
 from pipeline.results.caveats import caption, quoted
 from pipeline.results.cost_axes import caption as front_caption

@@ -4,6 +4,7 @@
 
 rule train_sft:
     input:
+        unpack(lambda w: sft_unlabelled(plan, w.dataset)),
         spec="results/specs/sft/{dataset}/{model}{chain}.yaml",
         data="results/data/{dataset}/train.parquet",
     output:
@@ -23,10 +24,11 @@ rule train_sft:
         **sizes(usual=2),
     params:
         code=code("train_sft.py"),
+        further=lambda w: file_arguments(sft_unlabelled(plan, w.dataset)),
         folder=subpath(output.manifest, parent=True),
     shell:
         "OMP_WAIT_POLICY=passive {resources.launch} scripts/train_sft.py"
-        " --spec {input.spec:q} --data {input.data:q} --output-dir {params.folder:q}"
+        " --spec {input.spec:q} --data {input.data:q} {params.further:q} --output-dir {params.folder:q}"
         " --device {resources.device:q} --threads {resources.own_threads:q} --side-by-side {resources.side_by_side:q} --wandb {resources.wandb:q} > {log:q} 2>&1"
 
 

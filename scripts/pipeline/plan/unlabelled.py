@@ -12,6 +12,12 @@ def partly_labelled(plan: Plan) -> list[str]:
     return [name for name in plan.prepared if plan.settings.entries["datasets"][name].get("unlabelled")]
 
 
+def sft_unlabelled(plan: Plan, dataset: str) -> dict[str, str]:
+    """Unlabelled rows, by argument, where SFT is on their responses too; else none."""
+    wanted = plan.settings.config["sft"]["responses"] == "all" and dataset in partly_labelled(plan)
+    return {"unlabelled": f"results/data/{dataset}/{UNLABELLED}.parquet"} if wanted else {}
+
+
 def unlabelled_files(plan: Plan, names) -> dict[str, str]:
     """Unlabelled rows and their reference log-probabilities, by argument, of a run that is trained on them; else none.
 

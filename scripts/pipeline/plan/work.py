@@ -9,6 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from math import ceil
 
+from pipeline.columns.pairs import UNLABELLED
 from pipeline.config.arguments import round_passes
 from pipeline.config.schemas.devices import SMALL
 from pipeline.config.sweep import DESCRIPTIONS, METHODS, rows_of
@@ -137,6 +138,8 @@ def _sampling(shape: Shape, prompts: float, prompt: float, new: float, batch: in
 
 
 def _sft(spec, shape, pairs, rows, place):
+    if (responses := spec["sft"].get("responses", "chosen")) != "chosen":
+        rows = 2 * (rows + (pairs.rows.get(UNLABELLED, 0) if responses == "all" else 0))
     return _training(spec["sft"], shape, _length(pairs, spec["sft"]), rows, "sft", place)
 
 

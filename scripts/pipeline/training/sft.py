@@ -19,7 +19,7 @@ def sft_trainer(spec: dict, frame: pd.DataFrame, device: Device, scratch: str) -
 
     Args:
         spec: {dataset, model: entry, sft: hyperparameters}.
-        frame: prompt, chosen, rejected of the train split.
+        frame: prompt, chosen, rejected of the train split, and of rows without a preference where both are trained on.
         scratch: folder that the trainer may write to.
     """
     entry, hyperparameters = spec["model"], spec["sft"]

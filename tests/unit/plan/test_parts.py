@@ -8,7 +8,13 @@ import pytest
 from pipeline.config.judges import gives_parts, read_judge
 from pipeline.config.settings import ConfigError
 from pipeline.plan.budgets import budget_runs
-from pipeline.plan.unlabelled import budget_unlabelled, file_arguments, partly_labelled, unlabelled_files
+from pipeline.plan.unlabelled import (
+    budget_unlabelled,
+    file_arguments,
+    partly_labelled,
+    sft_unlabelled,
+    unlabelled_files,
+)
 
 WORLD = {"source": "world", "size": 160, "eval_size": 32, "selection_size": 16, "reward_model": "tiny", "judge": "gold"}
 REPOSITORY = Path(__file__).resolve().parents[3]
@@ -56,8 +62,12 @@ def test_unlabelled_rows_are_ddps_alone(world):
     for run, its in found.items():
         assert list(its.values()) == ([] if run.startswith("dpo-budget") else files), run
     assert plan.settings.data_spec("small")["unlabelled"] == 0.5
-    before = world({})
-    assert unlabelled_files(before, ddp) == {} and "unlabelled" not in before.settings.data_spec("small")
+    assert sft_unlabelled(plan, "small") == {}
+    every = {"sft": {"responses": "all"}}
+    assert sft_unlabelled(world({"unlabelled": 0.5}, **every), "small") == {"unlabelled": files[0]}
+    before = world({}, **every)
+    assert unlabelled_files(before, ddp) == sft_unlabelled(before, "small") == {}
+    assert "unlabelled" not in before.settings.data_spec("small")
 
 
 def test_the_second_edition_knows_kinds_of_questions_and_its_judge_parts(world):

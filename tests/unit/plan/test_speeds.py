@@ -72,6 +72,8 @@ def test_work_is_tokens_times_parameters():
     work = work_of("train_sft", {"model": model, "sft": given}, pairs, "train", place)
     assert work.operations == 6 * parameters * 40 * 200 and work.passes == 3 * 2 * 20  # 20 steps of one part
     assert work.written == 4 * parameters and work.state == 3 * work.written
+    every, aside = {"model": model, "sft": given | {"responses": "all"}}, {"train": 100, "unlabelled": 50}
+    assert work_of("train_sft", every, Pairs(aside, 20, 30), "train", place).operations == 3 * work.operations
     policy = {"model": model, "method": "dpo", "hyperparameters": given | {"max_steps": None}}
     plain = work_of("train_policy", policy, pairs, "train", place)
     assert plain.operations == 2 * work.operations

@@ -51,7 +51,9 @@ SFT = section(
             "Seed of the order of the data and, for a model trained from scratch, of its weights.", minimum=0, default=0
         ),
         "responses": choice(
-            "Train on the chosen responses, or on chosen and rejected both.", ("chosen", "both"), default="chosen"
+            "Train on the chosen responses; on chosen and rejected (both); or on those of unlabelled rows too (all).",
+            ("chosen", "both", "all"),
+            default="chosen",
         ),
     },
 ) | {"type": ["object", "boolean"]}
