@@ -46,6 +46,10 @@ def main(argv: list[str] | None = None) -> None:
     data_hash = rows_hash(arguments.data, reference)
     aside_hash = rows_hash(arguments.unlabelled, unlabelled[1]) if unlabelled else None
 
+    def made_from(name: str) -> list:
+        asked = reward_entry if spec[name].get("reward_model") else None
+        return [data_hash, aside_hash if spec[name].get("unlabelled") else None, asked or None]
+
     def speed_of(name: str) -> dict:
         training, own = spec[name], candidates[name]
         values = training["hyperparameters"] | {"epochs": 1, "max_steps": WARM + TIMED}
@@ -61,9 +65,10 @@ def main(argv: list[str] | None = None) -> None:
             given = arguments.model, arguments.seed, device, scratch, reward, further, own
             return policy_trainer(measured, frame, rows, *given)
 
-        made_from = [data_hash, aside_hash if further else None, asked or None]
-        made_from += [spec[beside] | {"run": None} for beside in ("run", "other") if beside != name and beside in spec]
-        return kept_speed(arguments.speeds, training, made_from, trainer, device, own.cost if own else {})
+        others = [one for one in ("run", "other") if one != name and one in spec]
+        beside = [[spec[one] | {"run": None}, made_from(one)] for one in others]  # what changes one measures both anew
+        parts = [*made_from(name), *beside]
+        return kept_speed(arguments.speeds, training, parts, trainer, device, own.cost if own else {})
 
     seconds = None
     if "other" in spec:

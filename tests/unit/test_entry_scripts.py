@@ -240,6 +240,10 @@ def test_a_budget_becomes_steps_by_what_a_step_once_took(at, tmp_path):
     call("count_steps", spec=tmp_path / "beside.yaml", **data, **reward, **places | {"output": tmp_path / "other.json"})
     names = [path.name.split("-")[0] for path in (tmp_path / "speeds/tiny/tiny").iterdir()]
     assert sorted(names) == ["dpo", "dpo", "dpr", "dpr"]
+    write_yaml(read_yaml(reward["reward_spec"]) | {"name": "another"}, tmp_path / "another.yaml")
+    reward["reward_spec"] = tmp_path / "another.yaml"
+    call("count_steps", spec=tmp_path / "budget.yaml", **data, **reward, **places | {"output": tmp_path / "new.json"})
+    assert len(list((tmp_path / "speeds/tiny/tiny").iterdir())) == 6  # DPO asks no reward model
     call("train_policy", spec=tmp_path / "policy.yaml", steps=places["output"], output_dir=tmp_path / "dpo", **data)
     assert read_json(tmp_path / "dpo" / "cost.json")["steps"] == 6
 
