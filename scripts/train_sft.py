@@ -34,8 +34,7 @@ def main(argv: list[str] | None = None) -> None:
     if arguments.unlabelled:
         if spec["sft"]["responses"] != "all":
             raise InputError(f"{arguments.spec}: --unlabelled needs responses: all")
-        aside = read_parquet(arguments.unlabelled, PAIR_COLUMNS)
-        frame = pd.concat([frame[list(PAIR_COLUMNS)], aside[list(PAIR_COLUMNS)]], ignore_index=True)
+        frame = pd.concat([frame, read_parquet(arguments.unlabelled, PAIR_COLUMNS)], ignore_index=True)
 
     from pipeline.models.devices import device_from_arguments
     from pipeline.training.running import run_training

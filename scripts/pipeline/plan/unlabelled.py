@@ -15,7 +15,7 @@ def partly_labelled(plan: Plan) -> list[str]:
 def sft_unlabelled(plan: Plan, dataset: str) -> dict[str, str]:
     """Unlabelled rows, by argument, where SFT is on their responses too; else none."""
     wanted = plan.settings.config["sft"]["responses"] == "all" and dataset in partly_labelled(plan)
-    return {"unlabelled": f"results/data/{dataset}/{UNLABELLED}.parquet"} if wanted else {}
+    return {"unlabelled": _rows(dataset)} if wanted else {}
 
 
 def unlabelled_files(plan: Plan, names) -> dict[str, str]:
@@ -26,8 +26,7 @@ def unlabelled_files(plan: Plan, names) -> dict[str, str]:
     """
     if "unlabelled" not in plan.settings.policy_spec(names.dataset, names.model, names.run):
         return {}
-    data = f"results/data/{names.dataset}/{UNLABELLED}.parquet"
-    return {"unlabelled": data, "unlabelled_reference": plan.reference(names, UNLABELLED)}
+    return {"unlabelled": _rows(names.dataset), "unlabelled_reference": plan.reference(names, UNLABELLED)}
 
 
 def budget_unlabelled(plan: Plan, names) -> dict[str, str]:
@@ -37,6 +36,10 @@ def budget_unlabelled(plan: Plan, names) -> dict[str, str]:
         for run in measured_runs(plan, names.run)
     ]
     return next((files for place in places if (files := unlabelled_files(plan, place))), {})
+
+
+def _rows(dataset: str) -> str:
+    return f"results/data/{dataset}/{UNLABELLED}.parquet"
 
 
 def file_arguments(files: dict[str, str]) -> list[str]:
