@@ -46,9 +46,11 @@ def main(argv: list[str] | None = None) -> None:
     data_hash = rows_hash(arguments.data, reference)
     aside_hash = rows_hash(arguments.unlabelled, unlabelled[1]) if unlabelled else None
 
+    def asked_by(name: str) -> dict:
+        return reward_entry if spec[name].get("reward_model") else {}
+
     def made_from(name: str) -> list:
-        asked = reward_entry if spec[name].get("reward_model") else None
-        return [data_hash, aside_hash if spec[name].get("unlabelled") else None, asked or None]
+        return [data_hash, aside_hash if spec[name].get("unlabelled") else None, asked_by(name) or None]
 
     def speed_of(name: str) -> dict:
         training, own = spec[name], candidates[name]
@@ -57,10 +59,8 @@ def main(argv: list[str] | None = None) -> None:
         if training.get("unlabelled"):
             further = unlabelled[0], sample_rows(unlabelled[1], values["global_batch_size"])
 
-        asked = reward_entry if training.get("reward_model") else {}
-
         def trainer(scratch: str):
-            reward = reward_of(arguments, asked, device)
+            reward = reward_of(arguments, asked_by(name), device)
             measured = training | {"hyperparameters": values}
             given = arguments.model, arguments.seed, device, scratch, reward, further, own
             return policy_trainer(measured, frame, rows, *given)
