@@ -3,7 +3,6 @@
 import copy
 
 from pipeline.config.reward_training import prepared_datasets
-from pipeline.config.schema import load_schema
 from pipeline.config.settings import Settings
 
 # Where a run is, watched or sent to: they change nothing of what is computed, so nothing is made anew for them.
@@ -14,8 +13,8 @@ def resolved_config(settings: Settings) -> dict:
     """A config that computes the same whatever config/*.yaml say, but for the judges' folders.
 
     Returns:
-        The config with its defaults, but for those of `policy`, and without ELSEWHERE; in `definitions` the entries
-        that it uses, with theirs.
+        The config with its defaults, but for those of `policy` and `tasks`, and without ELSEWHERE; in `definitions` the
+        entries that it uses, with theirs.
     """
     used = settings.used_reward_models
     trained = [settings.entries["reward_models"][name].get("train") for _, name in used]
@@ -28,10 +27,6 @@ def resolved_config(settings: Settings) -> dict:
     definitions = {
         kind: {name: settings.entries[kind][name] for name in dict.fromkeys(wanted)} for kind, wanted in names.items()
     }
-    known = load_schema("config")["properties"]["policy"]["properties"]
-    policy = settings.config.get("policy", {})
-    # what is set for all tasks is part of runs' names where tasks differ; what has its default anyway is not written
-    given = {key: value for key, value in policy.items() if value != known.get(key, {}).get("default")}
     config = {key: value for key, value in settings.config.items() if key not in ELSEWHERE}
     decodings = {name: config["decodings"][name] for name in settings.decodings}
-    return copy.deepcopy({**config, "decodings": decodings, "policy": given, "definitions": definitions})
+    return copy.deepcopy({**config, "decodings": decodings, "definitions": definitions})

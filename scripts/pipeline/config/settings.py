@@ -72,7 +72,7 @@ class Settings:
         if written.get("sft") is True:
             del written["sft"]
         filled = fill({key: value for key, value in written.items() if key != "tasks"}, schema)
-        filled = {"tasks": written["tasks"], **filled}
+        filled |= {"tasks": written["tasks"], "policy": written.get("policy", {})}  # each method has its own defaults
         filled["decodings"] = {**fill({"decodings": DECODINGS}, schema)["decodings"], **filled["decodings"]}
         check_tasks(written, source)
         runs = expand(written["tasks"], written.get("policy", {}), source)

