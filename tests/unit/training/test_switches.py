@@ -18,6 +18,7 @@ from pipeline.models.checkpoints import save_checkpoint
 from pipeline.models.devices import ROOT, SWITCHES, resolve_device
 from pipeline.models.kernels import use_hub_kernels
 from pipeline.training.policy import policy_trainer
+from sail import shared_prompt
 from sail.generation import WIDTHS, sample_responses
 
 disable_progress_bars()
@@ -51,10 +52,14 @@ def trained(base, tmp_path):
 
 @pytest.mark.parametrize("entry", [LORA, {"adapter": "none"}], ids=["lora", "full"])
 @pytest.mark.parametrize(("method", "given"), [("dpo", {}), ("ddp", {"r": 0.5})])
-def test_a_policy_with_shared_prompts_is_the_plain_one(trained, method, given, entry):
+def test_a_policy_with_shared_prompts_is_the_plain_one(trained, monkeypatch, method, given, entry):
+    rows, pack = [], shared_prompt.pack
+    monkeypatch.setattr(shared_prompt, "pack", lambda ids, *more: rows.append(len(ids)) or pack(ids, *more))
     plain, weights = trained(PLAIN, method, entry, **given)
+    assert not rows
     shared, others = trained(replace(PLAIN, share_prompt=True), method, entry, **given)
-    assert shared == pytest.approx(plain, rel=1e-5) and shared != plain
+    assert rows.count(8) == 2  # the four pairs of each step
+    assert shared == pytest.approx(plain, rel=1e-5)
     for name, weight in weights.items():
         torch.testing.assert_close(others[name], weight, rtol=1e-2, atol=2e-3)
 
