@@ -1,10 +1,11 @@
-"""The numbers and the picture of the README: made from one small table, which is made from those of a run."""
+"""The numbers and the picture of the README: made from small tables, each of which is made from those of a run."""
 
 import re
 from pathlib import Path
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.figures.drawing import save_figure
 from pipeline.figures.winrates import winrate_figure
 from pipeline.jobs.io import InputError
@@ -16,7 +17,8 @@ MEASURED = tuple(f"{name}{end}" for name in ("win_rate", "difference") for end i
 SPREAD = "win_rate_seed_sd"
 NUMBERS = (*MEASURED, SPREAD, "time_ratio", "control")
 COLUMNS = ("decoding", "called", "run", "method", "baseline", *NUMBERS)
-MARKS = ("<!-- win rates: scripts/write_readme.py -->", "<!-- end of win rates -->")
+# The README's tables, and what the marks that each stands between call it.
+TABLES = {"winrate": "win rates", "methods": "every method"}
 SIGNS = {"beta": "β", "gamma": "γ", "rho": "ρ", "pi": "π", "learning_rate": "rate"}
 PART = r"-([a-z_]+)(\d[\d.]*(?:e-?\d+)?)(?=-|$)"  # of a run's name: a hyperparameter and its value
 # What a run's name has beside numbers, in words.
@@ -93,16 +95,22 @@ def markdown(frame: pd.DataFrame) -> str:
     return "".join(f"| {' | '.join(line)} |\n" for line in lines).replace("|  |", "| |").replace("|  |", "| |")
 
 
-def with_table(readme: str, frame: pd.DataFrame) -> str:
-    """The README's text with its table as the small table has it.
+def marks(table: str) -> tuple[str, str]:
+    """The lines that a table of TABLES stands between."""
+    return f"<!-- {TABLES[table]}: scripts/write_readme.py -->", f"<!-- end of {TABLES[table]} -->"
+
+
+def with_table(readme: str, frame: pd.DataFrame, table: str) -> str:
+    """The README's text with a table of TABLES as its small table has it.
 
     Raises:
         InputError: the marks that it stands between are missing.
     """
-    start, end = (readme.find(mark) for mark in MARKS)
+    first, last = marks(table)
+    start, end = readme.find(first), readme.find(last)
     if not 0 <= start < end:
-        raise InputError(f"README.md: the table must stand between {MARKS[0]!r} and {MARKS[1]!r}")
-    return readme[: start + len(MARKS[0])] + f"\n\n{markdown(frame)}\n" + readme[end:]
+        raise InputError(f"README.md: the table must stand between {first!r} and {last!r}")
+    return readme[: start + len(first)] + f"\n\n{markdown(frame)}\n" + readme[end:]
 
 
 def draw(frame: pd.DataFrame, path: Path) -> None:
@@ -121,10 +129,11 @@ def _called(method: str, run: str, baseline: str) -> str:
     words = [WORDS[key].format(value.upper()) for key, value in re.findall(SAID, run)]
     name = re.sub(SAID, "", run)
     parts, known = (re.findall(PART, text) for text in (name, baseline))
-    if method + "".join(f"-{key}{value}" for key, value in parts) != name:
-        return run.upper() if run == method else run
+    kind = name.removesuffix("".join(f"-{key}{value}" for key, value in parts))  # dpo, or a name of a loss: ipo
+    if method == EXTERNAL or not re.fullmatch(r"[a-z_]+", kind):
+        return run
     told = [f"{SIGNS.get(key, key)} {value}" for key, value in parts if (key, value) not in known]
-    return ", ".join([method.upper(), *told, *words])
+    return ", ".join([kind.replace("_", " ").upper(), *told, *words])
 
 
 def _estimate(row: dict, name: str) -> str:
