@@ -2,9 +2,11 @@
 
 import json
 import math
+from collections import Counter
 
 import pandas as pd
 
+from pipeline.columns.responses import EXTERNAL
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
@@ -63,8 +65,11 @@ def short_names(runs: list[Run]) -> dict[str, str]:
     """{run: a name of at most LONGEST characters}, of those whose names are longer; no two are the same.
 
     It is the method and what varies among its runs ("lr" for learning_rate, where it is long); where that is too long,
-    or another's, the name without its middle.
+    or another's, the name without its middle. Where no two runs are of one kind, all are called by their kinds.
     """
+    kinds = _kinds(runs)
+    if len(set(kinds.values())) == len(kinds) and any(len(name) > LONGEST for name in kinds):
+        return {name: kind for name, kind in kinds.items() if kind != name}
     told = {run.run: " ".join([kind_of(run), *_values(run, _varied(run, runs))]) for run in runs}
     if any(len(name) > LONGEST for name in told.values()):
         told = {run.run: " ".join([kind_of(run), *_values(run, _varied(run, runs), True)]) for run in runs}
@@ -76,6 +81,14 @@ def short_names(runs: list[Run]) -> dict[str, str]:
         taken.add(said)
         short[name] = said
     return short
+
+
+def spoken_names(runs: list[Run]) -> dict[str, str]:
+    """How sentences call each run: by its kind where no other run has it, else by its name, cut if it is long."""
+    kinds, short = _kinds(runs), short_names(runs)
+    counts, elsewhere = Counter(kinds.values()), {run.run for run in runs if run.method == EXTERNAL}
+    alone = {name for name, kind in kinds.items() if counts[kind] == 1} - elsewhere
+    return {name: kind.upper() if name in alone else short.get(name, name) for name, kind in kinds.items()}
 
 
 def cut_names(names: list[str]) -> dict[str, str]:
@@ -91,6 +104,11 @@ def cut_names(names: list[str]) -> dict[str, str]:
 def label_expression(short: dict[str, str]) -> dict[str, str]:
     """What an axis or legend is given to call its runs so; nothing where all keep their names."""
     return {"labelExpr": f"{json.dumps(short)}[datum.label] || datum.label"} if short else {}
+
+
+def _kinds(runs: list[Run]) -> dict[str, str]:
+    """{run: its kind}; what was made elsewhere keeps its name."""
+    return {run.run: run.run if run.method == EXTERNAL else kind_of(run) for run in runs}
 
 
 def _varied(run: Run, runs: list[Run]) -> list[str]:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Sequence
 
 import pandas as pd
 
-from pipeline.figures.choice import kind_of, short_names
+from pipeline.figures.choice import spoken_names
 from pipeline.metrics import bootstrap
 from pipeline.metrics.comparison import two_sided_p_value
 from pipeline.report.findings import group_findings
@@ -36,7 +36,7 @@ def set_sentences(
         read: gives the verdicts of a run, seed and opponent.
         selection: which runs represent their methods.
     """
-    best, names = group_findings(table, winrate, group, selection).best, _names(table.runs_of(group))
+    best, names = group_findings(table, winrate, group, selection).best, spoken_names(table.runs_of(group))
     known = [one for one in sets if not one.is_mean and group in one.table.groups]
     if not known:
         return ""
@@ -97,14 +97,6 @@ def _chance(one: SetResults, group: tuple[str, ...], best: str, other: str, read
     cells = [bootstrap.cell_matrix(each, seeds, prompts) for each in means]
     drawn = bootstrap.bootstrap_means((cells[0] - cells[1])[None])[:, 0]
     return min(1.0, two_sided_p_value(drawn, len(prompts)) * (len(runs) - 1))
-
-
-def _names(runs: list[Run]) -> dict[str, str]:
-    """How sentences call each run: by its method where no other run has it, else by its name, cut if it is long."""
-    kinds, short = [kind_of(run) for run in runs], short_names(runs)
-    return {
-        run.run: kind_of(run).upper() if kinds.count(kind_of(run)) == 1 else short.get(run.run, run.run) for run in runs
-    }
 
 
 def _listed(sets: list[SetResults]) -> str:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from pipeline.columns.responses import EXTERNAL
-from pipeline.figures.choice import FEW_RUNS, kind_of
+from pipeline.figures.choice import FEW_RUNS, kind_of, spoken_names
 from pipeline.report.cautions import cautions
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
@@ -18,7 +18,7 @@ from pipeline.results.outcomes import BETTER, UNCLEAR, UNKNOWN, WORSE, differenc
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 MOST_FINDINGS = 40  # of a group; beyond them those with the highest win rates against the baseline
-MOST_DISAGREEMENTS = 6
+MOST_DISAGREEMENTS = 12  # under a decoding, with one verdict
 
 
 @dataclass(frozen=True)
@@ -135,17 +135,20 @@ def group_findings(
 
 
 def disagreements(table: RunTable, winrate: pd.DataFrame, place: tuple[str, ...]) -> str:
-    """A sentence on the runs of a (dataset, model) that one decoding finds better or worse and another does not."""
-    found = disagreeing(rows_of(winrate, place), table.baseline)
-    runs = {name: said for (*_, name), said in found.items()}
-    parts = [
-        f"{name} ({', '.join(f'{decoding}: {verdict}' for decoding, verdict in said.items())})"
-        for name, said in list(runs.items())[:MOST_DISAGREEMENTS]
-    ]
-    more = f"; and {len(runs) - MOST_DISAGREEMENTS} more" if len(runs) > MOST_DISAGREEMENTS else ""
-    if not parts:
+    """Sentences on the runs of a (dataset, model) that one decoding finds better or worse and another does not."""
+    found = {run: said for (*_, run), said in disagreeing(rows_of(winrate, place), table.baseline).items()}
+    if not found:
         return ""
-    return f"The decodings disagree about how these compare with {table.baseline}: {'; '.join(parts)}{more}."
+    names = spoken_names(list({run.run: run for run in table.runs if run.place[:2] == place}.values()))
+    told = [f"The decodings disagree about how these compare with {names.get(table.baseline, table.baseline)}."]
+    for decoding in dict.fromkeys(decoding for said in found.values() for decoding in said):
+        parts = []
+        for verdict in (BETTER, WORSE, UNCLEAR):
+            runs = [names[run] for run, said in found.items() if said.get(decoding) == verdict]
+            more = [f"{len(runs) - MOST_DISAGREEMENTS} more"] if len(runs) > MOST_DISAGREEMENTS else []
+            parts += [f"{verdict}: {', '.join(runs[:MOST_DISAGREEMENTS] + more)}"] if runs else []
+        told.append(f"{decoding[0].upper()}{decoding[1:]}, {'; '.join(parts)}.")
+    return " ".join(told)
 
 
 def _lead(table: RunTable, every: list[tuple[Run, Finding, dict]], trained: list[tuple[Run, Finding, dict]]) -> str:

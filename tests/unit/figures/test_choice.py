@@ -3,7 +3,7 @@
 import pandas as pd
 import pytest
 
-from pipeline.figures.choice import FEW_RUNS, LONGEST, MAX_RUNS, cut_names, short_names, shown_runs
+from pipeline.figures.choice import FEW_RUNS, LONGEST, MAX_RUNS, cut_names, short_names, shown_runs, spoken_names
 from pipeline.figures.drawing import panel_specification
 from pipeline.figures.parts import parts_figure
 from pipeline.figures.winrates import winrate_figure
@@ -105,6 +105,17 @@ def test_long_names_are_told_by_what_varies():
 
 
 @pytest.mark.parametrize("direct", [True, False])
+def test_where_no_two_runs_are_of_one_kind_their_kinds_are_their_names():
+    long = "rft-beta0.1-learning_rate0.0001-n4-temperature1"
+    made = run("a-model-of-others", "external")
+    runs = [run("sft", "sft"), run(DPO, "dpo", beta=0.1), run(long, "rft", n=4), made]
+    assert short_names(runs[:2]) == {} and short_names(runs) == {DPO: "dpo", long: "rft"}
+    assert spoken_names(runs) == {"sft": "SFT", DPO: "DPO", long: "RFT", made.run: made.run}
+    again = [*runs, run("dpo-beta0.2", "dpo", beta=0.2)]
+    assert short_names(again) == {long: "rft"}
+    assert spoken_names(again) == spoken_names(runs) | {DPO: DPO, "dpo-beta0.2": "dpo-beta0.2"}
+
+
 def test_the_findings_are_the_baselines_and_the_best_ones(direct):
     table, winrate = sweep(100)
     winrate = winrate if direct else winrate[winrate["baseline"] == "chosen"]

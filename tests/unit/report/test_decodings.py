@@ -35,7 +35,7 @@ def test_it_answers_by_the_first_and_says_where_they_disagree(page):
     [lead] = texts(page, "#answer .lead")
     assert lead.startswith("DPR beats DPO on fewer than 100 prompts, under one decoding and not under another:")
     [disagreement] = texts(page, "#answer .disagreement")
-    assert disagreement.endswith(f"{DPR} (sample: better, greedy: no clear difference).")
+    assert disagreement.endswith("Sample, better: DPR. Greedy, no clear difference: DPR.")
     assert texts(page, "#answer h3") == [TITLES[0], *TITLES] and texts(page, "#leaderboard h3") == TITLES
     assert "3 runs" in texts(page, "header .soft")[0] and "decodings sample, greedy" in texts(page, "header .soft")[0]
 

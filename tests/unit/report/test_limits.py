@@ -66,10 +66,8 @@ def test_decodings_that_disagree_are_a_sentence_of_their_own(tmp_path):
     table = read_run_table(build_results(tmp_path, decodings=strengths))
     frame = winrate_table(table, resamples=100, refits=0)
     sentence = disagreements(table, frame, GROUP)
-    assert sentence == (
-        f"The decodings disagree about how these compare with {DPO}: "
-        f"{DPR} (sample: better, greedy: no clear difference)."
-    )
+    start = "The decodings disagree about how these compare with DPO."
+    assert sentence == f"{start} Sample, better: DPR. Greedy, no clear difference: DPR."
     assert disagreements(table, frame[frame["decoding"] == "sample"], GROUP) == ""
     sampled = group_findings(table, frame, (*GROUP, "sample"))
     assert sampled.title == "world, W1M, sample" and "under one decoding and not under another" in sampled.lead
