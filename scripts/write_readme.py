@@ -34,14 +34,15 @@ def main(argv: list[str] | None = None) -> None:
         small = shrunk(read_table(arguments.winrate), read_table(arguments.cost), controls)
         write_csv(small, FOLDER / f"{arguments.table}.csv")
     before = after = README.read_text(encoding="utf-8")
-    for table in TABLES:
-        after = with_table(after, read_small(FOLDER / f"{table}.csv"), table)
+    tables = {name: read_small(FOLDER / f"{name}.csv") for name in TABLES}
+    for name, table in tables.items():
+        after = with_table(after, table, name)
     if arguments.check:
         if after != before:
             raise InputError("README.md: its numbers are not those of .github; run scripts/write_readme.py")
         return
     write_text(after, README)
-    draw(read_small(FOLDER / "winrate.csv"), FOLDER / "winrate.png")
+    draw(tables["winrate"], FOLDER / "winrate.png")
 
 
 if __name__ == "__main__":

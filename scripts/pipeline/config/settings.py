@@ -75,7 +75,7 @@ class Settings:
         filled |= {"tasks": written["tasks"], "policy": written.get("policy", {})}  # each method has its own defaults
         filled["decodings"] = {**fill({"decodings": DECODINGS}, schema)["decodings"], **filled["decodings"]}
         check_tasks(written, source)
-        runs = expand(written["tasks"], written.get("policy", {}), source)
+        runs = expand(filled["tasks"], filled["policy"], source)
         entries = {kind: read_entries(kind, filled["definitions"].get(kind, {}), root, source) for kind in ENTRIES}
         kinds = {has_sft(filled, entries["models"].get(name, {})) for name in filled["models"]}
         named = named_starts(runs, kinds)

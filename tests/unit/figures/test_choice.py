@@ -104,7 +104,6 @@ def test_long_names_are_told_by_what_varies():
     assert "labelExpr" not in str(panel_specification(winrate_figure(*sweep(0)).rows[0][0]))
 
 
-@pytest.mark.parametrize("direct", [True, False])
 def test_where_no_two_runs_are_of_one_kind_their_kinds_are_their_names():
     long = "rft-beta0.1-learning_rate0.0001-n4-temperature1"
     made = run("a-model-of-others", "external")
@@ -116,6 +115,7 @@ def test_where_no_two_runs_are_of_one_kind_their_kinds_are_their_names():
     assert spoken_names(again) == spoken_names(runs) | {DPO: DPO, "dpo-beta0.2": "dpo-beta0.2"}
 
 
+@pytest.mark.parametrize("direct", [True, False])
 def test_the_findings_are_the_baselines_and_the_best_ones(direct):
     table, winrate = sweep(100)
     winrate = winrate if direct else winrate[winrate["baseline"] == "chosen"]

@@ -59,8 +59,8 @@ def tables(tmp_path):
 def test_one_command_makes_the_table_of_a_run_and_writes_both_anew(tables, monkeypatch, table):
     folder, readme = tables / ".github", tables / "README.md"
     folder.mkdir()
-    for table in TABLES:
-        shutil.copy(write_readme.FOLDER / f"{table}.csv", folder)
+    for name in TABLES:
+        shutil.copy(write_readme.FOLDER / f"{name}.csv", folder)
     monkeypatch.setattr(write_readme, "README", readme)
     monkeypatch.setattr(write_readme, "FOLDER", folder)
     readme.write_text(README, encoding="utf-8")
