@@ -103,7 +103,7 @@ def test_answers_have_their_columns_and_only_metrics_of_single_answers(measured)
     assert len(one) == 2 and set(one) < set(samples[samples["entry"] == 0]["question"])
 
 
-def test_a_killed_job_goes_on_and_gives_the_same(folder, tmp_path, measured, monkeypatch):
+def test_a_killed_job_goes_on_and_gives_the_same(folder, tmp_path, monkeypatch):
     asked, measure = [], benchmarks._measured
 
     def killed(model, task):
@@ -113,13 +113,14 @@ def test_a_killed_job_goes_on_and_gives_the_same(folder, tmp_path, measured, mon
         return measure(model, task)
 
     monkeypatch.setattr(benchmarks, "_measured", killed)
-    given = spec_of(folder, *TASKS), str(folder / "start"), cpu_device(), tmp_path
+    given = spec_of(folder, *TASKS), str(folder / "start"), cpu_device()
     with pytest.raises(KeyboardInterrupt):
-        measure_tasks(*given)
-    results, samples = measure_tasks(*given)
+        measure_tasks(*given, tmp_path / "killed")
+    results, samples = measure_tasks(*given, tmp_path / "killed")
     assert asked == ["colours", "colours", "colours", "words"], "the first task was asked again"
-    assert results == measured["start"][0]
-    pd.testing.assert_frame_equal(samples, measured["start"][1])
+    of_one_go, samples_of_one_go = measure_tasks(*given, tmp_path / "whole")  # batches of the same size as the others
+    assert results == of_one_go
+    pd.testing.assert_frame_equal(samples, samples_of_one_go)
 
 
 def test_what_cannot_be_run_is_one_line(folder, tmp_path):

@@ -76,9 +76,11 @@ class Batches:
         return json.dumps({**made, "status": "processed"}).encode()
 
     def run(self, batch: dict) -> None:
-        batch["status"] = status = self.end(int(batch["id"].split("-")[1]))
+        """End a batch; its status comes last, as a job that looks meanwhile must not find it ended without files."""
+        status = self.end(int(batch["id"].split("-")[1]))
         if status == "failed":
-            batch["errors"] = {"object": "list", "data": [{"code": "x", "message": "the file is no good"}]}
+            errors = {"object": "list", "data": [{"code": "x", "message": "the file is no good"}]}
+            batch.update(errors=errors, status=status)
             return
         done, wrong = [], []
         lines = [json.loads(line) for line in self.files[batch["input_file_id"]].splitlines()]
@@ -92,6 +94,7 @@ class Batches:
             if found:
                 batch[key] = f"{batch['id']}-{key}"
                 self.files[batch[key]] = b"\n".join(json.dumps(line).encode() for line in found[::-1])
+        batch["status"] = status
 
 
 @pytest.fixture
