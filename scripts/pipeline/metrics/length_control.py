@@ -8,11 +8,12 @@ arXiv 2404.04475. Here the regression has scikit-learn's default L2 penalty (C =
 
 import numpy as np
 
-from pipeline.metrics.bootstrap import LEVEL, draw_two_levels, percentile_intervals
+from pipeline.metrics.bootstrap import CHUNK_DRAWS, LEVEL, draw_two_levels, percentile_intervals
 
 # Weight of a run's own effect and length effect where the difficulties are fitted: their penalty becomes negligible.
 UNPENALISED = 100.0
 RIDGE = {"C": 1.0, "solver": "newton-cholesky", "tol": 1e-8, "max_iter": 1000}
+MOST_STEPS, AT_REST = 30, 1e-10  # of Newton's method from zero, which takes about five; gradient of a row's loss
 
 
 def length_controlled_rate(
@@ -29,19 +30,64 @@ def length_controlled_rate(
         difficulty: shape (n,), of each row's prompt; left out of the regression where it is None.
         counts: shape (n,), how often each row counts; once where it is None.
     """
-    if not preference.size:
-        return float("nan")
     weights = np.ones(len(preference)) if counts is None else counts
-    if not weights.any():
-        return float("nan")
-    mean = float(np.average(preference, weights=weights))
-    if mean in (0.0, 1.0):  # all lost or all won, whatever the lengths
-        return 100 * mean
-    columns = [np.ones(len(preference)), _scaled(length_difference)]
-    features = np.column_stack(columns if difficulty is None else [*columns, difficulty])
-    coefficients = fit_logistic(features, weights * preference, weights * (1 - preference), **RIDGE)
-    features[:, 1] = 0  # equal lengths
-    return 100 * float(np.average(1 / (1 + np.exp(-features @ coefficients)), weights=weights))
+    return float(_resampled_rates(preference, length_difference, difficulty, weights[None])[0])
+
+
+def _resampled_rates(
+    preference: np.ndarray, length_difference: np.ndarray, difficulty: np.ndarray | None, counts: np.ndarray
+) -> np.ndarray:
+    """`length_controlled_rate` of R resamples, all fitted side by side.
+
+    Args:
+        counts: shape (R, n), how often each resample has each row.
+
+    Returns:
+        Shape (R,).
+    """
+    rates, drawn = np.full(len(counts), np.nan), counts.sum(axis=1)
+    known = drawn > 0
+    rates[known] = counts[known] @ preference / drawn[known]
+    fitted = known & (rates > 0) & (rates < 1)  # of all lost or all won that is the rate, whatever the lengths
+    if fitted.any():
+        columns = [np.ones(len(preference)), _scaled(length_difference)]
+        features = np.column_stack(columns if difficulty is None else [*columns, difficulty])
+        coefficients = _fit_resampled(features, preference, counts[fitted])
+        features[:, 1] = 0  # equal lengths
+        predicted = _logistic(coefficients @ features.T)
+        rates[fitted] = (counts[fitted] * predicted).sum(axis=1) / drawn[fitted]
+    return 100 * rates
+
+
+def _fit_resampled(features: np.ndarray, preference: np.ndarray, counts: np.ndarray) -> np.ndarray:
+    """Coefficients, shape (R, k), of a regression for each row of counts (R, n), by Newton's method on all at once.
+
+    They are those of `fit_logistic` with RIDGE, which fits what has not come to rest after MOST_STEPS.
+    """
+    coefficients = np.zeros((len(counts), features.shape[1]))
+    products = (features[:, :, None] * features[:, None, :]).reshape(len(features), -1)
+    moving = np.arange(len(counts))
+    for _ in range(MOST_STEPS):
+        drawn, there = counts[moving], coefficients[moving]
+        predicted = _logistic(there @ features.T)
+        gradient = there - (drawn * (preference - predicted)) @ features
+        unrest = np.abs(gradient).max(axis=1) > AT_REST * drawn.sum(axis=1)
+        moving, there, gradient = moving[unrest], there[unrest], gradient[unrest]
+        if not moving.size:
+            break
+        weights = (drawn * predicted * (1 - predicted))[unrest]
+        curvature = (weights @ products).reshape(*there.shape, -1) + np.eye(features.shape[1])  # of the penalty
+        coefficients[moving] = there - np.linalg.solve(curvature, gradient[:, :, None])[:, :, 0]
+    for row in moving:
+        wins, losses = counts[row] * preference, counts[row] * (1 - preference)
+        coefficients[row] = fit_logistic(features, wins, losses, **RIDGE)
+    return coefficients
+
+
+def _logistic(logits: np.ndarray) -> np.ndarray:
+    from scipy.special import expit
+
+    return expit(logits)
 
 
 def length_controlled_interval(
@@ -67,11 +113,12 @@ def length_controlled_interval(
     if len(names) < 2:
         return float("nan"), float("nan")
     seed_counts, prompt_counts = draw_two_levels(resamples, len(seed_names), len(names), seed)
-    rates = [
-        length_controlled_rate(preference, length_difference, difficulty, drawn_seeds[seed_index] * drawn[index])
-        for drawn_seeds, drawn in zip(seed_counts, prompt_counts, strict=True)
-    ]
-    [[low, high]] = percentile_intervals(np.array(rates)[:, None], np.array([True]), level)
+    rates, step = [], max(1, CHUNK_DRAWS // len(preference))
+    for start in range(0, resamples, step):
+        chunk = slice(start, start + step)
+        counts = seed_counts[chunk][:, seed_index] * prompt_counts[chunk][:, index]
+        rates += [_resampled_rates(preference, length_difference, difficulty, counts)]
+    [[low, high]] = percentile_intervals(np.concatenate(rates)[:, None], np.array([True]), level)
     return float(low), float(high)
 
 
@@ -103,7 +150,7 @@ def fit_difficulty(
     length = sparse.csr_matrix((UNPENALISED * lengths, (rows, run_index)), shape=shape)
     prompt = sparse.csr_matrix((np.ones(len(rows)), (rows, prompt_index)), shape=(len(rows), len(prompt_names)))
     features = sparse.hstack([own, length, prompt]).tocsr()
-    coefficients = fit_logistic(features, preference, 1 - preference, **RIDGE | {"solver": "lbfgs"})
+    coefficients = fit_logistic(features, preference, 1 - preference, **RIDGE | {"solver": "newton-cg"})
     return coefficients[2 * len(run_names) :][prompt_index]
 
 

@@ -5,11 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from scipy.optimize import minimize
 from scipy.special import expit, logit
 from scipy.stats import norm
 
 import compute_winrate
 from pipeline.jobs.io import InputError
+from pipeline.metrics import length_control
 from pipeline.metrics.bootstrap import bootstrap_intervals, bootstrap_means
 from pipeline.metrics.comparison import compare, holm, two_sided_p_value
 from pipeline.metrics.leaderboard import rating_intervals, ratings
@@ -113,6 +115,28 @@ def test_counts_are_repetitions():
     assert weighted == pytest.approx(length_controlled_rate(wins[features], longer[features] * spread), abs=1.0)
 
 
+@pytest.mark.parametrize("won", ["by chance", "by the shorter one", "nearly always", "by difficulty"])
+def test_resamples_fitted_side_by_side_are_those_of_scikit_learn(won, monkeypatch):
+    rng = np.random.default_rng(3)
+    longer, difficulty = rng.normal(0, 200, 120), rng.normal(0, 3, 120)
+    wins = {
+        "by chance": rng.choice([0, 0.5, 1], 120),
+        "by the shorter one": (longer < 0) + 0.0,  # separable: only the penalty holds the coefficients
+        "nearly always": (np.arange(120) != 7) + 0.0,  # some resamples have no loss
+        "by difficulty": (rng.random(120) < expit(2 * difficulty)) + 0.0,
+    }[won]
+    rows = wins, longer, difficulty if won == "by difficulty" else None, np.arange(120), np.repeat([1, 2, 3], 40)
+    fast = length_control.length_controlled_interval(*rows, 50, 0)
+    fits, fit = [], length_control.fit_logistic
+    monkeypatch.setattr(
+        length_control, "fit_logistic", lambda *given, **options: fits.append(1) or fit(*given, **options)
+    )
+    monkeypatch.setattr(length_control, "CHUNK_DRAWS", 700)  # five resamples at a time
+    assert length_control.length_controlled_interval(*rows, 50, 0) == pytest.approx(fast, abs=1e-9) and not fits
+    monkeypatch.setattr(length_control, "MOST_STEPS", 1)
+    assert length_control.length_controlled_interval(*rows, 50, 0) == pytest.approx(fast, abs=1e-5) and fits
+
+
 def test_difficulty_is_found_from_several_runs():
     rng = np.random.default_rng(2)
     easy = rng.normal(0, 2, 200)
@@ -121,6 +145,26 @@ def test_difficulty_is_found_from_several_runs():
     found = fit_difficulty(wins, rng.normal(0, 100, 1600), runs, prompts)
     assert np.corrcoef(found[:200], easy)[0, 1] > 0.8
     assert fit_difficulty(wins[:200], np.zeros(200), runs[:200], prompts[:200]) is None
+
+
+def test_difficulty_is_at_the_optimum():
+    """Found anew in all coefficients at once, with each one's own penalty; the loss is flat along runs and prompts."""
+    rng = np.random.default_rng(4)
+    runs, prompts, longer = np.repeat(range(6), 80), np.tile(range(80), 6), rng.normal(0, 100, 480)
+    wins = rng.choice([0, 0.5, 1], 480, p=[0.1, 0.1, 0.8])
+    lengths = np.concatenate([np.tanh(part / part.std(ddof=1)) for part in longer.reshape(6, 80)])
+    own = runs[:, None] == range(6)
+    features = np.hstack([own, own * lengths[:, None], prompts[:, None] == range(80)])
+    penalty = np.repeat([1e-4, 1.0], [12, 80])
+
+    def loss(at):
+        logits = features @ at
+        gradient = features.T @ (expit(logits) - wins) + penalty * at
+        return np.logaddexp(0, logits).sum() - wins @ logits + penalty @ at**2 / 2, gradient
+
+    best = minimize(loss, np.zeros(92), jac=True, method="BFGS", options={"gtol": 1e-9, "maxiter": 5000}).x[12:]
+    found = fit_difficulty(wins, longer, runs, prompts)[:80]
+    assert found == pytest.approx(best, abs=1e-5) and found.std() > 0.2
 
 
 # the leaderboard
