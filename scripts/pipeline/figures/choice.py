@@ -2,12 +2,11 @@
 
 import json
 import math
-from collections import Counter
 
 import pandas as pd
 
-from pipeline.columns.responses import EXTERNAL
 from pipeline.results.csv_tables import rows_of
+from pipeline.results.run_names import kind_names, kind_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 # More rows than this cannot be read in one picture; the tables hold all runs.
@@ -17,11 +16,6 @@ FEW_RUNS = 12
 CHOICE = "the baseline, each method's best, and the highest ratings"  # which ones `shown_runs` gives of many
 LONGEST = 40  # characters of a name beside a row
 LABEL = 260  # pixels that these surely fit into
-
-
-def kind_of(run: Run) -> str:
-    """What a run is one of: the named loss of its task, else its method."""
-    return run.called or run.method
 
 
 def shown_runs(
@@ -67,7 +61,7 @@ def short_names(runs: list[Run]) -> dict[str, str]:
     It is the method and what varies among its runs ("lr" for learning_rate, where it is long); where that is too long,
     or another's, the name without its middle. Where no two runs are of one kind, all are called by their kinds.
     """
-    kinds = _kinds(runs)
+    kinds = {run.run: kind_of(run) for run in runs}
     if len(set(kinds.values())) == len(kinds) and any(len(name) > LONGEST for name in kinds):
         return {name: kind for name, kind in kinds.items() if kind != name}
     told = {run.run: " ".join([kind_of(run), *_values(run, _varied(run, runs))]) for run in runs}
@@ -85,10 +79,7 @@ def short_names(runs: list[Run]) -> dict[str, str]:
 
 def spoken_names(runs: list[Run]) -> dict[str, str]:
     """How sentences call each run: by its kind where no other run has it, else by its name, cut if it is long."""
-    kinds, short = _kinds(runs), short_names(runs)
-    counts, elsewhere = Counter(kinds.values()), {run.run for run in runs if run.method == EXTERNAL}
-    alone = {name for name, kind in kinds.items() if counts[kind] == 1} - elsewhere
-    return {name: kind.upper() if name in alone else short.get(name, name) for name, kind in kinds.items()}
+    return {run.run: run.run for run in runs} | short_names(runs) | kind_names(runs)
 
 
 def cut_names(names: list[str]) -> dict[str, str]:
@@ -104,11 +95,6 @@ def cut_names(names: list[str]) -> dict[str, str]:
 def label_expression(short: dict[str, str]) -> dict[str, str]:
     """What an axis or legend is given to call its runs so; nothing where all keep their names."""
     return {"labelExpr": f"{json.dumps(short)}[datum.label] || datum.label"} if short else {}
-
-
-def _kinds(runs: list[Run]) -> dict[str, str]:
-    """{run: its kind}; what was made elsewhere keeps its name."""
-    return {run.run: run.run if run.method == EXTERNAL else kind_of(run) for run in runs}
 
 
 def _varied(run: Run, runs: list[Run]) -> list[str]:

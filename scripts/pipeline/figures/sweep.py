@@ -6,10 +6,10 @@ import altair as alt
 import numpy as np
 import pandas as pd
 
-from pipeline.figures.choice import kind_of
 from pipeline.figures.drawing import Figure, Panel, reference_line, values
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.results.csv_tables import rows_of
+from pipeline.results.run_names import kind_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 ROW, HEIGHT = 34, 200

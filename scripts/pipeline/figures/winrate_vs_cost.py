@@ -1,11 +1,13 @@
 """Win rate against cost, with the Pareto front: a figure for each axis."""
 
 import altair as alt
+import numpy as np
 import pandas as pd
 
 from pipeline.columns.prompts import CHECK
 from pipeline.figures.choice import MAX_RUNS
 from pipeline.figures.drawing import INK, PAPER, Figure, Panel, reference_line, values
+from pipeline.figures.labels import sides_of
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.results.cost_axes import Axis, front_of, is_known, known_axes
 from pipeline.results.csv_tables import rows_of
@@ -14,6 +16,9 @@ from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 NAME = "winrate_vs_cost"
 HEIGHT = 320
+NARROW, RADIUS = 300, 10  # pixels of a chart's width in a narrow window, and of a point with its circle
+PADDING = 20  # pixels between the axes' ends and the outermost points
+LONGEST = 190  # pixels that a name is cut at
 MOST_NAMES = 12  # beside the points of the front
 WIDE = 20  # times the lowest cost; beyond it the axis is logarithmic
 TIMES = (("days", 86400), ("hours", 3600), ("minutes", 60), ("seconds", 1))
@@ -95,7 +100,7 @@ def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis,
         marked.mark_line(interpolate="step-after", color=INK, strokeWidth=1, opacity=0.6).encode(
             x=x, y=y, order="cost:Q"
         ),
-        *_names(joined, (lowest, highest), x, y),
+        *_names(points, joined, logarithmic, "domain" in scale.to_dict(), x, y),
         data.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x, y="win_rate_low:Q", y2="win_rate_high:Q", color=color),
         *([wide] if any("cost_low" in point for point in points) else []),
         data.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=tips),
@@ -130,29 +135,29 @@ def _interval_tips(column: str, unit: str) -> list[alt.Tooltip]:
     ]
 
 
-def _names(front: list[dict], span: tuple[float, float], x: alt.X, y: alt.Y) -> list[alt.Chart]:
-    """Names of the front's points: to the right above them; where the next one is close, to the left, or below.
-
-    Args:
-        span: the lowest and the highest cost that is drawn.
-    """
-    looks = {
-        "right": {"align": "left", "dx": 9, "dy": -12},
-        "left": {"align": "right", "dx": -9, "dy": -12},
-        "below": {"align": "left", "dx": 9, "dy": 13},
-    }
-    width = (span[1] - span[0]) or 1.0
-    placed: dict[str, list[dict]] = {}
-    for place, point in enumerate(front[:MOST_NAMES]):
-        following = [other for other in front[place + 1 :] if other["cost"] - point["cost"] < 0.3 * width]
-        far = point["cost"] - span[0] > 0.3 * width or not following
-        at_end = span[1] - point["cost"] < 0.3 * width
-        placed.setdefault("left" if far and (following or at_end) else "below" if following else "right", []).append(
-            point
-        )
+def _names(points: list[dict], front: list[dict], logarithmic: bool, from_zero: bool, x: alt.X, y: alt.Y) -> list:
+    """Names of the front's points, each on a side of its point where there is room, in a narrow window too."""
+    named = front[:MOST_NAMES]
+    costs = np.array([point["cost"] for point in points])
+    rates = np.array([[point[f"win_rate{end}"] for end in ("", "_low", "_high")] for point in points], dtype=float)
+    rates = np.where(np.isnan(rates), rates[:, :1], rates)
+    across = _pixels(np.log(costs) if logarithmic else costs, NARROW, from_zero)
+    down = HEIGHT - _pixels(rates, HEIGHT)
+    boxes = []
+    for at, (middle, bottom, top) in zip(across, down, strict=True):
+        boxes += [(at - RADIUS, middle - RADIUS, at + RADIUS, middle + RADIUS), (at - 2, top, at + 2, bottom)]
+    place = {point["run"]: (at, middle) for point, at, middle in zip(points, across, down[:, 0], strict=True)}
+    names, places = [point["name"] for point in named], [place[point["run"]] for point in named]
+    sides = sides_of(names, places, boxes, (NARROW, HEIGHT), LONGEST)
     layers = []
-    for name, points in placed.items():
-        text = alt.Chart(values(points))
+    for side in dict.fromkeys(sides):
+        text = alt.Chart(values(point for point, own in zip(named, sides, strict=True) if own == side))
         for edge in ({"stroke": PAPER, "strokeWidth": 4}, {}):
-            layers.append(text.mark_text(limit=190, **edge, **looks[name]).encode(x=x, y=y, text="name:N"))
+            layers.append(text.mark_text(limit=LONGEST, **edge, **side._asdict()).encode(x=x, y=y, text="name:N"))
     return layers
+
+
+def _pixels(numbers: np.ndarray, size: float, from_zero: bool = False) -> np.ndarray:
+    """About where numbers are on an axis of `size` pixels."""
+    lowest, highest = 0.0 if from_zero else numbers.min(), numbers.max()
+    return PADDING + (size - 2 * PADDING) * (numbers - lowest) / ((highest - lowest) or 1.0)

@@ -7,7 +7,7 @@ import numpy as np
 import pandas as pd
 
 from pipeline.columns.prompts import CHECK
-from pipeline.figures.choice import CHOICE, LABEL, MAX_RUNS, kind_of, label_expression, short_names, shown_runs
+from pipeline.figures.choice import CHOICE, LABEL, MAX_RUNS, label_expression, short_names, shown_runs
 from pipeline.figures.curves import DASHES, learning_curves
 from pipeline.figures.drawing import BLUE, LINE, PAPER, SKY, Figure, Panel, reference_line, save_figure, values
 from pipeline.figures.names import name_layers
@@ -15,6 +15,7 @@ from pipeline.figures.styles import method_color, method_shape
 from pipeline.jobs.io import InputError
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.opponents import against, rate_name
+from pipeline.results.run_names import kind_of
 from pipeline.results.run_table import Run, RunTable
 from pipeline.results.seed_table import seed_table
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 import pandas as pd
 
 from pipeline.columns.responses import EXTERNAL
-from pipeline.figures.choice import FEW_RUNS, kind_of, spoken_names
+from pipeline.figures.choice import FEW_RUNS, spoken_names
 from pipeline.report.cautions import cautions
 from pipeline.report.numbers import p_value
 from pipeline.report.section import Section
@@ -15,6 +15,7 @@ from pipeline.results.caveats import claim, claims, counted, is_circular, notes,
 from pipeline.results.csv_tables import rows_of
 from pipeline.results.limits import disagreeing
 from pipeline.results.outcomes import BETTER, UNCLEAR, UNKNOWN, WORSE, difference_outcome, direct_outcome, outcome
+from pipeline.results.run_names import kind_of
 from pipeline.results.run_table import CHOSEN, Run, RunTable
 
 MOST_FINDINGS = 40  # of a group; beyond them those with the highest win rates against the baseline

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 
 import pandas as pd
 
-from pipeline.figures.choice import kind_of
+from pipeline.results.run_names import kind_of
 from pipeline.results.run_table import CHOSEN, RunTable
 
 Key = tuple[str, str, str]

@@ -1,7 +1,5 @@
 """Win rates against what the runs cost: a row per run, and which of them are on the Pareto front."""
 
-from collections import Counter
-from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +9,7 @@ from pipeline.metrics import bootstrap
 from pipeline.metrics.pareto import on_front
 from pipeline.results.cost_axes import AXES, Axis, known_axes
 from pipeline.results.csv_tables import read_numbers, rows_of
+from pipeline.results.run_names import kind_names
 from pipeline.results.run_table import CHOSEN, Run, RunTable, read_verdicts
 from pipeline.results.training_cost import MEASURED, training_costs
 
@@ -53,10 +52,10 @@ def winrate_vs_cost(
     rows = []
     for group in table.groups:
         known = rows_of(winrate[winrate["baseline"] == CHOSEN], group).set_index("run")[RATES].to_dict("index")
-        names = _names(table.runs_of(group))
+        names = kind_names(table.runs_of(group))
         for run in table.runs_of(group):
             own = costs[(costs[["dataset", "model", "run"]] == run.place).all(axis=1)].set_index("seed")
-            told = {name: getattr(run, name) for name in NAMES[:5]} | {"name": names[run.run]}
+            told = {name: getattr(run, name) for name in NAMES[:5]} | {"name": names.get(run.run, run.run)}
             told |= {"seeds": " ".join(map(str, run.seeds)), "unknown": _unknown(own)}
             rows.append(told | dict.fromkeys(RATES, np.nan) | known.get(run.run, {}) | _measured(own, resamples, seed))
     frame = pd.DataFrame(rows)
@@ -93,13 +92,6 @@ def read_winrate_vs_cost(path: str | Path) -> pd.DataFrame:
         InputError: the file is missing, is no CSV, lacks a column, or has text for a number.
     """
     return read_numbers(path, COLUMNS, [*RATES, *COSTS, *OTHERS, "front_share"])
-
-
-def _names(runs: Sequence[Run]) -> dict[str, str]:
-    """How sentences call each run: by its method, or named loss, where it is the only one of it."""
-    kinds = {run.run: run.called or run.method for run in runs}
-    counts = Counter(kinds.values())
-    return {run: kind.upper() if counts[kind] == 1 else run for run, kind in kinds.items()}
 
 
 def _unknown(own: pd.DataFrame) -> str:

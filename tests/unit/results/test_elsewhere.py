@@ -8,8 +8,9 @@ from pipeline.columns.responses import EXTERNAL
 from pipeline.jobs.io import read_yaml, write_csv, write_yaml
 from pipeline.report.bad_answers import SAME, bad_answers_section, find_faults
 from pipeline.report.findings import group_findings
-from pipeline.report.selection import kind_of, selection_of
+from pipeline.report.selection import selection_of
 from pipeline.results.caveats import read
+from pipeline.results.run_names import kind_of
 from pipeline.results.run_table import read_run_table
 from pipeline.results.tables import cost_table, read_table, winrate_table
 from pipeline.results.whole_cost import whole_costs
