@@ -3,7 +3,7 @@ PYTHON ?= python3
 LOCK := envs/requirements.lock
 BIN := .venv/bin
 
-.PHONY: run test test-slow environment
+.PHONY: run test test-slow test-exhaustive environment
 
 run: environment
 	@PATH="$(CURDIR)/$(BIN):$$PATH" snakemake
@@ -13,7 +13,11 @@ test: environment
 	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m "not slow"
 
 test-slow: environment
-	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m slow
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m "slow and not exhaustive"
+
+# What takes too long for every change; among the slow tests there is a smaller one of each kind.
+test-exhaustive: environment
+	PATH="$(CURDIR)/$(BIN):$$PATH" python -m pytest -n 2 --dist loadfile -m exhaustive
 
 # Installs only where the lock file differs from the one that .venv was installed from.
 environment:
