@@ -18,6 +18,7 @@ def results(workflow):
 
 
 @pytest.mark.slow
+@pytest.mark.exhaustive
 def test_two_runs_from_scratch_give_the_same_bytes(finished, tmp_path):
     again = finished.copy(tmp_path / "again")
     for name in ("results", ".snakemake"):

@@ -108,7 +108,7 @@ def test_generation_and_training_agree_on_log_probabilities(results, loaded):
     assert len(measured) == len(trained) == 8
     for side in ("chosen", "rejected"):
         expected = trained.loc[measured["prompt_id"], f"ref_{side}_logps"].to_numpy()
-        assert measured[f"{side}_logps"].to_numpy() == pytest.approx(expected, abs=1e-3)
+        assert measured[f"{side}_logps"].to_numpy() == pytest.approx(expected, rel=2e-5, abs=1e-3)  # sums in float32
     model, tokenizer, _, entry = loaded
     prompt = prompt_token_ids("What is the capital of France?", tokenizer, entry)
     import torch
