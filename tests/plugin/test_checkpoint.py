@@ -105,7 +105,7 @@ def test_without_its_pool_a_run_would_end_elsewhere(whole_dpr, checkpoint, token
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("seed", [0, 1])
+@pytest.mark.parametrize("seed", [0, pytest.param(1, marks=pytest.mark.exhaustive)])
 def test_a_run_that_is_killed_again_and_again_ends_with_the_same_weights(checkpoint, tokenizer, tmp_path, seed):
     environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path), "OMP_NUM_THREADS": "1"}
 

@@ -86,7 +86,7 @@ def test_judging_by_a_model_from_its_price_to_the_report(copied, monkeypatch):
         # lost verdicts are made from the store, where something is to be made of them
         shutil.rmtree(copied.folder / "results/verdicts")
         (copied.folder / "results/winrate.csv").unlink()
-        copied.snakemake()
+        copied.snakemake("results/winrate.csv")
         assert len(server.calls) == asked
 
     verdicts = pd.concat(map(pd.read_parquet, (copied.folder / "results/verdicts").rglob("*.parquet")))
