@@ -6,8 +6,8 @@ import pandas as pd
 
 from pipeline.columns.prompts import CHECK
 from pipeline.figures.choice import MAX_RUNS
-from pipeline.figures.drawing import INK, PAPER, Figure, Panel, reference_line, values
-from pipeline.figures.labels import sides_of
+from pipeline.figures.drawing import INK, Figure, Panel, reference_line, values
+from pipeline.figures.names import BESIDE_CIRCLES, sides_within, text_layers
 from pipeline.figures.styles import method_color, method_shape
 from pipeline.results.cost_axes import Axis, front_of, is_known, known_axes
 from pipeline.results.csv_tables import rows_of
@@ -80,9 +80,10 @@ def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis,
     joined = [_point(row, axis, one) for row in front]
     lowest, highest = (of(point["cost"] for point in points) for of in (min, max))
     logarithmic = 0 < lowest < highest / WIDE
+    from_zero = not logarithmic and lowest < highest / 2
     if logarithmic:
         scale = alt.Scale(type="log", padding=24)
-    elif lowest < highest / 2:
+    elif from_zero:
         scale = alt.Scale(domain=[0, 1.06 * max(point.get("cost_high", point["cost"]) for point in points)])
     else:
         scale = alt.Scale(zero=False, padding=24)
@@ -100,7 +101,7 @@ def _chart(runs: list[Run], own: dict[str, dict], front: list[dict], axis: Axis,
         marked.mark_line(interpolate="step-after", color=INK, strokeWidth=1, opacity=0.6).encode(
             x=x, y=y, order="cost:Q"
         ),
-        *_names(points, joined, logarithmic, "domain" in scale.to_dict(), x, y),
+        *_names(points, joined, logarithmic, from_zero, x, y),
         data.mark_rule(strokeWidth=1.5, opacity=0.6).encode(x=x, y="win_rate_low:Q", y2="win_rate_high:Q", color=color),
         *([wide] if any("cost_low" in point for point in points) else []),
         data.mark_point(filled=True, size=80, opacity=1).encode(x=x, y=y, color=color, shape=shape, tooltip=tips),
@@ -148,13 +149,8 @@ def _names(points: list[dict], front: list[dict], logarithmic: bool, from_zero: 
         boxes += [(at - RADIUS, middle - RADIUS, at + RADIUS, middle + RADIUS), (at - 2, top, at + 2, bottom)]
     place = {point["run"]: (at, middle) for point, at, middle in zip(points, across, down[:, 0], strict=True)}
     names, places = [point["name"] for point in named], [place[point["run"]] for point in named]
-    sides = sides_of(names, places, boxes, (NARROW, HEIGHT), LONGEST)
-    layers = []
-    for side in dict.fromkeys(sides):
-        text = alt.Chart(values(point for point, own in zip(named, sides, strict=True) if own == side))
-        for edge in ({"stroke": PAPER, "strokeWidth": 4}, {}):
-            layers.append(text.mark_text(limit=LONGEST, **edge, **side._asdict()).encode(x=x, y=y, text="name:N"))
-    return layers
+    sides = sides_within(names, places, boxes, (NARROW, HEIGHT), LONGEST)
+    return text_layers(named, sides, BESIDE_CIRCLES, x, y, LONGEST)
 
 
 def _pixels(numbers: np.ndarray, size: float, from_zero: bool = False) -> np.ndarray:
