@@ -13,10 +13,10 @@ def test_many_runs_are_planned_soon_and_the_time_grows_with_their_number(tmp_pat
     sweep.main(["--output", str(tmp_path / "plans.json"), "--runs", "10", "100", str(most)])
     ten, hundred, many = read_json(tmp_path / "plans.json")["plans"]
     jobs_of_a_run = (hundred["jobs"] - ten["jobs"]) / 90
-    assert (many["jobs"] - hundred["jobs"]) / (most - 100) == jobs_of_a_run > 4
+    assert (many["jobs"] - hundred["jobs"]) / (most - 100) == jobs_of_a_run > 4000 / 900
     # Its own seconds, a guard against what grows with the square: others on its core make them twice as many.
     seconds = [plan["cpu_seconds"] for plan in (ten, hundred, many)]
-    assert seconds[2] < 150 * most / 1000 + 15 and many["peak_mib"] < 2048, many
+    assert seconds[2] < min(150, 15 + 150 * most / 1000) and many["peak_mib"] < 2048, many
     # What a run more costs, beside the seconds that any plan takes; near linear, so at most three times as much.
     each = (seconds[1] - seconds[0]) / 90, (seconds[2] - seconds[1]) / (most - 100)
     assert each[1] < 3 * max(each[0], 0.010), each

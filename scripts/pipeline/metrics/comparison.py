@@ -12,7 +12,7 @@ from pipeline.metrics.crossed import crossed_interval
 from pipeline.metrics.leaderboard import rating_intervals
 from pipeline.metrics.length_control import fit_difficulty, length_controlled_interval, length_controlled_rate
 
-# Refitting a regression costs a thousand times what resampling a mean does.
+# Refitting a regression costs much more than resampling a mean does.
 REFITS = 200
 # Fewer draws beyond zero than this say too little of how rare that is; the normal distribution says more.
 FEW_DRAWS = 10
