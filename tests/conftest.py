@@ -1,4 +1,4 @@
-"""Settings of all tests: nothing reaches for the network. Set before any library reads them."""
+"""Settings of all tests: no network, one thread for each process. Set before any library reads them."""
 
 import gc
 import os
@@ -10,6 +10,8 @@ os.environ.setdefault("HF_HUB_OFFLINE", "1")
 os.environ.setdefault("TRANSFORMERS_OFFLINE", "1")
 os.environ.setdefault("WANDB_MODE", "offline")
 os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
+# The threads of several test processes wait for each other in turns, for longer than tiny models compute.
+os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
 imported = 0  # modules, at the last look
