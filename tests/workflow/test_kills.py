@@ -140,7 +140,7 @@ def results(workflow: Workflow) -> set[str]:
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize("count", [9, pytest.param(20, marks=pytest.mark.exhaustive)])
+@pytest.mark.parametrize("count", [6, pytest.param(20, marks=pytest.mark.exhaustive)])
 def test_killed_again_and_again_a_run_gives_the_same_bytes(tmp_path, count):
     undisturbed, killed = new_workflow(tmp_path / "undisturbed"), new_workflow(tmp_path / "killed")
     undisturbed.snakemake(*TARGETS, environment={WARM: "0"})  # those of the other are forks

@@ -39,11 +39,16 @@ def with_keys(workflow, **more):
     return mock.patch.dict(os.environ, ENVIRONMENT | unset | places | caches | more)
 
 
+def few(tasks: list[dict]) -> list[dict]:
+    """SFT, DPO, and the one that samples and labels."""
+    return [task for task in tasks if task["method"] in ("sft", "dpo", "dpr")]
+
+
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory):
     """The workflow after a run with `wandb: true`, keys in the environment and in .env; what it printed."""
     workflow = Workflow.new(tmp_path_factory.mktemp("services") / "tracked")
-    workflow.configure(lambda config: config.update(wandb=True))
+    workflow.configure(lambda config: config.update(wandb=True, tasks=few(config["tasks"])))
     (workflow.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in FILE.items()))
     with with_keys(workflow):
         return workflow, [workflow.snakemake()]
@@ -85,7 +90,7 @@ def test_a_key_is_found_where_it_is_compressed(tmp_path):
 def test_the_plan_is_told_at_the_start(tracked):
     output = tracked[1][0]
     start = output.split("Config small on device cpu (CPU")[1].splitlines()
-    assert "5 train_policy" in start[0] and "1 render_report" in start[0]
+    assert "2 train_policy" in start[0] and "1 render_report" in start[0]
     assert re.match(r"About .* on \d+ cores, a guess by usual speeds of a CPU", start[1])
     lines = "\n".join(start[:12])
     for part in (
@@ -119,7 +124,7 @@ def test_every_training_and_the_win_rates_are_recorded(tracked):
     assert {run.project for run in runs} == {"sail-small"} and all(run.exit_code == 0 for run in runs)
     kinds = [run.job_type for run in runs]
     assert {kind: kinds.count(kind) for kind in set(kinds)} == {
-        **{"train_sft": 1, "train_reward": 1, "train_policy": 5, "winrate": 1}
+        **{"train_sft": 1, "train_reward": 1, "train_policy": 2, "winrate": 1}
     }
     for run in (run for run in runs if run.job_type == "train_policy"):
         curve = pd.read_parquet(folder / f"results/policies/{run.name}/metrics.parquet")
@@ -134,10 +139,11 @@ def test_every_training_and_the_win_rates_are_recorded(tracked):
 
 
 def test_recording_changes_no_result(tracked, finished):
-    for path in sorted((finished.folder / "results").rglob("*")):
-        if path.name == "winrate.csv" or path.suffix in (".parquet", ".safetensors"):
-            other = tracked[0].folder / path.relative_to(finished.folder)
-            assert other.read_bytes() == path.read_bytes(), other
+    recorded = tracked[0].folder / "results"
+    made = [path for path in sorted(recorded.rglob("*")) if path.suffix in (".parquet", ".safetensors")]
+    assert len([path for path in made if path.suffix == ".safetensors"]) == 4
+    for path in made:
+        assert (finished.folder / "results" / path.relative_to(recorded)).read_bytes() == path.read_bytes(), path
 
 
 def test_recording_makes_nothing_stale(tracked, copied):

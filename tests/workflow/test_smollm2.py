@@ -1,7 +1,8 @@
-"""A real pretrained chat model on real dialogues, from nothing to the report: config/smollm2.yaml at its small size.
+"""A real pretrained chat model: its answers, its log-probabilities, a few steps; and config/smollm2.yaml.
 
-All of the dialogues are prepared; 16 train and 8 eval pairs of at most 128 tokens go through every stage. It needs the
-model, which a tool beside the repository makes, or a folder that SMOLLM2 names.
+The last, which is exhaustive, is of real dialogues, from nothing to the report: all are prepared, and 8 train and 4 eval
+pairs of at most 128 tokens go through every stage. The model is made by a tool beside the repository, or is in a folder
+that SMOLLM2 names.
 """
 
 import json
@@ -23,7 +24,7 @@ CONFIG = "config/smollm2.yaml"
 DPO, DPR = "dpo-beta0.1", "dpr-beta0.1-g0.5-gamma0"
 RUNS, PLACE = ["start", DPO, DPR], "hh/smollm2"
 MOST_MIB = 6 * 1024
-# Smaller than the small size: 16 train and 8 eval pairs, 4 pairs a step.
+# Smaller than the small size: 8 train and 4 eval pairs, 4 pairs a step.
 SMALLER = {
     "tasks": [{"method": "sft"}, {"method": "dpo", "beta": [0.1]}, {"method": "dpr", "g": [0.5], "gamma": [0.0]}],
     "policy": {
@@ -47,8 +48,6 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """SmolLM2-135M-Instruct."""
-    if not DIALOGUES.is_dir():
-        pytest.skip(f"there are no dialogues in {DIALOGUES}")
     if given := os.environ.get("SMOLLM2"):
         return Path(given)
     if not TOOL.is_file():
@@ -61,10 +60,12 @@ def folder(tmp_path_factory):
 @pytest.fixture(scope="module")
 def results(folder, tmp_path_factory):
     """Folder of the results; model and dialogues are given on the command line."""
+    if not DIALOGUES.is_dir():
+        pytest.skip(f"there are no dialogues in {DIALOGUES}")
     workflow = Workflow.new(tmp_path_factory.mktemp("real") / "workflow")
     entries = {
         "models": {"smollm2": {"path": str(folder), "lora": {"r": 16}}},
-        "datasets": {"hh": {"path": str(DIALOGUES), "limit": 24, "eval_share": 0.34}},
+        "datasets": {"hh": {"path": str(DIALOGUES), "limit": 12, "eval_share": 0.34}},
     }
     given = {"size": "small", "definitions": entries, **SMALLER}
     workflow.snakemake("--config", *(f"{key}={json.dumps(value)}" for key, value in given.items()), config=CONFIG)
@@ -99,20 +100,27 @@ def test_plain_questions_get_english_answers_that_end(loaded):
         assert response.isascii() and response.endswith(".") and {"is", "the", "a"} & set(response.lower().split())
 
 
-def test_generation_and_training_agree_on_log_probabilities(results, loaded):
+def mean_loss(policy, reference, pairs, pad_token_id) -> float:
+    """DPO's loss with beta 0.1, the mean of (prompt, [chosen, rejected]) in tokens."""
+    from pipeline.models.logps import response_logps
+
+    gains = []
+    for side in (0, 1):
+        starts, ids = [start for start, _ in pairs], [responses[side] for _, responses in pairs]
+        after, before = (response_logps(model, starts, ids, pad_token_id, 4) for model in (policy, reference))
+        gains.append([a - b for a, b in zip(after, before, strict=True)])
+    losses = [math.log1p(math.exp(-0.1 * (chosen - rejected))) for chosen, rejected in zip(*gains, strict=True)]
+    return sum(losses) / len(losses)
+
+
+def test_log_probabilities_are_those_that_it_samples_by(loaded):
+    import torch
+
     from pipeline.models.logps import response_logps
     from pipeline.models.templates import prompt_token_ids
 
-    measured = parquet(results, f"evaluations/{PLACE}/start/seed1/eval.parquet")  # by the code that generates
-    trained = parquet(results, f"reference/{PLACE}/eval.parquet").set_index("prompt_id")  # by the trainer
-    assert len(measured) == len(trained) == 8
-    for side in ("chosen", "rejected"):
-        expected = trained.loc[measured["prompt_id"], f"ref_{side}_logps"].to_numpy()
-        assert measured[f"{side}_logps"].to_numpy() == pytest.approx(expected, rel=2e-5, abs=1e-3)  # sums in float32
     model, tokenizer, _, entry = loaded
     prompt = prompt_token_ids("What is the capital of France?", tokenizer, entry)
-    import torch
-
     made = model.generate(
         torch.tensor([prompt]), do_sample=False, max_new_tokens=16, output_logits=True, return_dict_in_generate=True
     )
@@ -122,51 +130,108 @@ def test_generation_and_training_agree_on_log_probabilities(results, loaded):
     assert response_logps(model, [prompt], [response], tokenizer.pad_token_id, 1) == pytest.approx([sampled], abs=1e-3)
 
 
+def test_a_few_steps_of_dpr_lower_the_loss_of_their_pairs(folder, loaded, tmp_path):
+    """What the workflow's jobs do to dialogues, by the plugin alone, to questions with a right and a wrong answer."""
+    from datasets import Dataset
+    from peft import LoraConfig
+    from plugin.tiny import reward
+
+    from pipeline.models.templates import pair_token_ids
+    from sail import SAILConfig, SAILTrainer
+
+    model, tokenizer, _, entry = loaded
+    answers = list(QUESTIONS.values())
+    texts = [
+        (question, f"It is {answer}.", f"It is {answers[i - 1]}.")
+        for i, (question, answer) in enumerate(QUESTIONS.items())
+    ]
+    rows = [
+        {"prompt": [{"role": "user", "content": question}]}
+        | {
+            side: [{"role": "assistant", "content": text}]
+            for side, text in zip(("chosen", "rejected"), both, strict=True)
+        }
+        for question, *both in texts
+    ]
+    args = SAILConfig(
+        **{"output_dir": str(tmp_path), "g": 0.5, "gamma": 0.0, "beta": 0.1, "max_steps": 4, "learning_rate": 1e-3},
+        **{"per_device_train_batch_size": 3, "max_length": 64, "rollout_max_new_tokens": 8, "rollout_prompts": 3},
+        **{
+            "use_cpu": True,
+            "bf16": False,
+            "activation_checkpointing": False,
+            "report_to": "none",
+            "save_strategy": "no",
+        },
+    )
+    trainer = SAILTrainer(
+        str(folder),
+        args=args,
+        train_dataset=Dataset.from_list(rows),
+        processing_class=tokenizer,
+        reward_funcs=reward,
+        peft_config=LoraConfig(r=16, target_modules="all-linear"),
+    )
+    trainer.train()
+    routed = [log["sail/rows_dpr"] for log in trainer.state.log_history if "sail/rows_dpr" in log]
+    assert sum(routed) > 0, trainer.state.log_history
+    pairs = [pair_token_ids(question, both, tokenizer, entry) for question, *both in texts]
+    loss = mean_loss(trainer.model.eval(), model, pairs, tokenizer.pad_token_id)
+    assert loss < math.log(2) - 0.01  # which it is where policy and reference are one
+
+
+@pytest.mark.exhaustive
+def test_generation_and_training_agree_on_log_probabilities(results):
+    measured = parquet(results, f"evaluations/{PLACE}/start/seed1/eval.parquet")  # by the code that generates
+    trained = parquet(results, f"reference/{PLACE}/eval.parquet").set_index("prompt_id")  # by the trainer
+    assert len(measured) == len(trained) == 4
+    for side in ("chosen", "rejected"):
+        expected = trained.loc[measured["prompt_id"], f"ref_{side}_logps"].to_numpy()
+        assert measured[f"{side}_logps"].to_numpy() == pytest.approx(expected, rel=2e-5, abs=1e-3)  # sums in float32
+
+
+@pytest.mark.exhaustive
 def test_the_loss_on_one_batch_is_lower_after_training(results, loaded):
     from pipeline.models.checkpoints import load_policy
-    from pipeline.models.logps import response_logps
     from pipeline.models.templates import as_text, pair_token_ids
 
     model, tokenizer, device, entry = loaded
-    frame = parquet(results, f"data/{PLACE.split('/')[0]}/train.parquet").head(8)
+    frame = parquet(results, f"data/{PLACE.split('/')[0]}/train.parquet")
     pairs = [
         pair_token_ids(as_text(row.prompt), [as_text(row.chosen), as_text(row.rejected)], tokenizer, entry)
         for row in frame.itertuples()
     ]
-    trained = load_policy(str(results / f"policies/{PLACE}/{DPO}/seed1/model"), entry, device=device)
-    sums = {}
-    for name, policy in (("before", model), ("after", trained.eval())):
-        for side in (0, 1):
-            starts, ids = [start for start, _ in pairs], [responses[side] for _, responses in pairs]
-            sums[name, side] = response_logps(policy, starts, ids, tokenizer.pad_token_id, 4)
-    gains = [[a - b for a, b in zip(sums["after", side], sums["before", side], strict=True)] for side in (0, 1)]
-    losses = [math.log1p(math.exp(-0.1 * (chosen - rejected))) for chosen, rejected in zip(*gains, strict=True)]
-    assert sum(losses) / len(losses) < math.log(2) - 0.01  # which it is where policy and reference are one
+    trained = load_policy(str(results / f"policies/{PLACE}/{DPO}/seed1/model"), entry, device=device).eval()
+    assert mean_loss(trained, model, pairs, tokenizer.pad_token_id) < math.log(2) - 0.01
 
 
+@pytest.mark.exhaustive
 def test_two_jobs_side_by_side_stay_within_memory(results):
     peaks = [pd.read_csv(path, sep="\t")["max_rss"].max() for path in (results / "benchmarks").rglob("*.tsv")]
     assert len(peaks) > 20 and sum(sorted(peaks)[-2:]) < MOST_MIB
 
 
+@pytest.mark.exhaustive
 def test_all_dialogues_are_prepared_and_some_drawn(results):
     card = read_json(results / "data/hh/card.json")
-    assert card["rows_in"] == 600 and card["splits"] == {"train": 16, "selection": 0, "eval": 8}
-    assert card["dropped"]["too_long"] > 200 and sum(card["dropped"].values()) == 600 - 24
+    assert card["rows_in"] == 600 and card["splits"] == {"train": 8, "selection": 0, "eval": 4}
+    assert card["dropped"]["too_long"] > 200 and sum(card["dropped"].values()) == 600 - 12
 
 
+@pytest.mark.exhaustive
 def test_the_reward_models_that_label_and_judge_learned_from_other_prompts(results):
     records = [read_json(results / f"reward_models/hh/{name}/provenance.json") for name in ("proxy", "independent")]
     shares = [record["spec"]["train"]["share"] for record in records]
     assert [share["part"] for share in shares] == [1, 2] and {share["of"] for share in shares} == {2}
     logs = [(results / f"logs/train_reward/hh/{name}.log").read_text() for name in ("proxy", "independent")]
-    counts = [int(log.split("trained on ")[1].split(" of 16 pairs")[0]) for log in logs]
-    assert sum(counts) == 16 and min(counts) > 0
+    counts = [int(log.split("trained on ")[1].split(" of 8 pairs")[0]) for log in logs]
+    assert sum(counts) == 8 and min(counts) > 0
     verdicts = parquet(results, f"verdicts/{PLACE}/{DPR}/seed1/eval-vs-{DPO}.parquet")
     assert (verdicts["judge"] == "independent").all() and (verdicts["status"] == "parsed").all()
     assert 0 <= read_json(results / "judge_quality/hh/independent/eval.json")["agreement"]["value"] <= 1
 
 
+@pytest.mark.exhaustive
 def test_checkpoints_are_measured_by_both(results):
     table = pd.read_csv(results / "overoptimisation.csv")
     assert list(zip(table["run"], table["step"], strict=True)) == [
@@ -179,6 +244,7 @@ def test_checkpoints_are_measured_by_both(results):
     assert (rows["response_logps"] != rows["ref_response_logps"]).any() and len(rows) == 2 * 4
 
 
+@pytest.mark.exhaustive
 def test_the_report_says_what_the_size_is_for(results):
     page = (results / "report.html").read_text(encoding="utf-8")
     assert "it shows that the workflow runs, not which method wins" in page
