@@ -1,8 +1,8 @@
 """A real pretrained chat model: its answers, its log-probabilities, a few steps; and config/smollm2.yaml.
 
-The last, which is exhaustive, is of real dialogues, from nothing to the report: all are prepared, and 8 train and 4 eval
-pairs of at most 128 tokens go through every stage. The model is made by a tool beside the repository, or is in a folder
-that SMOLLM2 names.
+The last, which is exhaustive, is of real dialogues, from nothing to the report: all are prepared, and 8 train and 4
+eval pairs of at most 128 tokens go through every stage. The model is made by a tool beside the repository, or is in a
+folder that SMOLLM2 names.
 """
 
 import json
