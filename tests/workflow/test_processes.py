@@ -86,7 +86,7 @@ def test_sft_is_that_of_one_process(finished, tmp_path):
     assert_same_training(results / f"sft/{PLACE}", tmp_path)
 
 
-@pytest.mark.parametrize("by_length", [False, True])
+@pytest.mark.parametrize("by_length", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_the_reward_model_is_that_of_one_process(finished, tmp_path, by_length):
     results = finished.folder / "results"
     spec = grouped(results / "specs/reward/tiny.yaml", "train", tmp_path, by_length)
@@ -100,7 +100,7 @@ def test_the_reward_model_is_that_of_one_process(finished, tmp_path, by_length):
     assert_same_training(one, tmp_path / "two")
 
 
-@pytest.mark.parametrize("by_length", [False, True])
+@pytest.mark.parametrize("by_length", [False, pytest.param(True, marks=pytest.mark.exhaustive)])
 def test_dpo_is_that_of_one_process(finished, tmp_path, by_length):
     results = finished.folder / "results"
     spec = grouped(results / f"specs/policy/{PLACE}/dpo-beta0.1.yaml", "hyperparameters", tmp_path, by_length)

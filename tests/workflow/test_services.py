@@ -103,6 +103,7 @@ def test_the_plan_is_told_at_the_start(tracked):
     assert output.count("Config small on device") == 1
 
 
+@pytest.mark.exhaustive
 def test_the_next_run_knows_how_long_it_takes(tracked, tmp_path):
     workflow = tracked[0].copy(tmp_path / "copied")
     (workflow.folder / "results/cost.csv").unlink()

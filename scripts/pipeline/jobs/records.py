@@ -3,6 +3,7 @@
 What a job is made from also names its state: a killed job goes on from the state of the very same job.
 """
 
+import contextlib
 import hashlib
 import importlib.metadata
 import json
@@ -186,8 +187,13 @@ def cpu_seconds() -> float:
 
 def peak_memory_mib() -> float:
     """Largest memory of this process, or of one of its children, in MiB so far."""
-    peak = max(resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
+    if sys.platform == "darwin":
+        return max(own, children) / 2**20
+    with contextlib.suppress(OSError, StopIteration):  # Linux counts as its own what started it had at that moment
+        lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
+        own = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
+    return max(own, children) / 2**10
 
 
 def peak_device_memory_mib() -> float | None:

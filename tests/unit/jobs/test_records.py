@@ -3,6 +3,7 @@
 import hashlib
 import os
 import subprocess
+import sys
 from argparse import Namespace
 from dataclasses import replace
 
@@ -11,7 +12,8 @@ from fixtures_models import cpu_device
 
 from pipeline.jobs import records
 from pipeline.jobs.io import read_json, write_json
-from pipeline.jobs.records import Record, content_hash, hub_commit, record_path
+from pipeline.jobs.provenance import SCRIPTS
+from pipeline.jobs.records import Record, content_hash, hub_commit, peak_memory_mib, record_path
 from pipeline.models.checkpoints import write_manifest
 
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
@@ -117,3 +119,12 @@ def test_the_commit_says_whether_the_code_differs_from_it(tmp_path, monkeypatch)
     assert len(clean) == 40
     (tmp_path / "a.py").write_text("2")
     assert records.commit() == f"{clean}-dirty"
+
+
+def test_memory_is_that_of_the_process_and_not_of_what_started_it():
+    held = bytearray(300 * 2**20)
+    held[:: 2**12] = b"x" * len(held[:: 2**12])
+    code = "from pipeline.jobs.records import peak_memory_mib; print(peak_memory_mib())"
+    asked = [sys.executable, "-c", code]
+    own = float(subprocess.run(asked, env={"PYTHONPATH": str(SCRIPTS)}, capture_output=True, check=True).stdout)
+    assert peak_memory_mib() > 300 > own > 10
