@@ -15,17 +15,9 @@ from workflow.snakemake_copy import REPOSITORY
 @pytest.mark.parametrize("most", [300, pytest.param(1000, marks=pytest.mark.exhaustive)])
 def test_many_runs_are_planned_soon_and_the_time_grows_with_their_number(tmp_path, most):
     # By a process that holds little: Linux counts as a command's own what started it had at that moment.
-    asked = [
-        REPOSITORY / "scripts/benchmark.py",
-        "sweep",
-        "--output",
-        tmp_path / "plans.json",
-        "--runs",
-        "10",
-        "100",
-        most,
-    ]
-    printed = subprocess.run([sys.executable, *map(str, asked)], capture_output=True, text=True, check=True).stdout
+    command = [sys.executable, str(REPOSITORY / "scripts/benchmark.py"), "sweep", "--runs", "10", "100", str(most)]
+    command += ["--output", str(tmp_path / "plans.json")]
+    printed = subprocess.run(command, capture_output=True, text=True, check=True).stdout
     ten, hundred, many = read_json(tmp_path / "plans.json")["plans"]
     jobs_of_a_run = (hundred["jobs"] - ten["jobs"]) / 90
     assert (many["jobs"] - hundred["jobs"]) / (most - 100) == jobs_of_a_run > 4000 / 900
