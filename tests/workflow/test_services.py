@@ -39,16 +39,17 @@ def with_keys(workflow, **more):
     return mock.patch.dict(os.environ, ENVIRONMENT | unset | places | caches | more)
 
 
-def few(tasks: list[dict]) -> list[dict]:
-    """SFT, DPO, and the one that samples and labels."""
-    return [task for task in tasks if task["method"] in ("sft", "dpo", "dpr")]
+def recorded_and_smaller(config: dict) -> None:
+    """SFT, DPO, and the method that samples and asks the reward model."""
+    config["tasks"] = [task for task in config["tasks"] if task["method"] in ("sft", "dpo", "dpr")]
+    config["wandb"] = True
 
 
 @pytest.fixture(scope="module")
 def tracked(tmp_path_factory):
     """The workflow after a run with `wandb: true`, keys in the environment and in .env; what it printed."""
     workflow = Workflow.new(tmp_path_factory.mktemp("services") / "tracked")
-    workflow.configure(lambda config: config.update(wandb=True, tasks=few(config["tasks"])))
+    workflow.configure(recorded_and_smaller)
     (workflow.folder / ".env").write_text("".join(f"{name}={value}\n" for name, value in FILE.items()))
     with with_keys(workflow):
         return workflow, [workflow.snakemake()]

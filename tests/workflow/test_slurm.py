@@ -102,8 +102,8 @@ def slurm(plugin, tmp_path_factory):
     before = {path: path.read_bytes() if path.is_file() else None for path in (CONFIG, GRES)}
     remove_dead_socket(SOCKET)
     try:
-        variables_ = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}  # nproc's too
-        started = subprocess.run([TOOL], env=variables_, capture_output=True, text=True, timeout=600, check=False)
+        environment = {name: value for name, value in os.environ.items() if name != "OMP_NUM_THREADS"}  # nproc's too
+        started = subprocess.run([TOOL], env=environment, capture_output=True, text=True, timeout=600, check=False)
         assert "debug" in answer("%P"), f"{TOOL} started no Slurm: {started.stdout[-500:]}{started.stderr[-500:]}"
         with contextlib.suppress(PermissionError):  # else it has no GPUs
             give_gpus(tmp_path_factory.mktemp("devices"))

@@ -156,13 +156,8 @@ def test_a_few_steps_of_dpr_lower_the_loss_of_their_pairs(folder, loaded, tmp_pa
     args = SAILConfig(
         **{"output_dir": str(tmp_path), "g": 0.5, "gamma": 0.0, "beta": 0.1, "max_steps": 4, "learning_rate": 1e-3},
         **{"per_device_train_batch_size": 3, "max_length": 64, "rollout_max_new_tokens": 8, "rollout_prompts": 3},
-        **{
-            "use_cpu": True,
-            "bf16": False,
-            "activation_checkpointing": False,
-            "report_to": "none",
-            "save_strategy": "no",
-        },
+        **{"use_cpu": True, "bf16": False, "activation_checkpointing": False},
+        **{"report_to": "none", "save_strategy": "no"},
     )
     trainer = SAILTrainer(
         str(folder),

@@ -187,13 +187,20 @@ def cpu_seconds() -> float:
 
 def peak_memory_mib() -> float:
     """Largest memory of this process, or of one of its children, in MiB so far."""
-    own, children = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN))
-    if sys.platform == "darwin":
-        return max(own, children) / 2**20
-    with contextlib.suppress(OSError, StopIteration):  # Linux counts as its own what started it had at that moment
+    return max(own_peak_mib(), _peak_of(resource.RUSAGE_CHILDREN))
+
+
+def own_peak_mib() -> float:
+    """Largest memory of this process in MiB so far; what started it does not count, as it does in Linux's rusage."""
+    with contextlib.suppress(OSError, StopIteration):
         lines = Path("/proc/self/status").read_text(encoding="utf-8").splitlines()
-        own = int(next(line for line in lines if line.startswith("VmHWM:")).split()[1])
-    return max(own, children) / 2**10
+        return int(next(line for line in lines if line.startswith("VmHWM:")).split()[1]) / 2**10
+    return _peak_of(resource.RUSAGE_SELF)
+
+
+def _peak_of(who: int) -> float:
+    peak = resource.getrusage(who).ru_maxrss
+    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
 
 
 def peak_device_memory_mib() -> float | None:

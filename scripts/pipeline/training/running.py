@@ -1,7 +1,5 @@
 """What the training scripts share: datasets in a model's format, trainer arguments, records."""
 
-import resource
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
@@ -20,7 +18,7 @@ from pipeline.config.arguments import trainer_options
 from pipeline.jobs.gathering import PATIENCE
 from pipeline.jobs.io import InputError, write_json, write_parquet
 from pipeline.jobs.processes import is_first_process, processes
-from pipeline.jobs.records import Record
+from pipeline.jobs.records import Record, own_peak_mib
 from pipeline.jobs.state import JobState
 from pipeline.models.checkpoints import save_checkpoint, write_manifest
 from pipeline.models.devices import Device
@@ -250,5 +248,4 @@ def peak_memory_mib(device: Device) -> float:
     """Largest memory in MiB so far: of the GPU as torch allocated it, else of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated() / 2**20
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak / 2**20 if sys.platform == "darwin" else peak / 2**10
+    return own_peak_mib()
